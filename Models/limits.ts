@@ -1,0 +1,44 @@
+/** Every limit of the system, in one place; units are the last word of each name. */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const LIMITS = {
+  nameBytesMax: 255, // UTF-8 bytes of one path component
+  pathBytesMax: 4096,
+  pathDepthMax: 128,
+  userNameBytesMax: 64,
+  passwordBytesMin: 8,
+  passwordBytesMax: 1024,
+  symlinkTargetBytesMax: 4096,
+
+  chunkBytesMin: 512 * KiB, // a file of at most this many bytes is one chunk
+  chunkBytesNormal: 1 * MiB,
+  chunkBytesMax: 4 * MiB,
+  fileBytesMax: 16 * 1024 * 1024 * MiB, // 16 TiB
+  fileChunksMax: 4_194_304,
+
+  packBytesMax: 64 * MiB, // a pack is closed once it is this long
+  frameBytesMax: 8 * MiB, // one frame of a push, pull or tree stream, its header included
+  batchOperationsMax: 1024, // operations the server commits in one transaction
+  batchBytesMax: 16 * MiB, // chunk bytes written between two syncs
+  haveDigestsMax: 65_536, // digests in one `have` request
+  pullDigestsMax: 131_072, // digests in one `pull` request
+  treePathsMax: 4096, // paths in one tree request
+  deltaBlockBytes: 8 * KiB, // signature block, see Models/delta.ts
+
+  jsonBodyBytesMax: 64 * KiB,
+  multipartFieldsMax: 8,
+  multipartFieldBytesMax: 4 * KiB,
+  pageEntriesDefault: 1000,
+  pageEntriesMax: 5000,
+  previewBytes: 1024,
+  searchTextBytesMax: 255,
+  invitationMessageBytesMax: 1024,
+  membersPerSpaceMax: 1000,
+
+  requestTimeoutMs: 30_000, // headers of a request
+  idleBodyTimeoutMs: 30_000, // no byte of a body for this long
+  keepAliveTimeoutMs: 72_000,
+  connectionsMax: 4096,
+} as const;

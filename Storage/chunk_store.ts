@@ -1,0 +1,35 @@
+/** Where the bytes of one chunk lie: the database keeps this beside the digest. `offset` is that of the frame in the pack. */
+export type ChunkLocation = {
+  readonly pack: string; // pack name: 32 hex digits
+  readonly offset: number; // bytes from the start of the pack to the chunk's frame
+  readonly length: number; // bytes of the chunk's content; its frame is CHUNK_FRAME_HEADER_BYTES longer
+};
+
+/** Bytes whose SHA-256 was computed here and equals `digest`. Only `verifyChunk` makes one; stores accept nothing else. */
+export type VerifiedChunk = {
+  readonly digest: Buffer;
+  /** The complete stored frame (header and content) in pieces, so that nothing is copied. */
+  readonly frame: readonly Buffer[];
+  readonly length: number; // content bytes
+  readonly verified: typeof VERIFIED;
+};
+export const VERIFIED: unique symbol = Symbol('verified');
+
+/**
+ * Immutable chunks in packs. A pack is the object unit on every kind of store; a chunk is a frame of
+ * Models/frames.ts inside it, so what arrives in a push is what is stored and what a pull sends.
+ * Contract: Storage/testing/chunk_store_contract.ts.
+ */
+export interface ChunkStore {
+  /**
+   * Appends chunks; when the promise resolves they are durable (survive a power cut), in the given order.
+   * @throws AppError `storage_full`, `storage_unavailable`; nothing that the failed call wrote is referred to by anyone
+   */
+  append(chunks: readonly VerifiedChunk[]): Promise<ChunkLocation[]>;
+  /**
+   * Reads consecutive bytes of one pack: frames that lie side by side come in one read.
+   * @throws AppError `corrupt` (shorter than asked or gone), `storage_unavailable`
+   */
+  read(range: { pack: string; offset: number; length: number }): Promise<Buffer>;
+  close(): Promise<void>;
+}
