@@ -1,0 +1,143 @@
+import { z } from 'zod';
+import { ERROR_CODES } from './errors.ts';
+import { LIMITS } from './limits.ts';
+
+/** The JSON shapes of the REST routes. The server makes its OpenAPI document from them, the client parses answers with them. */
+
+export const Digest = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .describe('Content id: 64 hex digits');
+export const RemotePath = z
+  .string()
+  .min(1)
+  .max(LIMITS.pathBytesMax)
+  .startsWith('/')
+  .describe('Path in your own tree, for example /reports/q3.pdf');
+export const RoleName = z.enum(['viewer', 'editor', 'owner']);
+export const UserName = z.string().min(1).max(LIMITS.userNameBytesMax);
+
+export const RestEntry = z.object({
+  path: z.string(),
+  kind: z.enum(['file', 'folder', 'symlink']),
+  size: z.int(),
+  mtime: z.string().describe('ISO 8601, UTC, microseconds'),
+  version: z.int(),
+  digest: Digest.nullable(),
+  executable: z.boolean(),
+  target: z.string().nullable().describe('Where a symlink points'),
+  shared: z.object({ role: RoleName, owner: z.string() }).nullable().describe('Set on the top of a folder that is shared with others'),
+});
+export type RestEntry = z.infer<typeof RestEntry>;
+
+export const RestPage = z.object({
+  entries: z.array(RestEntry),
+  next: z.string().nullable().describe('Pass as `after` for the next page'),
+});
+export type RestPage = z.infer<typeof RestPage>;
+
+export const ListQuery = z.object({
+  path: RemotePath.default('/'),
+  search: z.string().min(1).max(LIMITS.searchTextBytesMax).optional().describe('Part of a name; searches everything below path'),
+  sort: z.enum(['name', 'size', 'mtime']).default('name'),
+  order: z.enum(['asc', 'desc']).default('asc'),
+  after: z.string().max(8192).optional(),
+  limit: z.coerce.number().int().min(1).max(LIMITS.pageEntriesMax).default(LIMITS.pageEntriesDefault),
+});
+
+export const PathQuery = z.object({ path: RemotePath });
+export const PathBody = z.object({ path: RemotePath });
+export const FromToBody = z.object({ from: RemotePath, to: RemotePath });
+export const WrittenResult = z.object({ path: z.string(), version: z.int(), unchanged: z.boolean() });
+
+export const RestChange = z.object({
+  cursor: z.string(),
+  kind: z.enum(['put', 'symlink', 'mkdir', 'move', 'copy', 'delete', 'share', 'join', 'leave', 'import']),
+  path: z.string(),
+  from: z.string().nullable(),
+  version: z.int(),
+  size: z.int(),
+  digest: Digest.nullable(),
+  user: z.string(),
+  device: z.string(),
+  at: z.string(),
+});
+export type RestChange = z.infer<typeof RestChange>;
+export const ChangesQuery = z.object({
+  after: z.string().max(8192).optional(),
+  limit: z.coerce.number().int().min(1).max(LIMITS.pageEntriesMax).default(LIMITS.pageEntriesDefault),
+});
+export const ChangesPage = z.object({ changes: z.array(RestChange), cursor: z.string(), more: z.boolean() });
+
+export const InviteBody = z.object({
+  path: RemotePath,
+  user: UserName,
+  role: RoleName.default('viewer'),
+  message: z.string().max(LIMITS.invitationMessageBytesMax).optional(),
+});
+export const RestInvitation = z.object({
+  id: z.string().regex(/^[0-9a-f]{32}$/),
+  folder: z.string(),
+  from: z.string(),
+  to: z.string(),
+  role: RoleName,
+  state: z.enum(['pending', 'accepted', 'declined', 'revoked']),
+  message: z.string().nullable(),
+  createdAt: z.string(),
+});
+export type RestInvitation = z.infer<typeof RestInvitation>;
+export const InvitationsPage = z.object({ received: z.array(RestInvitation), sent: z.array(RestInvitation) });
+export const InvitationId = z.object({ id: z.string().regex(/^[0-9a-f]{32}$/) });
+export const RestMember = z.object({ user: z.string(), role: RoleName, state: z.enum(['member', 'invited']) });
+export type RestMember = z.infer<typeof RestMember>;
+export const MembersPage = z.object({ members: z.array(RestMember) });
+
+export const WhoAmI = z.object({
+  user: z.string(),
+  role: z.enum(['user', 'admin']),
+  device: z.string(),
+  session: z.string(),
+  expiresAt: z.string(),
+  epoch: z.string(),
+});
+
+/** RFC 9457 problem document. `code` is one of ours; `requestId` finds the request in the server's log. */
+export const Problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string().optional(),
+  code: z.enum(ERROR_CODES),
+  requestId: z.string().optional(),
+});
+export type Problem = z.infer<typeof Problem>;
+
+/** The routes, so that client and server cannot disagree about them. */
+export const ROUTES = {
+  whoami: '/v1/whoami', // GET
+  entry: '/v1/entry', // GET ?path: one entry; DELETE ?path
+  list: '/v1/list', // GET ListQuery
+  folders: '/v1/folders', // POST PathBody
+  files: '/v1/files', // POST multipart: field `path`, optional `mtime`, `base`; then the file. GET ?path: content, ranged, ETag
+  preview: '/v1/preview', // GET ?path: first 1024 bytes
+  move: '/v1/move', // POST FromToBody
+  copy: '/v1/copy', // POST FromToBody
+  changes: '/v1/changes', // GET ChangesQuery
+  invitations: '/v1/invitations', // GET; POST InviteBody; POST :id/accept, :id/decline
+  members: '/v1/members', // GET ?path
+  leave: '/v1/leave', // POST PathBody
+  have: '/v1/have', // binary, see Models/frames.ts
+  push: '/v1/push',
+  pull: '/v1/pull',
+  tree: '/v1/tree',
+  signature: '/v1/signature',
+  openapi: '/v1/openapi.json',
+} as const;
+
+/** ISO 8601 in UTC with microseconds. @param us microseconds since 1970, any 53-bit integer */
+export function isoFromMicroseconds(us: number): string {
+  const ms = Math.floor(us / 1000);
+  if (Math.abs(ms) > 8.64e15) return new Date(Math.sign(ms) * 8.64e15).toISOString();
+  const rest = us - ms * 1000;
+  return new Date(ms).toISOString().replace('Z', `${String(rest).padStart(3, '0')}Z`);
+}
