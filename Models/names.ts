@@ -5,7 +5,6 @@ const encoder = new TextEncoder();
 // C0, DEL, C1, and the slash that separates components
 // biome-ignore lint/suspicious/noControlCharactersInRegex: names must not hold control characters
 const FORBIDDEN = /[\u0000-\u001f\u007f-\u009f/]/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the fast path is plain ASCII
 const ASCII = /^[\u0020-\u007e]*$/;
 
 /** Why `name` cannot be one path component, or `null` when it can. */
