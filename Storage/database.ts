@@ -1,0 +1,217 @@
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import { CompiledQuery, Kysely, PostgresDialect, SqliteDialect, type Transaction } from 'kysely';
+import pg from 'pg';
+import { AppError } from '../Models/errors.ts';
+import { databaseError, isFatalForWrites, isRetryable } from './database_errors.ts';
+import { syncFolder } from './durable_file.ts';
+import { type Applied, checkMigrated, type Dialect, type MigrationTarget, migrate } from './migrate.ts';
+import { openSqlite, sqliteShim } from './sqlite_shim.ts';
+
+/** Parameters and results hold only null, numbers (integers below 2^53), strings and Buffers. */
+export type Database<Schema> = {
+  /** For reading. On SQLite a read-only connection of its own, so that a read never waits for the writer and never sees half of a `write`. */
+  readonly db: Kysely<Schema>;
+  readonly dialect: Dialect;
+  /**
+   * One transaction, durable when the promise resolves, nothing kept when it rejects. On SQLite one at a time, in the order of the
+   * calls; on PostgreSQL (read committed) it is run again after a deadlock or serialization failure, so `body` must have no other effects
+   * and must wait for nothing but the database.
+   * @throws AppError `storage_full`, `storage_unavailable`, `corrupt`, and whatever `body` throws
+   */
+  write<Result>(body: (trx: Transaction<Schema>) => Promise<Result>): Promise<Result>;
+  close(): Promise<void>;
+};
+
+export type DatabaseAddress =
+  | { readonly kind: 'sqlite'; readonly file: string; readonly readOnly?: boolean }
+  | { readonly kind: 'postgres'; readonly url: string; readonly readOnly?: boolean };
+
+const WRITE_ATTEMPTS_MAX = 8;
+const WRITER_CACHE_KIB = 32 * 1024;
+const READER_CACHE_KIB = 16 * 1024;
+
+/**
+ * Opens a database and brings it to the newest migration; with `readOnly` it must have been set up by its owner.
+ * @throws AppError `data_folder_unusable`, `storage_unavailable`, `corrupt`
+ */
+export async function openDatabase<Schema>(address: DatabaseAddress, migrationsFolder: URL): Promise<Database<Schema>> {
+  try {
+    return address.kind === 'sqlite'
+      ? await openOnSqlite<Schema>(address.file, address.readOnly ?? false, migrationsFolder)
+      : await openOnPostgres<Schema>(address.url, address.readOnly ?? false, migrationsFolder);
+  } catch (error) {
+    throw databaseError(error);
+  }
+}
+
+function refuseWrite(): Promise<never> {
+  throw new Error('this database was opened for reading only');
+}
+
+function kyselyOn<Schema>(connection: DatabaseSync): Kysely<Schema> {
+  const database = sqliteShim(connection);
+  return new Kysely<Schema>({ dialect: new SqliteDialect({ database: { prepare: database.prepare, close: () => undefined } }) });
+}
+
+async function createPrivately(file: string): Promise<void> {
+  if (existsSync(file)) return;
+  try {
+    closeSync(openSync(file, 'a', 0o600)); // SQLite gives its log files the mode of the database
+  } catch (cause) {
+    throw new AppError('data_folder_unusable', `cannot write the database ${file}`, { cause });
+  }
+  await syncFolder(dirname(file));
+}
+
+function sqliteTarget(connection: DatabaseSync): MigrationTarget {
+  return {
+    dialect: 'sqlite',
+    async transaction(body) {
+      connection.exec('BEGIN IMMEDIATE');
+      try {
+        await body(
+          async (text) => connection.exec(text),
+          async (text) => connection.prepare(text).all() as Applied[],
+        );
+        connection.exec('COMMIT');
+      } catch (error) {
+        if (connection.isTransaction) connection.exec('ROLLBACK');
+        throw error;
+      }
+    },
+  };
+}
+
+async function openOnSqlite<Schema>(file: string, readOnly: boolean, migrationsFolder: URL): Promise<Database<Schema>> {
+  if (readOnly && !existsSync(file)) throw new AppError('storage_unavailable', 'the database is not set up yet');
+  if (!readOnly) await createPrivately(file);
+  const writer = readOnly ? null : openSqlite(file, { readOnly: false, cacheKiB: WRITER_CACHE_KIB });
+  let reader: DatabaseSync | undefined;
+  try {
+    if (writer !== null) await migrate(sqliteTarget(writer), migrationsFolder);
+    reader = openSqlite(file, { readOnly: true, cacheKiB: READER_CACHE_KIB });
+    const query = reader.prepare.bind(reader);
+    if (writer === null) await checkMigrated(async (text) => query(text).all() as Applied[], 'sqlite', migrationsFolder);
+  } catch (error) {
+    reader?.close();
+    writer?.close();
+    throw error;
+  }
+  const opened = reader;
+  const write: Database<Schema>['write'] = writer === null ? refuseWrite : oneWriter(kyselyOn<Schema>(writer));
+  return {
+    db: kyselyOn<Schema>(opened),
+    dialect: 'sqlite',
+    write,
+    async close() {
+      if (writer !== null) await write(async () => undefined).catch(() => undefined); // those begun before end first
+      opened.close();
+      writer?.close(); // last, because the last to close moves the log into the file
+    },
+  };
+}
+
+/** Runs write transactions one after another. After an I/O error nothing more is acknowledged: only opening anew tells what is on disk. */
+function oneWriter<Schema>(db: Kysely<Schema>): Database<Schema>['write'] {
+  let last: Promise<unknown> = Promise.resolve();
+  let broken: unknown = null;
+  return (body) => {
+    const run = last.then(async () => {
+      if (broken !== null) throw new AppError('storage_unavailable', 'the database failed; restart the server', { cause: broken });
+      try {
+        return await db.transaction().execute(body);
+      } catch (error) {
+        if (isFatalForWrites(error)) broken = error;
+        throw databaseError(error);
+      }
+    });
+    last = run.then(
+      () => undefined,
+      () => undefined, // the caller has the error
+    );
+    return run;
+  };
+}
+
+const INT8 = 20;
+const NUMERIC = 1700;
+
+function integer(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`the database holds a number that is not a safe integer: ${text}`);
+  return value;
+}
+
+function openPool(url: string, readOnly: boolean): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 10,
+    connectionTimeoutMillis: 10_000,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: 60_000,
+    idle_in_transaction_session_timeout: 60_000, // a server that hangs must not hold its locks for ever
+    options: `-c synchronous_commit=on -c default_transaction_read_only=${readOnly ? 'on' : 'off'}`,
+    types: {
+      getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+        oid === INT8 || oid === NUMERIC ? integer : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
+    },
+  });
+  // An idle connection that breaks is taken out of the pool; the next query opens another or fails itself.
+  pool.on('error', () => undefined);
+  return pool;
+}
+
+function postgresTarget(pool: pg.Pool): MigrationTarget {
+  return {
+    dialect: 'postgres',
+    async transaction(body) {
+      const client = await pool.connect();
+      try {
+        await client.query('BEGIN');
+        await client.query("SELECT pg_advisory_xact_lock(hashtext('driftless migrations'))");
+        await body(
+          async (text) => void (await client.query(text)),
+          async (text) => (await client.query<Applied>(text)).rows,
+        );
+        await client.query('COMMIT');
+        client.release();
+      } catch (error) {
+        client.release(true); // closing the connection rolls back
+        throw error;
+      }
+    },
+  };
+}
+
+async function openOnPostgres<Schema>(url: string, readOnly: boolean, migrationsFolder: URL): Promise<Database<Schema>> {
+  const pool = openPool(url, readOnly);
+  try {
+    if (readOnly) await checkMigrated(async (text) => (await pool.query<Applied>(text)).rows, 'postgres', migrationsFolder);
+    else await migrate(postgresTarget(pool), migrationsFolder);
+  } catch (error) {
+    await pool.end();
+    throw error;
+  }
+  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  return { db, dialect: 'postgres', write: readOnly ? refuseWrite : retrying(db), close: () => pool.end() };
+}
+
+function retrying<Schema>(db: Kysely<Schema>): Database<Schema>['write'] {
+  return async (body) => {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await db.transaction().execute(body);
+      } catch (error) {
+        if (!isRetryable(error) || attempt === WRITE_ATTEMPTS_MAX) throw databaseError(error);
+      }
+    }
+  };
+}
+
+/** Runs ready-made SQL with `?` (SQLite) or `$n` (PostgreSQL) parameters and gives its rows. */
+export async function runSql<Row>(db: Kysely<never> | Kysely<unknown>, text: string, parameters: readonly unknown[]): Promise<Row[]> {
+  const result = await (db as Kysely<unknown>).executeQuery<Row>(CompiledQuery.raw(text, [...parameters]));
+  return result.rows;
+}
