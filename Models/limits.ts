@@ -25,7 +25,7 @@ export const LIMITS = {
   haveDigestsMax: 65_536, // digests in one `have` request
   pullDigestsMax: 131_072, // digests in one `pull` request
   treePathsMax: 4096, // paths in one tree request
-  deltaBlockBytes: 8 * KiB, // signature block, see Models/delta.ts
+  deltaBlockBytes: 16 * KiB, // signature block, see Models/delta.ts
 
   jsonBodyBytesMax: 64 * KiB,
   multipartFieldsMax: 8,
@@ -37,8 +37,15 @@ export const LIMITS = {
   invitationMessageBytesMax: 1024,
   membersPerSpaceMax: 1000,
 
-  requestTimeoutMs: 30_000, // headers of a request
+  requestTimeoutMs: 30_000, // headers of a request, and the whole body of one that is not a stream
   idleBodyTimeoutMs: 30_000, // no byte of a body for this long
+  streamTimeoutMs: 24 * 3_600_000, // one upload, push or pull in all, as long as bytes flow
+  drainTimeoutMs: 5000, // after a refusal: how long the rest of a body is read away so that the answer can arrive
+  shutdownTimeoutMs: 10_000, // requests under way when the server is told to stop
+  requestsPerSocketMax: 100_000,
   keepAliveTimeoutMs: 72_000,
   connectionsMax: 4096,
+  ticketBytesMax: 2048,
+  ticketsCachedMax: 10_000,
+  idempotencyKeyBytesMax: 255,
 } as const;

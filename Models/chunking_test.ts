@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { findCut } from './chunking.ts';
+import { LIMITS } from './limits.ts';
+
+/** Bytes from a seeded xorshift, so that a failure can be repeated. */
+function randomBytes(length: number, seed: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let x = seed | 1;
+  for (let i = 0; i < length; i += 1) {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    bytes[i] = x;
+  }
+  return bytes;
+}
+
+function cuts(bytes: Uint8Array): number[] {
+  const ends: number[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    at = findCut(bytes, at, Math.min(bytes.length, at + LIMITS.chunkBytesMax));
+    ends.push(at);
+  }
+  return ends;
+}
+
+const bytes = randomBytes(24 << 20, 7);
+const GOLDEN = [570_023, 2_094_102, 3_946_972, 4_632_070, 6_889_908, 8_404_964];
+
+test('chunks keep to the limits and are about 1 MiB on average', () => {
+  const ends = cuts(bytes);
+  let start = 0;
+  for (const end of ends) {
+    assert.ok(end - start <= LIMITS.chunkBytesMax);
+    if (end !== bytes.length) assert.ok(end - start > LIMITS.chunkBytesMin);
+    start = end;
+  }
+  const average = bytes.length / ends.length;
+  assert.ok(average > 0.7 * LIMITS.chunkBytesNormal && average < 1.6 * LIMITS.chunkBytesNormal, String(average));
+});
+
+test('the boundaries are these, for ever: stored content depends on them', () => {
+  assert.deepEqual(cuts(bytes).slice(0, 6), GOLDEN);
+});
+
+test('one byte put in at the head moves the boundaries by one and changes one chunk', () => {
+  const shifted = new Uint8Array(bytes.length + 1);
+  shifted.set(bytes, 1);
+  assert.deepEqual(
+    cuts(shifted),
+    cuts(bytes).map((end) => end + 1),
+  );
+});
+
+test('content without a boundary is cut at the maximum, a short file not at all', () => {
+  const zeros = new Uint8Array(9 << 20).fill(1);
+  assert.deepEqual(cuts(zeros), [4 << 20, 8 << 20, 9 << 20]);
+  assert.deepEqual(cuts(new Uint8Array(LIMITS.chunkBytesMin)), [LIMITS.chunkBytesMin]);
+});
