@@ -1,0 +1,144 @@
+import { z } from 'zod';
+import { DIGEST_BYTES } from './chunk_frames.ts';
+import { AppError } from './errors.ts';
+import { FRAME, type FrameWriter, PayloadReader } from './frames.ts';
+import { LIMITS } from './limits.ts';
+import { nameProblem } from './names.ts';
+import type { ChunkRef, EntryKind } from './operations.ts';
+
+const paths = z.array(z.string().min(1).max(LIMITS.pathBytesMax)).min(1).max(LIMITS.treePathsMax);
+
+/** What a tree request asks: exactly one of the four. */
+export const TreeRequest = z.union([
+  z.strictObject({ list: paths.describe('entries of these folders') }),
+  z.strictObject({ stat: paths.describe('these entries') }),
+  z.strictObject({ walk: z.string().min(1).max(LIMITS.pathBytesMax).describe('paths of all folders below this one, itself first') }),
+  z.strictObject({ manifests: paths.describe('chunks of these files') }),
+]);
+export type TreeRequest = z.infer<typeof TreeRequest>;
+
+/** An entry as a tree stream tells it: what a transfer compares. */
+export type TreeEntry = {
+  readonly name: string;
+  readonly kind: EntryKind;
+  readonly size: number; // bytes
+  readonly mtimeUs: number;
+  readonly version: number;
+  readonly executable: boolean;
+  readonly chunkCount: number;
+  readonly digest: Uint8Array | null; // of a file
+  readonly target: string | null; // of a symlink
+};
+
+/**
+ * Folder frame: index of the path in the request (u32), last page of this folder (u8), then entries until the payload's end:
+ *   kind u8 (0 file, 1 folder, 2 symlink, 255 nothing there), and unless nothing is there: executable u8, name, size f64, mtime f64,
+ *   version f64, and for a file chunk count u32 and content id (32), for a symlink its target.
+ * `stat` answers with a folder frame for each path, holding one entry.
+ */
+const KINDS = ['file', 'folder', 'symlink'] as const satisfies readonly EntryKind[];
+const NOTHING = 255;
+
+export function beginFolder(writer: FrameWriter, index: number, last: boolean): void {
+  writer.begin(FRAME.folder).u32(index).u8(Number(last));
+}
+
+export function writeEntry(writer: FrameWriter, entry: TreeEntry | null): void {
+  if (entry === null) {
+    writer.u8(NOTHING);
+    return;
+  }
+  writer.u8(KINDS.indexOf(entry.kind)).u8(Number(entry.executable)).text(entry.name);
+  writer.f64(entry.size).f64(entry.mtimeUs).f64(entry.version);
+  if (entry.digest !== null) writer.u32(entry.chunkCount).bytes(entry.digest);
+  if (entry.target !== null) writer.text(entry.target);
+}
+
+/** @throws AppError `frame_invalid`, also for a name that no entry may have: it must never reach a local path */
+export function readFolder(payload: Uint8Array): { index: number; last: boolean; entries: (TreeEntry | null)[] } {
+  const reader = new PayloadReader(payload);
+  const index = reader.u32();
+  const last = reader.u8() === 1;
+  const entries: (TreeEntry | null)[] = [];
+  while (reader.remaining > 0) entries.push(readEntry(reader));
+  return { index, last, entries };
+}
+
+function readEntry(reader: PayloadReader): TreeEntry | null {
+  const number = reader.u8();
+  if (number === NOTHING) return null;
+  const kind = KINDS[number];
+  if (kind === undefined) throw new AppError('frame_invalid', 'unknown kind of entry');
+  const executable = reader.u8() === 1;
+  const name = reader.text();
+  const size = reader.f64();
+  const mtimeUs = reader.f64();
+  const version = reader.f64();
+  const file = kind === 'file';
+  const chunkCount = file ? reader.u32() : 0;
+  const digest = file ? reader.bytes(DIGEST_BYTES) : null;
+  const target = kind === 'symlink' ? reader.text() : null;
+  return { name, kind, size, mtimeUs, version, executable, chunkCount, digest, target };
+}
+
+/** A name that came from the server, about to become part of a local path. @throws AppError `name_invalid` */
+export function safeName(name: string): string {
+  const problem = nameProblem(name);
+  if (problem !== null) throw new AppError('name_invalid', `the server sent a name that cannot be used: ${problem}`);
+  return name;
+}
+
+/** Paths frame: paths until the payload's end. */
+export function writePaths(writer: FrameWriter, found: readonly string[]): void {
+  writer.begin(FRAME.paths);
+  for (const path of found) writer.text(path);
+  writer.finish();
+}
+
+export function readPaths(payload: Uint8Array): string[] {
+  const reader = new PayloadReader(payload);
+  const found: string[] = [];
+  while (reader.remaining > 0) found.push(reader.text());
+  return found;
+}
+
+export type ManifestFrame = {
+  readonly version: number;
+  readonly size: number;
+  readonly digest: Uint8Array;
+  readonly chunks: readonly ChunkRef[];
+};
+
+/**
+ * Manifest frame: index of the path in the request (u32), found (u8), then version f64, size f64, content id (32), and until the payload's
+ * end digest (32) and length u32 of each chunk. A long manifest comes as several frames, each with all of that, `more` (u8) set but in the last.
+ */
+const CHUNKS_PER_FRAME = 100_000;
+
+export function writeManifest(writer: FrameWriter, index: number, manifest: ManifestFrame | null): void {
+  if (manifest === null) {
+    writer.begin(FRAME.manifest).u32(index).u8(0).finish();
+    return;
+  }
+  for (let first = 0; first === 0 || first < manifest.chunks.length; first += CHUNKS_PER_FRAME) {
+    const chunks = manifest.chunks.slice(first, first + CHUNKS_PER_FRAME);
+    writer.begin(FRAME.manifest).u32(index).u8(1).f64(manifest.version).f64(manifest.size).bytes(manifest.digest);
+    writer.u8(Number(first + chunks.length < manifest.chunks.length));
+    for (const chunk of chunks) writer.bytes(chunk.digest).u32(chunk.length);
+    writer.finish();
+  }
+}
+
+/** @throws AppError `frame_invalid` */
+export function readManifest(payload: Uint8Array): { index: number; more: boolean; manifest: ManifestFrame | null } {
+  const reader = new PayloadReader(payload);
+  const index = reader.u32();
+  if (reader.u8() === 0) return { index, more: false, manifest: null };
+  const version = reader.f64();
+  const size = reader.f64();
+  const digest = reader.bytes(DIGEST_BYTES);
+  const more = reader.u8() === 1;
+  const chunks: ChunkRef[] = [];
+  while (reader.remaining > 0) chunks.push({ digest: reader.bytes(DIGEST_BYTES), length: reader.u32() });
+  return { index, more, manifest: { version, size, digest, chunks } };
+}
