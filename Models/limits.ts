@@ -38,7 +38,7 @@ export const LIMITS = {
   membersPerSpaceMax: 1000,
 
   requestTimeoutMs: 30_000, // headers of a request, and the whole body of one that is not a stream
-  idleBodyTimeoutMs: 30_000, // no byte of a body for this long
+  idleSocketTimeoutMs: 120_000, // no byte in or out during a request
   streamTimeoutMs: 24 * 3_600_000, // one upload, push or pull in all, as long as bytes flow
   drainTimeoutMs: 5000, // after a refusal: how long the rest of a body is read away so that the answer can arrive
   shutdownTimeoutMs: 10_000, // requests under way when the server is told to stop
