@@ -1,0 +1,144 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+/** The two processes of Driftless, for whoever starts them: `npm start`, the full system test, the system tests, the bench. */
+const MAINS = { auth: 'Authentication/auth_server.ts', server: 'Server/rest_server.ts' } as const;
+export type ProcessName = keyof typeof MAINS;
+
+const READY_MS_MAX = 30_000;
+const STOP_MS_MAX = 20_000;
+
+export type StartOptions = {
+  readonly env: NodeJS.ProcessEnv;
+  /** Working directory: `./data` and `./logs` are below it unless `env` says otherwise. */
+  readonly folder: string;
+  /** Shows what the process prints to standard error; without it that text is only part of the error when it cannot start. */
+  readonly showErrors?: boolean;
+};
+
+export type Running = {
+  readonly name: ProcessName;
+  readonly pid: number;
+  /** Where it listens: `udp://HOST:PORT` or `http://HOST:PORT`. */
+  readonly url: string;
+  /** Resolves when the process has ended, however it ended. */
+  readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  /** Asks it to end and waits; kills it if it takes longer than 20 s. */
+  stop(): Promise<void>;
+  /** SIGKILL, and waits: no code of the process runs after this. */
+  kill(): Promise<void>;
+};
+
+/**
+ * Starts one process and waits until it says `driftless NAME listening on URL`.
+ * @throws Error with what the process printed, if it ends before that or takes longer than 30 s
+ */
+export async function startProcess(name: ProcessName, options: StartOptions): Promise<Running> {
+  const main = fileURLToPath(new URL(MAINS[name], import.meta.url));
+  const child = spawn(process.execPath, [main], { cwd: options.folder, env: options.env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal }));
+    child.once('error', () => resolve({ code: null, signal: null }));
+  });
+  const printed: string[] = [];
+  child.stderr.on('data', (bytes: Buffer) => {
+    if (options.showErrors) process.stderr.write(bytes);
+    if (printed.length < 100) printed.push(bytes.toString());
+  });
+  const url = await Promise.race([readyUrl(child, name), ended.then(() => null), timeout(READY_MS_MAX)]);
+  if (url === null || child.pid === undefined) {
+    child.kill('SIGKILL');
+    await ended;
+    const said = options.showErrors ? 'see above' : printed.join('').trim() || 'it said nothing';
+    throw new Error(`driftless ${name} did not start: ${said}`);
+  }
+  return { name, pid: child.pid, url, ended, stop: () => end(child, ended, 'SIGTERM'), kill: () => end(child, ended, 'SIGKILL') };
+}
+
+function readyUrl(child: ChildProcess, name: ProcessName): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  if (child.stdout === null) throw new Error('standard output is not a pipe');
+  createInterface(child.stdout).on('line', (line) => {
+    const url = new RegExp(`^driftless ${name} listening on (\\S+)`).exec(line)?.[1];
+    if (url !== undefined) resolve(url);
+  });
+  return promise;
+}
+
+async function end(child: ChildProcess, ended: Promise<unknown>, signal: NodeJS.Signals): Promise<void> {
+  child.kill(signal);
+  if ((await Promise.race([ended, timeout(STOP_MS_MAX)])) === null) child.kill('SIGKILL');
+  await ended;
+}
+
+function timeout(ms: number): Promise<null> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms, null).unref();
+  });
+}
+
+/** A port of 127.0.0.1 that nobody used a moment ago. */
+export async function freePort(protocol: 'udp' | 'tcp'): Promise<number> {
+  if (protocol === 'udp') {
+    const socket = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(socket, 'listening');
+    const { port } = socket.address();
+    await new Promise<void>((resolve) => socket.close(resolve));
+    return port;
+  }
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('a TCP port was expected');
+  return address.port;
+}
+
+export type System = AsyncDisposable & {
+  /** What a client needs to know: `HOST:PORT` of the daemon. */
+  readonly auth: string;
+  readonly httpUrl: string;
+  readonly running: Record<ProcessName, Running>;
+  /** Starts one of them again with the environment and on the port it had. */
+  restart(name: ProcessName): Promise<void>;
+};
+
+/** The environment of a system of its own below `folder`, on free ports: nothing is shared with other systems on this machine. */
+export async function privateEnvironment(folder: string, outer: NodeJS.ProcessEnv): Promise<NodeJS.ProcessEnv> {
+  return {
+    ...outer,
+    DRIFTLESS_HOST: '127.0.0.1',
+    DRIFTLESS_DATA: join(folder, 'data'),
+    DRIFTLESS_LOGS: join(folder, 'logs'),
+    DRIFTLESS_DATABASE: undefined,
+    DRIFTLESS_AUTH_PORT: String(await freePort('udp')),
+    DRIFTLESS_HTTP_PORT: String(await freePort('tcp')),
+  };
+}
+
+/** Starts the daemon, then the server. @throws Error as `startProcess` */
+export async function startSystem(options: StartOptions): Promise<System> {
+  const auth = await startProcess('auth', options);
+  const server = await startProcess('server', options).catch(async (cause: unknown) => {
+    await auth.stop();
+    throw cause;
+  });
+  const running = { auth, server };
+  return {
+    auth: auth.url.slice('udp://'.length),
+    httpUrl: server.url,
+    running,
+    async restart(name) {
+      running[name] = await startProcess(name, options);
+    },
+    async [Symbol.asyncDispose]() {
+      await running.server.stop();
+      await running.auth.stop();
+    },
+  };
+}
