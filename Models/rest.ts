@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ERROR_CODES } from './errors.ts';
 import { LIMITS } from './limits.ts';
+import type { Base } from './operations.ts';
 
 /** The JSON shapes of the REST routes. The server makes its OpenAPI document from them, the client parses answers with them. */
 
@@ -47,8 +48,31 @@ export const ListQuery = z.object({
 
 export const PathQuery = z.object({ path: RemotePath });
 export const PathBody = z.object({ path: RemotePath });
+export const FolderBody = z.object({ path: RemotePath, existingOk: z.boolean().default(false) });
 export const FromToBody = z.object({ from: RemotePath, to: RemotePath });
+const BaseText = z
+  .string()
+  .regex(/^(any|absent|[0-9]{1,15})$/)
+  .default('any')
+  .describe('Version this is based on, `absent` or `any`; refused with version_stale when something else is there');
+export const DeleteQuery = z.object({ path: RemotePath, base: BaseText });
 export const WrittenResult = z.object({ path: z.string(), version: z.int(), unchanged: z.boolean() });
+
+/** The text fields of an upload; the file is the part that has a file name. They may come before or behind it. */
+export const UploadFields = z.strictObject({
+  path: RemotePath,
+  mtime: z.iso.datetime({ offset: true }).optional().describe('ISO 8601, up to microseconds; the time of the upload if missing'),
+  base: BaseText,
+  executable: z.enum(['true', 'false']).default('false'),
+  size: z.string().regex(/^[0-9]{1,15}$/).optional().describe('Bytes; another length is refused with length_mismatch'),
+  digest: Digest.optional().describe('Content id; other content is refused with digest_mismatch'),
+});
+export const UploadResult = WrittenResult.extend({ size: z.int(), digest: Digest });
+
+/** @param text as `BaseText` */
+export function parseBase(text: string): Base {
+  return text === 'any' || text === 'absent' ? text : Number(text);
+}
 
 export const RestChange = z.object({
   cursor: z.string(),
@@ -88,6 +112,7 @@ export const RestInvitation = z.object({
 export type RestInvitation = z.infer<typeof RestInvitation>;
 export const InvitationsPage = z.object({ received: z.array(RestInvitation), sent: z.array(RestInvitation) });
 export const InvitationId = z.object({ id: z.string().regex(/^[0-9a-f]{32}$/) });
+export const AcceptResult = z.object({ path: z.string().describe('Where the folder is now in your own tree') });
 export const RestMember = z.object({ user: z.string(), role: RoleName, state: z.enum(['member', 'invited']) });
 export type RestMember = z.infer<typeof RestMember>;
 export const MembersPage = z.object({ members: z.array(RestMember) });
@@ -115,10 +140,10 @@ export type Problem = z.infer<typeof Problem>;
 /** The routes, so that client and server cannot disagree about them. */
 export const ROUTES = {
   whoami: '/v1/whoami', // GET
-  entry: '/v1/entry', // GET ?path: one entry; DELETE ?path
+  entry: '/v1/entry', // GET ?path: one entry; DELETE DeleteQuery
   list: '/v1/list', // GET ListQuery
-  folders: '/v1/folders', // POST PathBody
-  files: '/v1/files', // POST multipart: field `path`, optional `mtime`, `base`; then the file. GET ?path: content, ranged, ETag
+  folders: '/v1/folders', // POST FolderBody
+  files: '/v1/files', // POST multipart: UploadFields and the file. GET, HEAD ?path: content, ranged, ETag
   preview: '/v1/preview', // GET ?path: first 1024 bytes
   move: '/v1/move', // POST FromToBody
   copy: '/v1/copy', // POST FromToBody
@@ -140,4 +165,11 @@ export function isoFromMicroseconds(us: number): string {
   if (Math.abs(ms) > 8.64e15) return new Date(Math.sign(ms) * 8.64e15).toISOString();
   const rest = us - ms * 1000;
   return new Date(ms).toISOString().replace('Z', `${String(rest).padStart(3, '0')}Z`);
+}
+
+/** @param text ISO 8601 with an offset or Z; digits behind the microseconds are dropped. @returns microseconds since 1970 */
+export function microsecondsFromIso(text: string): number {
+  const digits = /\.(\d+)/.exec(text)?.[1] ?? '';
+  const wholeSecondsMs = Date.parse(text.replace(/\.\d+/, ''));
+  return wholeSecondsMs * 1000 + Number(digits.slice(0, 6).padEnd(6, '0'));
 }
