@@ -1,0 +1,70 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cpus, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Row, rowOf, tableOf } from './report.ts';
+import { measureRestart } from './restart.ts';
+import { type Comparison, measureTransfers, type TransferCase } from './transfer.ts';
+
+const TRANSFER_CASES: readonly TransferCase[] = ['small', 'many', 'same', 'big', 'insert'];
+const CASES: readonly string[] = [...TRANSFER_CASES, 'restart'];
+const USAGE = `npm run bench -- [CASE...] [--runs N] [--scale FRACTION] [--seed TEXT]
+
+Cases: ${CASES.join(', ')} (all when none is named)
+--runs   how often each side runs; the median of the ratios is reported (5)
+--scale  fraction of the files or bytes, for a trial (1)
+--seed   what the random data is made from (driftless)`;
+
+function readArguments(): { cases: ReadonlySet<string>; runs: number; scale: number; seed: string } | null {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      runs: { type: 'string', default: '5' },
+      scale: { type: 'string', default: '1' },
+      seed: { type: 'string', default: 'driftless' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const runs = Number(values.runs);
+  const scale = Number(values.scale);
+  const known = positionals.every((name) => CASES.includes(name));
+  if (values.help || !known || !Number.isInteger(runs) || runs < 1 || !(scale > 0 && scale <= 1)) return null;
+  return { cases: new Set(positionals.length > 0 ? positionals : CASES), runs, scale, seed: values.seed };
+}
+
+async function main(): Promise<number> {
+  const wanted = readArguments();
+  if (wanted === null) {
+    console.error(USAGE);
+    return 2;
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'driftless-bench-'));
+  const rows: Row[] = [];
+  const comparisons: Comparison[] = [];
+  const show = (row: Row): void => {
+    rows.push(row);
+    console.error(`${row.name}: ${row.ours} ${row.peer === '' ? '' : `rsync ${row.peer} ratio ${row.ratio}`}`);
+  };
+  try {
+    const cases = new Set(TRANSFER_CASES.filter((name) => wanted.cases.has(name)));
+    for await (const comparison of measureTransfers({ ...wanted, cases, folder })) {
+      comparisons.push(comparison);
+      show(rowOf(comparison));
+    }
+    if (wanted.cases.has('restart')) show(await measureRestart({ ...wanted, folder }));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  console.log(tableOf(rows));
+  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, memoryBytes: totalmem(), node: process.version };
+  await writeResult({ at: new Date().toISOString(), machine, ...wanted, cases: [...wanted.cases], rows, comparisons });
+  return rows.some((row) => row.met === false) ? 1 : 0;
+}
+
+async function writeResult(result: { at: string } & Record<string, unknown>): Promise<void> {
+  const results = new URL('results/', import.meta.url);
+  await mkdir(results, { recursive: true });
+  await writeFile(new URL(`${result.at.replaceAll(':', '-')}.json`, results), `${JSON.stringify(result, null, 2)}\n`);
+}
+
+process.exitCode = await main();
