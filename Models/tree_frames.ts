@@ -54,7 +54,7 @@ export function writeEntry(writer: FrameWriter, entry: TreeEntry | null): void {
   if (entry.target !== null) writer.text(entry.target);
 }
 
-/** @throws AppError `frame_invalid`, also for a name that no entry may have: it must never reach a local path */
+/** Names are as the server sent them: `safeName` before one becomes part of a local path. @throws AppError `frame_invalid` */
 export function readFolder(payload: Uint8Array): { index: number; last: boolean; entries: (TreeEntry | null)[] } {
   const reader = new PayloadReader(payload);
   const index = reader.u32();

@@ -1,0 +1,236 @@
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CHUNK_FRAME_HEADER_BYTES } from '../Models/chunk_frames.ts';
+import { AppError } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
+import type { ChunkLocation, ChunkStore, VerifiedChunk } from './chunk_store.ts';
+import { makeDurableFolder, syncFolder } from './durable_file.ts';
+
+/**
+ * Packs as files of one folder: `HH/NAME.pack`, HH being the first two digits of the name. Chunks are appended to one open pack;
+ * appends that wait at the same time share one write and one `fdatasync`. Bytes behind the last referred-to frame, left by a crash,
+ * are never read and cost only their space.
+ */
+export async function openPackChunkStore(folder: string): Promise<ChunkStore> {
+  await makeDurableFolder(folder, 0o700);
+  return new PackChunkStore(folder);
+}
+
+type Append = {
+  readonly chunks: readonly VerifiedChunk[];
+  readonly resolve: (locations: ChunkLocation[]) => void;
+  readonly reject: (error: unknown) => void;
+};
+
+type OpenPack = { readonly name: string; readonly handle: FileHandle; length: number; folderSynced: boolean };
+
+const READERS_MAX = 64;
+
+class PackChunkStore implements ChunkStore {
+  readonly #folder: string;
+  #waiting: Append[] = [];
+  #writing: Promise<void> | null = null;
+  #pack: OpenPack | null = null;
+  #broken: AppError | null = null; // set once a sync failed: what the disk then holds is unknown
+  readonly #readers = new Map<string, Promise<FileHandle>>(); // least recently used first
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  append(chunks: readonly VerifiedChunk[]): Promise<ChunkLocation[]> {
+    if (chunks.length === 0) return Promise.resolve([]);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ chunks, resolve, reject });
+      this.#writing ??= this.#drain();
+    });
+  }
+
+  async read(range: { pack: string; offset: number; length: number }): Promise<Buffer> {
+    try {
+      return await this.#readFully(range);
+    } catch (error) {
+      // the handle was closed to make room between being looked up and being used
+      if (errorCode(error) === 'EBADF') return await this.#readFully(range);
+      if (error instanceof AppError) throw error;
+      throw new AppError('storage_unavailable', 'a pack cannot be read', { cause: error });
+    }
+  }
+
+  async #readFully({ pack, offset, length }: { pack: string; offset: number; length: number }): Promise<Buffer> {
+    const handle = await this.#reader(pack);
+    const bytes = Buffer.allocUnsafe(length);
+    let done = 0;
+    while (done < length) {
+      const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
+      if (bytesRead === 0) throw new AppError('corrupt', `pack ${pack} is shorter than the database says`);
+      done += bytesRead;
+    }
+    return bytes;
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+    await this.#pack?.handle.close();
+    this.#pack = null;
+    const readers = await Promise.allSettled(this.#readers.values());
+    this.#readers.clear();
+    for (const reader of readers) if (reader.status === 'fulfilled') await reader.value.close();
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting;
+      this.#waiting = [];
+      try {
+        const locations = await this.#write(group);
+        for (const [i, append] of group.entries()) append.resolve(locations[i] as ChunkLocation[]);
+      } catch (error) {
+        for (const append of group) append.reject(error);
+      }
+    }
+    this.#writing = null;
+  }
+
+  /** Writes a group into one pack. A group may carry the pack over its normal length by one group: batches are bounded. */
+  async #write(group: readonly Append[]): Promise<ChunkLocation[][]> {
+    if (this.#broken !== null) throw this.#broken;
+    const pack = await this.#openForAppend();
+    const pieces: Buffer[] = [];
+    let end = pack.length;
+    const locations = group.map(({ chunks }) =>
+      chunks.map((chunk) => {
+        const location = { pack: pack.name, offset: end, length: chunk.length };
+        end += CHUNK_FRAME_HEADER_BYTES + chunk.length;
+        pieces.push(...chunk.frame);
+        return location;
+      }),
+    );
+    try {
+      await writeAll(pack.handle, pieces, pack.length, end - pack.length);
+    } catch (cause) {
+      await this.#abandon(pack);
+      throw writeError(cause);
+    }
+    await this.#sync(pack);
+    pack.length = end;
+    if (pack.length >= LIMITS.packBytesMax) {
+      this.#pack = null;
+      await pack.handle.close();
+    }
+    return locations;
+  }
+
+  async #sync(pack: OpenPack): Promise<void> {
+    try {
+      await pack.handle.datasync();
+      if (!pack.folderSynced) await syncFolder(join(this.#folder, pack.name.slice(0, 2)));
+      pack.folderSynced = true;
+    } catch (cause) {
+      // the kernel has dropped the unwritten pages: a second sync would succeed and mean nothing
+      this.#broken = new AppError('storage_unavailable', 'the disk failed to make bytes durable; writing is stopped until restart', {
+        cause,
+      });
+      throw this.#broken;
+    }
+  }
+
+  async #openForAppend(): Promise<OpenPack> {
+    this.#pack ??= (await this.#reopenShortPack()) ?? (await this.#createPack());
+    return this.#pack;
+  }
+
+  #triedReopen = false;
+
+  /** After a restart the last pack is filled up, so that restarts do not leave many short ones. */
+  async #reopenShortPack(): Promise<OpenPack | null> {
+    if (this.#triedReopen) return null;
+    this.#triedReopen = true;
+    try {
+      for (const sub of await readdir(this.#folder)) {
+        for (const file of await readdir(join(this.#folder, sub))) {
+          const path = join(this.#folder, sub, file);
+          const { size } = await stat(path);
+          if (size >= LIMITS.packBytesMax / 2) continue;
+          return { name: file.replace('.pack', ''), handle: await open(path, 'r+'), length: size, folderSynced: false };
+        }
+      }
+      return null;
+    } catch (cause) {
+      throw writeError(cause);
+    }
+  }
+
+  async #createPack(): Promise<OpenPack> {
+    const name = randomBytes(16).toString('hex');
+    const path = this.#path(name);
+    try {
+      await makeDurableFolder(join(this.#folder, name.slice(0, 2)), 0o700);
+      return { name, handle: await open(path, 'wx', 0o600), length: 0, folderSynced: false };
+    } catch (cause) {
+      throw writeError(cause);
+    }
+  }
+
+  /** After a failed write: give the space back if possible, and never append to this pack again. */
+  async #abandon(pack: OpenPack): Promise<void> {
+    this.#pack = null;
+    await pack.handle.truncate(pack.length).catch(ignoreIo);
+    await pack.handle.close().catch(ignoreIo);
+  }
+
+  async #reader(pack: string): Promise<FileHandle> {
+    const known = this.#readers.get(pack);
+    if (known !== undefined) {
+      this.#readers.delete(pack);
+      this.#readers.set(pack, known);
+      return known;
+    }
+    const opened = open(this.#path(pack), 'r').catch((cause: unknown) => {
+      this.#readers.delete(pack);
+      throw new AppError('corrupt', `pack ${pack} cannot be opened`, { cause });
+    });
+    this.#readers.set(pack, opened);
+    if (this.#readers.size > READERS_MAX) this.#dropOldestReader();
+    return opened;
+  }
+
+  #dropOldestReader(): void {
+    const oldest = this.#readers.keys().next().value as string;
+    const handle = this.#readers.get(oldest);
+    this.#readers.delete(oldest);
+    // closing waits for reads that are under way on the handle
+    void handle?.then((open) => open.close()).catch(ignoreIo);
+  }
+
+  #path(name: string): string {
+    return join(this.#folder, name.slice(0, 2), `${name}.pack`);
+  }
+}
+
+async function writeAll(handle: FileHandle, pieces: readonly Buffer[], position: number, length: number): Promise<void> {
+  const { bytesWritten } = await handle.writev(pieces as Buffer[], position);
+  if (bytesWritten === length) return;
+  // a short write: most often the disk is full, and writing the rest says so
+  const rest = Buffer.concat(pieces).subarray(bytesWritten);
+  for (let done = 0; done < rest.length; ) {
+    done += (await handle.write(rest, done, rest.length - done, position + bytesWritten + done)).bytesWritten;
+  }
+}
+
+function writeError(cause: unknown): AppError {
+  const code = errorCode(cause);
+  return code === 'ENOSPC' || code === 'EDQUOT'
+    ? new AppError('storage_full', 'the server has no space left', { cause })
+    : new AppError('storage_unavailable', 'the chunk store cannot be written', { cause });
+}
+
+function errorCode(error: unknown): string | undefined {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+}
+
+/** For clean-up after a failure that is already being reported. */
+function ignoreIo(error: NodeJS.ErrnoException): void {
+  if (error.code === undefined) throw error;
+}
