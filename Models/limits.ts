@@ -24,7 +24,9 @@ export const LIMITS = {
   batchBytesMax: 16 * MiB, // chunk bytes written between two syncs
   haveDigestsMax: 65_536, // digests in one `have` request
   pullDigestsMax: 131_072, // digests in one `pull` request
+  signatureDigestsMax: 256, // chunks whose signatures one request asks for
   treePathsMax: 4096, // paths in one tree request
+  treeBodyBytesMax: 4 * MiB,
   deltaBlockBytes: 16 * KiB, // signature block, see Models/delta.ts
 
   jsonBodyBytesMax: 64 * KiB,

@@ -1,0 +1,133 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FastifyBaseLogger } from 'fastify';
+import { ENCODING, readChunkHeader } from '../Models/chunk_frames.ts';
+import { AppError } from '../Models/errors.ts';
+import { FRAME, FRAME_TYPE, type Frame, FrameParser, FrameWriter, payloadOf } from '../Models/frames.ts';
+import { hasRuns, type OperationFrame, type PutFrame, readOperation, resolveRuns, writeResult } from '../Models/operation_frames.ts';
+import type { Operation, OperationResult } from '../Models/operations.ts';
+import type { ChunkStore } from '../Storage/chunk_store.ts';
+import type { Metadata, Principal } from '../Storage/metadata.ts';
+import { verifyRawFrame } from '../Storage/verified_chunk.ts';
+import { BatchCommitter } from './batch_committer.ts';
+import { decodeChunk } from './transfer_delta.ts';
+import { endFrame, errorFrame } from './transfer_errors.ts';
+
+type Deps = { readonly metadata: Metadata; readonly chunks: ChunkStore; readonly log: FastifyBaseLogger };
+
+const LINGER_MS = 2000; // after an error the client is given this long to read it before the connection goes
+
+/**
+ * One push: reads frames as they come, commits them in batches, answers a result for each operation while more come in.
+ * The answer begins at once, so an error after that is an error frame. What was complete when a connection broke is still stored.
+ */
+export async function servePush(
+  deps: Deps,
+  principal: Principal,
+  stream: { id: Buffer; resumed: boolean },
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  response.writeHead(200, { 'content-type': FRAME_TYPE, 'cache-control': 'private, no-store' });
+  response.flushHeaders();
+  const committer = new BatchCommitter(deps, principal, stream, (results) => sendResults(response, results));
+  try {
+    await readPush(deps, principal, committer, request);
+    await committer.finish();
+    response.end(endFrame());
+  } catch (error) {
+    await committer.finish().catch((late: unknown) => deps.log.info({ err: late }, 'the rest of a broken push could not be stored'));
+    if (response.destroyed) deps.log.info({ err: error }, 'push broke off');
+    else endWithError(response, errorFrame(error, deps.log), request);
+  }
+}
+
+async function readPush(deps: Deps, principal: Principal, committer: BatchCommitter, request: IncomingMessage): Promise<void> {
+  const parser = new FrameParser();
+  const frames: Frame[] = [];
+  let ended = false;
+  let expected: number | null = null; // number of the next operation
+  for await (const bytes of chunksOf(request)) {
+    parser.push(bytes, (frame) => frames.push(frame));
+    for (const frame of frames) {
+      if (ended) throw new AppError('frame_invalid', 'a frame came after the end');
+      if (frame.type === FRAME.chunk) {
+        committer.addChunk(isRaw(frame) ? verifyRawFrame(frame) : await decodeChunk(deps, principal, frame));
+      } else if (frame.type === FRAME.operation) {
+        const { number, operation } = readOperation(payloadOf(frame));
+        if (expected !== null && number !== expected) throw new AppError('frame_invalid', 'operations are numbered one after the other');
+        expected = number + 1;
+        await addOperation(deps, principal, committer, number, operation);
+      } else if (frame.type === FRAME.end) ended = true;
+      else throw new AppError('frame_invalid', `a push holds no frame of type ${frame.type}`);
+      if (committer.full) await committer.flush();
+    }
+    frames.length = 0;
+  }
+  parser.assertBoundary();
+  if (!ended) throw new AppError('upload_interrupted', 'the push ended without its end frame');
+}
+
+async function addOperation(
+  deps: Deps,
+  principal: Principal,
+  committer: BatchCommitter,
+  number: number,
+  frame: OperationFrame,
+): Promise<void> {
+  if (frame.kind !== 'put' || !hasRuns(frame)) {
+    committer.addOperation(number, frame as Operation);
+    return;
+  }
+  // earlier operations of this stream may have made the version that this one is based on
+  await committer.settle();
+  const operation = await withoutRuns(deps, principal, frame);
+  if (operation === null)
+    await committer.refuse(number, { code: 'version_stale', message: 'the file changed since the version this put is based on' });
+  else committer.addOperation(number, operation);
+}
+
+async function withoutRuns(deps: Deps, principal: Principal, put: PutFrame): Promise<Operation | null> {
+  const [base] = await deps.metadata.manifests(principal, [put.path]);
+  if (base === undefined || base === null || base.version !== put.base) return null;
+  return { ...put, chunks: resolveRuns(put.chunks, base.chunks) };
+}
+
+function isRaw(frame: Frame): boolean {
+  return readChunkHeader(frame).encoding === ENCODING.raw;
+}
+
+/** The body's buffers; a connection that breaks is `upload_interrupted`. */
+async function* chunksOf(request: IncomingMessage): AsyncGenerator<Buffer> {
+  try {
+    for await (const bytes of request) yield bytes as Buffer;
+  } catch (cause) {
+    throw new AppError('upload_interrupted', 'the connection broke during the push', { cause });
+  }
+}
+
+async function sendResults(response: ServerResponse, results: readonly { number: number; result: OperationResult }[]): Promise<void> {
+  if (response.destroyed) return;
+  const writer = new FrameWriter(32 * results.length + 64);
+  for (const { number, result } of results) writeResult(writer, number, result);
+  if (!response.write(writer.take())) await drained(response);
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.once('drain', done);
+    response.once('close', done);
+  });
+}
+
+/** The client may still be sending: it must be able to read the error, but not go on for ever. */
+function endWithError(response: ServerResponse, frame: Uint8Array, request: IncomingMessage): void {
+  response.end(frame);
+  request.resume();
+  const timer = setTimeout(() => request.destroy(), LINGER_MS);
+  request.once('close', () => clearTimeout(timer));
+}

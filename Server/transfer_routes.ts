@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { DIGEST_BYTES } from '../Models/chunk_frames.ts';
+import { AppError } from '../Models/errors.ts';
+import { FRAME_TYPE } from '../Models/frames.ts';
+import { LIMITS } from '../Models/limits.ts';
+import { ROUTES } from '../Models/rest.ts';
+import { TreeRequest } from '../Models/tree_frames.ts';
+import type { ChunkStore } from '../Storage/chunk_store.ts';
+import type { Metadata } from '../Storage/metadata.ts';
+import type { Authenticate } from './authenticate.ts';
+import { PROBLEMS } from './openapi.ts';
+import { signatureFrames } from './transfer_delta.ts';
+import { endingWithError } from './transfer_errors.ts';
+import { pullFrames } from './transfer_pull.ts';
+import { servePush } from './transfer_push.ts';
+import { treeFrames } from './transfer_tree.ts';
+
+export type TransferRouteDeps = {
+  readonly metadata: Metadata;
+  readonly chunks: ChunkStore;
+  readonly authenticate: Authenticate;
+  readonly log: FastifyBaseLogger;
+};
+
+const DIGESTS_TYPE = 'application/octet-stream';
+const PushQuery = z.object({
+  stream: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .optional()
+    .describe('Name of this series of operations; with it, repeating an operation number repeats its result'),
+});
+const frames = { description: 'Frames, see docs/PROTOCOL.md', content: { [FRAME_TYPE]: { schema: z.any() } } };
+
+/** The binary routes: what a client that moves many files, or long ones, uses instead of one request for each. */
+export function registerTransferRoutes(app: FastifyInstance, deps: TransferRouteDeps): void {
+  const { metadata, chunks, authenticate } = deps;
+  // the body of a push is read as it comes, never gathered
+  app.addContentTypeParser(FRAME_TYPE, (_request, payload, done) => done(null, payload));
+  app.addContentTypeParser(DIGESTS_TYPE, { parseAs: 'buffer', bodyLimit: LIMITS.pullDigestsMax * DIGEST_BYTES }, (_request, body, done) =>
+    done(null, body),
+  );
+  const routes = app.withTypeProvider<ZodTypeProvider>();
+
+  routes.post(
+    ROUTES.push,
+    {
+      config: { accepts: FRAME_TYPE, stream: true },
+      schema: { summary: 'Chunks and operations in one stream', querystring: PushQuery, response: { 200: frames, ...PROBLEMS } },
+    },
+    async (request, reply) => {
+      const { principal } = await authenticate(request);
+      const { stream } = request.query;
+      const id = stream === undefined ? randomBytes(16) : Buffer.from(stream, 'hex');
+      reply.hijack();
+      await servePush({ metadata, chunks, log: request.log }, principal, { id, resumed: stream !== undefined }, request.raw, reply.raw);
+    },
+  );
+
+  const digestRoute = { config: { accepts: DIGESTS_TYPE }, bodyLimit: LIMITS.pullDigestsMax * DIGEST_BYTES };
+
+  routes.post(
+    ROUTES.have,
+    {
+      ...digestRoute,
+      schema: {
+        summary: 'Which of these chunks need not be sent',
+        response: {
+          200: { description: 'One byte for each digest: 1 means held', content: { [DIGESTS_TYPE]: { schema: z.any() } } },
+          ...PROBLEMS,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { principal } = await authenticate(request);
+      const held = await metadata.have(principal, readDigests(request.body, LIMITS.haveDigestsMax));
+      return reply.type(DIGESTS_TYPE).send(Buffer.from(held.map(Number)));
+    },
+  );
+
+  routes.post(
+    ROUTES.pull,
+    { ...digestRoute, schema: { summary: 'These chunks, in this order', response: { 200: frames, ...PROBLEMS } } },
+    async (request, reply) => {
+      const { principal } = await authenticate(request);
+      return sendFrames(reply, pullFrames({ metadata, chunks }, principal, readDigests(request.body, LIMITS.pullDigestsMax)));
+    },
+  );
+
+  routes.post(
+    ROUTES.signature,
+    {
+      ...digestRoute,
+      schema: { summary: 'Signatures of these chunks, to send a change as a delta', response: { 200: frames, ...PROBLEMS } },
+    },
+    async (request, reply) => {
+      const { principal } = await authenticate(request);
+      return sendFrames(reply, signatureFrames({ metadata, chunks }, principal, readDigests(request.body, LIMITS.signatureDigestsMax)));
+    },
+  );
+
+  routes.post(
+    ROUTES.tree,
+    {
+      bodyLimit: LIMITS.treeBodyBytesMax,
+      schema: {
+        summary: 'Entries, folder paths or manifests of many paths at once',
+        body: TreeRequest,
+        response: { 200: frames, ...PROBLEMS },
+      },
+    },
+    async (request, reply) => {
+      const { principal } = await authenticate(request);
+      return sendFrames(reply, treeFrames(metadata, principal, request.body));
+    },
+  );
+
+  function sendFrames(reply: FastifyReply, source: AsyncGenerator<Uint8Array>): FastifyReply {
+    return reply.type(FRAME_TYPE).send(Readable.from(endingWithError(source, reply.log), { objectMode: false }));
+  }
+}
+
+/** @throws AppError `request_invalid`, `too_large` */
+function readDigests(body: unknown, max: number): Buffer[] {
+  if (!Buffer.isBuffer(body) || body.length === 0 || body.length % DIGEST_BYTES !== 0) {
+    throw new AppError('request_invalid', `the body is digests of ${DIGEST_BYTES} bytes each, one after the other`);
+  }
+  if (body.length > max * DIGEST_BYTES) throw new AppError('too_large', `at most ${max} digests in one request`);
+  return Array.from({ length: body.length / DIGEST_BYTES }, (_, i) => body.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES));
+}
