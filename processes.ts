@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { encodeClient } from './Models/datagrams.ts';
 
 /** The two processes of Driftless, for whoever starts them: `npm start`, the full system test, the system tests, the bench. */
 const MAINS = { auth: 'Authentication/auth_server.ts', server: 'Server/rest_server.ts' } as const;
@@ -97,6 +99,26 @@ export async function freePort(protocol: 'udp' | 'tcp'): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === 'string') throw new Error('a TCP port was expected');
   return address.port;
+}
+
+const ANSWER_MS_MAX = 500;
+
+/** Whether a daemon answers at `address` (HOST:PORT): a datagram without a cookie gets one back, and changes nothing. */
+export async function daemonAnswers(address: string): Promise<boolean> {
+  const { hostname, port } = new URL(`udp://${address}`);
+  const renew = encodeClient('renew', randomBytes(16), { cookie: Buffer.alloc(16), sessionId: Buffer.alloc(16), mac: Buffer.alloc(32) });
+  const socket = createSocket('udp4');
+  const answered = new Promise<boolean>((resolve) => {
+    socket.once('message', () => resolve(true));
+    socket.once('error', () => resolve(false));
+  });
+  try {
+    socket.connect(Number(port), hostname);
+    socket.once('connect', () => socket.send(renew));
+    return (await Promise.race([answered, timeout(ANSWER_MS_MAX)])) === true;
+  } finally {
+    socket.close();
+  }
 }
 
 export type System = AsyncDisposable & {

@@ -4,6 +4,8 @@ export type Steps = {
   step<T>(name: string, work: () => Promise<T>): Promise<T>;
   /** A detail, shown with `--verbose` only. */
   note(text: string): void;
+  /** For what goes wrong between steps; says nothing of what a step has printed already. */
+  failed(error: unknown): void;
   /** Prints the summary. @returns the exit code */
   finish(): number;
 };
@@ -11,8 +13,13 @@ export type Steps = {
 export function createSteps({ verbose, print }: { verbose: boolean; print: (line: string) => void }): Steps {
   const start = performance.now();
   let passed = 0;
-  let failed = 0;
+  let failure: { readonly cause: unknown } | null = null;
   const milliseconds = (since: number): string => `${Math.round(performance.now() - since)} ms`;
+  const fail = (line: string, cause: unknown): void => {
+    failure = { cause };
+    print(line);
+    print(String(cause instanceof Error ? (cause.stack ?? cause.message) : cause).replaceAll(/^/gm, '    '));
+  };
   return {
     async step(name, work) {
       const since = performance.now();
@@ -22,18 +29,20 @@ export function createSteps({ verbose, print }: { verbose: boolean; print: (line
         print(`✔ ${name} (${milliseconds(since)})`);
         return result;
       } catch (error) {
-        failed += 1;
-        print(`✖ ${name} (${milliseconds(since)})`);
-        print(String(error instanceof Error ? (error.stack ?? error.message) : error).replaceAll(/^/gm, '    '));
+        fail(`✖ ${name} (${milliseconds(since)})`, error);
         throw error;
       }
+    },
+    failed(error) {
+      if (failure?.cause !== error) fail('✖ between the steps', error);
     },
     note(text) {
       if (verbose) print(`    ${text}`);
     },
     finish() {
-      print(`\n${passed} steps passed, ${failed} failed, in ${((performance.now() - start) / 1000).toFixed(1)} s`);
-      return failed === 0 && passed > 0 ? 0 : 1;
+      const took = ((performance.now() - start) / 1000).toFixed(1);
+      print(`\n${failure === null ? `All ${passed} steps passed` : `Failed after ${passed} steps`}, in ${took} s`);
+      return failure === null ? 0 : 1;
     },
   };
 }

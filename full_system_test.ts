@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { lossyLink } from './Authentication/testing/lossy_link.ts';
+import { connect, type Driftless, type RestInvitation, register } from './Client/client.ts';
+import { AppError, type ErrorCode } from './Models/errors.ts';
+import { ROUTES } from './Models/rest.ts';
+import { daemonAnswers, privateEnvironment, startSystem } from './processes.ts';
+import { createSteps, type Steps } from './system_tests/steps.ts';
+
+const USAGE = `npx tsx full_system_test.ts [--keep] [--verbose]
+
+Drives the whole of Driftless as its users do. Uses the servers at DRIFTLESS_AUTH (127.0.0.1:4810) when they answer, else
+starts both on free ports. --keep leaves the temporary folder; --verbose shows details and what the processes print.`;
+
+const DEFAULT_AUTH = '127.0.0.1:4810';
+const SMALL_FILES = 1000;
+const LOSS = { loss: 0.2, duplicate: 0.2, reorder: 0.2 } as const;
+const REVOKED_WITHIN_MS = 2_500;
+
+type World = Steps & { readonly auth: string; readonly folder: string; readonly password: string; readonly run: string };
+
+type Users = { readonly alice: Driftless; readonly bob: Driftless; readonly carol: Driftless };
+
+/** Every user has a profile of their own, and a name that no earlier run on the same servers can have taken. */
+function account(world: World, name: string) {
+  return { username: `${name}-${world.run}`, password: world.password, auth: world.auth, home: join(world.folder, `home-${name}`) };
+}
+
+async function refused(work: Promise<unknown>, ...codes: ErrorCode[]): Promise<void> {
+  await assert.rejects(work, (error: unknown) => error instanceof AppError && codes.includes(error.code));
+}
+
+async function enter(world: World): Promise<Users> {
+  const { step, note } = world;
+  await step('register alice over UDP', async () => (await register(account(world, 'alice'))).close());
+  await step('refuse a wrong password, and the same name again', async () => {
+    await refused(connect({ ...account(world, 'alice'), password: 'not the password' }), 'credentials_wrong');
+    await refused(register(account(world, 'alice')), 'name_taken');
+  });
+  const alice = await step('log alice in', () => connect(account(world, 'alice')));
+  const seed = randomBytes(4).readUInt32BE();
+  const bob = await step(`register and log bob in through a link that loses, repeats and reorders (seed ${seed})`, async () => {
+    await using link = await lossyLink({ target: world.auth, seed, ...LOSS });
+    const through = { ...account(world, 'bob'), auth: link.address };
+    await (await register(through)).close();
+    await (await connect(through)).close();
+    return connect(account(world, 'bob'));
+  });
+  const carol = await step('register carol', () => register(account(world, 'carol')));
+  note(`${alice.username}, ${bob.username} and ${carol.username} at ${alice.serverUrl}`);
+  return { alice, bob, carol };
+}
+
+async function oneFile({ step, note, folder }: World, alice: Driftless): Promise<Buffer> {
+  const content = randomBytes(3_000_000);
+  const local = join(folder, 'q3.pdf');
+  await writeFile(local, content);
+  await step('make a folder', () => alice.createFolder('/reports'));
+  await step('upload a file', async () => {
+    let sent = 0;
+    const report = await alice.upload(local, '/reports/q3.pdf', { onProgress: (progress) => (sent = progress.bytes) });
+    assert.equal(report.failures.length, 0);
+    note(`${sent} of ${content.length} bytes reported by the progress`);
+  });
+  await step('list the folder', async () => {
+    const [entry, ...more] = await Array.fromAsync(alice.list('/reports'));
+    assert.deepEqual([entry?.path, entry?.kind, entry?.size, more.length], ['/reports/q3.pdf', 'file', content.length, 0]);
+  });
+  await step('download it and compare', async () => {
+    const back = join(folder, 'q3-back.pdf');
+    await alice.download('/reports/q3.pdf', back);
+    assert.ok(content.equals(await readFile(back)));
+  });
+  await step('preview its first 1024 bytes', async () => {
+    assert.ok(content.subarray(0, 1024).equals(await alice.preview('/reports/q3.pdf')));
+  });
+  return content;
+}
+
+async function manyFiles({ step, note, folder }: World, alice: Driftless): Promise<void> {
+  const source = join(folder, 'many');
+  const names: string[] = [];
+  for (let i = 0; i < SMALL_FILES; i += 1) names.push(join(`part-${i % 10}`, `note-${i}.txt`));
+  for (let part = 0; part < 10; part += 1) await mkdir(join(source, `part-${part}`), { recursive: true });
+  for (const name of names) await writeFile(join(source, name), randomBytes(100 + (name.length % 7) * 300));
+  await step(`upload a folder of ${SMALL_FILES} small files`, async () => {
+    const report = await alice.upload(source, '/many');
+    assert.deepEqual([report.files, report.failures.length], [SMALL_FILES, 0]);
+  });
+  await step('upload it again: nothing is sent', async () => {
+    const report = await alice.upload(source, '/many');
+    assert.deepEqual([report.files, report.unchanged], [0, SMALL_FILES]);
+  });
+  await step('download it and compare each file', async () => {
+    const back = join(folder, 'many-back');
+    await alice.download('/many', back);
+    for (const name of names) assert.ok((await readFile(join(source, name))).equals(await readFile(join(back, name))), name);
+    const found = await readdir(back, { recursive: true, withFileTypes: true });
+    assert.equal(found.filter((entry) => entry.isFile()).length, SMALL_FILES);
+    note(`${SMALL_FILES} files equal`);
+  });
+}
+
+async function rename({ step }: World, alice: Driftless): Promise<void> {
+  await step('rename the file and the folder', async () => {
+    const before = await alice.entry('/reports/q3.pdf');
+    await alice.move('/reports/q3.pdf', '/reports/third quarter.pdf');
+    await alice.move('/reports', '/shared reports');
+    assert.equal((await alice.entry('/shared reports/third quarter.pdf')).digest, before.digest);
+    await refused(alice.entry('/reports/q3.pdf'), 'not_found');
+  });
+}
+
+async function sharing({ step, note, folder }: World, users: Users, content: Buffer) {
+  const { alice, bob, carol } = users;
+  const invitation = await step('alice invites bob', async () => {
+    const sent = await alice.invite('/shared reports', bob.username, { role: 'editor', message: 'have a look' });
+    await refused(bob.entry('/shared reports'), 'not_found');
+    return sent;
+  });
+  const path = await step('bob sees the invitation and accepts', async () => {
+    const { received } = await bob.invitations();
+    const mine = received.find((one: RestInvitation) => one.id === invitation.id);
+    assert.deepEqual([mine?.from, mine?.role, mine?.message], [alice.username, 'editor', 'have a look']);
+    return (await bob.accept(invitation.id)).path;
+  });
+  await step('bob downloads the file', async () => {
+    const back = join(folder, 'bob.pdf');
+    await bob.download(`${path}/third quarter.pdf`, back);
+    assert.ok(content.equals(await readFile(back)));
+    note(`mounted at ${path}`);
+  });
+  await step('what bob writes there, alice reads', async () => {
+    const local = join(folder, 'answer.txt');
+    await writeFile(local, 'looks good\n');
+    await bob.upload(local, `${path}/answer.txt`);
+    assert.equal((await alice.preview('/shared reports/answer.txt')).toString(), 'looks good\n');
+  });
+  await step('carol sees none of it and can do nothing with it', async () => {
+    for (const remote of ['/shared reports', path, `${path}/third quarter.pdf`]) await refused(carol.entry(remote), 'not_found');
+    await refused(carol.download(`${path}/third quarter.pdf`, join(folder, 'carol.pdf')), 'not_found');
+    await refused(carol.accept(invitation.id), 'not_found');
+    assert.deepEqual(await Array.fromAsync(carol.list('/')), []);
+  });
+}
+
+async function leave(world: World, { alice, bob, carol }: Users) {
+  const { step, note } = world;
+  const ticket = await alice.ticket();
+  const withTicket = (): Promise<Response> => fetch(`${bob.serverUrl}${ROUTES.whoami}`, { headers: { authorization: `Bearer ${ticket}` } });
+  await step('alice logs out', async () => {
+    assert.equal((await withTicket()).status, 200);
+    await alice.logout();
+  });
+  await step('her ticket is refused soon after, and her session cannot be gone on with', async () => {
+    const since = performance.now();
+    while ((await withTicket()).status !== 401) {
+      assert.ok(performance.now() - since < REVOKED_WITHIN_MS, 'the ticket is still good');
+      await sleep(50);
+    }
+    note(`refused after ${Math.round(performance.now() - since)} ms`);
+    const { password: _, ...session } = account(world, 'alice');
+    await refused(connect(session), 'not_logged_in', 'session_unknown');
+  });
+  await step('the others log out', async () => {
+    await bob.logout();
+    await carol.logout();
+  });
+}
+
+async function scenario(world: World): Promise<void> {
+  const users = await enter(world);
+  try {
+    const content = await oneFile(world, users.alice);
+    await manyFiles(world, users.alice);
+    await rename(world, users.alice);
+    await sharing(world, users, content);
+    await leave(world, users);
+  } finally {
+    await Promise.all(Object.values(users).map((user) => user.close()));
+  }
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: { keep: { type: 'boolean' }, verbose: { type: 'boolean' }, help: { type: 'boolean' } },
+  });
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'driftless-full-'));
+  const steps = createSteps({ verbose: values.verbose === true, print: console.log });
+  const asked = process.env.DRIFTLESS_AUTH ?? DEFAULT_AUTH;
+  try {
+    const running = await daemonAnswers(asked);
+    await using system = running
+      ? null
+      : await startSystem({ env: await privateEnvironment(folder, process.env), folder, showErrors: values.verbose === true });
+    const auth = system?.auth ?? asked;
+    console.log(running ? `Using the running servers at ${auth}\n` : `Started both servers, ${auth}\n`);
+    await scenario({ ...steps, auth, folder, password: randomBytes(12).toString('hex'), run: randomBytes(4).toString('hex') });
+  } catch (error) {
+    steps.failed(error);
+  } finally {
+    if (values.keep) console.log(`\nKept ${folder}`);
+    else await rm(folder, { recursive: true, force: true });
+  }
+  return steps.finish();
+}
+
+process.exitCode = await main();
