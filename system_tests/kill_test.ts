@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, type Driftless, register } from '../Client/client.ts';
+import { AppError, type ErrorCode } from '../Models/errors.ts';
+import { type ProcessName, privateEnvironment, type System, startSystem } from '../processes.ts';
+import { seededRandom } from './seeded_random.ts';
+
+const KILLS = 100;
+const DAEMON_SHARE = 0.2;
+const PAUSE_MS = { min: 5, max: 120 } as const;
+const READY_MS_MAX = 5_000;
+const BATCH_FILES = 20;
+const PASSWORD = 'correct horse battery staple';
+
+/** What a client may be told when the server dies under it; anything else is a defect. */
+const INTERRUPTIONS: readonly ErrorCode[] = ['server_unreachable', 'upload_interrupted'];
+/** And when the daemon does. `name_taken`: the account was made and the answer lost, which is no acknowledgement. */
+const DAEMON_INTERRUPTIONS: readonly ErrorCode[] = ['auth_unreachable', 'name_taken'];
+
+type Run = {
+  readonly folder: string;
+  readonly system: System;
+  readonly me: Driftless;
+  readonly random: () => number;
+  /** Remote path to the SHA-256 of its content, for every file whose upload resolved without a failure. */
+  readonly acknowledged: Map<string, string>;
+  readonly users: string[];
+  round: number;
+  /** Resolves when both processes run. */
+  ready: Promise<void>;
+  done: boolean;
+};
+
+async function interrupted(error: unknown, allowed: readonly ErrorCode[]): Promise<void> {
+  if (!(error instanceof AppError && allowed.includes(error.code))) throw error;
+}
+
+/** Uploads one folder after another until the kills are over. @param sizeBytesMax of a file */
+async function keepUploading(
+  run: Run,
+  { name, files, sizeBytesMax }: { name: string; files: number; sizeBytesMax: number },
+): Promise<void> {
+  for (let count = 0; !run.done; count += 1) {
+    const remote = `/round-${run.round}/${name}-${count}`;
+    const local = join(run.folder, 'local', `${name}-${count}`);
+    await mkdir(local, { recursive: true });
+    const digests = new Map<string, string>();
+    for (let i = 0; i < files; i += 1) {
+      const content = randomBytes(1 + Math.floor(run.random() * sizeBytesMax));
+      await writeFile(join(local, `f${i}`), content);
+      digests.set(`${remote}/f${i}`, sha256(content));
+    }
+    try {
+      const report = await run.me.upload(local, remote);
+      if (report.failures.length === 0) for (const [path, digest] of digests) run.acknowledged.set(path, digest);
+      for (const failure of report.failures) await interrupted(new AppError(failure.code, failure.message), INTERRUPTIONS);
+    } catch (error) {
+      await interrupted(error, INTERRUPTIONS);
+    }
+    await rm(local, { recursive: true });
+    await run.ready;
+  }
+}
+
+async function tryToRegister(run: Run, username: string): Promise<void> {
+  try {
+    await using _user = await register({ username, password: PASSWORD, auth: run.system.auth, home: join(run.folder, username) });
+    run.users.push(username);
+  } catch (error) {
+    await interrupted(error, DAEMON_INTERRUPTIONS);
+  }
+}
+
+/** Kills one process at a random moment and starts it again. @returns how long it took until it was ready, ms */
+async function killOnce(run: Run, name: ProcessName): Promise<number> {
+  const registering = name === 'auth' ? tryToRegister(run, `user-${run.round}`) : undefined;
+  await sleep(PAUSE_MS.min + run.random() * (PAUSE_MS.max - PAUSE_MS.min));
+  const back = Promise.withResolvers<void>();
+  run.ready = back.promise;
+  await run.system.running[name].kill();
+  const since = performance.now();
+  await run.system.restart(name);
+  const tookMs = performance.now() - since;
+  back.resolve();
+  await registering;
+  return tookMs;
+}
+
+/** Every file in `paths` must be listed with the content it was acknowledged with. */
+async function checkListed(run: Run, paths: readonly string[]): Promise<void> {
+  for (const folder of new Set(paths.map(dirname))) {
+    const entries = await Array.fromAsync(run.me.list(folder));
+    const listed = new Map(entries.map((entry) => [entry.path, entry.digest]));
+    for (const path of paths.filter((one) => dirname(one) === folder)) assert.equal(listed.get(path), run.acknowledged.get(path), path);
+  }
+}
+
+async function killManyTimes(run: Run): Promise<number> {
+  let slowestMs = 0;
+  let checked = 0;
+  for (run.round = 1; run.round <= KILLS; run.round += 1) {
+    slowestMs = Math.max(slowestMs, await killOnce(run, run.random() < DAEMON_SHARE ? 'auth' : 'server'));
+    const paths = [...run.acknowledged.keys()];
+    await checkListed(run, paths.slice(checked));
+    checked = paths.length;
+  }
+  return slowestMs;
+}
+
+async function checkEverything(run: Run): Promise<void> {
+  const back = join(run.folder, 'back');
+  await run.me.download('/', back);
+  for (const [path, digest] of run.acknowledged) assert.equal(sha256(await readFile(join(back, path))), digest, path);
+  for (const username of run.users) {
+    await using _again = await connect({ username, password: PASSWORD, auth: run.system.auth, home: join(run.folder, 'again') });
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+test(`SIGKILL of either process, ${KILLS} times at random moments during uploads, loses nothing acknowledged`, async (t) => {
+  const seed = randomBytes(4).readUInt32BE();
+  const folder = await mkdtemp(join(tmpdir(), 'driftless-kill-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const outer = { ...process.env, NODE_COMPILE_CACHE: join(folder, 'compiled') };
+  await using system = await startSystem({ env: await privateEnvironment(folder, outer), folder });
+  await using me = await register({ username: 'writer', password: PASSWORD, auth: system.auth, home: join(folder, 'home') });
+  const run: Run = {
+    folder,
+    system,
+    me,
+    random: seededRandom(seed),
+    acknowledged: new Map(),
+    users: [],
+    round: 0,
+    ready: Promise.resolve(),
+    done: false,
+  };
+  const writers = Promise.all([
+    keepUploading(run, { name: 'batch', files: BATCH_FILES, sizeBytesMax: 20_000 }),
+    keepUploading(run, { name: 'single', files: 1, sizeBytesMax: 400_000 }),
+  ]);
+  const killing = killManyTimes(run).finally(() => {
+    run.done = true;
+  });
+  const [slowestMs] = await Promise.all([killing, writers]);
+  await checkEverything(run);
+  t.diagnostic(
+    `seed ${seed}: ${run.acknowledged.size} files and ${run.users.length} users acknowledged, slowest start ${Math.round(slowestMs)} ms`,
+  );
+  assert.ok(slowestMs < READY_MS_MAX);
+  assert.ok(run.acknowledged.size > KILLS, 'too little was acknowledged to prove anything');
+});
