@@ -1,0 +1,60 @@
+import type { ErrorCode } from '../../Models/errors.ts';
+
+export const EXIT = { done: 0, failed: 1, usage: 2, refused: 3, notFound: 4, conflict: 5, limit: 6, interrupted: 130 } as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** What a script sees of each error; a code without a line here does not compile. */
+export const EXIT_CODES = {
+  credentials_wrong: EXIT.refused,
+  name_taken: EXIT.conflict,
+  registration_closed: EXIT.refused,
+  ticket_missing: EXIT.refused,
+  ticket_invalid: EXIT.refused,
+  ticket_expired: EXIT.refused,
+  ticket_revoked: EXIT.refused,
+  session_unknown: EXIT.refused,
+  not_logged_in: EXIT.refused,
+  server_key_changed: EXIT.refused,
+  protocol_mismatch: EXIT.failed,
+  auth_unreachable: EXIT.failed,
+  busy: EXIT.limit,
+
+  not_found: EXIT.notFound,
+  forbidden: EXIT.refused,
+  name_invalid: EXIT.usage,
+  path_invalid: EXIT.usage,
+  name_collides: EXIT.conflict,
+  already_exists: EXIT.conflict,
+  not_a_folder: EXIT.conflict,
+  not_a_file: EXIT.conflict,
+  folder_into_itself: EXIT.conflict,
+  version_stale: EXIT.conflict,
+  user_unknown: EXIT.notFound,
+  invitation_invalid: EXIT.conflict,
+  cursor_invalid: EXIT.usage,
+  request_invalid: EXIT.usage,
+  content_type_unsupported: EXIT.failed,
+  range_invalid: EXIT.usage,
+  method_unknown: EXIT.failed,
+
+  digest_mismatch: EXIT.failed,
+  length_mismatch: EXIT.failed,
+  chunk_missing: EXIT.failed,
+  frame_invalid: EXIT.failed,
+  upload_interrupted: EXIT.failed,
+  file_changed: EXIT.failed,
+  local_io: EXIT.failed,
+
+  too_large: EXIT.limit,
+  too_many_requests: EXIT.limit,
+  storage_full: EXIT.limit,
+  storage_unavailable: EXIT.failed,
+  corrupt: EXIT.failed,
+  data_folder_locked: EXIT.failed,
+  data_folder_unusable: EXIT.failed,
+  port_in_use: EXIT.failed,
+  config_invalid: EXIT.usage,
+  server_unreachable: EXIT.failed,
+  cancelled: EXIT.interrupted,
+  internal: EXIT.failed,
+} as const satisfies Record<ErrorCode, ExitCode>;
