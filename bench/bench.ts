@@ -38,6 +38,7 @@ async function main(): Promise<number> {
     console.error(USAGE);
     return 2;
   }
+  process.once('SIGINT', () => undefined); // ends the program being measured, and so this, after cleaning up
   const folder = await mkdtemp(join(tmpdir(), 'driftless-bench-'));
   const rows: Row[] = [];
   const comparisons: Comparison[] = [];

@@ -12,6 +12,7 @@ export type Cost = {
 export type Command = { readonly program: string; readonly args: readonly string[]; readonly env: NodeJS.ProcessEnv };
 
 const SAMPLE_MS = 20;
+const RUN_MS_MAX = 20 * 60_000;
 
 /**
  * Runs a command and measures it. Everything written before is synced first, so that no run pays for another.
@@ -31,7 +32,7 @@ export async function measure(command: Command, serverPid: number | null): Promi
 
 /** @returns the highest resident size seen, bytes */
 async function run({ program, args, env }: Command): Promise<number> {
-  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'], timeout: RUN_MS_MAX });
   let printed = '';
   child.stderr.on('data', (bytes: Buffer) => {
     if (printed.length < 4096) printed += bytes.toString();

@@ -103,7 +103,7 @@ async function checkListed(run: Run, paths: readonly string[]): Promise<void> {
 async function killManyTimes(run: Run): Promise<number> {
   let slowestMs = 0;
   let checked = 0;
-  for (run.round = 1; run.round <= KILLS; run.round += 1) {
+  for (run.round = 1; run.round <= KILLS && !run.done; run.round += 1) {
     slowestMs = Math.max(slowestMs, await killOnce(run, run.random() < DAEMON_SHARE ? 'auth' : 'server'));
     const paths = [...run.acknowledged.keys()];
     await checkListed(run, paths.slice(checked));
@@ -147,10 +147,13 @@ test(`SIGKILL of either process, ${KILLS} times at random moments during uploads
     keepUploading(run, { name: 'batch', files: BATCH_FILES, sizeBytesMax: 20_000 }),
     keepUploading(run, { name: 'single', files: 1, sizeBytesMax: 400_000 }),
   ]);
-  const killing = killManyTimes(run).finally(() => {
+  const over = (): void => {
     run.done = true;
-  });
-  const [slowestMs] = await Promise.all([killing, writers]);
+  };
+  const killing = killManyTimes(run);
+  await Promise.allSettled([killing.finally(over), writers.catch(over)]); // whatever fails, nothing runs on behind the test's back
+  await writers;
+  const slowestMs = await killing;
   await checkEverything(run);
   t.diagnostic(
     `seed ${seed}: ${run.acknowledged.size} files and ${run.users.length} users acknowledged, slowest start ${Math.round(slowestMs)} ms`,
