@@ -64,7 +64,11 @@ export const UploadFields = z.strictObject({
   mtime: z.iso.datetime({ offset: true }).optional().describe('ISO 8601, up to microseconds; the time of the upload if missing'),
   base: BaseText,
   executable: z.enum(['true', 'false']).default('false'),
-  size: z.string().regex(/^[0-9]{1,15}$/).optional().describe('Bytes; another length is refused with length_mismatch'),
+  size: z
+    .string()
+    .regex(/^[0-9]{1,15}$/)
+    .optional()
+    .describe('Bytes; another length is refused with length_mismatch'),
   digest: Digest.optional().describe('Content id; other content is refused with digest_mismatch'),
 });
 export const UploadResult = WrittenResult.extend({ size: z.int(), digest: Digest });

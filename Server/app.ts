@@ -1,0 +1,135 @@
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import multipart from '@fastify/multipart';
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyHttpOptions,
+  type FastifyInstance,
+  LogController,
+  type RawServerDefault,
+} from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { AppError, type ErrorCode } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
+import { ROUTES } from '../Models/rest.ts';
+import type { AccountsReader } from '../Storage/accounts.ts';
+import type { ChunkStore } from '../Storage/chunk_store.ts';
+import type { Metadata } from '../Storage/metadata.ts';
+import type { Authenticate } from './authenticate.ts';
+import { registerChangeRoutes } from './change_routes.ts';
+import { registerEntryRoutes } from './entry_routes.ts';
+import { registerFileRoutes } from './file_routes.ts';
+import { type Readiness, registerHealthRoutes } from './health_routes.ts';
+import { PROBLEM_TYPE, problemOf, sendProblem, toAppError } from './http_errors.ts';
+import { countingOperations, registerMetrics } from './metrics.ts';
+import { DOCS_PREFIX, registerOpenApi } from './openapi.ts';
+import { registerRequestRules } from './request_rules.ts';
+import { registerShareRoutes } from './share_routes.ts';
+import { registerTransferRoutes } from './transfer_routes.ts';
+
+export type AppDeps = {
+  readonly metadata: Metadata;
+  readonly chunks: ChunkStore;
+  readonly accounts: Pick<AccountsReader, 'findUser'>;
+  readonly authenticate: Authenticate;
+  readonly readiness: Readiness;
+  readonly log: FastifyBaseLogger;
+  /** Listening on loopback only: then only loopback names are taken as Host. */
+  readonly loopbackOnly: boolean;
+};
+
+/** The server apart from its listening. Closing it does not close what it was given. */
+export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
+  const app = fastify(serverOptions(deps.log));
+  app.server.maxConnections = LIMITS.connectionsMax;
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler((error, request, reply) => sendProblem(request, reply, toAppError(error)));
+  registerNotFound(app);
+  registerParsers(app);
+  await app.register(multipart);
+  registerRequestRules(app, deps);
+  const metrics = registerMetrics(app);
+  registerRequestLog(app);
+  await registerOpenApi(app);
+
+  const metadata = countingOperations(deps.metadata, metrics.operations);
+  const routeDeps = { ...deps, metadata, metrics };
+  registerHealthRoutes(app, routeDeps);
+  registerEntryRoutes(app, routeDeps);
+  registerFileRoutes(app, routeDeps);
+  registerChangeRoutes(app, routeDeps);
+  registerShareRoutes(app, routeDeps);
+  registerTransferRoutes(app, routeDeps);
+  app.get(ROUTES.openapi, { config: { public: true }, schema: { hide: true } }, async () => app.swagger());
+  await app.ready();
+  return app;
+}
+
+function serverOptions(log: FastifyBaseLogger): FastifyHttpOptions<RawServerDefault, FastifyBaseLogger> {
+  return {
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    requestIdHeader: false,
+    genReqId: () => randomUUID(),
+    bodyLimit: LIMITS.jsonBodyBytesMax,
+    exposeHeadRoutes: false,
+    onProtoPoisoning: 'error',
+    onConstructorPoisoning: 'error',
+    return503OnClosing: true,
+    forceCloseConnections: 'idle',
+    requestTimeout: LIMITS.streamTimeoutMs,
+    connectionTimeout: LIMITS.idleSocketTimeoutMs,
+    keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
+    maxRequestsPerSocket: LIMITS.requestsPerSocketMax,
+    http: { headersTimeout: LIMITS.requestTimeoutMs, connectionsCheckingInterval: 5000, requireHostHeader: true },
+    clientErrorHandler: answerMalformed,
+    routerOptions: { maxParamLength: 64 },
+  };
+}
+
+/** JSON; a route that takes something else adds the parser for it. */
+function registerParsers(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'));
+}
+
+function registerNotFound(app: FastifyInstance): void {
+  const methods = new Map<string, string[]>();
+  app.addHook('onRoute', (route) => {
+    if (route.url.startsWith(DOCS_PREFIX)) route.config = { ...route.config, public: true };
+    methods.set(route.url, [...(methods.get(route.url) ?? []), ...[route.method].flat()]);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const allowed = methods.get(request.url.split('?', 1)[0] ?? '');
+    if (allowed === undefined) return sendProblem(request, reply, new AppError('not_found', 'there is no such route'));
+    const problem = new AppError('method_unknown', `this route takes ${allowed.join(', ')}`);
+    return sendProblem(request, reply, problem, { headers: { allow: allowed.join(', ') } });
+  });
+}
+
+/** One line for each request: never its headers, its query or its body. */
+function registerRequestLog(app: FastifyInstance): void {
+  app.addHook('onResponse', async ({ routeOptions, method, userId, log }, { statusCode, elapsedTime }) => {
+    log.info({ route: routeOptions.url ?? null, method, status: statusCode, ms: Math.round(elapsedTime), user: userId }, 'request');
+  });
+}
+
+/** A request that is not HTTP, or too slow, has no route and no reply: answered on the bare connection. */
+function answerMalformed(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
+  this.log.debug({ code: error.code }, 'malformed request');
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const failure = MALFORMED[error.code ?? ''] ?? MALFORMED_OTHER;
+  const body = JSON.stringify(problemOf(new AppError(failure.code, failure.message), randomUUID(), failure.status));
+  const head = `HTTP/1.1 ${failure.status} ${failure.message}\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close`;
+  socket.end(`${head}\r\n\r\n${body}`);
+}
+
+const MALFORMED: Readonly<Record<string, { readonly status: number; readonly code: ErrorCode; readonly message: string }>> = {
+  HPE_HEADER_OVERFLOW: { status: 431, code: 'too_large', message: 'Request Header Fields Too Large' },
+  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, code: 'upload_interrupted', message: 'Request Timeout' },
+};
+const MALFORMED_OTHER = { status: 400, code: 'request_invalid', message: 'Bad Request' } as const;

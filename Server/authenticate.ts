@@ -1,0 +1,26 @@
+import type { FastifyRequest } from 'fastify';
+import { AppError } from '../Models/errors.ts';
+import type { Revocations } from './revocations.ts';
+import type { Session, TicketVerifier } from './tickets.ts';
+
+/** Who asks. @throws AppError `ticket_missing`, `ticket_invalid`, `ticket_expired`, `ticket_revoked`, `storage_unavailable` */
+export type Authenticate = (request: FastifyRequest) => Promise<Session>;
+
+/** The one authenticator: a hook runs it for every route that is not marked public, and a route that asks again gets the same answer. */
+export function createAuthenticator(deps: { tickets: TicketVerifier; revocations: Pick<Revocations, 'check'> }): Authenticate {
+  const known = new WeakMap<FastifyRequest, Session>();
+  return async (request) => {
+    const before = known.get(request);
+    if (before !== undefined) return before;
+    const session = await deps.tickets.verify(bearerToken(request.headers.authorization));
+    deps.revocations.check(session.claims.sid);
+    known.set(request, session);
+    return session;
+  };
+}
+
+function bearerToken(header: string | undefined): string {
+  const token = /^bearer +(\S.*)$/i.exec(header ?? '')?.[1];
+  if (token === undefined) throw new AppError('ticket_missing', 'this needs a ticket in the header "Authorization: Bearer …"');
+  return token;
+}

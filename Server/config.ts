@@ -1,0 +1,52 @@
+import { isIP } from 'node:net';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { AppError } from '../Models/errors.ts';
+
+export type ServerConfig = {
+  readonly dataFolder: string; // absolute
+  readonly host: string; // address or `localhost`
+  readonly port: number; // 0: any free port
+  readonly logFolder: string;
+  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+  /** PostgreSQL URL, or `null` for the embedded database in the data folder. May hold a password: never logged. */
+  readonly databaseUrl: string | null;
+};
+
+const Environment = z.object({
+  DRIFTLESS_DATA: z.string().min(1).default('./data'),
+  DRIFTLESS_HTTP_PORT: z.coerce.number().int().min(0).max(65535).default(4811),
+  DRIFTLESS_HOST: z
+    .string()
+    .refine((host) => host === 'localhost' || isIP(host) !== 0, 'must be an IP address or localhost')
+    .default('127.0.0.1'),
+  DRIFTLESS_LOGS: z.string().min(1).default('./logs'),
+  DRIFTLESS_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
+  DRIFTLESS_DATABASE: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL')
+    .optional(),
+});
+
+/** @throws AppError `config_invalid`, naming the variable and the rule but not the value */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): ServerConfig {
+  const parsed = Environment.safeParse(environment);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+    throw new AppError('config_invalid', problems.join('; '));
+  }
+  const values = parsed.data;
+  return {
+    dataFolder: resolve(values.DRIFTLESS_DATA),
+    host: values.DRIFTLESS_HOST,
+    port: values.DRIFTLESS_HTTP_PORT,
+    logFolder: resolve(values.DRIFTLESS_LOGS),
+    logLevel: values.DRIFTLESS_LOG_LEVEL,
+    databaseUrl: values.DRIFTLESS_DATABASE ?? null,
+  };
+}
+
+/** Public keys of the daemon, a JWKS file that it writes. */
+export function ticketKeysPath(dataFolder: string): string {
+  return join(dataFolder, 'auth', 'ticket_keys.json');
+}

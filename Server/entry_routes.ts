@@ -1,0 +1,114 @@
+import type { FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { AppError } from '../Models/errors.ts';
+import { splitPath } from '../Models/names.ts';
+import type { Operation } from '../Models/operations.ts';
+import {
+  DeleteQuery,
+  FolderBody,
+  FromToBody,
+  ListQuery,
+  PathQuery,
+  parseBase,
+  RestEntry,
+  RestPage,
+  ROUTES,
+  WhoAmI,
+  WrittenResult,
+} from '../Models/rest.ts';
+import type { Metadata } from '../Storage/metadata.ts';
+import type { Authenticate } from './authenticate.ts';
+import { commitOne, streamOf } from './commit_one.ts';
+import { PROBLEMS } from './openapi.ts';
+import { isoFromMilliseconds, restEntry } from './rest_shapes.ts';
+
+export type EntryRouteDeps = {
+  readonly metadata: Pick<Metadata, 'epoch' | 'stat' | 'page' | 'commit'>;
+  readonly authenticate: Authenticate;
+};
+
+/** Who you are, what is where, and changes of the tree that move no bytes. */
+export function registerEntryRoutes(app: FastifyInstance, deps: EntryRouteDeps): void {
+  registerReads(app.withTypeProvider<ZodTypeProvider>(), deps);
+  registerWrites(app.withTypeProvider<ZodTypeProvider>(), deps);
+}
+
+type ZodApp = ReturnType<typeof withZod>;
+function withZod(app: FastifyInstance) {
+  return app.withTypeProvider<ZodTypeProvider>();
+}
+
+function registerReads(app: ZodApp, { metadata, authenticate }: EntryRouteDeps): void {
+  app.get(
+    ROUTES.whoami,
+    { schema: { summary: 'Who the ticket says you are', response: { 200: WhoAmI, ...PROBLEMS } } },
+    async (request) => {
+      const { claims } = await authenticate(request);
+      return {
+        user: claims.name,
+        role: claims.role,
+        device: claims.dev,
+        session: claims.sid,
+        expiresAt: isoFromMilliseconds(claims.exp * 1000),
+        epoch: metadata.epoch,
+      };
+    },
+  );
+
+  app.get(
+    ROUTES.entry,
+    { schema: { summary: 'One file, folder or symlink', querystring: PathQuery, response: { 200: RestEntry, ...PROBLEMS } } },
+    async (request) => {
+      const { principal } = await authenticate(request);
+      const [entry] = await metadata.stat(principal, [request.query.path]);
+      if (entry === undefined || entry === null) throw new AppError('not_found', 'there is nothing at this path');
+      return restEntry(entry);
+    },
+  );
+
+  app.get(
+    ROUTES.list,
+    {
+      schema: { summary: 'A folder page by page, or a search below it', querystring: ListQuery, response: { 200: RestPage, ...PROBLEMS } },
+    },
+    async (request) => {
+      const { principal } = await authenticate(request);
+      const { path, search, sort, order, after, limit } = request.query;
+      const query = { path, search: search ?? null, sort, descending: order === 'desc', after: after ?? null, limit };
+      const page = await metadata.page(principal, query);
+      return { entries: page.entries.map(restEntry), next: page.next };
+    },
+  );
+}
+
+function registerWrites(app: ZodApp, deps: EntryRouteDeps): void {
+  const written = { 200: WrittenResult, ...PROBLEMS };
+
+  app.post(
+    ROUTES.folders,
+    { schema: { summary: 'Make a folder, and those above it where they are missing', body: FolderBody, response: written } },
+    async (request) => perform(request, deps, { kind: 'mkdir', ...request.body }, request.body.path),
+  );
+  for (const kind of ['move', 'copy'] as const) {
+    app.post(
+      ROUTES[kind],
+      { schema: { summary: kind === 'move' ? 'Rename or move' : 'Copy, without moving bytes', body: FromToBody, response: written } },
+      async (request) => perform(request, deps, { kind, ...request.body }, request.body.to),
+    );
+  }
+  app.delete(
+    ROUTES.entry,
+    { schema: { summary: 'Delete a file, or a folder with what is in it', querystring: DeleteQuery, response: written } },
+    async (request) => {
+      const { path, base } = request.query;
+      return perform(request, deps, { kind: 'delete', path, base: parseBase(base) }, path);
+    },
+  );
+}
+
+async function perform(request: Parameters<Authenticate>[0], deps: EntryRouteDeps, operation: Operation, path: string) {
+  const { principal } = await deps.authenticate(request);
+  splitPath(path);
+  const written = await commitOne(deps.metadata, principal, streamOf(request, principal, [operation]), operation);
+  return { path, ...written };
+}

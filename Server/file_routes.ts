@@ -1,0 +1,164 @@
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { AppError } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
+import { splitLast } from '../Models/names.ts';
+import type { Operation } from '../Models/operations.ts';
+import { microsecondsFromIso, PathQuery, parseBase, ROUTES, UploadResult } from '../Models/rest.ts';
+import type { ChunkStore } from '../Storage/chunk_store.ts';
+import type { Manifest, Metadata, Principal } from '../Storage/metadata.ts';
+import type { Authenticate } from './authenticate.ts';
+import { type ByteRange, checkConditions, parseRange, rangeStillHolds } from './byte_range.ts';
+import { commitOne, streamOf } from './commit_one.ts';
+import { contentHeaders } from './content_headers.ts';
+import { readContent } from './content_stream.ts';
+import { sendProblem } from './http_errors.ts';
+import { BYTES, PROBLEMS } from './openapi.ts';
+import { type Received, receiveContent } from './upload.ts';
+import { readUploadForm, type UploadForm } from './upload_form.ts';
+
+export type FileRouteDeps = {
+  readonly metadata: Pick<Metadata, 'manifests' | 'stat' | 'locate' | 'recordChunks' | 'commit'>;
+  readonly chunks: Pick<ChunkStore, 'append' | 'read'>;
+  readonly authenticate: Authenticate;
+};
+
+/** Content in and out: multipart upload, ranged download, preview. */
+export function registerFileRoutes(app: FastifyInstance, deps: FileRouteDeps): void {
+  registerUpload(app, deps);
+  registerDownload(app, deps);
+}
+
+function registerUpload(plain: FastifyInstance, deps: FileRouteDeps): void {
+  let running = 0;
+  plain.withTypeProvider<ZodTypeProvider>().post(
+    ROUTES.files,
+    {
+      config: { accepts: 'multipart/form-data', stream: true },
+      schema: {
+        summary: 'Upload a file, and make the folders above it where they are missing',
+        response: { 200: UploadResult, ...PROBLEMS },
+      },
+    },
+    async (request) => {
+      const { principal } = await deps.authenticate(request);
+      if (running >= LIMITS.uploadsMax) throw new AppError('busy', 'too many uploads at once');
+      running += 1;
+      try {
+        const form = await readUploadForm(request, (content) => receiveContent(deps, principal, content));
+        return await commitUpload(request, deps.metadata, principal, form);
+      } finally {
+        running -= 1;
+      }
+    },
+  );
+}
+
+async function commitUpload(
+  request: FastifyRequest,
+  metadata: FileRouteDeps['metadata'],
+  principal: Principal,
+  { fields, content }: UploadForm<Received>,
+) {
+  const { size, chunks, unrecorded } = content;
+  const digest = content.digest.toString('hex');
+  if (fields.size !== undefined && Number(fields.size) !== size) {
+    throw new AppError('length_mismatch', `the form says ${fields.size} bytes, ${size} came`);
+  }
+  if (fields.digest !== undefined && fields.digest !== digest)
+    throw new AppError('digest_mismatch', 'the content is not what its digest says');
+  const put: Operation = {
+    kind: 'put',
+    path: fields.path,
+    size,
+    mtimeUs: fields.mtime === undefined ? Date.now() * 1000 : microsecondsFromIso(fields.mtime),
+    executable: fields.executable === 'true',
+    base: parseBase(fields.base),
+    digest: content.digest,
+    chunks,
+  };
+  const written = await commitOne(metadata, principal, streamOf(request, principal, [fields, size, digest]), put, unrecorded);
+  return { path: fields.path, ...written, size, digest };
+}
+
+function registerDownload(plain: FastifyInstance, deps: FileRouteDeps): void {
+  const app = plain.withTypeProvider<ZodTypeProvider>();
+  const schema = { querystring: PathQuery, response: { 200: BYTES, ...PROBLEMS } };
+  for (const method of ['GET', 'HEAD'] as const) {
+    app.route({
+      method,
+      url: ROUTES.files,
+      config: { stream: true },
+      schema: { ...schema, summary: method === 'GET' ? 'Content of a file, whole or in part' : 'Length and ETag of a file' },
+      handler: async (request, reply) => {
+        const { principal } = await deps.authenticate(request);
+        return sendFile(request, reply, deps, principal, request.query.path);
+      },
+    });
+  }
+  app.get(
+    ROUTES.preview,
+    { config: { stream: true }, schema: { ...schema, summary: `First ${LIMITS.previewBytes} bytes of a file` } },
+    async (request, reply) => {
+      const { principal } = await deps.authenticate(request);
+      const manifest = await manifestAt(deps.metadata, principal, request.query.path);
+      const end = Math.min(manifest.size, LIMITS.previewBytes);
+      describeContent(reply, manifest, end);
+      return reply.send(contentStream(deps, principal, manifest, { start: 0, end }));
+    },
+  );
+}
+
+async function sendFile(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  deps: FileRouteDeps,
+  principal: Principal,
+  path: string,
+): Promise<FastifyReply> {
+  const manifest = await manifestAt(deps.metadata, principal, path);
+  const etag = etagOf(manifest);
+  const { range: rangeHeader, ...headers } = request.headers;
+  const conditions = { ifMatch: headers['if-match'], ifNoneMatch: headers['if-none-match'] };
+  const verdict = checkConditions(conditions, etag);
+  if (verdict === 'failed') return sendProblem(request, reply, PRECONDITION_FAILED, { status: 412 });
+  reply.header('etag', etag).header('accept-ranges', 'bytes');
+  if (verdict === 'not_modified') return reply.code(304).send();
+
+  const ranged = request.method === 'GET' && rangeStillHolds(headers['if-range']?.toString(), etag);
+  const range = ranged ? parseRange(rangeHeader, manifest.size) : null;
+  if (range === 'unsatisfiable') {
+    const problem = new AppError('range_invalid', `the file has ${manifest.size} bytes`);
+    return sendProblem(request, reply, problem, { headers: { 'content-range': `bytes */${manifest.size}` } });
+  }
+  if (range !== null) reply.code(206).header('content-range', `bytes ${range.start}-${range.end - 1}/${manifest.size}`);
+  const part = range ?? { start: 0, end: manifest.size };
+  describeContent(reply, manifest, part.end - part.start);
+  return request.method === 'HEAD' ? reply.send() : reply.send(contentStream(deps, principal, manifest, part));
+}
+
+const PRECONDITION_FAILED = new AppError('version_stale', 'the file has another content now');
+
+/** @throws AppError `not_found`, `not_a_file` */
+async function manifestAt(metadata: FileRouteDeps['metadata'], principal: Principal, path: string): Promise<Manifest> {
+  const [manifest] = await metadata.manifests(principal, [path]);
+  if (manifest !== undefined && manifest !== null) return manifest;
+  const [entry] = await metadata.stat(principal, [path]);
+  if (entry === undefined || entry === null) throw new AppError('not_found', 'there is nothing at this path');
+  throw new AppError('not_a_file', 'this is not a file');
+}
+
+function describeContent(reply: FastifyReply, manifest: Manifest, length: number): void {
+  reply.headers(contentHeaders(splitLast(manifest.path).name));
+  reply.header('etag', etagOf(manifest)).header('content-length', String(length));
+}
+
+function etagOf(manifest: Manifest): string {
+  return `"${manifest.digest.toString('hex')}"`;
+}
+
+/** Reads as the connection takes it; a failure after the first byte ends the connection, so that no part can pass for the whole. */
+function contentStream(deps: FileRouteDeps, principal: Principal, manifest: Manifest, range: ByteRange): Readable {
+  return Readable.from(readContent(deps, principal, manifest, range), { objectMode: false });
+}

@@ -1,0 +1,30 @@
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+import { AppError } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
+
+/** @returns where it listens, as a URL. @throws AppError `port_in_use`, `config_invalid` (the address is not of this machine, or not allowed) */
+export async function listen(app: FastifyInstance, { host, port }: { host: string; port: number }): Promise<string> {
+  try {
+    await app.listen({ host, port });
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+    if (code === 'EADDRINUSE') throw new AppError('port_in_use', `port ${port} on ${host} is already taken`, { cause });
+    throw new AppError('config_invalid', `cannot listen on ${host} port ${port} (${String(code)})`, { cause });
+  }
+  const { address, port: actual, family } = app.server.address() as AddressInfo;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}`;
+}
+
+/** Takes no more requests, lets those under way finish, and cuts what is still running after a time. */
+export async function stopListening(app: FastifyInstance): Promise<void> {
+  const deadline = new AbortController();
+  const cut = delay(LIMITS.shutdownTimeoutMs, undefined, { signal: deadline.signal }).then(
+    () => app.server.closeAllConnections(),
+    () => undefined, // everything ended in time
+  );
+  await app.close();
+  deadline.abort();
+  await cut;
+}

@@ -1,0 +1,39 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import pino, { type Logger } from 'pino';
+import { AppError } from '../Models/errors.ts';
+import type { ServerConfig } from './config.ts';
+
+/**
+ * JSON lines in `server.log` of the log folder; warnings and worse also on standard error.
+ * Nothing of a request is logged by itself: its headers and its query may hold secrets.
+ * @throws AppError `config_invalid` when the log cannot be written
+ */
+export function openLog({ logFolder, logLevel }: Pick<ServerConfig, 'logFolder' | 'logLevel'>): Logger {
+  try {
+    mkdirSync(logFolder, { recursive: true, mode: 0o700 });
+    const file = pino.destination({ dest: join(logFolder, 'server.log'), sync: true, append: true, mode: 0o600 });
+    const streams = [
+      { level: logLevel, stream: file },
+      { level: 'warn' as const, stream: process.stderr },
+    ];
+    return pino(
+      { name: 'server', level: logLevel, serializers: { err: describeError, req: noRequest, res: noRequest } },
+      pino.multistream(streams),
+    );
+  } catch (cause) {
+    throw new AppError('config_invalid', `cannot write logs in ${logFolder}`, { cause });
+  }
+}
+
+/** Name, code, message and stack of an error and its causes: not its other fields, where a library may keep what it was given. */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const code = 'code' in error ? error.code : undefined;
+  const cause = error.cause === undefined ? undefined : describeError(error.cause);
+  return { type: error.name, code, message: error.message, stack: error.stack, cause };
+}
+
+function noRequest(): undefined {
+  return undefined;
+}

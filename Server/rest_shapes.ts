@@ -1,0 +1,56 @@
+import type { z } from 'zod';
+import type { Entry } from '../Models/operations.ts';
+import { isoFromMicroseconds, type RestChange, type RestEntry, type RestInvitation } from '../Models/rest.ts';
+import type { Change, Invitation } from '../Storage/metadata.ts';
+
+/** Stored shapes as the REST routes tell them. */
+
+export function restEntry(entry: Entry): z.input<typeof RestEntry> {
+  return {
+    path: entry.path,
+    kind: entry.kind,
+    size: entry.size,
+    mtime: isoFromMicroseconds(entry.mtimeUs),
+    version: entry.version,
+    digest: hexOrNull(entry.digest),
+    executable: entry.executable,
+    target: entry.target,
+    shared: entry.shared,
+  };
+}
+
+export function restChange(change: Change): z.input<typeof RestChange> {
+  return {
+    cursor: change.cursor,
+    kind: change.kind,
+    path: change.path,
+    from: change.fromPath,
+    version: change.version,
+    size: change.size,
+    digest: hexOrNull(change.digest),
+    user: change.user,
+    device: change.device,
+    at: isoFromMilliseconds(change.atMs),
+  };
+}
+
+export function restInvitation(invitation: Invitation): z.input<typeof RestInvitation> {
+  return {
+    id: invitation.id,
+    folder: invitation.folderName,
+    from: invitation.from,
+    to: invitation.to,
+    role: invitation.role,
+    state: invitation.state,
+    message: invitation.message,
+    createdAt: isoFromMilliseconds(invitation.createdAtMs),
+  };
+}
+
+export function isoFromMilliseconds(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function hexOrNull(bytes: Uint8Array | null): string | null {
+  return bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+}

@@ -1,0 +1,85 @@
+import { AppError } from '../Models/errors.ts';
+import { TICKET } from '../Models/ticket.ts';
+import type { AccountsReader, EndedSession } from '../Storage/accounts.ts';
+
+const POLL_MS = 1000;
+const STALE_MS = 5000;
+/** A session that ended earlier has no ticket left that could still be good; twice as long, for clocks that disagree. */
+const KEPT_MS = (TICKET.lifetimeS + TICKET.leewayS) * 1000 * 2;
+
+/**
+ * Sessions that were logged out, read once a second, so that a logout takes effect within two.
+ * While the accounts cannot be read for more than five seconds nobody is let in: who was logged out is not known then.
+ */
+export class Revocations {
+  readonly #accounts: Pick<AccountsReader, 'endedSessions'>;
+  readonly #nowMs: () => number;
+  readonly #onFailure: (error: unknown) => void;
+  readonly #endedAtMs = new Map<string, number>(); // session id to time, in the order of the ends
+  #sequence = 0;
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+  #polling: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(accounts: Pick<AccountsReader, 'endedSessions'>, nowMs: () => number, onFailure: (error: unknown) => void) {
+    this.#accounts = accounts;
+    this.#nowMs = nowMs;
+    this.#onFailure = onFailure;
+  }
+
+  /** Begins to read once a second. Resolves after the first reading, failed or not. */
+  start(): Promise<void> {
+    this.#polling = this.poll().then(() => this.#schedule());
+    return this.#polling;
+  }
+
+  /** @throws AppError `storage_unavailable` when the last reading is too old, `ticket_revoked` */
+  check(sessionId: string): void {
+    if (!this.isFresh()) throw new AppError('storage_unavailable', 'the list of ended sessions cannot be read');
+    if (this.#endedAtMs.has(sessionId)) throw new AppError('ticket_revoked', 'the session has ended: log in again');
+  }
+
+  isFresh(): boolean {
+    return this.#nowMs() - this.#readAtMs <= STALE_MS;
+  }
+
+  /** Reads what ended since the last time. Never rejects. */
+  async poll(): Promise<void> {
+    const startedMs = this.#nowMs();
+    try {
+      let page: EndedSession[];
+      do {
+        page = await this.#accounts.endedSessions(this.#sequence);
+        for (const { sequence, id, endedAtMs } of page) {
+          this.#endedAtMs.set(id, endedAtMs);
+          this.#sequence = sequence;
+        }
+      } while (page.length > 0);
+      this.#readAtMs = startedMs;
+    } catch (error) {
+      this.#onFailure(error);
+    }
+    this.#forget(startedMs - KEPT_MS);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#polling;
+  }
+
+  #schedule(): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => {
+      this.#polling = this.poll().then(() => this.#schedule());
+    }, POLL_MS);
+  }
+
+  #forget(beforeMs: number): void {
+    for (const [id, endedAtMs] of this.#endedAtMs) {
+      if (endedAtMs >= beforeMs) return;
+      this.#endedAtMs.delete(id);
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import { hash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { type CryptoKey, decodeProtectedHeader, errors, importJWK, type JWTPayload, jwtVerify } from 'jose';
+import { z } from 'zod';
+import { AppError } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
+import { TICKET, TicketClaims } from '../Models/ticket.ts';
+import type { Principal } from '../Storage/metadata.ts';
+
+export type Session = { readonly principal: Principal; readonly claims: TicketClaims };
+
+/** The public half alone: were a private part in the file, it would be dropped here. */
+const KeySet = z.object({
+  keys: z.array(z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string().length(43), kid: z.string().min(1).max(128) })),
+});
+
+/** The daemon's public keys. The file may not be there yet, and changes when the daemon makes a new key. */
+export class TicketKeys {
+  readonly #path: string;
+  readonly #nowMs: () => number;
+  #keys: ReadonlyMap<string, CryptoKey> = new Map();
+  #stamp = '';
+  #nextReadMs = 0;
+  #reading: Promise<void> | undefined;
+
+  /** Counts the sets read so far: what was verified with an older set must be verified again. */
+  generation = 0;
+
+  constructor(path: string, nowMs: () => number) {
+    this.#path = path;
+    this.#nowMs = nowMs;
+  }
+
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  /** For an unknown `kid` the file is looked at again, at most once a second. */
+  async find(kid: string): Promise<CryptoKey | undefined> {
+    const known = this.#keys.get(kid);
+    if (known !== undefined) return known;
+    if (this.#reading === undefined && this.#nowMs() < this.#nextReadMs) return undefined;
+    await this.refresh();
+    return this.#keys.get(kid);
+  }
+
+  /** Reads the file if it has changed. A missing file is no key; @throws AppError `storage_unavailable` for one that cannot be read or parsed */
+  refresh(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    this.#nextReadMs = this.#nowMs() + 1000;
+    try {
+      const { mtimeMs, ino, size } = await stat(this.#path);
+      const stamp = `${mtimeMs} ${ino} ${size}`;
+      if (stamp === this.#stamp) return;
+      const { keys } = KeySet.parse(JSON.parse(await readFile(this.#path, 'utf8')));
+      const imported = await Promise.all(
+        keys.map(async (key) => [key.kid, (await importJWK(key, TICKET.algorithm)) as CryptoKey] as const),
+      );
+      this.#keys = new Map(imported);
+      this.#stamp = stamp;
+      this.generation += 1;
+    } catch (cause) {
+      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return;
+      throw new AppError('storage_unavailable', 'the ticket keys cannot be read', { cause });
+    }
+  }
+}
+
+export type TicketVerifier = {
+  /** @throws AppError `ticket_invalid`, `ticket_expired` */
+  verify(token: string): Session | Promise<Session>;
+};
+
+/**
+ * Checks tickets with the public key alone. A ticket once verified is remembered by the hash of the whole token, so the next
+ * request costs one SHA-256; its expiry is checked each time.
+ */
+export function createTicketVerifier(keys: TicketKeys, nowMs: () => number): TicketVerifier {
+  const seen = new Map<string, Session>(); // in order of use, the oldest first
+  let generation = keys.generation;
+
+  async function verifyNew(token: string, id: string): Promise<Session> {
+    const claims = await checkSignature(token, keys, nowMs);
+    const session = { principal: { userId: claims.sub, userName: claims.name, deviceId: claims.dev }, claims };
+    remember(id, session);
+    return session;
+  }
+
+  function remember(id: string, session: Session): void {
+    seen.delete(id);
+    seen.set(id, session);
+    if (seen.size <= LIMITS.ticketsCachedMax) return;
+    const [oldest] = seen.keys();
+    if (oldest !== undefined) seen.delete(oldest);
+  }
+
+  return {
+    verify(token) {
+      if (token.length > LIMITS.ticketBytesMax) throw new AppError('ticket_invalid', 'the ticket is too long');
+      if (generation !== keys.generation) {
+        seen.clear();
+        generation = keys.generation;
+      }
+      const id = hash('sha256', token, 'base64url');
+      const known = seen.get(id);
+      if (known === undefined) return verifyNew(token, id);
+      if (isExpired(known.claims.exp, nowMs())) {
+        seen.delete(id);
+        throw new AppError('ticket_expired', 'the ticket has expired');
+      }
+      remember(id, known);
+      return known;
+    },
+  };
+}
+
+function isExpired(expS: number, nowMs: number): boolean {
+  return expS + TICKET.leewayS <= Math.floor(nowMs / 1000);
+}
+
+async function checkSignature(token: string, keys: TicketKeys, nowMs: () => number): Promise<TicketClaims> {
+  try {
+    const { kid } = decodeProtectedHeader(token);
+    const key = kid === undefined ? undefined : await keys.find(kid);
+    if (key === undefined) throw new AppError('ticket_invalid', 'the ticket is not signed by this system');
+    const { payload } = await jwtVerify<JWTPayload>(token, key, {
+      algorithms: [TICKET.algorithm],
+      typ: TICKET.type,
+      issuer: TICKET.issuer,
+      audience: TICKET.audience,
+      clockTolerance: TICKET.leewayS,
+      currentDate: new Date(nowMs()),
+      requiredClaims: ['exp', 'iat'],
+    });
+    return TicketClaims.parse(payload);
+  } catch (cause) {
+    if (cause instanceof AppError) throw cause;
+    if (cause instanceof errors.JWTExpired) throw new AppError('ticket_expired', 'the ticket has expired', { cause });
+    throw new AppError('ticket_invalid', 'the ticket is not valid', { cause });
+  }
+}
