@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { resolve } from 'node:path';
+import { test } from 'node:test';
+import { readConfig } from './config.ts';
+
+test('an empty environment gives a server on loopback with everything below the working folder', () => {
+  assert.deepEqual(readConfig({}), {
+    dataFolder: resolve('data'),
+    host: '127.0.0.1',
+    port: 4811,
+    logFolder: resolve('logs'),
+    logLevel: 'info',
+    databaseUrl: null,
+  });
+});
+
+test('a bad value is refused with the name of its variable, and is not repeated', () => {
+  const bad = {
+    DRIFTLESS_DATA: '',
+    DRIFTLESS_HTTP_PORT: '70000',
+    DRIFTLESS_HOST: 'not an address',
+    DRIFTLESS_LOG_LEVEL: 'loud',
+    DRIFTLESS_DATABASE: 'mysql://user:s3cret@host/db',
+  };
+  for (const [name, value] of Object.entries(bad)) {
+    assert.throws(
+      () => readConfig({ [name]: value }),
+      (error: Error & { code?: string }) =>
+        error.code === 'config_invalid' && error.message.includes(name) && (value === '' || !error.message.includes(value)),
+      name,
+    );
+  }
+});
