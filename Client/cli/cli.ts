@@ -1,0 +1,94 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { AppError } from '../../Models/errors.ts';
+import type { Driftless } from '../client.ts';
+import { createLog, LEVELS, type Level, type Log } from '../log.ts';
+import type { Run, Settings } from './command.ts';
+import { handleInterrupts } from './interrupts.ts';
+import { COMMANDS, type ProgramDeps, runWords } from './program.ts';
+
+const SHELL_ABOUT = `The same words as on the command line, and: upload (put), download (get), delete (rm), list (ls), quit.
+'…' and "…" keep words together. Reads commands from a pipe too, and then ends with the code of the first one that failed.`;
+
+/** The command line's main: reads the environment, puts the parts together, sets the exit code. */
+export async function main(words: readonly string[]): Promise<void> {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(); // `driftless ls | head`: the reader has seen enough
+    throw error;
+  });
+  const settings: Settings = {
+    home: process.env.DRIFTLESS_HOME || join(homedir(), '.driftless'),
+    auth: process.env.DRIFTLESS_AUTH || undefined,
+    password: process.env.DRIFTLESS_PASSWORD || undefined,
+  };
+  const log = createLog({ file: join(settings.home, 'logs', 'client.log'), level: logLevel(process.env.DRIFTLESS_LOG_LEVEL) });
+  const session = keepClient(settings);
+  const deps = buildDeps(settings, session, log);
+  try {
+    process.exitCode = await runWords(words, deps);
+  } finally {
+    await session.replace(null);
+  }
+}
+
+function buildDeps(settings: Settings, session: ReturnType<typeof keepClient>, log: Log): ProgramDeps {
+  const { stdin, stdout, stderr } = process;
+  const interrupts = handleInterrupts();
+  const run: Run = {
+    settings,
+    client: session.open,
+    replaceClient: session.replace,
+    interruptible: interrupts.run,
+    screen: stderr.isTTY ? { columns: stderr.columns, write: (text) => stderr.write(text) } : null,
+  };
+  const basic: ProgramDeps = {
+    run,
+    out: { stream: stdout, isTerminal: stdout.isTTY },
+    err: { stream: stderr, isTerminal: stderr.isTTY },
+    record: (command, ms, outcome, error) => recordCommand(log, { command, ms: Math.round(ms), outcome }, error),
+    extra: [],
+  };
+  const shell = async (): Promise<number> => {
+    const { runShell } = await import('./shell.ts');
+    const names = COMMANDS.map((command) => command.name);
+    const isTerminal = stdin.isTTY && stdout.isTTY;
+    return runShell({
+      input: stdin,
+      output: isTerminal ? stdout : stderr,
+      isTerminal,
+      words: names,
+      runWords: (line) => runWords(line, basic),
+    });
+  };
+  return { ...basic, extra: [{ name: 'shell', summary: 'an interactive prompt', about: SHELL_ABOUT, run: shell }] };
+}
+
+/** The session of this run: opened when a command first needs it, shared by all commands of a shell. */
+function keepClient({ home, auth }: Settings) {
+  let current: Promise<Driftless> | null = null;
+  return {
+    open(): Promise<Driftless> {
+      current ??= import('../client.ts').then(({ resume }) => resume({ home, ...(auth === undefined ? {} : { auth }) }));
+      current.catch(() => {
+        current = null; // the next command of a shell tries again
+      });
+      return current;
+    },
+    async replace(next: Driftless | null): Promise<void> {
+      const previous = await current?.catch(() => null);
+      current = next === null ? null : Promise.resolve(next);
+      await previous?.close();
+    },
+  };
+}
+
+async function recordCommand(log: Log, facts: { command: string; ms: number; outcome: string }, error: unknown): Promise<void> {
+  if (error === undefined) return log.info(facts, 'command');
+  if (error instanceof AppError && error.code !== 'internal') return log.info(facts, 'command');
+  return log.error({ ...facts, stack: error instanceof Error ? error.stack : undefined }, 'command');
+}
+
+function logLevel(text: string | undefined): Level {
+  return LEVELS.find((level) => level === text) ?? 'info';
+}

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const BIN = fileURLToPath(new URL('./driftless.js', import.meta.url));
+const HELP_MS_MAX = 200;
+
+let home: string;
+before(async () => {
+  home = await mkdtemp(join(tmpdir(), 'driftless-cli-'));
+});
+after(() => rm(home, { recursive: true, force: true }));
+
+function start(node: string, words: readonly string[]): ChildProcess {
+  return spawn(node, [BIN, ...words], {
+    env: { HOME: home, DRIFTLESS_HOME: join(home, 'profile') },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+}
+
+async function run(
+  words: readonly string[],
+  input = '',
+  node = process.execPath,
+): Promise<{ code: number | null; out: string; err: string }> {
+  const child = start(node, words);
+  assert(child.stdin && child.stdout && child.stderr);
+  child.stdin.end(input);
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code, out, err };
+}
+
+/** A Node older than the pinned one, as a fresh machine has it; `null` where this machine has none. */
+async function olderNode(): Promise<string | null> {
+  const found = await promisify(execFile)('which', ['-a', 'node']).catch(() => ({ stdout: '' }));
+  for (const node of found.stdout.split('\n').filter((path) => path !== '' && !path.includes('node_modules'))) {
+    const { stdout } = await promisify(execFile)(node, ['--version']);
+    if (Number.parseInt(stdout.slice(1), 10) < 26) return node;
+  }
+  return null;
+}
+
+async function fastest(times: number, work: () => Promise<unknown>): Promise<number> {
+  let best = Number.POSITIVE_INFINITY;
+  for (let n = 0; n < times; n += 1) {
+    const startedAt = performance.now();
+    await work();
+    best = Math.min(best, performance.now() - startedAt);
+  }
+  return best;
+}
+
+describe('driftless', () => {
+  it(`answers --help in under ${HELP_MS_MAX} ms, and writes nothing`, async (t) => {
+    const ms = await fastest(7, async () => assert.match((await run(['--help'])).out, /Usage: driftless/));
+    t.diagnostic(`${ms.toFixed(0)} ms`);
+    assert(ms < HELP_MS_MAX);
+    assert.deepEqual(await readdir(home), []);
+  });
+
+  it('goes on in the pinned runtime when an older Node starts it, and passes exit code and output on', async (t) => {
+    const node = await olderNode();
+    if (node === null) return t.skip('no older Node here');
+    const ms = await fastest(7, async () => assert.match((await run(['--help'], '', node)).out, /Usage: driftless/));
+    t.diagnostic(`${ms.toFixed(0)} ms`);
+    assert(ms < HELP_MS_MAX);
+    assert.deepEqual([(await run(['sl'], '', node)).code, (await run(['--version'], '', node)).code], [2, 0]);
+  });
+
+  it('without a profile is not logged in: exit 3', async () => {
+    const { code, out, err } = await run(['ls', '--json']);
+    assert.deepEqual([code, out], [3, '']);
+    assert.match(err, /^driftless: .*\(not_logged_in\)\n$/);
+  });
+
+  it('without a terminal to ask for the password is a matter of usage: exit 2', async () => {
+    const { code, err } = await run(['register', 'alice']);
+    assert.equal(code, 2);
+    assert.match(err, /DRIFTLESS_PASSWORD.*\(request_invalid\)\n$/);
+  });
+
+  it('has a shell that reads commands from a pipe', async () => {
+    const { code, out, err } = await run(['shell'], 'mv --help\nnonsense\nquit\n');
+    assert.equal(code, 2);
+    assert.match(out, /Usage: driftless mv/);
+    assert.match(err, /unknown command 'nonsense'/);
+  });
+
+  it('stops quietly when the reader of its output has seen enough', async () => {
+    const child = start(process.execPath, ['shell']);
+    assert(child.stdin && child.stdout && child.stderr);
+    const errors = text(child.stderr);
+    child.stdout.destroy();
+    child.stdin.end('--help\n'.repeat(200));
+    await once(child, 'close');
+    assert.equal(await errors, '');
+  });
+});

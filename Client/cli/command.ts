@@ -1,0 +1,59 @@
+import type { Driftless, TransferFailure } from '../client.ts';
+import type { Answer } from './output.ts';
+
+/** From the environment; read once, in the main. */
+export type Settings = {
+  readonly home: string; // folder
+  readonly auth: string | undefined; // host:port
+  readonly password: string | undefined;
+};
+
+export const DEFAULT_AUTH = '127.0.0.1:4810';
+
+/** What a command may use. */
+export type Run = {
+  readonly settings: Settings;
+  /** The logged-in client, opened at the first call and closed by whoever runs commands. */
+  client(): Promise<Driftless>;
+  /** From here on this client is the one; `null`: none, as after a logout. */
+  replaceClient(next: Driftless | null): Promise<void>;
+  /** Work that an interrupt ends in order: no half file is left. */
+  interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  /** Where progress is drawn; `null` where nobody watches. */
+  readonly screen: Screen | null;
+};
+export type Screen = { readonly columns: number; write(text: string): void };
+
+export type Outcome = Answer | { readonly answer: Answer; readonly failures: readonly TransferFailure[] };
+export type Options = Readonly<Record<string, string | boolean | undefined>>;
+
+/** One word of the command line. `args` in commander's notation; `examples` without the leading `driftless`. */
+export type Command = {
+  readonly name: string;
+  readonly args: string;
+  readonly usage?: string; // where `args` cannot say it
+  readonly summary: string;
+  readonly options?: readonly {
+    readonly flags: string;
+    readonly text: string;
+    readonly choices?: readonly string[];
+    readonly standard?: string;
+  }[];
+  readonly about?: string;
+  readonly examples: readonly string[];
+  /** `false` for content, which is what it is. */
+  readonly hasJson?: false;
+  run(run: Run, args: readonly string[], options: Options): Promise<Outcome>;
+};
+
+/** A positional argument that commander has already checked to be there. */
+export function argument(args: readonly string[], at: number): string {
+  const value = args[at];
+  if (value === undefined) throw new Error(`argument ${at} is missing`);
+  return value;
+}
+
+export function textOption(options: Options, name: string): string | undefined {
+  const value = options[name];
+  return typeof value === 'string' ? value : undefined;
+}

@@ -1,0 +1,148 @@
+import { AppError } from '../../Models/errors.ts';
+import type { Driftless, ListOptions, RestChange, RestEntry } from '../client.ts';
+import { argument, type Command, type Options, textOption } from './command.ts';
+import { formatBytes, formatTime } from './format.ts';
+import { facts, rowsOf } from './output.ts';
+
+const NAME_OF: Record<RestEntry['kind'], (entry: RestEntry, name: string) => string> = {
+  file: (entry, name) => (entry.executable ? `${name}*` : name),
+  folder: (_entry, name) => `${name}/`,
+  symlink: (entry, name) => `${name} -> ${entry.target ?? ''}`,
+};
+
+function entryLine(entry: RestEntry, wholePath: boolean): string {
+  const size = entry.kind === 'folder' ? '-' : formatBytes(entry.size);
+  const name = NAME_OF[entry.kind](entry, wholePath ? entry.path : entry.path.slice(entry.path.lastIndexOf('/') + 1));
+  const shared = entry.shared === null ? '' : `  (${entry.shared.role}, shared by ${entry.shared.owner})`;
+  return `${size.padStart(9)}  ${formatTime(entry.mtime).padEnd(16)}  ${name}${shared}`;
+}
+
+function entryJson({ path, kind, size, mtime, version, digest }: RestEntry): unknown {
+  return { path, kind, size, mtime, version, digest };
+}
+
+async function* listOrEntry(client: Driftless, path: string, options: ListOptions): AsyncGenerator<RestEntry> {
+  try {
+    yield* client.list(path, options);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'not_a_folder') throw error;
+    yield await client.entry(path);
+  }
+}
+
+function listOptions(options: Options): ListOptions {
+  const search = textOption(options, 'search');
+  const sort = textOption(options, 'sort') as ListOptions['sort']; // commander has checked both against the choices
+  const order = options.reverse === true ? 'desc' : 'asc';
+  return { ...(search === undefined ? {} : { search }), ...(sort === undefined ? {} : { sort }), order };
+}
+
+async function* changeRows(changes: AsyncIterable<RestChange>) {
+  for await (const change of changes) {
+    const from = change.from === null ? '' : ` (was ${change.from})`;
+    const line = `${formatTime(change.at)}  ${change.kind.padEnd(7)}  ${change.path}${from}  by ${change.user} on ${change.device}  ${change.cursor}`;
+    yield { line, json: change };
+  }
+}
+
+export const FILE_COMMANDS: readonly Command[] = [
+  {
+    name: 'ls',
+    args: '[path]',
+    summary: 'list a folder',
+    options: [
+      { flags: '-s, --search <text>', text: 'everything below the folder with this text in its name' },
+      { flags: '--sort <key>', text: 'what to sort by', choices: ['name', 'size', 'mtime'], standard: 'name' },
+      { flags: '-r, --reverse', text: 'largest, newest or last first' },
+    ],
+    about: 'With --json an array of {path, kind, size, mtime, version, digest}; digest is the content id.',
+    examples: ['ls', 'ls /reports --sort mtime --reverse', 'ls / --search q3 --json'],
+    async run(run, [path = '/'], options) {
+      const client = await run.client();
+      const query = listOptions(options);
+      const line = (entry: RestEntry): string => entryLine(entry, query.search !== undefined);
+      return { kind: 'rows', rows: rowsOf(listOrEntry(client, path, query), line, entryJson) };
+    },
+  },
+  {
+    name: 'mkdir',
+    args: '<path>',
+    summary: 'make a folder, and those above it',
+    examples: ['mkdir /reports/2026'],
+    async run(run, args) {
+      const made = await (await run.client()).createFolder(argument(args, 0));
+      return facts(made, `made ${made.path}`);
+    },
+  },
+  {
+    name: 'cat',
+    args: '<path>',
+    summary: 'print the content of a file',
+    about: 'On a terminal control characters are shown as codes; into a pipe the bytes go as they are.',
+    examples: ['cat /notes.txt', 'cat /photos.tar | tar -t'],
+    hasJson: false,
+    async run(run, args) {
+      return { kind: 'content', pieces: await (await run.client()).read(argument(args, 0)) };
+    },
+  },
+  {
+    name: 'preview',
+    args: '<path>',
+    summary: 'print the first 1024 bytes of a file',
+    examples: ['preview /notes.txt', 'preview /photo.jpg --json'],
+    async run(run, args) {
+      const path = argument(args, 0);
+      const content = await (await run.client()).preview(path);
+      const text = new TextDecoder().decode(content);
+      return {
+        kind: 'content',
+        pieces: (async function* () {
+          yield content;
+        })(),
+        json: { path, bytes: content.length, text, base64: content.toString('base64') },
+      };
+    },
+  },
+  {
+    name: 'mv',
+    args: '<from> <to>',
+    summary: 'rename or move, without sending anything again',
+    examples: ['mv /draft.txt /final.txt', 'mv /reports /archive/reports'],
+    async run(run, args) {
+      const moved = await (await run.client()).move(argument(args, 0), argument(args, 1));
+      return facts(moved, `moved ${argument(args, 0)} to ${moved.path}`);
+    },
+  },
+  {
+    name: 'cp',
+    args: '<from> <to>',
+    summary: 'copy on the server',
+    examples: ['cp /template.odt /letter.odt'],
+    async run(run, args) {
+      const copied = await (await run.client()).copy(argument(args, 0), argument(args, 1));
+      return facts(copied, `copied ${argument(args, 0)} to ${copied.path}`);
+    },
+  },
+  {
+    name: 'rm',
+    args: '<path>',
+    summary: 'delete a file, or a folder with all it holds',
+    examples: ['rm /old.txt'],
+    async run(run, args) {
+      const path = argument(args, 0);
+      await (await run.client()).delete(path);
+      return facts({ path }, `deleted ${path}`);
+    },
+  },
+  {
+    name: 'changes',
+    args: '',
+    summary: 'show what happened, oldest first',
+    options: [{ flags: '-a, --after <cursor>', text: 'only what came behind this; each line ends with its cursor' }],
+    examples: ['changes', 'changes --after CURSOR --json'],
+    async run(run, _args, options) {
+      const after = textOption(options, 'after');
+      return { kind: 'rows', rows: changeRows((await run.client()).changes(after === undefined ? {} : { after })) };
+    },
+  },
+];

@@ -1,0 +1,125 @@
+import { Command as Commander, CommanderError, Option } from 'commander';
+import { AppError } from '../../Models/errors.ts';
+import packageJson from '../../package.json' with { type: 'json' };
+import { ACCOUNT_COMMANDS } from './account_commands.ts';
+import type { Command, Options, Run } from './command.ts';
+import { visible, visibleContent } from './escape.ts';
+import { EXIT, EXIT_CODES } from './exit_codes.ts';
+import { FILE_COMMANDS } from './file_commands.ts';
+import { type Answer, printAnswer, type Sink } from './output.ts';
+import { SHARING_COMMANDS } from './sharing_commands.ts';
+import { TRANSFER_COMMANDS } from './transfer_commands.ts';
+
+export const COMMANDS: readonly Command[] = [...ACCOUNT_COMMANDS, ...FILE_COMMANDS, ...TRANSFER_COMMANDS, ...SHARING_COMMANDS];
+
+export type ProgramDeps = {
+  readonly run: Run;
+  readonly out: Sink;
+  readonly err: Sink;
+  /** Called once for each command that was run. `outcome`: `done`, `failed` (in part), or an error's code. */
+  readonly record: (command: string, ms: number, outcome: string, error?: unknown) => Promise<void>;
+  /** Commands that exist here only: the shell, which itself runs the others. */
+  readonly extra: readonly { name: string; summary: string; about: string; run: () => Promise<number> }[];
+};
+
+const ENVIRONMENT = `
+Environment:
+  DRIFTLESS_HOME       folder of your profile (~/.driftless)
+  DRIFTLESS_AUTH       the authentication daemon, host:port (127.0.0.1:4810)
+  DRIFTLESS_PASSWORD   for scripts: instead of asking for it
+
+Exit codes:
+  0 done   1 failed   2 usage   3 not logged in or refused   4 not found   5 conflict   6 limit or quota   130 interrupted
+
+Examples:
+  driftless register alice
+  driftless put ./photos /photos
+  driftless invite /photos bob --role editor
+  driftless ls /photos --json
+`;
+
+/** Runs one command line. Never throws: what went wrong is on `err`, and in the exit code. */
+export async function runWords(words: readonly string[], deps: ProgramDeps): Promise<number> {
+  const result = { code: EXIT.done as number };
+  try {
+    await buildProgram(deps, result).parseAsync([...words], { from: 'user' });
+    return result.code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage; // it has said why
+    return report(error, deps.err);
+  }
+}
+
+function buildProgram(deps: ProgramDeps, result: { code: number }): Commander {
+  const program = new Commander('driftless')
+    .description('Sync and share files with your own server.')
+    .version(packageJson.version, '-V, --version')
+    .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage().replace('[options]', '').trim()}` })
+    .helpCommand(true)
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: (text) => deps.out.stream.write(text),
+      writeErr: (text) => deps.err.stream.write(text),
+      outputError: (text, write) => write(`driftless: ${visibleContent(text.replace(/^error: /, ''))}`),
+    })
+    .addHelpText('after', ENVIRONMENT);
+  for (const command of COMMANDS) addCommand(program, command, deps, result);
+  for (const { name, summary, about, run } of deps.extra) {
+    program
+      .command(name)
+      .summary(summary)
+      .description(`${summary}\n\n${about}`)
+      .action(async () => {
+        result.code = await run();
+      });
+  }
+  return program;
+}
+
+function addCommand(program: Commander, command: Command, deps: ProgramDeps, result: { code: number }): void {
+  const { name, args, usage, summary, about, options = [], examples, hasJson = true } = command;
+  const added = program
+    .command(`${name} ${args}`.trim())
+    .summary(summary)
+    .description(about === undefined ? summary : `${summary}\n\n${about}`);
+  if (usage !== undefined) added.usage(usage);
+  for (const { flags, text, choices, standard } of options) {
+    const option = new Option(flags, text);
+    if (choices !== undefined) option.choices(choices);
+    if (standard !== undefined) option.default(standard);
+    added.addOption(option);
+  }
+  if (hasJson) added.option('--json', 'print JSON, for programs');
+  added.addHelpText(
+    'after',
+    `\nExamples:\n${examples.map((example) => `  ${example.includes('driftless ') ? example : `driftless ${example}`}\n`).join('')}`,
+  );
+  added.action(async () => {
+    result.code = await perform(command, added.args, added.opts<Options>(), deps);
+  });
+}
+
+async function perform(command: Command, args: readonly string[], options: Options, deps: ProgramDeps): Promise<number> {
+  const startedAt = performance.now();
+  try {
+    const outcome = await command.run(deps.run, args, options);
+    const { answer, failures } = 'kind' in outcome ? { answer: outcome as Answer, failures: [] } : outcome;
+    await printAnswer(deps.out, answer, options.json === true);
+    for (const { path, message, code } of failures) deps.err.stream.write(`driftless: ${visible(`${path}: ${message}`)} (${code})\n`);
+    await deps.record(command.name, performance.now() - startedAt, failures.length === 0 ? 'done' : 'failed');
+    return failures.length === 0 ? EXIT.done : EXIT.failed;
+  } catch (error) {
+    await deps.record(command.name, performance.now() - startedAt, error instanceof AppError ? error.code : 'internal', error);
+    throw error;
+  }
+}
+
+function report(error: unknown, err: Sink): number {
+  if (error instanceof AppError) {
+    err.stream.write(`driftless: ${visible(error.message)} (${error.code})\n`);
+    return EXIT_CODES[error.code];
+  }
+  err.stream.write(`driftless: ${visible(error instanceof Error ? error.message : String(error))} (internal)\n`);
+  return EXIT.failed;
+}

@@ -1,0 +1,105 @@
+import { stat } from 'node:fs/promises';
+import { basename, join, resolve, sep } from 'node:path';
+import { AppError } from '../../Models/errors.ts';
+import { childPath, splitLast, splitPath } from '../../Models/names.ts';
+import type { Driftless, TransferOptions, TransferReport } from '../client.ts';
+import { argument, type Command, type Outcome, type Run } from './command.ts';
+import { countOf, formatBytes, formatSeconds } from './format.ts';
+import { facts } from './output.ts';
+import { createProgressLine } from './progress.ts';
+
+async function isLocalFolder(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => null); // what cannot be read is named by the transfer itself
+  return found?.isDirectory() ?? false;
+}
+
+/** Where each source goes: as `cp` has it, except that a folder alone is merged into the target instead of put below it. */
+async function putSources(locals: readonly string[], remote: string): Promise<{ local: string; remote: string }[]> {
+  splitPath(remote);
+  const folder = remote.length > 1 && remote.endsWith('/') ? remote.slice(0, -1) : remote;
+  const [only] = locals;
+  if (locals.length === 1 && only !== undefined && (!remote.endsWith('/') || (await isLocalFolder(only))))
+    return [{ local: only, remote: folder }];
+  const sources = locals.map((local) => ({ local, remote: childPath(folder, basename(resolve(local))) }));
+  const targets = new Set<string>();
+  for (const source of sources) {
+    if (targets.has(source.remote)) throw new AppError('request_invalid', `two of these would become ${source.remote}`);
+    targets.add(source.remote);
+  }
+  return sources;
+}
+
+/** A file sent to what turns out to be a folder goes into it; asking first would cost every other upload a round trip. */
+async function put(client: Driftless, locals: readonly string[], remote: string, options: TransferOptions): Promise<TransferReport> {
+  const sources = await putSources(locals, remote);
+  const report = await client.put(sources, options);
+  const [source] = sources;
+  const isFolderThere =
+    sources.length === 1 && source?.remote === remote && report.failures.some((failure) => failure.code === 'not_a_file');
+  if (!isFolderThere || source === undefined || (await isLocalFolder(source.local))) return report;
+  return client.put([{ local: source.local, remote: childPath(remote, basename(resolve(source.local))) }], options);
+}
+
+async function get(client: Driftless, remote: string, local: string, options: TransferOptions): Promise<TransferReport> {
+  const isInto = local.endsWith('/') || local.endsWith(sep) || (await isLocalFolder(local));
+  const isFile = isInto && splitPath(remote).length > 0 && (await client.entry(remote)).kind !== 'folder';
+  return client.get([{ remote, local: isFile ? join(local, splitLast(remote).name) : local }], options);
+}
+
+type Transfer = (client: Driftless, options: TransferOptions) => Promise<TransferReport>;
+
+async function run(run: Run, verb: 'sent' | 'fetched', transfer: Transfer): Promise<Outcome> {
+  const client = await run.client();
+  const startedAt = performance.now();
+  const line = createProgressLine(run.screen);
+  try {
+    const report = await run.interruptible((signal) => transfer(client, { signal, onProgress: (progress) => line.update(progress) }));
+    const [failure] = report.failures;
+    if (failure !== undefined && report.failures.length === 1 && report.files + report.unchanged === 0) {
+      throw new AppError(failure.code, `${failure.path}: ${failure.message}`);
+    }
+    return { answer: facts(report, summary(report, verb, performance.now() - startedAt)), failures: report.failures };
+  } finally {
+    line.clear();
+  }
+}
+
+function summary({ files, bytes, unchanged, failures }: TransferReport, verb: string, ms: number): string {
+  const failed = failures.length === 0 ? '' : `, ${failures.length} failed`;
+  const same = unchanged === 0 ? '' : `, ${unchanged.toLocaleString('en-US')} unchanged`;
+  return `${countOf(files, 'file')} ${verb}, ${formatBytes(bytes)}${same}${failed}, in ${formatSeconds(ms / 1000)}`;
+}
+
+export const TRANSFER_COMMANDS: readonly Command[] = [
+  {
+    name: 'put',
+    args: '<paths...>',
+    usage: '[options] <local...> <remote>',
+    summary: 'send files and folders',
+    about: [
+      'A folder: the remote folder then holds what the local one holds; nothing else in it is removed.',
+      'A file: it becomes the remote path, or goes into it if that is a folder or ends in "/". Several: they go into the remote folder.',
+      'What is already the same is not sent. A file that fails does not stop the others; failures are named at the end.',
+    ].join('\n'),
+    examples: ['put q3.pdf /reports/', 'put ./photos /photos', 'put a.txt b.txt /notes'],
+    async run(context, paths) {
+      const locals = paths.slice(0, -1);
+      const remote = paths.at(-1);
+      if (locals.length === 0 || remote === undefined)
+        throw new AppError('request_invalid', 'what to send, and where to? put LOCAL... REMOTE');
+      return run(context, 'sent', (client, options) => put(client, locals, remote, options));
+    },
+  },
+  {
+    name: 'get',
+    args: '<remote> <local>',
+    summary: 'fetch a file or a folder',
+    about: [
+      'A folder: the local folder then holds what the remote one holds; nothing else in it is removed.',
+      'A file: it becomes the local path, or goes into it if that is a folder or ends in "/".',
+      'What is already the same is not fetched, and every byte is checked before a file takes its name.',
+    ].join('\n'),
+    examples: ['get /reports/q3.pdf .', 'get /photos ./photos'],
+    run: (context, args) => run(context, 'fetched', (client, options) => get(client, argument(args, 0), argument(args, 1), options)),
+  },
+];

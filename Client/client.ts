@@ -1,0 +1,282 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import type { infer as Infer, ZodType } from 'zod';
+import { AppError } from '../Models/errors.ts';
+import type { Role } from '../Models/operations.ts';
+import type { RestChange, RestEntry, RestInvitation, RestMember, RestPage, WhoAmI } from '../Models/rest.ts';
+import { createHttp, type Http, type Method, type Query } from './http.ts';
+import type { Session } from './session/session.ts';
+import type { createTransfers, Progress, TransferFailure, TransferReport } from './transfer/transfer.ts';
+
+export type { Progress, RestChange, RestEntry, RestInvitation, RestMember, TransferFailure, TransferReport };
+
+/** `home`: folder of the profile, `~/.driftless` if not given. `auth`: the daemon, `host:port`. */
+export type ConnectOptions = { readonly username: string; readonly password?: string; readonly auth: string; readonly home?: string };
+export type RegisterOptions = { readonly username: string; readonly password: string; readonly auth: string; readonly home?: string };
+/** What is not given is taken from the profile: the last user, the daemon that user logged in at. */
+export type ResumeOptions = { readonly username?: string; readonly auth?: string; readonly home?: string };
+
+export type TransferOptions = { readonly onProgress?: (progress: Progress) => void; readonly signal?: AbortSignal };
+export type ListOptions = { readonly search?: string; readonly sort?: 'name' | 'size' | 'mtime'; readonly order?: 'asc' | 'desc' };
+export type PageOptions = ListOptions & { readonly after?: string; readonly limit?: number };
+export type ChangesOptions = { readonly after?: string; readonly limit?: number };
+export type Written = { readonly path: string; readonly version: number; readonly unchanged: boolean };
+export type ChangesPage = { readonly changes: RestChange[]; readonly cursor: string; readonly more: boolean };
+export type Identity = Infer<typeof WhoAmI>;
+export type Invitations = { readonly received: RestInvitation[]; readonly sent: RestInvitation[] };
+
+/**
+ * A logged-in user's view of a Driftless server. Remote paths begin with `/` and are the user's own.
+ *
+ * Every method throws AppError (Models/errors.ts); branch on its `code`. Each may throw `server_unreachable`, `auth_unreachable`, `session_unknown`,
+ * `ticket_revoked`, `too_many_requests`, `busy`, `internal`, and `path_invalid` or `name_invalid` where a path is given; what else, each says.
+ * What the user may not see does not exist: `not_found`.
+ */
+export type Driftless = AsyncDisposable & {
+  readonly username: string;
+  readonly serverUrl: string;
+
+  /** Makes the folders above it too. @throws AppError `already_exists`, `name_collides`, `not_a_folder`, `forbidden` */
+  createFolder(path: string): Promise<Written>;
+  /**
+   * Sends a file, or what a folder holds; `remote` becomes it (nothing else in a folder `remote` is removed). What is already the same is
+   * not sent. Goes on past a file that fails and names it in the report. When it resolves, all the rest is durable.
+   * @throws AppError `cancelled`; if nothing could be sent, the reason: `local_io`, `not_a_file`, `not_a_folder`, `forbidden`, `storage_full`, `too_large`
+   */
+  upload(local: string, remote: string, options?: TransferOptions): Promise<TransferReport>;
+  /**
+   * The other way; every byte is checked against the content id before a file takes its name.
+   * @throws AppError `cancelled`; if nothing could be fetched, the reason: `not_found`, `local_io`, `digest_mismatch`, `corrupt`
+   */
+  download(remote: string, local: string, options?: TransferOptions): Promise<TransferReport>;
+  /** As `upload`, several at once. Throws only what ends all of it; single files that fail are in the report. */
+  put(sources: readonly { local: string; remote: string }[], options?: TransferOptions): Promise<TransferReport>;
+  /** As `download`, several at once. Throws only what ends all of it; single files that fail are in the report. */
+  get(sources: readonly { remote: string; local: string }[], options?: TransferOptions): Promise<TransferReport>;
+
+  /** The entries of a folder; with `search` all entries below it whose name holds that text. Fetched page by page as they are taken.
+   *  @throws AppError `not_found`, `not_a_folder`, `request_invalid` (search text too long) */
+  list(path?: string, options?: ListOptions): AsyncIterable<RestEntry>;
+  /** One page; `next` is the `after` of the page behind it. @throws AppError as `list`, `cursor_invalid` */
+  listPage(path: string, options?: PageOptions): Promise<RestPage>;
+  /** @throws AppError `not_found` */
+  entry(path: string): Promise<RestEntry>;
+  /**
+   * Content of a file as it comes. `start` is the first byte, `end` the one behind the last.
+   * @throws AppError `not_found`, `not_a_file`, `range_invalid`; the stream fails with `server_unreachable` when the connection is lost
+   */
+  read(path: string, range?: { start?: number; end?: number }): Promise<Readable>;
+  /** The first 1024 bytes. @throws AppError `not_found`, `not_a_file` */
+  preview(path: string): Promise<Buffer>;
+
+  /** Renames or moves, also a whole folder: no content is sent again. @throws AppError `not_found`, `already_exists`, `name_collides`, `not_a_folder`, `folder_into_itself`, `forbidden` */
+  move(from: string, to: string): Promise<Written>;
+  /** On the server. @throws AppError as `move` */
+  copy(from: string, to: string): Promise<Written>;
+  /** A folder with all it holds. @throws AppError `not_found`, `forbidden` */
+  delete(path: string): Promise<void>;
+
+  /** Shares a folder. @throws AppError `not_found`, `not_a_folder`, `forbidden` (not the owner), `user_unknown`, `invitation_invalid` (oneself, a member) */
+  invite(path: string, user: string, options?: { role?: Exclude<Role, 'owner'>; message?: string }): Promise<RestInvitation>;
+  /** Pending ones to the user, and those the user made. */
+  invitations(): Promise<Invitations>;
+  /** @returns where the folder appeared. @throws AppError `not_found`, `invitation_invalid` (already answered) */
+  accept(id: string): Promise<{ path: string }>;
+  /** @throws AppError `not_found`, `invitation_invalid` (already answered) */
+  decline(id: string): Promise<void>;
+  /** Gives a shared folder up. @throws AppError `not_found`, `forbidden` (the owner cannot leave) */
+  leave(path: string): Promise<void>;
+  /** @throws AppError `not_found` */
+  members(path: string): Promise<RestMember[]>;
+
+  /** What happened, oldest first, up to now. Keep the last `cursor` and go on from there next time. @throws AppError `cursor_invalid` */
+  changes(options?: { after?: string }): AsyncIterable<RestChange>;
+  /** One page; its `cursor` is the next `after`, also when the page is empty. @throws AppError `cursor_invalid` */
+  changesPage(options?: ChangesOptions): Promise<ChangesPage>;
+
+  /** What the server takes the caller for. */
+  whoami(): Promise<Identity>;
+  /** The ticket that goes with each request, for use with other HTTP clients. It is a secret and lives for minutes. */
+  ticket(): Promise<string>;
+  /** Ends the session on the server and in the profile, then closes. @throws AppError `auth_unreachable` */
+  logout(): Promise<void>;
+  /** Ends connections and workers. The session lives on: `connect` without a password, or `resume`, goes on with it. */
+  close(): Promise<void>;
+};
+
+/**
+ * Logs in; without `password` goes on with the session in the profile.
+ * @throws AppError `credentials_wrong`, `auth_unreachable`, `server_key_changed`, `protocol_mismatch`, `too_many_requests`, `busy`; without password `not_logged_in`, `session_unknown`
+ */
+export async function connect({ username, password, auth, home = defaultHome() }: ConnectOptions): Promise<Driftless> {
+  if (password === undefined) return resume({ username, auth, home });
+  const { login } = await import('./session/session.ts');
+  return createDriftless(await login({ auth, username, password, home }), home);
+}
+
+/**
+ * Makes an account and logs it in.
+ * @throws AppError `name_taken`, `name_invalid`, `request_invalid` (password too short or long), `registration_closed`, and as `connect`
+ */
+export async function register({ username, password, auth, home = defaultHome() }: RegisterOptions): Promise<Driftless> {
+  const session = await import('./session/session.ts');
+  return createDriftless(await session.register({ auth, username, password, home }), home);
+}
+
+/** Goes on with a session of the profile. @throws AppError `not_logged_in`, `session_unknown`, `auth_unreachable`, `server_key_changed` */
+export async function resume({ home = defaultHome(), ...which }: ResumeOptions = {}): Promise<Driftless> {
+  const session = await import('./session/session.ts');
+  return createDriftless(await session.resume({ home, ...which }), home);
+}
+
+function defaultHome(): string {
+  return join(homedir(), '.driftless');
+}
+
+/** zod and the schemas are a third of a command's start, and a transfer needs none of them: they are loaded where they are used. */
+const loadRest = () => import('../Models/rest.ts');
+type Rest = Awaited<ReturnType<typeof loadRest>>;
+type Call = { method: Method; route: string; query?: Query; body?: unknown };
+
+function createDriftless(session: Session, home: string): Driftless {
+  const http = createHttp({ baseUrl: session.serverUrl, ticket: () => session.ticket(), refresh: () => session.refresh() });
+  const transfers = openOnce(async () => {
+    const { createTransfers } = await import('./transfer/transfer.ts');
+    return createTransfers({ session, home });
+  });
+
+  async function call<T>(make: (rest: Rest) => Call & { schema: ZodType<T> | null }): Promise<T> {
+    const { schema, method, route, query, body } = make(await loadRest());
+    return http.json(schema, method, route, { query, body });
+  }
+
+  const close = async (): Promise<void> => {
+    await Promise.all([http.close(), transfers.close(), session.close()]);
+  };
+  return {
+    username: session.user.name,
+    serverUrl: session.serverUrl,
+    ...fileMethods(call),
+    ...contentMethods(http),
+    ...transferMethods(transfers.open),
+    ...sharingMethods(call),
+    whoami: () => call(({ ROUTES, WhoAmI }) => ({ schema: WhoAmI, method: 'GET', route: ROUTES.whoami })),
+    ticket: () => session.ticket(),
+    async logout() {
+      await session.logout();
+      await close();
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+type Caller = <T>(make: (rest: Rest) => Call & { schema: ZodType<T> | null }) => Promise<T>;
+
+function fileMethods(call: Caller) {
+  const listPage = (path: string, options: PageOptions = {}): Promise<RestPage> =>
+    call(({ ROUTES, RestPage }) => ({ schema: RestPage, method: 'GET', route: ROUTES.list, query: { path, ...options } }));
+  const changesPage = (options: ChangesOptions = {}): Promise<ChangesPage> =>
+    call(({ ROUTES, ChangesPage }) => ({ schema: ChangesPage, method: 'GET', route: ROUTES.changes, query: options }));
+  const write = (route: 'folders' | 'move' | 'copy', body: unknown): Promise<Written> =>
+    call(({ ROUTES, WrittenResult }) => ({ schema: WrittenResult, method: 'POST', route: ROUTES[route], body }));
+  return {
+    listPage,
+    changesPage,
+    async *list(path = '/', options: ListOptions = {}) {
+      let page = await listPage(path, options);
+      yield* page.entries;
+      while (page.next !== null) {
+        page = await listPage(path, { ...options, after: page.next });
+        yield* page.entries;
+      }
+    },
+    async *changes(options: { after?: string } = {}) {
+      let page = await changesPage(options);
+      yield* page.changes;
+      while (page.more) {
+        page = await changesPage({ after: page.cursor });
+        yield* page.changes;
+      }
+    },
+    entry: (path: string) => call(({ ROUTES, RestEntry }) => ({ schema: RestEntry, method: 'GET', route: ROUTES.entry, query: { path } })),
+    createFolder: (path: string) => write('folders', { path }),
+    move: (from: string, to: string) => write('move', { from, to }),
+    copy: (from: string, to: string) => write('copy', { from, to }),
+    delete: (path: string) => call<void>(({ ROUTES }) => ({ schema: null, method: 'DELETE', route: ROUTES.entry, query: { path } })),
+  };
+}
+
+function contentMethods(http: Http) {
+  return {
+    async read(path: string, { start = 0, end }: { start?: number; end?: number } = {}): Promise<Readable> {
+      const { ROUTES } = await loadRest();
+      const ranged = start !== 0 || end !== undefined;
+      if (end !== undefined && end <= start) throw new AppError('range_invalid', 'the end of a range lies behind its start');
+      const headers = ranged ? { range: `bytes=${start}-${end === undefined ? '' : end - 1}` } : {};
+      return (await http.stream('GET', ROUTES.files, { query: { path }, headers })).body;
+    },
+    async preview(path: string): Promise<Buffer> {
+      const { ROUTES } = await loadRest();
+      return buffer((await http.stream('GET', ROUTES.preview, { query: { path } })).body);
+    },
+  };
+}
+
+function transferMethods(open: () => Promise<ReturnType<typeof createTransfers>>) {
+  const put: Driftless['put'] = async (sources, options) => (await open()).put([...sources], options);
+  const get: Driftless['get'] = async (sources, options) => (await open()).get([...sources], options);
+  return {
+    put,
+    get,
+    upload: async (local: string, remote: string, options?: TransferOptions) => orItsFailure(await put([{ local, remote }], options)),
+    download: async (remote: string, local: string, options?: TransferOptions) => orItsFailure(await get([{ remote, local }], options)),
+  };
+}
+
+/** A transfer of which nothing succeeded has failed: a caller who looks at no report must not take it for done. */
+function orItsFailure(report: TransferReport): TransferReport {
+  const [first] = report.failures;
+  if (first === undefined || report.files + report.unchanged > 0) return report;
+  throw new AppError(first.code, `${first.path}: ${first.message}`);
+}
+
+function sharingMethods(call: Caller) {
+  const answer = <T>(schema: (rest: Rest) => ZodType<T> | null, id: string, verb: 'accept' | 'decline'): Promise<T> =>
+    call((rest) => ({ schema: schema(rest), method: 'POST', route: `${rest.ROUTES.invitations}/${encodeURIComponent(id)}/${verb}` }));
+  return {
+    invite: (path: string, user: string, { role = 'viewer', message }: { role?: Role; message?: string } = {}) =>
+      call(({ ROUTES, RestInvitation }) => ({
+        schema: RestInvitation,
+        method: 'POST',
+        route: ROUTES.invitations,
+        body: { path, user, role, message },
+      })),
+    invitations: () => call(({ ROUTES, InvitationsPage }) => ({ schema: InvitationsPage, method: 'GET', route: ROUTES.invitations })),
+    accept: (id: string) => answer(({ AcceptResult }) => AcceptResult, id, 'accept'),
+    decline: (id: string) => answer<void>(() => null, id, 'decline'),
+    leave: (path: string) => call<void>(({ ROUTES }) => ({ schema: null, method: 'POST', route: ROUTES.leave, body: { path } })),
+    async members(path: string): Promise<RestMember[]> {
+      const page = await call(({ ROUTES, MembersPage }) => ({
+        schema: MembersPage,
+        method: 'GET',
+        route: ROUTES.members,
+        query: { path },
+      }));
+      return page.members;
+    },
+  };
+}
+
+function openOnce<T extends { close(): Promise<void> }>(open: () => Promise<T>): { open: () => Promise<T>; close: () => Promise<void> } {
+  let opened: Promise<T> | undefined;
+  return {
+    open: () => {
+      opened ??= open();
+      return opened;
+    },
+    close: async () => (await opened)?.close(),
+  };
+}
