@@ -25,7 +25,7 @@ export const TEXTS = {
   finish: { deviceId: ID, deviceName: USER_NAME_FIELD },
 } as const satisfies Record<string, Layout>;
 
-/** The fields after the header. A layout whose last field is `rest` has it up to the datagram's end. */
+/** The fields after the header. The field `rest` of a ticket goes up to the datagram's end. */
 const CLIENT = {
   hello: { code: 0x01, fields: { cookie: 16, ephemeral: KEY, sealed: sealedBytes(TEXTS.hello) } },
   register: { code: 0x02, fields: { cookie: 16, ephemeral: KEY, sealed: sealedBytes(TEXTS.register) } },
@@ -133,6 +133,26 @@ export function encodeClient<K extends ClientKind>(
   return bytes;
 }
 
+/** The bytes before the sealed field, which are authenticated with it. */
+export function beforeSealed(kind: 'hello' | 'register' | 'enrol' | 'finish', datagram: Uint8Array): Uint8Array {
+  const { sealed, ...before } = CLIENT[kind].fields;
+  return datagram.subarray(0, DATAGRAM.headerBytes + sizeOf(before));
+}
+
+/** A client datagram whose last field is sealed for what stands before it. */
+export function encodeSealed<K extends 'hello' | 'register' | 'enrol' | 'finish'>(
+  kind: K,
+  transaction: Uint8Array,
+  fields: Omit<Fields<(typeof CLIENT)[K]['fields']>, 'sealed'>,
+  sealFor: (before: Uint8Array) => Uint8Array,
+): Uint8Array {
+  const empty = { ...fields, sealed: new Uint8Array(CLIENT[kind].fields.sealed) };
+  const bytes = encodeClient(kind, transaction, empty as Fields<(typeof CLIENT)[K]['fields']>);
+  const before = beforeSealed(kind, bytes);
+  bytes.set(sealFor(before), before.length);
+  return bytes;
+}
+
 export function encodeServer<K extends ServerKind>(
   kind: K,
   transaction: Uint8Array,
@@ -192,8 +212,8 @@ export function parseServer(bytes: Uint8Array): ServerDatagram | null {
   return fields === null ? null : ({ kind, transaction, ...fields } as ServerDatagram);
 }
 
-export function encodeWireError(error: WireError): Uint8Array {
-  return Uint8Array.of(WIRE_ERRORS.indexOf(error) + 1);
+export function encodeError(transaction: Uint8Array, error: WireError): Uint8Array {
+  return encodeServer('error', transaction, { error: Uint8Array.of(WIRE_ERRORS.indexOf(error) + 1) });
 }
 
 export function decodeWireError(field: Uint8Array): WireError | null {

@@ -46,6 +46,8 @@ export interface AccountsReader {
 export interface Accounts extends AccountsReader {
   /** By any spelling that folds to the same name, disabled ones too. */
   findAccount(name: string): Promise<Account | null>;
+  /** True once anyone has registered. */
+  hasAccounts(): Promise<boolean>;
   accountById(id: string): Promise<Account | null>;
   /** @returns the account with this name: the given one, or the one that has the name already (then nothing is written) */
   addAccount(account: Account, atMs: number): Promise<Account>;

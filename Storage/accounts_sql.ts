@@ -175,6 +175,7 @@ export async function openAccounts(address: DatabaseAddress): Promise<Accounts> 
     ...readerOn(async () => database),
     ...sessionsOn(database),
     findAccount: (name) => accountWhere(database.db, 'folded', foldName(name)),
+    hasAccounts: async () => (await database.db.selectFrom('users').select('id').limit(1).executeTakeFirst()) !== undefined,
     accountById: (id) => accountWhere(database.db, 'id', id),
     addAccount: (account, atMs) =>
       database.write(async (trx) => {

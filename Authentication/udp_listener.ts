@@ -1,0 +1,53 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { isIPv6 } from 'node:net';
+import { AppError } from '../Models/errors.ts';
+import type { AuthDaemon } from './auth_daemon.ts';
+import type { AuthLog } from './auth_log.ts';
+
+const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024; // a burst must not drop real clients while a login is worked on
+const SWEEP_MS = 5000;
+
+export type Listening = { readonly host: string; readonly port: number; close(): Promise<void> };
+
+/**
+ * Gives the daemon its socket and its clock tick.
+ * @param place port 0 takes any free one
+ * @throws AppError `port_in_use`, `config_invalid` (the host is not an address of this machine)
+ */
+export async function listen(daemon: AuthDaemon, place: { host: string; port: number }, log: AuthLog): Promise<Listening> {
+  const socket = createSocket({ type: isIPv6(place.host) ? 'udp6' : 'udp4', recvBufferSize: RECEIVE_BUFFER_BYTES });
+  const working = new Set<Promise<void>>();
+  socket.on('message', (bytes, source) => {
+    const work = daemon
+      .receive(bytes, source)
+      .then((reply) => {
+        if (reply !== null) socket.send(reply, source.port, source.address);
+      })
+      .catch((error: unknown) => log.error({ err: error }, 'a datagram was not answered'))
+      .finally(() => working.delete(work));
+    working.add(work);
+  });
+  try {
+    socket.bind(place.port, place.host);
+    await once(socket, 'listening');
+  } catch (cause) {
+    socket.close();
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === 'EADDRINUSE') throw new AppError('port_in_use', `UDP port ${place.port} is taken`, { cause });
+    throw new AppError('config_invalid', `cannot listen on udp://${place.host}:${place.port} (${code})`, { cause });
+  }
+  socket.on('error', (error) => log.warn({ err: error }, 'socket'));
+  const sweep = (): Promise<void> => daemon.sweep().catch((error: unknown) => log.error({ err: error }, 'sessions were not swept'));
+  await sweep();
+  const sweeping = setInterval(() => void sweep(), SWEEP_MS);
+  return {
+    host: place.host,
+    port: socket.address().port,
+    async close() {
+      clearInterval(sweeping);
+      await Promise.all(working);
+      await new Promise<void>((resolve) => socket.close(() => resolve()));
+    },
+  };
+}

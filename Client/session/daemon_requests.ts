@@ -1,0 +1,122 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import {
+  type ClientKind,
+  decodeWireError,
+  encodeClient,
+  encodeSealed,
+  headerOf,
+  type ServerDatagram,
+  type ServerKind,
+  type WireError,
+} from '../../Models/datagrams.ts';
+import { AppError, type ErrorCode } from '../../Models/errors.ts';
+import { boxKeys, replyAssociated, requestMac, seal, unseal } from '../../Models/handshake.ts';
+import { checkPin, type DaemonPins } from './daemon_pins.ts';
+import type { Exchange } from './exchange.ts';
+import { nodePrimitives as p, sharedSecret } from './node_primitives.ts';
+
+/** The daemon lost what this conversation stood on (it was restarted, or the time is over): begin again. */
+export const BEGIN_AGAIN = 'begin_again';
+export type BeginAgain = typeof BEGIN_AGAIN;
+
+const MESSAGES: Record<WireError, string> = {
+  credentials_wrong: 'wrong user name or password',
+  name_taken: 'this user name is taken',
+  name_invalid: 'this user name is not allowed',
+  registration_closed: 'registration is not open to this address',
+  session_unknown: 'the session has ended: log in again',
+  protocol_mismatch: 'the authentication daemon speaks another version of the protocol',
+  login_expired: 'the authentication daemon forgot this login',
+};
+
+const newTransaction = (): Uint8Array => randomBytes(16);
+const NO_COOKIE = new Uint8Array(16);
+
+/** @throws AppError for an `error` reply. @returns `BEGIN_AGAIN` for `login_expired`, `null` for every other kind of reply */
+export function refusalIn(reply: ServerDatagram): BeginAgain | null {
+  if (reply.kind !== 'error') return null;
+  const error = decodeWireError(reply.error);
+  if (error === null) throw new AppError('protocol_mismatch', MESSAGES.protocol_mismatch);
+  if (error === 'login_expired') return BEGIN_AGAIN;
+  throw new AppError(error satisfies ErrorCode, MESSAGES[error]);
+}
+
+export type Contact = { readonly cookie: Uint8Array; readonly daemonKey: Uint8Array };
+
+/** Asks for a cookie and the daemon's key, with an empty HELLO. @throws AppError `server_key_changed` and as `Exchange.request` */
+export function makeContact(exchange: Exchange, pins: DaemonPins | null): Promise<Contact> {
+  const nothing = { cookie: NO_COOKIE, ephemeral: new Uint8Array(32) };
+  const empty = encodeSealed('hello', newTransaction(), nothing, () => new Uint8Array(0));
+  return exchange.request(empty, (reply) => {
+    refusalIn(reply);
+    if (reply.kind !== 'retry') return null;
+    checkPin(pins, 'key', reply.daemonKey);
+    return { cookie: Uint8Array.from(reply.cookie), daemonKey: Uint8Array.from(reply.daemonKey) };
+  });
+}
+
+type BoxKind = 'hello' | 'register' | 'enrol';
+const BOX_REPLY = { hello: 'challenge', register: 'registration', enrol: 'enrolled' } as const satisfies Record<BoxKind, ServerKind>;
+export type BoxAnswer = { readonly text: Uint8Array; readonly request: Uint8Array; readonly transaction: Uint8Array };
+
+function sealBox(
+  kind: BoxKind,
+  contact: Contact,
+  text: Uint8Array,
+): { datagram: Uint8Array; transaction: Uint8Array; replyKey: Uint8Array } {
+  const own = generateKeyPairSync('x25519');
+  const shared = sharedSecret(own.privateKey, contact.daemonKey);
+  if (shared === null) throw new AppError('protocol_mismatch', 'the authentication daemon has no valid key');
+  const ephemeral = Buffer.from(own.publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
+  const keys = boxKeys(p, { shared, ephemeral, daemonKey: contact.daemonKey });
+  const transaction = newTransaction();
+  const datagram = encodeSealed(kind, transaction, { cookie: contact.cookie, ephemeral }, (associated) =>
+    seal(p, { key: keys.request, associated, text }),
+  );
+  return { datagram, transaction, replyKey: keys.reply };
+}
+
+/** A request that only the daemon can read, and its answer, which only the daemon can have made. @throws AppError as `refusalIn`, `Exchange.request` */
+export function requestInBox(exchange: Exchange, contact: Contact, kind: BoxKind, text: Uint8Array): Promise<BoxAnswer | BeginAgain> {
+  const { datagram, transaction, replyKey } = sealBox(kind, contact, text);
+  const wanted = BOX_REPLY[kind];
+  return exchange.request<BoxAnswer | BeginAgain>(datagram, (reply) => {
+    if (reply.kind === 'retry') return BEGIN_AGAIN; // the cookie is of an earlier daemon
+    if (reply.kind !== wanted) return refusalIn(reply);
+    const associated = replyAssociated(p, { kind: wanted, transaction, request: datagram });
+    const opened = unseal(p, { key: replyKey, associated, sealed: reply.sealed });
+    return opened === null ? null : { text: opened, request: datagram, transaction };
+  });
+}
+
+export type SessionProof = { readonly sessionId: Uint8Array; readonly renewalSecret: Uint8Array };
+
+/**
+ * ACK, RENEW or LOGOUT. A daemon that does not know the proof asks for a cookie first, then says so.
+ * @param accept opens the reply; `null` when it is not authentic
+ * @throws AppError `session_unknown`, `server_key_changed` and as `Exchange.request`
+ */
+export async function requestInSession<Result>(
+  exchange: Exchange,
+  options: { kind: ClientKind & ('ack' | 'renew' | 'logout'); proof: SessionProof; pins: DaemonPins | null },
+  accept: (reply: ServerDatagram, request: Uint8Array, transaction: Uint8Array) => Result | null,
+): Promise<Result> {
+  const { kind, proof, pins } = options;
+  let cookie: Uint8Array = NO_COOKIE;
+  for (;;) {
+    const transaction = newTransaction();
+    const mac = requestMac(p, { ...proof, header: headerOf(kind, transaction) });
+    const datagram = encodeClient(kind, transaction, { cookie, sessionId: proof.sessionId, mac });
+    const answer = await exchange.request<{ readonly result: Result } | { readonly cookie: Uint8Array }>(datagram, (reply) => {
+      if (reply.kind === 'retry') {
+        checkPin(pins, 'key', reply.daemonKey);
+        return { cookie: Uint8Array.from(reply.cookie) };
+      }
+      if (refusalIn(reply) !== null) return null;
+      const result = accept(reply, datagram, transaction);
+      return result === null ? null : { result };
+    });
+    if ('result' in answer) return answer.result;
+    cookie = answer.cookie;
+  }
+}

@@ -1,0 +1,113 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
+import { once } from 'node:events';
+import { decodeUint32 } from '../../Models/datagram_fields.ts';
+import { parseServer, type ServerDatagram } from '../../Models/datagrams.ts';
+import { AppError } from '../../Models/errors.ts';
+import type { AuthAddress } from './auth_address.ts';
+import { type RoundTrips, TIMING, waitMs, withSample } from './retransmission.ts';
+
+/** One conversation with the daemon over a socket of its own: a request is sent again until its reply is here. */
+export type Exchange = {
+  /**
+   * @param accept gives what the reply means, or `null` for a reply that is not to be believed (the next one may be)
+   * @throws AppError `auth_unreachable` after 30 s, `busy` if that is what the daemon said last, and what `accept` throws
+   */
+  request<Result>(datagram: Uint8Array, accept: (reply: ServerDatagram, bytes: Uint8Array) => Result | null): Promise<Result>;
+  close(): void;
+};
+
+async function connect(address: AuthAddress): Promise<Socket> {
+  try {
+    const found = await lookup(address.host);
+    const socket = createSocket(found.family === 6 ? 'udp6' : 'udp4');
+    socket.connect(address.port, found.address);
+    await once(socket, 'connect');
+    return socket;
+  } catch (cause) {
+    throw new AppError('auth_unreachable', `cannot find the authentication daemon at ${address.text}`, { cause });
+  }
+}
+
+function unreachable(address: AuthAddress, hint: string | null, wasBusy: boolean): AppError {
+  if (wasBusy) return new AppError('busy', `the authentication daemon at ${address.text} is overloaded`);
+  const cause = hint === 'ECONNREFUSED' ? 'nothing listens there' : (hint ?? 'it does not run, or something on the way blocks UDP');
+  return new AppError('auth_unreachable', `no answer from the authentication daemon at ${address.text}: ${cause}`);
+}
+
+function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0;
+}
+
+export async function openExchange(address: AuthAddress, options: { giveUpMs?: number } = {}): Promise<Exchange> {
+  const socket = await connect(address);
+  let roundTrips: RoundTrips = null;
+  let hint: string | null = null;
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    // An ICMP message can be forged, or be about a daemon that is just starting: a hint for the message, no more.
+    hint = error.code ?? null;
+  });
+
+  function request<Result>(datagram: Uint8Array, accept: (reply: ServerDatagram, bytes: Uint8Array) => Result | null): Promise<Result> {
+    const transaction = datagram.subarray(4, 20);
+    const begun = performance.now();
+    const giveUpMs = options.giveUpMs ?? TIMING.giveUpMs;
+    return new Promise<Result>((resolve, reject) => {
+      let repeats = -1;
+      let sentAt = 0;
+      let wasBusy = false;
+      let timer: NodeJS.Timeout | undefined;
+      const end = (): void => {
+        clearTimeout(timer);
+        socket.off('message', receive);
+      };
+      const sendIn = (delayMs: number): void => {
+        clearTimeout(timer);
+        timer = setTimeout(send, Math.min(delayMs, begun + giveUpMs - performance.now()));
+      };
+      const send = (): void => {
+        if (performance.now() - begun >= giveUpMs - 1) {
+          end();
+          reject(unreachable(address, hint, wasBusy));
+          return;
+        }
+        repeats += 1;
+        sentAt = performance.now();
+        socket.send(datagram, (error) => {
+          if (error !== null) hint = (error as NodeJS.ErrnoException).code ?? null;
+        });
+        sendIn(waitMs(roundTrips, repeats, Math.random()));
+      };
+      const receive = (bytes: Uint8Array): void => {
+        const reply = parseServer(bytes);
+        if (reply === null || !sameBytes(reply.transaction, transaction)) return;
+        hint = null;
+        wasBusy = reply.kind === 'busy';
+        if (reply.kind === 'busy') {
+          sendIn(decodeUint32(reply.retryAfterMs) * (1 + Math.random()));
+          return;
+        }
+        try {
+          const result = accept(reply, bytes);
+          if (result === null) return;
+          // Only a request that was sent once tells a round-trip time (Karn).
+          if (repeats === 0) roundTrips = withSample(roundTrips, performance.now() - sentAt);
+          end();
+          resolve(result);
+        } catch (error) {
+          end();
+          reject(error);
+        }
+      };
+      socket.on('message', receive);
+      send();
+    });
+  }
+
+  return {
+    request,
+    close() {
+      socket.close();
+    },
+  };
+}

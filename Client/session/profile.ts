@@ -1,0 +1,173 @@
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Adapter, Low } from 'lowdb';
+import { AppError } from '../../Models/errors.ts';
+import type { DaemonPins } from './daemon_pins.ts';
+
+/** A login as it is kept between runs. Ids are 32 hex digits. */
+export type StoredLogin = {
+  readonly auth: string; // HOST:PORT of the daemon
+  readonly user: { readonly id: string; readonly name: string };
+  readonly deviceId: string;
+  readonly sessionId: string;
+  readonly renewalSecret: string; // base64url
+  readonly ticket: string;
+  readonly ticketExpiresAtMs: number; // by the server's clock
+  readonly clockOffsetMs: number; // the server's clock minus ours
+  readonly serverUrl: string;
+  readonly loggedInAtMs: number;
+};
+export type ProfileData = {
+  version: 1;
+  deviceId: string; // made once for each profile
+  daemons: Record<string, DaemonPins>; // by HOST:PORT
+  sessions: StoredLogin[]; // one for each daemon and user
+};
+
+/** The client's profile: HOME/profile.json, a small file a person may open. It holds secrets, so it is for its owner only. */
+export type Profile = {
+  /** @throws AppError `local_io` when it cannot be read or is damaged */
+  read(): Promise<ProfileData>;
+  /** Changes what is on disk now, whatever another process wrote in between; durable when it resolves. @throws AppError `local_io` */
+  update(change: (data: ProfileData) => void): Promise<ProfileData>;
+};
+
+const LOCK_PATIENCE_MS = 10_000;
+const LOCK_RETRY_MS = 15;
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+const isText = (value: unknown): value is string => typeof value === 'string';
+const isId = (value: unknown): value is string => isText(value) && /^[0-9a-f]{32}$/.test(value);
+
+function isLogin(value: unknown): value is StoredLogin {
+  if (!isRecord(value) || !isRecord(value.user)) return false;
+  const texts = [value.auth, value.user.name, value.renewalSecret, value.ticket, value.serverUrl];
+  const numbers = [value.ticketExpiresAtMs, value.clockOffsetMs, value.loggedInAtMs];
+  return texts.every(isText) && numbers.every(Number.isFinite) && [value.user.id, value.deviceId, value.sessionId].every(isId);
+}
+
+function isPins(value: unknown): value is DaemonPins {
+  return isRecord(value) && isText(value.key) && isText(value.opaqueKey);
+}
+
+/** Checked by hand: a schema library would take longer to load than the rest of a command's start. */
+function isProfile(value: unknown): value is ProfileData {
+  return (
+    isRecord(value) &&
+    value.version === 1 &&
+    isId(value.deviceId) &&
+    isRecord(value.daemons) &&
+    Object.values(value.daemons).every(isPins) &&
+    Array.isArray(value.sessions) &&
+    value.sessions.every(isLogin)
+  );
+}
+
+function parseProfile(text: string, path: string): ProfileData {
+  let value: unknown = null;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // the cause would quote the file
+  }
+  if (!isProfile(value)) throw new AppError('local_io', `${path} is damaged; move it away and log in again`);
+  return value;
+}
+
+async function writePrivately(home: string, path: string, text: string): Promise<void> {
+  const temporary = join(home, `.tmp-${randomBytes(8).toString('hex')}`);
+  const handle = await open(temporary, 'wx', 0o600);
+  try {
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw error;
+  }
+  const folder = await open(home, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** lowdb's own file adapter does not sync, and gives the file to everyone. */
+function privateFile(home: string): Adapter<ProfileData> {
+  const path = join(home, 'profile.json');
+  return {
+    async read() {
+      try {
+        return parseProfile(await readFile(path, 'utf8'), path);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+        throw error;
+      }
+    },
+    write: (data) => writePrivately(home, path, `${JSON.stringify(data, null, 2)}\n`),
+  };
+}
+
+/** SQLite's lock on a file beside the profile, which the operating system lets go when the process ends, however it ends. */
+async function lock(home: string): Promise<Disposable> {
+  const { DatabaseSync } = await import('node:sqlite');
+  const until = performance.now() + LOCK_PATIENCE_MS;
+  for (;;) {
+    const database = new DatabaseSync(join(home, 'profile.lock'), { timeout: 0 });
+    try {
+      database.exec('BEGIN EXCLUSIVE');
+      return {
+        [Symbol.dispose]() {
+          database.close();
+        },
+      };
+    } catch (error) {
+      database.close();
+      const busy = error instanceof Error && /locked|busy/i.test(error.message);
+      if (!busy || performance.now() > until) throw error;
+      await sleep(LOCK_RETRY_MS * (0.5 + Math.random()));
+    }
+  }
+}
+
+function asLocal(home: string): (error: unknown) => never {
+  return (cause) => {
+    if (cause instanceof AppError) throw cause;
+    throw new AppError('local_io', `cannot use the profile in ${home}`, { cause });
+  };
+}
+
+function emptyProfile(): ProfileData {
+  return { version: 1, deviceId: randomBytes(16).toString('hex'), daemons: {}, sessions: [] };
+}
+
+/** @param home a folder; made with mode 0700 when something is first written */
+export function openProfile(home: string): Profile {
+  const fresh = (): Low<ProfileData> => new Low(privateFile(home), emptyProfile());
+  async function update(change: (data: ProfileData) => void): Promise<ProfileData> {
+    await mkdir(home, { recursive: true, mode: 0o700 });
+    using _held = await lock(home);
+    const file = fresh();
+    await file.read();
+    await file.update(change);
+    return file.data;
+  }
+  return {
+    async read() {
+      const file = fresh();
+      await file.read().catch(asLocal(home));
+      return file.data;
+    },
+    update: (change) => update(change).catch(asLocal(home)),
+  };
+}

@@ -1,0 +1,24 @@
+/** When to send a datagram again (RFC 6298, RFC 9002). */
+export const TIMING = { firstMs: 1000, floorMs: 250, ceilingMs: 4000, giveUpMs: 30_000, jitter: 0.1 } as const;
+
+/** Round-trip times seen so far, in milliseconds; `null` before the first. */
+export type RoundTrips = { readonly smoothedMs: number; readonly variationMs: number } | null;
+
+export function withSample(before: RoundTrips, sampleMs: number): RoundTrips {
+  if (before === null) return { smoothedMs: sampleMs, variationMs: sampleMs / 2 };
+  return {
+    smoothedMs: (7 / 8) * before.smoothedMs + sampleMs / 8,
+    variationMs: (3 / 4) * before.variationMs + Math.abs(before.smoothedMs - sampleMs) / 4,
+  };
+}
+
+/**
+ * How long to wait for a reply before the next repeat.
+ * @param repeats how often the datagram was repeated already
+ * @param random from 0 to 1, so that many clients do not repeat in step
+ */
+export function waitMs(roundTrips: RoundTrips, repeats: number, random: number): number {
+  const base = roundTrips === null ? TIMING.firstMs : Math.max(TIMING.floorMs, roundTrips.smoothedMs + 4 * roundTrips.variationMs);
+  const jitter = 1 + TIMING.jitter * (2 * random - 1);
+  return Math.min(TIMING.ceilingMs, base * 2 ** repeats) * jitter;
+}

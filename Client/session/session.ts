@@ -1,0 +1,117 @@
+import { KSF_FLOOR, type Ksf } from '../../Models/datagram_fields.ts';
+import { AppError } from '../../Models/errors.ts';
+import { openProfile, type Profile, type StoredLogin } from './profile.ts';
+
+/** A login on this device. Its ticket renews itself; nothing needs to be closed for the login to last. */
+export type Session = {
+  readonly user: { readonly id: string; readonly name: string };
+  readonly deviceId: string;
+  readonly sessionId: string;
+  readonly serverUrl: string;
+  /** The ticket for the next request: kept while it has a minute left, else renewed, once for all who wait. @throws AppError as `refresh` */
+  ticket(): Promise<string>;
+  /** Renews now, as after `ticket_expired`. @throws AppError `session_unknown`, `server_key_changed`, `auth_unreachable`, `busy` */
+  refresh(): Promise<string>;
+  /** Ends the session at the daemon, then forgets it here. @throws AppError `auth_unreachable`, `busy`, `server_key_changed`; then it is still there */
+  logout(): Promise<void>;
+  /** Waits for a renewal that is under way. The login stays. */
+  close(): Promise<void>;
+};
+
+/** `auth`: HOST:PORT of the daemon; `home`: the folder of the profile. */
+type Credentials = { readonly auth: string; readonly username: string; readonly password: string; readonly home: string };
+/** For tests alone: what is accepted instead of KSF_FLOOR. */
+type Stretching = { readonly insecureKsfFloor?: Ksf };
+export type RegisterOptions = Credentials & Stretching;
+export type LoginOptions = Credentials & Stretching & { readonly deviceName?: string };
+
+const RENEW_BEFORE_MS = 60_000;
+
+/**
+ * Makes an account. Does not log in.
+ * @throws AppError `name_taken`, `name_invalid`, `request_invalid` (the password), `registration_closed`, `server_key_changed`, `auth_unreachable`, `busy`
+ */
+export async function register(options: RegisterOptions): Promise<void> {
+  const { withPassword } = await import('./password_session.ts');
+  await withPassword.register({ ...options, ksfFloor: options.insecureKsfFloor ?? KSF_FLOOR });
+}
+
+/** @throws AppError `credentials_wrong`, `name_invalid`, `server_key_changed`, `protocol_mismatch`, `auth_unreachable`, `busy`, `local_io` */
+export async function login(options: LoginOptions): Promise<Session> {
+  const { withPassword } = await import('./password_session.ts');
+  const stored = await withPassword.login({ ...options, ksfFloor: options.insecureKsfFloor ?? KSF_FLOOR });
+  return sessionOf(openProfile(options.home), stored);
+}
+
+/**
+ * The session of an earlier login, the newest that fits. Sends nothing.
+ * @throws AppError `not_logged_in`, `local_io`
+ */
+export async function resume(options: { home: string; auth?: string; username?: string }): Promise<Session> {
+  const profile = openProfile(options.home);
+  const { sessions } = await profile.read();
+  const auth = options.auth === undefined ? undefined : (await import('./auth_address.ts')).parseAuthAddress(options.auth).text;
+  const name = options.username === undefined ? undefined : (await import('../../Models/credentials.ts')).prepareUserName(options.username);
+  const fitting = sessions.filter((one) => (auth === undefined || one.auth === auth) && (name === undefined || one.user.name === name));
+  const newest = fitting.sort((one, other) => other.loggedInAtMs - one.loggedInAtMs)[0];
+  if (newest === undefined) throw new AppError('not_logged_in', 'not logged in');
+  return sessionOf(profile, newest);
+}
+
+function remainingMs(login: StoredLogin): number {
+  return login.ticketExpiresAtMs - (Date.now() + login.clockOffsetMs);
+}
+
+function sessionOf(profile: Profile, login: StoredLogin): Session {
+  let current = login;
+  let renewing: Promise<string> | null = null;
+
+  /** Another process may have renewed the ticket already. */
+  async function reread(): Promise<void> {
+    const { sessions } = await profile.read();
+    const stored = sessions.find((one) => one.sessionId === current.sessionId);
+    if (stored !== undefined && stored.ticketExpiresAtMs > current.ticketExpiresAtMs) current = stored;
+  }
+  async function renew(): Promise<string> {
+    const { renewed } = await import('./stored_session.ts');
+    current = await renewed(profile, current);
+    return current.ticket;
+  }
+  async function renewIfNeeded(): Promise<string> {
+    await reread();
+    if (remainingMs(current) > RENEW_BEFORE_MS) return current.ticket;
+    try {
+      return await renew();
+    } catch (error) {
+      const stillGood =
+        remainingMs(current) > 0 && error instanceof AppError && (error.code === 'auth_unreachable' || error.code === 'busy');
+      if (stillGood) return current.ticket;
+      throw error;
+    }
+  }
+  function once(work: () => Promise<string>): Promise<string> {
+    renewing ??= work().finally(() => {
+      renewing = null;
+    });
+    return renewing;
+  }
+
+  return {
+    user: login.user,
+    deviceId: login.deviceId,
+    sessionId: login.sessionId,
+    get serverUrl() {
+      return current.serverUrl;
+    },
+    ticket: async () => (remainingMs(current) > RENEW_BEFORE_MS ? current.ticket : once(renewIfNeeded)),
+    refresh: () => once(renew),
+    async logout() {
+      await renewing?.catch(() => undefined);
+      const { endSession } = await import('./stored_session.ts');
+      await endSession(profile, current);
+    },
+    async close() {
+      await renewing?.catch(() => undefined);
+    },
+  };
+}

@@ -1,0 +1,68 @@
+import { AppError } from '../../Models/errors.ts';
+import { TICKET } from '../../Models/ticket.ts';
+import { type AuthAddress, parseAuthAddress, urlHost } from './auth_address.ts';
+import type { SessionProof } from './daemon_requests.ts';
+import { openExchange } from './exchange.ts';
+import { type Granted, performLogout, performRenewal } from './handshake.ts';
+import type { Profile, ProfileData, StoredLogin } from './profile.ts';
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+/** What is kept of a TICKET. */
+export function storedLogin(address: AuthAddress, { grant, clockOffsetMs }: Granted, loggedInAtMs: number): StoredLogin {
+  return {
+    auth: address.text,
+    user: { id: hex(grant.userId), name: grant.userName },
+    deviceId: hex(grant.deviceId),
+    sessionId: hex(grant.sessionId),
+    renewalSecret: Buffer.from(grant.renewalSecret).toString('base64url'),
+    ticket: grant.ticket,
+    ticketExpiresAtMs: (Math.floor(grant.serverTimeMs / 1000) + TICKET.lifetimeS) * 1000,
+    clockOffsetMs,
+    serverUrl: grant.publicUrl ?? `http://${urlHost(address.host)}:${grant.httpPort}`,
+    loggedInAtMs,
+  };
+}
+
+function proofOf(login: StoredLogin): SessionProof {
+  return { sessionId: Buffer.from(login.sessionId, 'hex'), renewalSecret: Buffer.from(login.renewalSecret, 'base64url') };
+}
+
+function without(data: ProfileData, sessionId: string): StoredLogin[] {
+  return data.sessions.filter((one) => one.sessionId !== sessionId);
+}
+
+/** A new ticket for the session, kept in the profile unless the session was logged out meanwhile. @throws AppError as `performRenewal` */
+export async function renewed(profile: Profile, login: StoredLogin): Promise<StoredLogin> {
+  const address = parseAuthAddress(login.auth);
+  const { daemons } = await profile.read();
+  const exchange = await openExchange(address);
+  try {
+    const granted = await performRenewal(exchange, { proof: proofOf(login), pins: daemons[address.text] ?? null });
+    const next = storedLogin(address, granted, login.loggedInAtMs);
+    await profile.update((data) => {
+      const at = data.sessions.findIndex((one) => one.sessionId === login.sessionId);
+      if (at >= 0) data.sessions[at] = next;
+    });
+    return next;
+  } finally {
+    exchange.close();
+  }
+}
+
+/** Ends the session at the daemon, then forgets it. One that the daemon no longer knows is forgotten too. @throws AppError as `performLogout` */
+export async function endSession(profile: Profile, login: StoredLogin): Promise<void> {
+  const address = parseAuthAddress(login.auth);
+  const { daemons } = await profile.read();
+  const exchange = await openExchange(address);
+  try {
+    await performLogout(exchange, { proof: proofOf(login), pins: daemons[address.text] ?? null });
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'session_unknown') throw error;
+  } finally {
+    exchange.close();
+  }
+  await profile.update((data) => {
+    data.sessions = without(data, login.sessionId);
+  });
+}
