@@ -1,0 +1,85 @@
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+
+/** How bad the link is, each way. */
+export type LinkFaults = {
+  readonly loss: number; // chance that a datagram vanishes, 0 to 1
+  readonly duplicate: number; // chance that it arrives twice
+  readonly reorder: number; // chance that it is held back so that later ones overtake it
+  readonly delayMs: number; // that all take
+  readonly seed: number;
+};
+export type LossyLink = {
+  readonly host: string;
+  readonly port: number;
+  /** Sees every datagram that was sent, before the faults. */
+  onDatagram(listener: (bytes: Buffer, way: 'up' | 'down') => void): void;
+  close(): Promise<void>;
+};
+
+const HELD_BACK_MS = 60;
+
+/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
+function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A UDP link on loopback to `target` that loses, repeats and reorders datagrams. Each client has a port of its own at the target. */
+export async function lossyLink(options: { target: { host: string; port: number } } & Partial<LinkFaults>): Promise<LossyLink> {
+  const { target, loss = 0, duplicate = 0, reorder = 0, delayMs = 0 } = options;
+  const random = seeded(options.seed ?? 1);
+  const front = createSocket('udp4');
+  const backs = new Map<string, Promise<Socket>>();
+  const timers = new Set<NodeJS.Timeout>();
+  const listeners: ((bytes: Buffer, way: 'up' | 'down') => void)[] = [];
+  let closed = false;
+
+  function carry(bytes: Buffer, way: 'up' | 'down', deliver: () => void): void {
+    for (const listener of listeners) listener(bytes, way);
+    const copies = random() < loss ? 0 : random() < duplicate ? 2 : 1;
+    for (let copy = 0; copy < copies; copy += 1) {
+      const heldBackMs = random() < reorder ? HELD_BACK_MS * random() : 0;
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        if (!closed) deliver();
+      }, delayMs + heldBackMs);
+      timers.add(timer);
+    }
+  }
+
+  async function openBack(client: RemoteInfo): Promise<Socket> {
+    const back = createSocket('udp4');
+    back.on('error', () => undefined); // the target is away: datagrams vanish
+    back.on('message', (bytes) => carry(bytes, 'down', () => front.send(bytes, client.port, client.address)));
+    back.connect(target.port, target.host);
+    await once(back, 'connect');
+    return back;
+  }
+
+  front.on('message', (bytes, client) => {
+    const key = `${client.address}:${client.port}`;
+    const back = backs.get(key) ?? openBack(client);
+    backs.set(key, back);
+    void back.then((socket) => carry(bytes, 'up', () => socket.send(bytes, () => undefined)));
+  });
+  front.bind(0, '127.0.0.1');
+  await once(front, 'listening');
+
+  return {
+    host: '127.0.0.1',
+    port: front.address().port,
+    onDatagram: (listener) => void listeners.push(listener),
+    async close() {
+      closed = true;
+      for (const timer of timers) clearTimeout(timer);
+      front.close();
+      for (const back of backs.values()) (await back).close();
+    },
+  };
+}
