@@ -9,12 +9,11 @@ export type LinkFaults = {
   readonly delayMs: number; // that all take
   readonly seed: number;
 };
-export type LossyLink = {
+export type LossyLink = AsyncDisposable & {
   readonly host: string;
   readonly port: number;
   /** Sees every datagram that was sent, before the faults. */
   onDatagram(listener: (bytes: Buffer, way: 'up' | 'down') => void): void;
-  close(): Promise<void>;
 };
 
 const HELD_BACK_MS = 60;
@@ -75,7 +74,7 @@ export async function lossyLink(options: { target: { host: string; port: number 
     host: '127.0.0.1',
     port: front.address().port,
     onDatagram: (listener) => void listeners.push(listener),
-    async close() {
+    async [Symbol.asyncDispose]() {
       closed = true;
       for (const timer of timers) clearTimeout(timer);
       front.close();
