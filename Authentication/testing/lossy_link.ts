@@ -10,8 +10,7 @@ export type LinkFaults = {
   readonly seed: number;
 };
 export type LossyLink = AsyncDisposable & {
-  readonly host: string;
-  readonly port: number;
+  readonly address: string; // HOST:PORT that clients talk to
   /** Sees every datagram that was sent, before the faults. */
   onDatagram(listener: (bytes: Buffer, way: 'up' | 'down') => void): void;
 };
@@ -29,9 +28,10 @@ function seeded(seed: number): () => number {
   };
 }
 
-/** A UDP link on loopback to `target` that loses, repeats and reorders datagrams. Each client has a port of its own at the target. */
-export async function lossyLink(options: { target: { host: string; port: number } } & Partial<LinkFaults>): Promise<LossyLink> {
-  const { target, loss = 0, duplicate = 0, reorder = 0, delayMs = 0 } = options;
+/** A UDP link on loopback to `target` (HOST:PORT) that loses, repeats and reorders datagrams. Each client has a port of its own at the target. */
+export async function lossyLink(options: { target: string } & Partial<LinkFaults>): Promise<LossyLink> {
+  const { loss = 0, duplicate = 0, reorder = 0, delayMs = 0 } = options;
+  const [host = '', port = ''] = options.target.split(':');
   const random = seeded(options.seed ?? 1);
   const front = createSocket('udp4');
   const backs = new Map<string, Promise<Socket>>();
@@ -56,7 +56,7 @@ export async function lossyLink(options: { target: { host: string; port: number 
     const back = createSocket('udp4');
     back.on('error', () => undefined); // the target is away: datagrams vanish
     back.on('message', (bytes) => carry(bytes, 'down', () => front.send(bytes, client.port, client.address)));
-    back.connect(target.port, target.host);
+    back.connect(Number(port), host);
     await once(back, 'connect');
     return back;
   }
@@ -71,8 +71,7 @@ export async function lossyLink(options: { target: { host: string; port: number 
   await once(front, 'listening');
 
   return {
-    host: '127.0.0.1',
-    port: front.address().port,
+    address: `127.0.0.1:${front.address().port}`,
     onDatagram: (listener) => void listeners.push(listener),
     async [Symbol.asyncDispose]() {
       closed = true;
