@@ -193,6 +193,17 @@ export class FrameWriter {
     return this;
   }
 
+  /** Room for `length` bytes that the caller writes itself; they count once `advance` says so. Valid until the next call. */
+  reserve(length: number): { bytes: Uint8Array<ArrayBuffer>; at: number } {
+    this.#grow(length);
+    return { bytes: this.#bytes, at: this.#at };
+  }
+
+  advance(length: number): this {
+    this.#at += length;
+    return this;
+  }
+
   /** What was written so far; the writer goes on with a new buffer. */
   take(): Uint8Array {
     const taken = this.#bytes.subarray(0, this.#at);

@@ -1,0 +1,84 @@
+import { read } from 'node:fs';
+import { promisify } from 'node:util';
+import { findCut } from '../../Models/chunking.ts';
+import { LIMITS } from '../../Models/limits.ts';
+import { sha256 } from './local_files.ts';
+
+const readAsync = promisify(read);
+const BLOCK_BYTES = 4 << 20;
+const CARRY_BYTES = LIMITS.chunkBytesMax; // most that can be left over when the next block is taken in
+
+/** A chunk that a file was cut into. `content` is a slice of a buffer that is not written to again. */
+export type FileChunk = { readonly digest: Buffer; readonly length: number; readonly content: Uint8Array };
+
+/**
+ * Cuts an open file into chunks, reading ahead while the caller works.
+ * A chunk that was guessed right needs no search for its end: boundaries depend on nothing before the chunk, so the same bytes from
+ * its start to its end are the same chunk.
+ */
+export class ChunkReader {
+  readonly #fd: number;
+  #window: Uint8Array = new Uint8Array(0);
+  #at = 0; // of the next chunk in the window
+  #position = 0; // in the file, of the next block
+  #ended = false;
+  #ahead: Promise<{ bytes: Uint8Array; length: number }> | null = null;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** @param guess a chunk that may come next @returns `null` at the end of the file */
+  async next(guess: { readonly digest: Uint8Array; readonly length: number } | null): Promise<FileChunk | null> {
+    while (!this.#ended && this.#window.length - this.#at < LIMITS.chunkBytesMax) await this.#fill();
+    const left = this.#window.length - this.#at;
+    if (left === 0) return null;
+    if (guess !== null && guess.length <= left) {
+      const content = this.#window.subarray(this.#at, this.#at + guess.length);
+      const digest = sha256(content);
+      if (digest.equals(guess.digest)) return this.#take(digest, content);
+    }
+    const end = findCut(this.#window, this.#at, this.#window.length);
+    const content = this.#window.subarray(this.#at, end);
+    return this.#take(sha256(content), content);
+  }
+
+  /** Waits for the read under way: the file must not be closed before. */
+  async settle(): Promise<void> {
+    await this.#ahead;
+  }
+
+  #take(digest: Buffer, content: Uint8Array): FileChunk {
+    this.#at += content.length;
+    return { digest, length: content.length, content };
+  }
+
+  async #fill(): Promise<void> {
+    const { bytes, length } = await (this.#ahead ?? this.#read());
+    this.#ahead = null;
+    if (length === 0) {
+      this.#ended = true;
+      return;
+    }
+    const carried = this.#window.subarray(this.#at);
+    const start = CARRY_BYTES - carried.length;
+    bytes.set(carried, start);
+    this.#window = bytes.subarray(start, CARRY_BYTES + length);
+    this.#at = 0;
+    this.#ahead = this.#read();
+    this.#ahead.catch(Boolean); // it is awaited by the next fill or by settle
+  }
+
+  /** A block behind room for what will be left of the one before it. */
+  async #read(): Promise<{ bytes: Uint8Array; length: number }> {
+    const bytes = Buffer.allocUnsafeSlow(CARRY_BYTES + BLOCK_BYTES);
+    let length = 0;
+    while (length < BLOCK_BYTES) {
+      const { bytesRead } = await readAsync(this.#fd, bytes, CARRY_BYTES + length, BLOCK_BYTES - length, this.#position + length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    this.#position += length;
+    return { bytes, length };
+  }
+}

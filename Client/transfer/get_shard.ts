@@ -1,0 +1,175 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { AppError } from '../../Models/errors.ts';
+import { LIMITS } from '../../Models/limits.ts';
+import { childPath } from '../../Models/names.ts';
+import { safeName, type TreeEntry } from '../../Models/tree_frames.ts';
+import type { Http } from '../http.ts';
+import { fetchChunks } from './fetch_chunks.ts';
+import type { Job, Shard, ShardEvents } from './jobs.ts';
+import { getLargeFile } from './large_get.ts';
+import { localIo, looksSame, lstatOrNull, readSnapshot, setAttributes, sha256, writeSmallFile, writeSymlink } from './local_files.ts';
+import { listFolders, statPaths } from './requests.ts';
+import type { Wanted } from './wanted.ts';
+
+export type GetOptions = { readonly http: Http; readonly events: ShardEvents };
+
+const PULL_FILES_MAX = 4096;
+const PULL_BYTES_MAX = 64 << 20;
+const ATTEMPTS = 6;
+const BROKEN = new Set(['server_unreachable', 'upload_interrupted', 'busy', 'storage_unavailable', 'ticket_expired', 'digest_mismatch']);
+const OF_ONE_FILE = new Set(['local_io', 'name_invalid', 'chunk_missing', 'not_found', 'not_a_file', 'already_exists', 'digest_mismatch']);
+
+/** Gets files: compares with what is here, pulls what differs, checks every chunk, and gives a file its name once it is whole. */
+export class GetShard implements Shard {
+  readonly #options: GetOptions;
+  #small: Wanted[] = [];
+  #smallBytes = 0;
+
+  constructor(options: GetOptions) {
+    this.#options = options;
+  }
+
+  async run(jobs: readonly Job[]): Promise<Job[]> {
+    const found: Job[] = [];
+    const folders = jobs.filter((job) => job.kind === 'folder');
+    const listings = folders.length === 0 ? [] : await this.#again(() => this.#list(folders));
+    for (const [i, job] of folders.entries()) {
+      await this.#reporting(job.remote, async () => {
+        const fresh = makeFolder(job.local);
+        for (const entry of listings[i] ?? []) await this.#getEntry({ ...job, fresh }, entry, found);
+      });
+    }
+    for (const job of jobs) if (job.kind === 'file') await this.#getNamed(job, found);
+    return found;
+  }
+
+  async finish(): Promise<void> {
+    await this.#pullSmall();
+  }
+
+  async close(): Promise<void> {
+    await this.#options.http.close();
+  }
+
+  #list(folders: readonly Job[]): Promise<TreeEntry[][]> {
+    return listFolders(
+      this.#options.http,
+      folders.map((job) => job.remote),
+    );
+  }
+
+  async #getNamed({ local, remote, fresh }: Job, found: Job[]): Promise<void> {
+    await this.#reporting(remote, async () => {
+      const [entry] = await this.#again(() => statPaths(this.#options.http, [remote]));
+      if (entry === undefined || entry === null) throw new AppError('not_found', `${remote}: nothing there`);
+      await this.#getOne(local, remote, entry, fresh, found);
+    });
+  }
+
+  async #getEntry(folder: Job, entry: TreeEntry, found: Job[]): Promise<void> {
+    const remote = childPath(folder.remote, entry.name);
+    await this.#reporting(remote, () => this.#getOne(join(folder.local, safeName(entry.name)), remote, entry, folder.fresh, found));
+  }
+
+  async #getOne(local: string, remote: string, entry: TreeEntry, fresh: boolean, found: Job[]): Promise<void> {
+    if (entry.kind === 'folder') {
+      found.push({ kind: 'folder', local, remote, fresh });
+      return;
+    }
+    this.#options.events.count({ filesFound: 1, bytesFound: entry.size });
+    const stats = fresh ? null : lstatOrNull(local);
+    if (stats?.isDirectory()) throw new AppError('already_exists', `${local}: a folder is in the way`);
+    if (entry.kind === 'symlink') {
+      writeSymlink(local, entry.target ?? '');
+      this.#done(entry, true);
+    } else if (stats !== null && looksSame(stats, entry)) this.#done(entry, false);
+    else if (stats !== null && hasSameContent(local, stats, entry)) {
+      setAttributes(local, entry);
+      this.#done(entry, false);
+    } else await this.#want({ local, remote, entry: { ...entry, digest: entry.digest as Uint8Array } });
+  }
+
+  async #want(wanted: Wanted): Promise<void> {
+    const { entry } = wanted;
+    if (entry.size === 0) {
+      writeSmallFile(wanted.local, [], entry);
+      this.#done(entry, true);
+    } else if (entry.chunkCount > 1) {
+      await this.#again(() => getLargeFile(this.#options.http, wanted));
+      this.#done(entry, true);
+    } else {
+      this.#small.push(wanted);
+      this.#smallBytes += entry.size;
+      if (this.#small.length >= PULL_FILES_MAX || this.#smallBytes >= PULL_BYTES_MAX) await this.#pullSmall();
+    }
+  }
+
+  /** Files of one chunk come in one stream, in the order asked. */
+  async #pullSmall(): Promise<void> {
+    const left = this.#small;
+    this.#small = [];
+    this.#smallBytes = 0;
+    let next = 0;
+    while (next < left.length) {
+      await this.#again(async () => {
+        const asked = left.slice(next);
+        for await (const content of fetchChunks(
+          this.#options.http,
+          asked.map(({ entry }) => ({ digest: entry.digest, length: entry.size })),
+        )) {
+          const wanted = left[next] as Wanted;
+          next += 1;
+          await this.#reporting(wanted.remote, async () => {
+            if (content === null) throw new AppError('chunk_missing', 'the content cannot be read any more');
+            writeSmallFile(wanted.local, content, wanted.entry);
+            this.#done(wanted.entry, true);
+          });
+        }
+      });
+    }
+  }
+
+  /** Tries again what a lost connection broke; what was achieved stays. */
+  async #again<T>(work: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof AppError) || !BROKEN.has(error.code) || attempt === ATTEMPTS) throw error;
+        await delay(100 * 2 ** attempt);
+      }
+    }
+  }
+
+  async #reporting(path: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof AppError) || !OF_ONE_FILE.has(error.code)) throw error;
+      this.#options.events.fail({ path, code: error.code, message: error.message });
+    }
+  }
+
+  #done({ size }: TreeEntry, moved: boolean): void {
+    this.#options.events.count({ filesDone: 1, bytesDone: size, ...(moved ? { filesMoved: 1, bytesMoved: size } : { unchanged: 1 }) });
+  }
+}
+
+/** @returns whether it was made here, so that nothing can be in it. @throws AppError `local_io`, `already_exists` */
+function makeFolder(path: string): boolean {
+  return localIo(path, () => {
+    const stats = lstatOrNull(path);
+    if (stats === null) mkdirSync(path);
+    else if (!stats.isDirectory()) throw new AppError('already_exists', `${path}: something that is no folder is in the way`);
+    return stats === null;
+  });
+}
+
+/** The file was touched but not changed. Only asked of files of one chunk. */
+function hasSameContent(local: string, stats: NonNullable<ReturnType<typeof lstatOrNull>>, entry: TreeEntry): boolean {
+  if (!stats.isFile() || stats.size !== entry.size || entry.digest === null || stats.size > LIMITS.chunkBytesMin) return false;
+  const content = new Uint8Array(stats.size);
+  return readSnapshot(local, stats, content) !== null && sha256(content).equals(entry.digest);
+}

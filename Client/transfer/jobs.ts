@@ -1,0 +1,54 @@
+import type { ErrorCode } from '../../Models/errors.ts';
+
+/** What was moved so far. Totals are known once everything has been looked at. */
+export type Progress = {
+  readonly filesDone: number;
+  readonly filesTotal: number | null;
+  readonly bytesDone: number;
+  readonly bytesTotal: number | null;
+  readonly bytesPerSecond: number;
+};
+
+/** A file that could not be moved; the others were. `path` is the local one of a put, the remote one of a get. */
+export type TransferFailure = { readonly path: string; readonly code: ErrorCode; readonly message: string };
+
+export type TransferReport = {
+  readonly files: number; // moved
+  readonly bytes: number; // content of the files that were moved, whether or not it had to be sent
+  readonly unchanged: number; // already the same on both sides
+  readonly failures: readonly TransferFailure[];
+};
+
+/** A pair of paths to make equal. `fresh`: the target of a folder is known not to exist, so there is nothing to compare with. */
+export type Job = { readonly kind: 'folder' | 'file'; readonly local: string; readonly remote: string; readonly fresh: boolean };
+
+export type Direction = 'put' | 'get';
+
+/** What happened since the last report, added up by the coordinator. */
+export type Counts = {
+  filesFound: number;
+  bytesFound: number;
+  filesDone: number;
+  bytesDone: number;
+  filesMoved: number;
+  bytesMoved: number;
+  unchanged: number;
+};
+
+export function noCounts(): Counts {
+  return { filesFound: 0, bytesFound: 0, filesDone: 0, bytesDone: 0, filesMoved: 0, bytesMoved: 0, unchanged: 0 };
+}
+
+/** Does jobs in one direction. A coordinator gives each shard jobs, and the jobs it finds below them to whichever shard is free. */
+export interface Shard {
+  /** Looks at these jobs and starts moving what differs. @returns the jobs found below them */
+  run(jobs: readonly Job[]): Promise<Job[]>;
+  /** Everything given is moved, durable on the server in a put, or reported as a failure. */
+  finish(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type ShardEvents = {
+  count(more: Partial<Counts>): void;
+  fail(failure: TransferFailure): void;
+};

@@ -1,0 +1,206 @@
+import { hash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  futimesSync,
+  lstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  type Stats,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { AppError } from '../../Models/errors.ts';
+import type { TreeEntry } from '../../Models/tree_frames.ts';
+
+/**
+ * The only place of a transfer that opens, writes or renames a local file. Its calls are synchronous on purpose: for small files a call
+ * into the thread pool costs more than the file, and transfers of many files run in worker threads.
+ */
+export function sha256(bytes: Uint8Array): Buffer {
+  return hash('sha256', bytes, 'buffer');
+}
+
+/** Names of files that a transfer has not finished; a put leaves them out. */
+export const PART_NAME = /^\.driftless-[0-9a-f]{16}\.part$/;
+
+/** Whole microseconds: a double of milliseconds holds them exactly, and what `futimes` sets comes back the same. */
+export function mtimeUs(stats: Stats): number {
+  return Math.round(stats.mtimeMs * 1000);
+}
+
+export function isExecutable(stats: Stats): boolean {
+  return (stats.mode & 0o100) !== 0;
+}
+
+/** Size, time and mode are the same: what rsync calls a quick check. */
+export function looksSame(stats: Stats, entry: TreeEntry): boolean {
+  return stats.isFile() && stats.size === entry.size && mtimeUs(stats) === entry.mtimeUs && isExecutable(stats) === entry.executable;
+}
+
+export function sameSnapshot(before: Stats, after: Stats): boolean {
+  return before.size === after.size && before.mtimeMs === after.mtimeMs && before.ctimeMs === after.ctimeMs && before.ino === after.ino;
+}
+
+/** `null` when there is nothing at the path. @throws AppError `local_io` */
+export function lstatOrNull(path: string): Stats | null {
+  return localIo(path, () => lstatSync(path, { throwIfNoEntry: false }) ?? null);
+}
+
+export function openForRead(path: string): number {
+  return localIo(path, () => openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW));
+}
+
+/** Fills `target` from `position`. @returns bytes read; fewer only at the end of the file */
+export function readFully(fd: number, target: Uint8Array, position: number): number {
+  let done = 0;
+  while (done < target.length) {
+    const read = readSync(fd, target, done, target.length - done, position + done);
+    if (read === 0) break;
+    done += read;
+  }
+  return done;
+}
+
+/**
+ * Reads a small file into `target`, which is exactly as long as `expected` says.
+ * @returns the state it was read in; `null` when it changed meanwhile or is not as expected: look at it again
+ */
+export function readSnapshot(path: string, expected: Stats, target: Uint8Array): Stats | null {
+  const fd = openForRead(path);
+  try {
+    const before = fstatSync(fd);
+    if (!before.isFile() || before.size !== expected.size) return null;
+    if (readFully(fd, target, 0) !== target.length) return null;
+    return sameSnapshot(before, fstatSync(fd)) ? before : null;
+  } catch (error) {
+    throw localError(path, error);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Where a file is written before it takes its name. @param mark makes the name repeatable, so that a broken transfer can go on */
+export function partPath(target: string, mark: Buffer = randomBytes(8)): string {
+  return join(dirname(target), `.driftless-${mark.subarray(0, 8).toString('hex')}.part`);
+}
+
+/** A new file takes the place of `target` in one step: never a half-written one under that name. @throws AppError `local_io` */
+export function writeSmallFile(target: string, content: readonly Uint8Array[], entry: TreeEntry): void {
+  const part = partPath(target);
+  localIo(target, () => {
+    const fd = openSync(part, 'wx', fileMode(entry));
+    try {
+      for (const piece of content) writeFully(fd, piece, null);
+      setTimes(fd, entry);
+      closeSync(fd);
+    } catch (error) {
+      closeSync(fd);
+      unlinkSync(part);
+      throw error;
+    }
+    takeName(part, target);
+  });
+}
+
+export function openPart(part: string, entry: TreeEntry): number {
+  return localIo(part, () => openSync(part, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, fileMode(entry)));
+}
+
+/** @param position `null` writes where the file stands */
+export function writeFully(fd: number, bytes: Uint8Array, position: number | null): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(fd, bytes, done, bytes.length - done, position === null ? null : position + done);
+  }
+}
+
+/** Sets what a finished file has beside its content and gives it its name. Closes `fd`. */
+export function finishPart(fd: number, part: string, target: string, entry: TreeEntry): void {
+  localIo(target, () => {
+    try {
+      fchmodSync(fd, fileMode(entry) & ~process.umask());
+      setTimes(fd, entry);
+    } finally {
+      closeSync(fd);
+    }
+    takeName(part, target);
+  });
+}
+
+/** Only time and mode differ: the content stays where it is. */
+export function setAttributes(path: string, entry: TreeEntry): void {
+  localIo(path, () => {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      const { mode } = fstatSync(fd);
+      fchmodSync(fd, entry.executable ? mode | (0o111 & ~process.umask()) : mode & ~0o111);
+    } finally {
+      closeSync(fd);
+    }
+    utimesSync(path, entry.mtimeUs / 1e6, entry.mtimeUs / 1e6);
+  });
+}
+
+export function writeSymlink(target: string, points: string): void {
+  const part = partPath(target);
+  localIo(target, () => {
+    symlinkSync(points, part);
+    takeName(part, target);
+  });
+}
+
+/** Runs `work`, turning the system's errors into `local_io`. */
+export function localIo<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw localError(path, error);
+  }
+}
+
+export function localError(path: string, error: unknown): Error {
+  if (error instanceof AppError || !(error instanceof Error) || !('code' in error)) return error as Error;
+  return new AppError('local_io', `${path}: ${REASONS[String(error.code)] ?? error.code}`, { cause: error });
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or folder',
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  ENOSPC: 'no space left on this device',
+  EISDIR: 'a folder is in the way',
+  ENOTDIR: 'a file is in the way',
+  ENOTEMPTY: 'a folder is in the way',
+  EEXIST: 'something is in the way',
+  ELOOP: 'a symbolic link is in the way',
+  EROFS: 'the file system is read-only',
+};
+
+function takeName(part: string, target: string): void {
+  try {
+    renameSync(part, target);
+  } catch (error) {
+    unlinkSync(part);
+    throw error;
+  }
+}
+
+function fileMode(entry: TreeEntry): number {
+  return entry.executable ? 0o777 : 0o666;
+}
+
+/** The access time is set with it; a time that the file system cannot hold is left as it is. */
+function setTimes(fd: number, entry: TreeEntry): void {
+  const seconds = entry.mtimeUs / 1e6;
+  try {
+    futimesSync(fd, seconds, seconds);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
+  }
+}

@@ -1,0 +1,27 @@
+import { createHttp } from '../http.ts';
+import { GetShard } from './get_shard.ts';
+import type { Direction, Shard, ShardEvents } from './jobs.ts';
+import { openManifestCache } from './manifest_cache.ts';
+import { PutShard } from './put_shard.ts';
+
+export type ShardSetup = {
+  readonly direction: Direction;
+  readonly serverUrl: string;
+  readonly home: string;
+  readonly scope: string;
+  readonly ticket: () => Promise<string>;
+  readonly refresh: () => Promise<string>;
+};
+
+/** A shard with its own connections, in this thread. */
+export function makeShard(setup: ShardSetup, events: ShardEvents): Shard {
+  const http = createHttp({ baseUrl: setup.serverUrl, ticket: setup.ticket, refresh: setup.refresh });
+  if (setup.direction === 'get') return new GetShard({ http, events });
+  const cache = openManifestCache(setup.home, setup.scope);
+  return new PutShard({ http, events, cache, compress: !isLoopback(setup.serverUrl) });
+}
+
+function isLoopback(serverUrl: string): boolean {
+  const { hostname } = new URL(serverUrl);
+  return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
+}

@@ -1,0 +1,207 @@
+import { lstatSync } from 'node:fs';
+import { AppError } from '../../Models/errors.ts';
+import type { Session } from '../session/session.ts';
+import {
+  type Direction,
+  type Job,
+  noCounts,
+  type Progress,
+  type Shard,
+  type ShardEvents,
+  type TransferFailure,
+  type TransferReport,
+} from './jobs.ts';
+import { makeShard, type ShardSetup } from './make_shard.ts';
+import { WorkerShard } from './worker_shard.ts';
+
+export type { Progress, TransferFailure, TransferReport } from './jobs.ts';
+
+export type TransferOptions = {
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+};
+
+export type Transfers = {
+  /**
+   * Makes each remote path hold what the local one holds; nothing else there is removed. What is already the same is skipped, a file that
+   * fails does not hold up the others. Durable on the server when it resolves.
+   * @throws AppError when the transfer as a whole cannot go on: `server_unreachable`, `not_logged_in`, `ticket_revoked`, `storage_full`, `cancelled`, `local_io` for a source that is not there
+   */
+  put(sources: readonly { local: string; remote: string }[], options?: TransferOptions): Promise<TransferReport>;
+  /** The other way. @throws AppError as `put`; `not_found` is a failure in the report */
+  get(sources: readonly { remote: string; local: string }[], options?: TransferOptions): Promise<TransferReport>;
+  close(): Promise<void>;
+};
+
+const WORKERS = 2;
+const JOBS_PER_BATCH = 32;
+const INLINE_BYTES = 8 << 20; // files that are smaller are not worth a thread
+const PROGRESS_MS = 100;
+
+/** @param options.home where long files' chunk lists are remembered */
+export function createTransfers(options: { session: Pick<Session, 'user' | 'serverUrl' | 'ticket' | 'refresh'>; home: string }): Transfers {
+  const running = new Set<Run>();
+  const start = async (direction: Direction, jobs: Job[], inline: boolean, transferOptions: TransferOptions): Promise<TransferReport> => {
+    const run = new Run({ ...shardSetup(options, direction) }, inline, transferOptions);
+    running.add(run);
+    try {
+      return await run.do(jobs);
+    } finally {
+      running.delete(run);
+    }
+  };
+  return {
+    put: async (sources, transferOptions = {}) => {
+      const kinds = sources.map(({ local }) => localKind(local));
+      const jobs = sources.map(
+        ({ local, remote }, i): Job => ({ kind: kinds[i]?.folder === true ? 'folder' : 'file', local, remote, fresh: false }),
+      );
+      const inline = kinds.every(({ folder }) => !folder) && kinds.reduce((sum, { bytes }) => sum + bytes, 0) < INLINE_BYTES;
+      return start('put', jobs, inline, transferOptions);
+    },
+    get: (sources, transferOptions = {}) =>
+      start(
+        'get',
+        sources.map(({ local, remote }): Job => ({ kind: 'file', local, remote, fresh: false })),
+        false,
+        transferOptions,
+      ),
+    async close() {
+      await Promise.all([...running].map((run) => run.cancel()));
+    },
+  };
+}
+
+function shardSetup({ session, home }: Parameters<typeof createTransfers>[0], direction: Direction): ShardSetup {
+  return {
+    direction,
+    serverUrl: session.serverUrl,
+    home,
+    scope: `${session.serverUrl} ${session.user.id}`,
+    ticket: () => session.ticket(),
+    refresh: () => session.refresh(),
+  };
+}
+
+function localKind(path: string): { folder: boolean; bytes: number } {
+  try {
+    const stats = lstatSync(path);
+    return { folder: stats.isDirectory(), bytes: stats.size };
+  } catch (cause) {
+    throw new AppError('local_io', `${path}: cannot be read`, { cause });
+  }
+}
+
+/** One transfer: hands jobs to shards until none is left. */
+class Run {
+  readonly #setup: ShardSetup;
+  readonly #options: TransferOptions;
+  readonly #shards: Shard[] = [];
+  readonly #inline: boolean;
+  readonly #counts = noCounts();
+  readonly #failures: TransferFailure[] = [];
+  readonly #startedAt = performance.now();
+  #jobs: Job[] = [];
+  #working = 0;
+  #looked = false; // everything was looked at: the totals are known
+  #reportedAt = 0;
+  #wake: (() => void)[] = [];
+  #cancelled = false;
+
+  constructor(setup: ShardSetup, inline: boolean, options: TransferOptions) {
+    this.#setup = setup;
+    this.#inline = inline;
+    this.#options = options;
+  }
+
+  async do(jobs: Job[]): Promise<TransferReport> {
+    const onAbort = (): void => void this.cancel();
+    this.#options.signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      if (this.#options.signal?.aborted === true) throw new AppError('cancelled', 'cancelled');
+      this.#jobs = jobs;
+      await this.#work();
+      this.#report(true);
+      const { filesMoved, bytesMoved, unchanged } = this.#counts;
+      return { files: filesMoved, bytes: bytesMoved, unchanged, failures: this.#failures };
+    } catch (error) {
+      throw this.#cancelled ? new AppError('cancelled', 'cancelled', { cause: error }) : error;
+    } finally {
+      this.#options.signal?.removeEventListener('abort', onAbort);
+      await Promise.all(this.#shards.map((shard) => shard.close()));
+    }
+  }
+
+  /** Ends the transfer: what was being sent or written is dropped, what was acknowledged stays. */
+  async cancel(): Promise<void> {
+    this.#cancelled = true;
+    await Promise.all(this.#shards.map((shard) => shard.close()));
+  }
+
+  async #work(): Promise<void> {
+    const first = this.#addShard();
+    const loops = [this.#loop(first)];
+    // a second thread is started once there is work for it
+    if (!this.#inline) {
+      for (let i = 1; i < WORKERS; i += 1)
+        loops.push(this.#waitForJobs().then((some) => (some ? this.#loop(this.#addShard()) : undefined)));
+    }
+    await Promise.all(loops);
+  }
+
+  #addShard(): Shard {
+    const events: ShardEvents = {
+      count: (more) => {
+        for (const [name, value] of Object.entries(more)) this.#counts[name as keyof typeof more] += value;
+        this.#report(false);
+      },
+      fail: (failure) => this.#failures.push(failure),
+    };
+    const shard = this.#inline ? makeShard(this.#setup, events) : new WorkerShard(this.#setup, events);
+    this.#shards.push(shard);
+    return shard;
+  }
+
+  async #loop(shard: Shard): Promise<void> {
+    while (await this.#waitForJobs()) {
+      const share = Math.ceil(this.#jobs.length / (2 * WORKERS));
+      const jobs = this.#jobs.splice(0, Math.min(JOBS_PER_BATCH, Math.max(share, 1)));
+      this.#working += 1;
+      try {
+        this.#jobs.push(...(await shard.run(jobs)));
+      } catch (error) {
+        this.#jobs = [];
+        throw error;
+      } finally {
+        this.#working -= 1;
+        if (this.#working === 0 && this.#jobs.length === 0) this.#looked = true;
+        for (const wake of this.#wake.splice(0)) wake();
+      }
+    }
+    await shard.finish();
+  }
+
+  /** @returns whether there is a job; `false` once there will be none any more */
+  async #waitForJobs(): Promise<boolean> {
+    while (this.#jobs.length === 0) {
+      if (this.#looked) return false;
+      await new Promise<void>((resolve) => this.#wake.push(resolve));
+    }
+    return true;
+  }
+
+  #report(last: boolean): void {
+    const { onProgress } = this.#options;
+    const now = performance.now();
+    if (onProgress === undefined || (!last && now - this.#reportedAt < PROGRESS_MS)) return;
+    this.#reportedAt = now;
+    const { filesFound, bytesFound, filesDone, bytesDone } = this.#counts;
+    onProgress({
+      filesDone,
+      filesTotal: this.#looked ? filesFound : null,
+      bytesDone,
+      bytesTotal: this.#looked ? bytesFound : null,
+      bytesPerSecond: Math.round((bytesDone * 1000) / Math.max(now - this.#startedAt, 1)),
+    });
+  }
+}
