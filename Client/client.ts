@@ -8,7 +8,7 @@ import type { Role } from '../Models/operations.ts';
 import type { RestChange, RestEntry, RestInvitation, RestMember, RestPage, WhoAmI } from '../Models/rest.ts';
 import { createHttp, type Http, type Method, type Query } from './http.ts';
 import type { Session } from './session/session.ts';
-import type { createTransfers, Progress, TransferFailure, TransferReport } from './transfer/transfer.ts';
+import type { createTransfers, Progress, TransferFailure, TransferReport } from './transfers.ts';
 
 export type { Progress, RestChange, RestEntry, RestInvitation, RestMember, TransferFailure, TransferReport };
 
@@ -122,7 +122,8 @@ export async function connect({ username, password, auth, home = defaultHome() }
  */
 export async function register({ username, password, auth, home = defaultHome() }: RegisterOptions): Promise<Driftless> {
   const session = await import('./session/session.ts');
-  return createDriftless(await session.register({ auth, username, password, home }), home);
+  await session.register({ auth, username, password, home });
+  return connect({ username, password, auth, home });
 }
 
 /** Goes on with a session of the profile. @throws AppError `not_logged_in`, `session_unknown`, `auth_unreachable`, `server_key_changed` */
@@ -143,7 +144,7 @@ type Call = { method: Method; route: string; query?: Query; body?: unknown };
 function createDriftless(session: Session, home: string): Driftless {
   const http = createHttp({ baseUrl: session.serverUrl, ticket: () => session.ticket(), refresh: () => session.refresh() });
   const transfers = openOnce(async () => {
-    const { createTransfers } = await import('./transfer/transfer.ts');
+    const { createTransfers } = await import('./transfers.ts');
     return createTransfers({ session, home });
   });
 

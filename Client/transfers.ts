@@ -1,6 +1,6 @@
 import { lstatSync } from 'node:fs';
-import { AppError } from '../../Models/errors.ts';
-import type { Session } from '../session/session.ts';
+import { AppError } from '../Models/errors.ts';
+import type { Session } from './session/session.ts';
 import {
   type Direction,
   type Job,
@@ -10,11 +10,11 @@ import {
   type ShardEvents,
   type TransferFailure,
   type TransferReport,
-} from './jobs.ts';
-import { makeShard, type ShardSetup } from './make_shard.ts';
-import { WorkerShard } from './worker_shard.ts';
+} from './transfer/jobs.ts';
+import { makeShard, type ShardSetup } from './transfer/make_shard.ts';
+import { WorkerShard } from './transfer/worker_shard.ts';
 
-export type { Progress, TransferFailure, TransferReport } from './jobs.ts';
+export type { Progress, TransferFailure, TransferReport } from './transfer/jobs.ts';
 
 export type TransferOptions = {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
