@@ -27,6 +27,14 @@ import { registerRequestRules } from './request_rules.ts';
 import { registerShareRoutes } from './share_routes.ts';
 import { registerTransferRoutes } from './transfer_routes.ts';
 
+export type RouteLine = { readonly method: string; readonly url: string; readonly public: boolean };
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Every route there is. */
+    readonly routeTable: readonly RouteLine[];
+  }
+}
+
 export type AppDeps = {
   readonly metadata: Metadata;
   readonly chunks: ChunkStore;
@@ -94,17 +102,20 @@ function registerParsers(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'));
 }
 
+/** Remembers the routes as they are added, for the answer to what is none of them. */
 function registerNotFound(app: FastifyInstance): void {
-  const methods = new Map<string, string[]>();
+  const routes: RouteLine[] = [];
+  app.decorate('routeTable', routes);
   app.addHook('onRoute', (route) => {
     if (route.url.startsWith(DOCS_PREFIX)) route.config = { ...route.config, public: true };
-    methods.set(route.url, [...(methods.get(route.url) ?? []), ...[route.method].flat()]);
+    for (const method of [route.method].flat()) routes.push({ method, url: route.url, public: route.config?.public === true });
   });
   app.setNotFoundHandler((request, reply) => {
-    const allowed = methods.get(request.url.split('?', 1)[0] ?? '');
-    if (allowed === undefined) return sendProblem(request, reply, new AppError('not_found', 'there is no such route'));
-    const problem = new AppError('method_unknown', `this route takes ${allowed.join(', ')}`);
-    return sendProblem(request, reply, problem, { headers: { allow: allowed.join(', ') } });
+    const path = request.url.split('?', 1)[0];
+    const allowed = routes.filter(({ url }) => url === path).map(({ method }) => method);
+    if (allowed.length === 0) return sendProblem(request, reply, new AppError('not_found', 'there is no such route'));
+    const allow = allowed.join(', ');
+    return sendProblem(request, reply, new AppError('method_unknown', `this route takes ${allow}`), { headers: { allow } });
   });
 }
 

@@ -1,14 +1,13 @@
-import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { AppError } from '../Models/errors.ts';
 
 export type ServerConfig = {
   readonly dataFolder: string; // absolute
-  readonly host: string; // address or `localhost`
+  readonly host: string; // address or name to listen on
   readonly port: number; // 0: any free port
   readonly logFolder: string;
-  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   /** PostgreSQL URL, or `null` for the embedded database in the data folder. May hold a password: never logged. */
   readonly databaseUrl: string | null;
 };
@@ -16,12 +15,9 @@ export type ServerConfig = {
 const Environment = z.object({
   DRIFTLESS_DATA: z.string().min(1).default('./data'),
   DRIFTLESS_HTTP_PORT: z.coerce.number().int().min(0).max(65535).default(4811),
-  DRIFTLESS_HOST: z
-    .string()
-    .refine((host) => host === 'localhost' || isIP(host) !== 0, 'must be an IP address or localhost')
-    .default('127.0.0.1'),
+  DRIFTLESS_HOST: z.string().min(1).default('127.0.0.1'),
   DRIFTLESS_LOGS: z.string().min(1).default('./logs'),
-  DRIFTLESS_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
+  DRIFTLESS_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   DRIFTLESS_DATABASE: z
     .string()
     .regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL')

@@ -18,7 +18,7 @@ test('a bad value is refused with the name of its variable, and is not repeated'
   const bad = {
     DRIFTLESS_DATA: '',
     DRIFTLESS_HTTP_PORT: '70000',
-    DRIFTLESS_HOST: 'not an address',
+    DRIFTLESS_HOST: '',
     DRIFTLESS_LOG_LEVEL: 'loud',
     DRIFTLESS_DATABASE: 'mysql://user:s3cret@host/db',
   };

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { ROUTES } from '../Models/rest.ts';
+import { badTickets } from './testing/bad_tickets.ts';
+import { openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
+
+let server: ServerFixture;
+let alice: User;
+before(async () => {
+  server = await openServer();
+  alice = await server.addUser('alice');
+});
+after(() => server[Symbol.asyncDispose]());
+
+const PUBLIC = ['/healthz', '/readyz', '/metrics', ROUTES.openapi, '/docs'];
+
+function concrete(url: string): string {
+  return url.replace(':id', 'a'.repeat(32));
+}
+
+test('only health, metrics and the documentation are public', () => {
+  const open = server.app.routeTable.filter((route) => route.public).map((route) => route.url);
+  for (const url of open) assert.ok(PUBLIC.includes(url) || url.startsWith('/docs'), url);
+  const closed = new Set(server.app.routeTable.filter((route) => !route.public).map((route) => route.url));
+  for (const [name, url] of Object.entries(ROUTES))
+    assert.ok(name === 'openapi' || closed.has(url), `${name} is served and needs a ticket`);
+});
+
+test('every route refuses every bad ticket with 401 and its code, whatever else the request is', async () => {
+  const bad = await badTickets(server.key, Date.now());
+  for (const { method, url, public: open } of server.app.routeTable) {
+    if (open) continue;
+    for (const { what, authorization, code } of bad) {
+      const answer = await server.ask(null, {
+        method: method as 'GET',
+        url: concrete(url),
+        headers: authorization === null ? {} : { authorization },
+        ...(method === 'POST' && { payload: '{broken' }),
+      });
+      const name = `${method} ${url} with a ticket ${what}`;
+      assert.equal(answer.status, 401, name);
+      assert.equal(answer.headers['www-authenticate'], 'Bearer', name);
+      if (method !== 'HEAD') assert.equal(answer.json().code, code, name);
+      assert.match(String(answer.headers['content-type']), /^application\/problem\+json/, name);
+    }
+  }
+});
+
+test('after a logout every route refuses the ticket, within one reading of the accounts', async () => {
+  const bob = await server.addUser('bob');
+  const whoami = { method: 'GET', url: ROUTES.whoami } as const;
+  assert.equal((await server.ask(bob, whoami)).json().user, 'bob');
+  await server.accounts.endSession(bob.sessionId, Date.now());
+  await server.revocations.poll();
+  for (const { method, url, public: open } of server.app.routeTable) {
+    if (open) continue;
+    const answer = await server.ask(bob, { method: method as 'GET', url: concrete(url) });
+    assert.equal(answer.status, 401, url);
+    if (method !== 'HEAD') assert.equal(answer.json().code, 'ticket_revoked', url);
+  }
+  assert.equal((await server.ask(alice, whoami)).status, 200);
+});
+
+test('a logout takes effect within two seconds', async () => {
+  const carol = await server.addUser('carol');
+  await server.accounts.endSession(carol.sessionId, Date.now());
+  const endedMs = Date.now();
+  while ((await server.ask(carol, { method: 'GET', url: ROUTES.whoami })).status === 200) {
+    assert.ok(Date.now() - endedMs < 2000);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+});
+
+test('whoami tells what the ticket says', async () => {
+  const answer = await server.ask(alice, { method: 'GET', url: ROUTES.whoami });
+  const { expiresAt, ...who } = answer.json();
+  assert.deepEqual(who, { user: 'alice', role: 'user', device: '2'.repeat(32), session: alice.sessionId, epoch: server.metadata.epoch });
+  assert.ok(Date.parse(expiresAt) > Date.now());
+});
+
+test('no ticket and no path is ever in the log', async () => {
+  await server.ask(alice, { method: 'GET', url: `${ROUTES.entry}?path=/canary-in-the-query` });
+  const log = server.logged.join('');
+  assert.ok(log.includes(alice.id));
+  for (const secret of [alice.ticket, alice.ticket.split('.')[2] as string, 'Bearer', 'canary-in-the-query'])
+    assert.ok(!log.includes(secret), secret);
+});
+
+test('loopback names are taken as Host and no others, so that a page elsewhere cannot reach a server here', async () => {
+  for (const host of ['localhost', 'localhost:4811', '127.0.0.1:4811', '127.8.9.1', '[::1]:4811']) {
+    assert.equal((await server.ask(null, { method: 'GET', url: '/healthz', headers: { host } })).status, 200, host);
+  }
+  for (const host of ['evil.example', '127.0.0.1.evil.example', 'localhost.evil.example:4811', '10.0.0.1', '[::2]']) {
+    const answer = await server.ask(alice, { method: 'GET', url: ROUTES.whoami, headers: { host } });
+    assert.equal(answer.status, 421, host);
+    assert.equal(answer.json().code, 'request_invalid');
+  }
+});
+
+test('metrics are for this machine alone', async () => {
+  const metrics = { method: 'GET', url: '/metrics' } as const;
+  const here = await server.ask(null, metrics);
+  assert.match(here.bytes.toString(), /driftless_http_requests_total\{.*route="\/v1\/whoami".*\} \d+/);
+  for (const name of ['driftless_http_bytes_total', 'driftless_operations_total', 'driftless_http_connections', 'nodejs_eventloop_lag']) {
+    assert.ok(here.bytes.toString().includes(name), name);
+  }
+  assert.equal((await server.ask(null, { ...metrics, remoteAddress: '192.0.2.1' })).status, 404);
+  assert.equal((await server.ask(null, { ...metrics, headers: { 'x-forwarded-for': '192.0.2.1' } })).status, 404);
+});
