@@ -210,8 +210,11 @@ function retrying<Schema>(db: Kysely<Schema>): Database<Schema>['write'] {
   };
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: ready-made SQL runs on a database or transaction of any schema
+export type AnyDatabase = Kysely<any>;
+
 /** Runs ready-made SQL with `?` (SQLite) or `$n` (PostgreSQL) parameters and gives its rows. */
-export async function runSql<Row>(db: Kysely<never> | Kysely<unknown>, text: string, parameters: readonly unknown[]): Promise<Row[]> {
-  const result = await (db as Kysely<unknown>).executeQuery<Row>(CompiledQuery.raw(text, [...parameters]));
+export async function runSql<Row>(db: AnyDatabase, text: string, parameters: readonly unknown[]): Promise<Row[]> {
+  const result = await db.executeQuery<Row>(CompiledQuery.raw(text, parameters as unknown[]));
   return result.rows;
 }

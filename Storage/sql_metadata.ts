@@ -1,0 +1,146 @@
+import { randomBytes } from 'node:crypto';
+import { sql } from 'kysely';
+import { AppError } from '../Models/errors.ts';
+import { splitPath } from '../Models/names.ts';
+import { bulkQuery } from './bulk.ts';
+import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
+import { databaseError } from './database_errors.ts';
+import type { Metadata, Principal, StoredChunk } from './metadata.ts';
+import type { ManifestRow, Store } from './sql_metadata_batch.ts';
+import { changes } from './sql_metadata_changes.ts';
+import { openChunks, openPacks } from './sql_metadata_chunks.ts';
+import { commit, openBatch } from './sql_metadata_commit.ts';
+import { leaseIds } from './sql_metadata_ids.ts';
+import { ledgerStatements } from './sql_metadata_ledger.ts';
+import { listStatements, manifests, type Reading, readFolders, stat, walk } from './sql_metadata_list.ts';
+import { page } from './sql_metadata_page.ts';
+import type { MetadataSchema } from './sql_metadata_schema.ts';
+import { membersAt, sharing } from './sql_metadata_sharing.ts';
+import { nodeLookups, openPathBook } from './sql_metadata_tree.ts';
+import { loadView } from './sql_metadata_view.ts';
+
+const MIGRATIONS = new URL('./migrations/metadata/', import.meta.url);
+
+async function readEpoch(database: Database<MetadataSchema>): Promise<string> {
+  const read = () => database.db.selectFrom('settings').select('value').where('name', '=', 'epoch').executeTakeFirst();
+  const known = await read();
+  if (known !== undefined) return known.value;
+  await database.write(async (trx) => {
+    const fresh = { name: 'epoch', value: randomBytes(16).toString('hex') };
+    await trx
+      .insertInto('settings')
+      .values(fresh)
+      .onConflict((conflict) => conflict.column('name').doNothing())
+      .execute();
+  });
+  return (await read())?.value ?? '';
+}
+
+function openStore(database: Database<MetadataSchema>, now: () => number): Store {
+  const { dialect } = database;
+  const ids = leaseIds(database);
+  const packs = openPacks(database, ids);
+  return {
+    database,
+    ids,
+    packs,
+    chunks: openChunks(database, packs),
+    lookups: nodeLookups(dialect),
+    ledger: ledgerStatements(dialect),
+    manifests: bulkQuery<ManifestRow>(
+      dialect,
+      { space: 'int8', version: 'int8' },
+      'SELECT j.space, j.seq AS version, j.manifest FROM v CROSS JOIN journal j WHERE j.space = v.space AND j.seq = v.version AND j.manifest IS NOT NULL',
+    ),
+    now,
+  };
+}
+
+/** Durable, though no file refers to them yet. */
+async function recordChunks(store: Store, principal: Principal, chunks: readonly StoredChunk[]): Promise<void> {
+  await store.packs.register(new Set(chunks.map((chunk) => chunk.location.pack)));
+  await store.database.write(async (trx) => {
+    const batch = await openBatch(store, trx, { principal, stream: null, chunks, paths: [] });
+    await batch.ledger.finish();
+  });
+}
+
+/** What the databases report is given the codes of Models/errors.ts, whichever call it comes from. */
+function typed(metadata: Metadata): Metadata {
+  const wrapped: Record<string, unknown> = { epoch: metadata.epoch };
+  for (const [name, method] of Object.entries(metadata)) {
+    if (typeof method !== 'function') continue;
+    wrapped[name] = ITERABLE.has(name) ? typedIteration(method) : typedCall(method);
+  }
+  return wrapped as unknown as Metadata;
+}
+const ITERABLE: ReadonlySet<string> = new Set<keyof Metadata>(['readFolders', 'walkFolders']);
+type Method = (...args: unknown[]) => unknown;
+
+function typedCall(method: Method): Method {
+  return async (...args) => {
+    try {
+      return await method(...args);
+    } catch (error) {
+      throw databaseError(error);
+    }
+  };
+}
+
+function typedIteration(method: Method): Method {
+  return async function* (...args) {
+    try {
+      yield* method(...args) as AsyncIterable<unknown>;
+    } catch (error) {
+      throw databaseError(error);
+    }
+  };
+}
+
+/**
+ * The metadata port on SQLite or PostgreSQL.
+ * @param options.now milliseconds since 1970
+ * @throws AppError as `openDatabase`
+ */
+export async function openSqlMetadata(address: DatabaseAddress, options: { now?: () => number } = {}): Promise<Metadata> {
+  const database = await openDatabase<MetadataSchema>(address, MIGRATIONS);
+  const epoch = await readEpoch(database);
+  const store = openStore(database, options.now ?? Date.now);
+  const lists = listStatements(database.dialect);
+  const { db } = database;
+  const reading = async (principal: Principal): Promise<Reading> => ({ store, lists, db, view: await loadView(db, principal.userId) });
+  return typed({
+    epoch,
+    recordChunks: (principal, chunks) => recordChunks(store, principal, chunks),
+    commit: (principal, stream, chunks, operations) => commit(store, { principal, stream, chunks, operations }),
+    async have(principal, digests) {
+      const found = await store.chunks.locate(db, await loadView(db, principal.userId), digests);
+      return found.map((location) => location !== null);
+    },
+    locate: async (principal, digests) => store.chunks.locate(db, await loadView(db, principal.userId), digests),
+    stat: async (principal, paths) => stat(store, db, await loadView(db, principal.userId), paths),
+    manifests: async (principal, paths) => manifests(store, db, await loadView(db, principal.userId), paths),
+    async *readFolders(principal, paths) {
+      yield* readFolders(await reading(principal), paths);
+    },
+    async *walkFolders(principal, path) {
+      for await (const folders of walk(await reading(principal), path)) yield folders.map((folder) => folder.path);
+    },
+    page: async (principal, query) => page(await reading(principal), query),
+    changes: async (principal, query) => changes({ db, view: await loadView(db, principal.userId), epoch }, query),
+    ...sharing(store),
+    async members(principal, path) {
+      const view = await loadView(db, principal.userId);
+      splitPath(path);
+      if (view.home === null) throw new AppError('not_found', `nothing at ${path}`);
+      const [entry] = await stat(store, db, view, [path]);
+      if (entry == null) throw new AppError('not_found', `nothing at ${path}`);
+      const place = openPathBook(view).place(path);
+      return membersAt(db, view, (place.top ?? place.parent)?.space.id ?? view.home.id);
+    },
+    async ping() {
+      await sql`SELECT 1`.execute(db);
+    },
+    close: () => database.close(),
+  });
+}

@@ -1,0 +1,175 @@
+import type { Kysely } from 'kysely';
+import type { EntryKind, Role } from '../Models/operations.ts';
+import type { SqlValue } from './bulk.ts';
+import type { ChangeKind, InvitationState } from './metadata.ts';
+
+/** The tables of migrations/metadata; units and meanings stand there. */
+export type MetadataSchema = {
+  settings: { name: string; value: string };
+  counters: { name: string; next: number };
+  spaces: {
+    id: number;
+    root: number;
+    head: number;
+    owner_id: string;
+    owner_name: string;
+    home_of: string | null;
+    deleted_at_ms: number | null;
+  };
+  members: { space: number; user_id: string; user_name: string; role: number; joined_seq: number };
+  invitations: {
+    id: string;
+    space: number;
+    from_id: string;
+    from_name: string;
+    to_id: string;
+    to_name: string;
+    folder_name: string;
+    role: number;
+    state: InvitationState;
+    message: string | null;
+    created_at_ms: number;
+  };
+  nodes: {
+    id: number;
+    space: number;
+    parent: number | null;
+    name: string;
+    key: string;
+    kind: number;
+    version: number;
+    size: number;
+    mtime_us: number;
+    digest: Buffer | null;
+    executable: number;
+    chunk_count: number;
+    target: string | null;
+    mount: number | null;
+    deleted_seq: number | null;
+  };
+  journal: {
+    space: number;
+    seq: number;
+    kind: number;
+    node: number;
+    path: string;
+    from_path: string | null;
+    size: number;
+    mtime_us: number;
+    digest: Buffer | null;
+    executable: number;
+    target: string | null;
+    manifest: Buffer | null;
+    commit_id: number;
+    op: number | null;
+  };
+  commits: {
+    id: number;
+    space: number;
+    first_seq: number;
+    last_seq: number;
+    stream: Buffer | null;
+    user_id: string;
+    user_name: string;
+    device: string;
+    at_ms: number;
+  };
+  packs: { id: number; name: string };
+  chunks: { digest: Buffer; space: number; pack: number; start: number; length: number };
+};
+
+/** For reading, or inside a transaction. */
+export type Rows = Kysely<MetadataSchema>;
+
+export const KIND = { file: 0, folder: 1, symlink: 2, mount: 3 } as const;
+/** By stored kind. A mount shows as the folder it leads to. */
+export const ENTRY_KINDS: readonly EntryKind[] = ['file', 'folder', 'symlink', 'folder'];
+
+export const ROLES: readonly Role[] = ['viewer', 'editor', 'owner'];
+export const EDITOR = 1;
+export const OWNER = 2;
+
+/** By stored kind. */
+export const JOURNAL_KINDS = [
+  'put',
+  'symlink',
+  'mkdir',
+  'move',
+  'copy',
+  'delete',
+  'share',
+  'join',
+  'leave',
+  'import',
+] as const satisfies readonly ChangeKind[];
+
+/** A living row of `nodes`. Inside a commit it is also the state that later operations of the batch see. */
+export type Node = {
+  readonly id: number;
+  readonly space: number;
+  parent: number | null;
+  name: string;
+  key: string;
+  kind: number;
+  version: number;
+  size: number;
+  mtimeUs: number;
+  digest: Buffer | null;
+  executable: number;
+  chunkCount: number;
+  target: string | null;
+  readonly mount: number | null;
+};
+
+/** The columns of `nodes n` in the names of Node. */
+export const NODE_COLUMNS = `n.id, n.space, n.parent, n.name, n.key, n.kind, n.version, n.size, n.mtime_us AS "mtimeUs", n.digest,
+  n.executable, n.chunk_count AS "chunkCount", n.target, n.mount`;
+
+export const NODE_INSERT_COLUMNS = [
+  'id',
+  'space',
+  'parent',
+  'name',
+  'key',
+  'kind',
+  'version',
+  'size',
+  'mtime_us',
+  'digest',
+  'executable',
+  'chunk_count',
+  'target',
+  'mount',
+  'deleted_seq',
+] as const satisfies readonly (keyof MetadataSchema['nodes'])[];
+
+export function nodeValues(node: Node, deletedSeq: number | null): SqlValue[] {
+  return [
+    node.id,
+    node.space,
+    node.parent,
+    node.name,
+    node.key,
+    node.kind,
+    node.version,
+    node.size,
+    node.mtimeUs,
+    node.digest,
+    node.executable,
+    node.chunkCount,
+    node.target,
+    node.mount,
+    deletedSeq,
+  ];
+}
+
+/** An empty folder, or with `mount` a mount of that space; its version is still to be set. */
+export function folderNode(
+  place: Pick<Node, 'id' | 'space' | 'parent' | 'name' | 'key'>,
+  { nowMs, mount = null }: { nowMs: number; mount?: number | null },
+): Node {
+  const kind = mount === null ? KIND.folder : KIND.mount;
+  const { id, space, parent, name, key } = place;
+  const nothing = { version: 0, size: 0, mtimeUs: nowMs * 1000, digest: null, executable: 0, chunkCount: 0, target: null };
+  return { id, space, parent, name, key, kind, ...nothing, mount };
+}
