@@ -23,6 +23,7 @@ export type AuthDaemonDeps = {
   readonly ksf: Ksf; // for new accounts
   readonly rate: Rate; // new logins, registrations and renewals of one source
   readonly queueMax: number; // requests being worked on
+  readonly repliesMax: number; // replies kept for repeats
   readonly log: AuthLog;
   readonly now: () => number; // milliseconds since 1970
 };
@@ -35,7 +36,7 @@ export type AuthDaemon = {
   sweep(): Promise<void>;
 };
 
-export const AUTH_DEFAULTS = { rate: { perSecond: 20, burst: 5 }, queueMax: 128 } as const;
+export const AUTH_DEFAULTS = { rate: { perSecond: 20, burst: 5 }, queueMax: 128, repliesMax: 4096 } as const;
 
 const QUEUE_RETRY_MS = 250;
 const STORAGE_RETRY_MS = 1000;
@@ -54,7 +55,7 @@ function busy(transaction: Uint8Array, retryAfterMs: number): Uint8Array {
 export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   const { accounts, secrets, now, log } = options;
   const cookies = createCookies(now);
-  const replies = createReplies();
+  const replies = createReplies(options.repliesMax);
   const waitMs = createRateLimit(options.rate, now);
   const queue = createWorkQueue(options.queueMax);
   const grants = createGrants(secrets, options.place);

@@ -1,7 +1,6 @@
 import { hash } from 'node:crypto';
 
 type Reply = Uint8Array | null;
-const REPLIES_MAX = 4096;
 
 /** What was answered to which datagram, so that a repeat gets the very same bytes, also while the first is still being worked on. */
 export type Replies = {
@@ -10,7 +9,7 @@ export type Replies = {
   put(datagram: Uint8Array, reply: Promise<Reply>): void;
 };
 
-export function createReplies(): Replies {
+export function createReplies(max: number): Replies {
   const replies = new Map<string, Promise<Reply>>();
   return {
     get: (datagram) => replies.get(hash('sha256', datagram, 'base64')),
@@ -18,7 +17,7 @@ export function createReplies(): Replies {
       const key = hash('sha256', datagram, 'base64');
       replies.set(key, reply);
       reply.catch(() => replies.delete(key));
-      if (replies.size > REPLIES_MAX) {
+      if (replies.size > max) {
         const [oldest] = replies.keys();
         if (oldest !== undefined) replies.delete(oldest);
       }

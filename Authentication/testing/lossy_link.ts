@@ -8,6 +8,7 @@ export type LinkFaults = {
   readonly reorder: number; // chance that it is held back so that later ones overtake it
   readonly delayMs: number; // that all take
   readonly seed: number;
+  readonly drop: (bytes: Buffer, way: 'up' | 'down') => boolean; // vanishes for certain
 };
 export type LossyLink = AsyncDisposable & {
   readonly address: string; // HOST:PORT that clients talk to
@@ -30,7 +31,7 @@ function seeded(seed: number): () => number {
 
 /** A UDP link on loopback to `target` (HOST:PORT) that loses, repeats and reorders datagrams. Each client has a port of its own at the target. */
 export async function lossyLink(options: { target: string } & Partial<LinkFaults>): Promise<LossyLink> {
-  const { loss = 0, duplicate = 0, reorder = 0, delayMs = 0 } = options;
+  const { loss = 0, duplicate = 0, reorder = 0, delayMs = 0, drop = () => false } = options;
   const [host = '', port = ''] = options.target.split(':');
   const random = seeded(options.seed ?? 1);
   const front = createSocket('udp4');
@@ -41,7 +42,7 @@ export async function lossyLink(options: { target: string } & Partial<LinkFaults
 
   function carry(bytes: Buffer, way: 'up' | 'down', deliver: () => void): void {
     for (const listener of listeners) listener(bytes, way);
-    const copies = random() < loss ? 0 : random() < duplicate ? 2 : 1;
+    const copies = drop(bytes, way) || random() < loss ? 0 : random() < duplicate ? 2 : 1;
     for (let copy = 0; copy < copies; copy += 1) {
       const heldBackMs = random() < reorder ? HELD_BACK_MS * random() : 0;
       const timer = setTimeout(() => {

@@ -14,6 +14,7 @@ export type Exchange = {
    * @throws AppError `auth_unreachable` after 30 s, `busy` if that is what the daemon said last, and what `accept` throws
    */
   request<Result>(datagram: Uint8Array, accept: (reply: ServerDatagram, bytes: Uint8Array) => Result | null): Promise<Result>;
+  /** Whoever still waits gets AppError `cancelled`. */
   close(): void;
 };
 
@@ -35,14 +36,11 @@ function unreachable(address: AuthAddress, hint: string | null, wasBusy: boolean
   return new AppError('auth_unreachable', `no answer from the authentication daemon at ${address.text}: ${cause}`);
 }
 
-function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
-  return Buffer.compare(one, other) === 0;
-}
-
 export async function openExchange(address: AuthAddress, options: { giveUpMs?: number } = {}): Promise<Exchange> {
   const socket = await connect(address);
   let roundTrips: RoundTrips = null;
   let hint: string | null = null;
+  const pending = new Set<(error: unknown) => void>();
   socket.on('error', (error: NodeJS.ErrnoException) => {
     // An ICMP message can be forged, or be about a daemon that is just starting: a hint for the message, no more.
     hint = error.code ?? null;
@@ -50,8 +48,7 @@ export async function openExchange(address: AuthAddress, options: { giveUpMs?: n
 
   function request<Result>(datagram: Uint8Array, accept: (reply: ServerDatagram, bytes: Uint8Array) => Result | null): Promise<Result> {
     const transaction = datagram.subarray(4, 20);
-    const begun = performance.now();
-    const giveUpMs = options.giveUpMs ?? TIMING.giveUpMs;
+    const giveUpAt = performance.now() + (options.giveUpMs ?? TIMING.giveUpMs);
     return new Promise<Result>((resolve, reject) => {
       let repeats = -1;
       let sentAt = 0;
@@ -60,15 +57,19 @@ export async function openExchange(address: AuthAddress, options: { giveUpMs?: n
       const end = (): void => {
         clearTimeout(timer);
         socket.off('message', receive);
+        pending.delete(fail);
+      };
+      const fail = (error: unknown): void => {
+        end();
+        reject(error);
       };
       const sendIn = (delayMs: number): void => {
         clearTimeout(timer);
-        timer = setTimeout(send, Math.min(delayMs, begun + giveUpMs - performance.now()));
+        timer = setTimeout(send, Math.min(delayMs, giveUpAt - performance.now()));
       };
       const send = (): void => {
-        if (performance.now() - begun >= giveUpMs - 1) {
-          end();
-          reject(unreachable(address, hint, wasBusy));
+        if (performance.now() >= giveUpAt - 1) {
+          fail(unreachable(address, hint, wasBusy));
           return;
         }
         repeats += 1;
@@ -80,7 +81,7 @@ export async function openExchange(address: AuthAddress, options: { giveUpMs?: n
       };
       const receive = (bytes: Uint8Array): void => {
         const reply = parseServer(bytes);
-        if (reply === null || !sameBytes(reply.transaction, transaction)) return;
+        if (reply === null || Buffer.compare(reply.transaction, transaction) !== 0) return;
         hint = null;
         wasBusy = reply.kind === 'busy';
         if (reply.kind === 'busy') {
@@ -90,15 +91,15 @@ export async function openExchange(address: AuthAddress, options: { giveUpMs?: n
         try {
           const result = accept(reply, bytes);
           if (result === null) return;
-          // Only a request that was sent once tells a round-trip time (Karn).
-          if (repeats === 0) roundTrips = withSample(roundTrips, performance.now() - sentAt);
+          // A repeated request tells the round trip only roughly (Karn): good enough where there is no better sample yet.
+          if (repeats === 0 || roundTrips === null) roundTrips = withSample(roundTrips, performance.now() - sentAt);
           end();
           resolve(result);
         } catch (error) {
-          end();
-          reject(error);
+          fail(error);
         }
       };
+      pending.add(fail);
       socket.on('message', receive);
       send();
     });
@@ -107,6 +108,7 @@ export async function openExchange(address: AuthAddress, options: { giveUpMs?: n
   return {
     request,
     close() {
+      for (const fail of pending) fail(new AppError('cancelled', 'the conversation with the authentication daemon was closed'));
       socket.close();
     },
   };

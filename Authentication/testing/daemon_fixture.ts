@@ -1,0 +1,46 @@
+import { join } from 'node:path';
+import pino from 'pino';
+import type { Ksf } from '../../Models/datagram_fields.ts';
+import type { Accounts } from '../../Storage/accounts.ts';
+import { openAccounts } from '../../Storage/accounts_sql.ts';
+import { makeDurableFolder } from '../../Storage/durable_file.ts';
+import { AUTH_DEFAULTS, type AuthDaemon, type AuthDaemonDeps, createAuthDaemon } from '../auth_daemon.ts';
+import { openSecrets, type Secrets } from '../secrets.ts';
+import { listen } from '../udp_listener.ts';
+
+/** Stretching that costs nothing: only for tests, whose clients must be told to accept it. */
+export const CHEAP_KSF: Ksf = { memoryKiB: 64, iterations: 1, parallelism: 1 };
+const UNLIMITED = { perSecond: 1e6, burst: 1e6 };
+
+export type DaemonFixture = AsyncDisposable & {
+  readonly address: string; // HOST:PORT
+  readonly daemon: AuthDaemon;
+  readonly accounts: Accounts;
+  readonly secrets: Secrets;
+};
+
+/** A daemon in this process, on `folder` as its data folder; start it again there and it is the same daemon, restarted. */
+export async function startDaemon(
+  folder: string,
+  options: Partial<Omit<AuthDaemonDeps, 'accounts' | 'secrets'>> & { port?: number; wrap?: (accounts: Accounts) => Accounts } = {},
+): Promise<DaemonFixture> {
+  await makeDurableFolder(folder, 0o700);
+  const { port = 0, wrap = (accounts: Accounts) => accounts, ...rest } = options;
+  const accounts = wrap(await openAccounts({ kind: 'sqlite', file: join(folder, 'accounts.db') }));
+  const secrets = await openSecrets(folder, { mayCreate: !(await accounts.hasAccounts()) });
+  const log = pino({ level: 'silent' });
+  const place = { httpPort: 4811, publicUrl: null };
+  const defaults = { ...AUTH_DEFAULTS, rate: UNLIMITED, queueMax: 1024, place, ksf: CHEAP_KSF, log, now: Date.now };
+  const daemon = createAuthDaemon({ ...defaults, ...rest, accounts, secrets });
+  const listening = await listen(daemon, { host: '127.0.0.1', port }, log);
+  return {
+    address: `127.0.0.1:${listening.port}`,
+    daemon,
+    accounts,
+    secrets,
+    async [Symbol.asyncDispose]() {
+      await listening.close();
+      await accounts.close();
+    },
+  };
+}

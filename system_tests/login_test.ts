@@ -1,0 +1,271 @@
+import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type DaemonFixture, startDaemon } from '../Authentication/testing/daemon_fixture.ts';
+import { lossyLink } from '../Authentication/testing/lossy_link.ts';
+import { cheapSessions, openBareClient, strictSessions } from '../Client/testing/auth_client.ts';
+import { AppError, type ErrorCode } from '../Models/errors.ts';
+import { SESSION } from '../Models/ticket.ts';
+import type { Accounts } from '../Storage/accounts.ts';
+
+const { register, login, resume } = cheapSessions;
+const PASSWORD = 'correct horse battery';
+
+type Place = { readonly data: string; readonly home: string };
+async function place(t: TestContext): Promise<Place> {
+  const folder = await mkdtemp(join(tmpdir(), 'driftless-login-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return { data: join(folder, 'data'), home: join(folder, 'home') };
+}
+
+async function refused(work: Promise<unknown>, code: ErrorCode): Promise<void> {
+  await assert.rejects(work, (error: unknown) => error instanceof AppError && error.code === code, code);
+}
+
+async function freeUdpPort(): Promise<number> {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  await new Promise<void>((closed) => socket.close(closed));
+  return port;
+}
+
+const ended = async (accounts: Accounts): Promise<string[]> => (await accounts.endedSessions(0)).map(({ id }) => id);
+
+test('register, log in, renew, resume and log out; the profile is private and forgets a session that was logged out', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data);
+  const who = { auth: server.address, username: 'Alice', password: PASSWORD, home };
+  await register(who);
+  await refused(resume({ home }), 'not_logged_in');
+  const session = await login(who);
+  assert.equal(session.user.name, 'alice');
+  assert.equal(session.serverUrl, 'http://127.0.0.1:4811');
+  assert.equal((await server.accounts.session(session.sessionId))?.state, 'live');
+  assert.equal((await stat(join(home, 'profile.json'))).mode & 0o777, 0o600);
+  assert.equal((await stat(home)).mode & 0o777, 0o700);
+  assert.ok(!(await readFile(join(home, 'profile.json'), 'utf8')).includes(PASSWORD));
+
+  const again = await resume({ home, auth: server.address, username: 'ALICE' });
+  assert.equal(await again.ticket(), await session.ticket());
+  const claims = JSON.parse(Buffer.from((await again.refresh()).split('.')[1] ?? '', 'base64url').toString());
+  assert.deepEqual([claims.sid, claims.dev, claims.sub, claims.name], [session.sessionId, session.deviceId, session.user.id, 'alice']);
+  assert.deepEqual(await ended(server.accounts), []);
+
+  await again.logout();
+  assert.deepEqual(await ended(server.accounts), [session.sessionId]);
+  await refused(resume({ home }), 'not_logged_in');
+  await refused(session.refresh(), 'session_unknown');
+  await session.logout(); // once more is no error
+});
+
+test('a wrong password and an unknown user are refused alike: same code, same datagrams', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data);
+  await using link = await lossyLink({ target: server.address });
+  await register({ auth: server.address, username: 'alice', password: PASSWORD, home });
+  const seen: string[] = [];
+  link.onDatagram((bytes, way) => void seen.push(`${way} ${bytes[3]} ${bytes.length}`));
+  await refused(login({ auth: link.address, username: 'alice', password: 'not the password', home }), 'credentials_wrong');
+  const wrongPassword = seen.splice(0);
+  await refused(login({ auth: link.address, username: 'nobody', password: PASSWORD, home }), 'credentials_wrong');
+  assert.deepEqual(seen, wrongPassword);
+  assert.deepEqual(seen, ['up 1 1200', 'down 129 68', 'up 1 1200', `down 130 586`]);
+  await refused(login({ auth: server.address, username: 'alice', password: 'short', home }), 'credentials_wrong');
+});
+
+test('a disabled user is refused like an unknown one, and its sessions end', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data);
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await register(who);
+  const session = await login(who);
+  await server.accounts.setDisabled(session.user.id, true, Date.now());
+  await refused(login(who), 'credentials_wrong');
+  await refused(session.refresh(), 'session_unknown');
+  assert.deepEqual(await ended(server.accounts), [session.sessionId]);
+});
+
+test('a password or name typed in another Unicode form is the same one', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data);
+  const auth = server.address;
+  await register({ auth, username: 'Zoë', password: 'crème brûlée'.normalize('NFC'), home });
+  const session = await login({ auth, username: 'ZOE\u0308', password: 'cre\u0300me bru\u0302le\u0301e'.replace(' ', '\u00a0'), home });
+  assert.equal(session.user.name, 'zoë');
+});
+
+test('a taken name, a short password and an impossible name are refused at registration', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data);
+  const who = { auth: server.address, username: 'strasse', password: PASSWORD, home };
+  await register(who);
+  await refused(register(who), 'name_taken');
+  await refused(register({ ...who, username: 'Straße' }), 'name_taken');
+  await refused(register({ ...who, username: 'bob', password: 'short' }), 'request_invalid');
+  await refused(register({ ...who, username: 'bob', password: 'lone surrogate \ud800' }), 'request_invalid');
+  await refused(register({ ...who, username: 'two words' }), 'name_invalid');
+});
+
+test('a daemon that asks for weak stretching of the password is refused', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data);
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await refused(strictSessions.register(who), 'protocol_mismatch');
+});
+
+test('renewal works after the daemon was restarted and the client slept for three days, and ends after thirty', async (t) => {
+  const { data, home } = await place(t);
+  const port = await freeUdpPort();
+  const clock = { atMs: Date.now() };
+  const now = (): number => clock.atMs;
+  let server: DaemonFixture = await startDaemon(data, { port, now });
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await register(who);
+  const session = await login(who);
+  const first = await session.ticket();
+  await server[Symbol.asyncDispose]();
+  clock.atMs += 3 * 24 * 3600 * 1000;
+  server = await startDaemon(data, { port, now });
+  t.after(() => server[Symbol.asyncDispose]());
+  assert.notEqual(await session.refresh(), first);
+  clock.atMs += 29 * 24 * 3600 * 1000; // thirty days begin anew with each renewal
+  await session.refresh();
+  clock.atMs += SESSION.lifetimeS * 1000 + 1;
+  await server.daemon.sweep();
+  await refused(session.refresh(), 'session_unknown');
+  assert.deepEqual(await ended(server.accounts), [session.sessionId]);
+});
+
+test('a ticket that nobody acknowledged lapses after a minute and is then known as ended', async (t) => {
+  const { data } = await place(t);
+  const clock = { atMs: Date.now() };
+  await using server = await startDaemon(data, { now: () => clock.atMs });
+  await using link = await lossyLink({ target: server.address, drop: (bytes) => bytes[3] === 0x05 });
+  await using client = openBareClient();
+  const direct = await client.exchange(server.address);
+  const through = await client.exchange(link.address);
+  t.after(() => direct.close());
+  await client.register(direct, { username: 'alice', password: PASSWORD });
+  const acked = new Promise<void>((seen) => link.onDatagram((bytes) => void (bytes[3] === 0x05 && seen())));
+  const losing = refused(client.login(through, { username: 'alice', password: PASSWORD }), 'cancelled');
+  await acked;
+  clock.atMs += SESSION.unacknowledgedS * 1000;
+  await server.daemon.sweep();
+  assert.deepEqual(await ended(server.accounts), []);
+  clock.atMs += 1;
+  await server.daemon.sweep();
+  assert.equal((await ended(server.accounts)).length, 1);
+  through.close();
+  await losing;
+});
+
+test('a daemon restarted between CHALLENGE and FINISH costs one repeat', async (t) => {
+  const { data, home } = await place(t);
+  const port = await freeUdpPort();
+  let server = await startDaemon(data, { port });
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await register(who);
+  await using link = await lossyLink({ target: server.address });
+  let restarting: Promise<void> | null = null;
+  link.onDatagram((bytes) => {
+    if (bytes[3] !== 0x82 || restarting !== null) return;
+    restarting = Promise.resolve(server[Symbol.asyncDispose]()).then(async () => {
+      server = await startDaemon(data, { port });
+    });
+  });
+  t.after(() => server[Symbol.asyncDispose]());
+  const session = await login({ ...who, auth: link.address });
+  assert.notEqual(restarting, null);
+  assert.equal((await server.accounts.session(session.sessionId))?.state, 'live');
+});
+
+test('a daemon that starts a second late is still reached: a refused port is only a hint', async (t) => {
+  const { data, home } = await place(t);
+  const port = await freeUdpPort();
+  const registering = register({ auth: `127.0.0.1:${port}`, username: 'alice', password: PASSWORD, home });
+  await sleep(300); // the first datagram meets a closed port
+  await using server = await startDaemon(data, { port });
+  await registering;
+  assert.equal((await server.accounts.findUser('alice'))?.name, 'alice');
+});
+
+test('another daemon at the known address is a hard stop, before anything of the password is sent', async (t) => {
+  const { data, home } = await place(t);
+  const port = await freeUdpPort();
+  const who = { auth: `127.0.0.1:${port}`, username: 'alice', password: PASSWORD, home };
+  const first = await startDaemon(data, { port });
+  await register(who);
+  const session = await login(who);
+  await first[Symbol.asyncDispose]();
+  await using impostor = await startDaemon(join(data, 'other'), { port });
+  await register({ ...who, home: join(home, 'other') });
+  await using link = await lossyLink({ target: impostor.address });
+  const profile = join(home, 'profile.json');
+  await writeFile(profile, (await readFile(profile, 'utf8')).replaceAll(who.auth, link.address));
+  const sent: (number | undefined)[] = [];
+  link.onDatagram((bytes, way) => void (way === 'up' && sent.push(bytes[3])));
+  await refused(login({ ...who, auth: link.address }), 'server_key_changed');
+  assert.deepEqual(sent, [1]); // the empty HELLO alone
+  const there = await resume({ home });
+  await refused(register({ ...who, auth: link.address, username: 'bob' }), 'server_key_changed');
+  await refused(there.refresh(), 'server_key_changed');
+  await refused(there.logout(), 'server_key_changed');
+  assert.equal((await resume({ home })).sessionId, session.sessionId);
+});
+
+test('an overloaded daemon says when to come back, and the client does', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data, { rate: { perSecond: 4, burst: 1 } });
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await register(who); // two requests that count
+  await login(who);
+});
+
+test('a hundred logins at once through a link that loses 30 % each way, repeats and reorders: at least 99 succeed', async (t) => {
+  const { data } = await place(t);
+  const seed = 20_261;
+  t.diagnostic(`seed ${seed}`);
+  await using server = await startDaemon(data);
+  await using client = openBareClient();
+  const direct = await client.exchange(server.address);
+  await client.register(direct, { username: 'alice', password: PASSWORD });
+  direct.close();
+  await using link = await lossyLink({ target: server.address, loss: 0.3, duplicate: 0.2, reorder: 0.3, delayMs: 5, seed });
+  const results = await Promise.allSettled(
+    Array.from({ length: 100 }, async () => {
+      const exchange = await client.exchange(link.address);
+      const begun = performance.now();
+      try {
+        return { granted: await client.login(exchange, { username: 'alice', password: PASSWORD }), ms: performance.now() - begun };
+      } finally {
+        exchange.close();
+      }
+    }),
+  );
+  const done = results.filter((result) => result.status === 'fulfilled').map(({ value }) => value);
+  const times = done.map(({ ms }) => ms).sort((one, other) => one - other);
+  t.diagnostic(`${done.length} of 100, median ${times[50]?.toFixed(0)} ms, slowest ${times.at(-1)?.toFixed(0)} ms`);
+  assert.ok(done.filter(({ ms }) => ms <= 30_000).length >= 99);
+  const ids = new Set(done.map(({ granted }) => Buffer.from(granted.grant.sessionId).toString('hex')));
+  assert.equal(ids.size, done.length);
+  for (const id of ids) assert.equal((await server.accounts.session(id))?.state, 'live');
+});
+
+test('a damaged profile is named, and nothing of it is shown', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data);
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await register(who);
+  await writeFile(join(home, 'profile.json'), '{"secret":"hush');
+  await assert.rejects(
+    resume({ home }),
+    (error: AppError) => error.code === 'local_io' && !`${error.stack}${error.cause}`.includes('hush'),
+  );
+});
