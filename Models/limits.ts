@@ -31,7 +31,7 @@ export const LIMITS = {
 
   jsonBodyBytesMax: 64 * KiB,
   multipartFieldsMax: 8,
-  multipartFieldBytesMax: 4 * KiB,
+  multipartFieldBytesMax: 8 * KiB,
   pageEntriesDefault: 1000,
   pageEntriesMax: 5000,
   previewBytes: 1024,

@@ -23,6 +23,7 @@ import { type Readiness, registerHealthRoutes } from './health_routes.ts';
 import { PROBLEM_TYPE, problemOf, sendProblem, toAppError } from './http_errors.ts';
 import { countingOperations, registerMetrics } from './metrics.ts';
 import { DOCS_PREFIX, registerOpenApi } from './openapi.ts';
+import { onRequestEnd } from './request_end.ts';
 import { registerRequestRules } from './request_rules.ts';
 import { registerShareRoutes } from './share_routes.ts';
 import { registerTransferRoutes } from './transfer_routes.ts';
@@ -56,9 +57,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   registerNotFound(app);
   registerParsers(app);
   await app.register(multipart);
-  registerRequestRules(app, deps);
   const metrics = registerMetrics(app);
   registerRequestLog(app);
+  registerRequestRules(app, deps);
   await registerOpenApi(app);
 
   const metadata = countingOperations(deps.metadata, metrics.operations);
@@ -121,8 +122,8 @@ function registerNotFound(app: FastifyInstance): void {
 
 /** One line for each request: never its headers, its query or its body. */
 function registerRequestLog(app: FastifyInstance): void {
-  app.addHook('onResponse', async ({ routeOptions, method, userId, log }, { statusCode, elapsedTime }) => {
-    log.info({ route: routeOptions.url ?? null, method, status: statusCode, ms: Math.round(elapsedTime), user: userId }, 'request');
+  onRequestEnd(app, ({ routeOptions, method, userId, log }, { elapsedTime }, status) => {
+    log.info({ route: routeOptions.url ?? null, method, status, ms: Math.round(elapsedTime), user: userId }, 'request');
   });
 }
 

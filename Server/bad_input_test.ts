@@ -143,7 +143,7 @@ test('a form that is not what it should be is refused, and no file appears', asy
     ['with a length that is too long', [path, field('size', '8'), file()], 'length_mismatch'],
     ['with a length that is too short', [path, file(), field('size', '6')], 'length_mismatch'],
     ['with a wrong digest', [path, field('digest', '0'.repeat(64)), file()], 'digest_mismatch'],
-    ['onto a folder', [field('path', '/'), file()], 'path_invalid'],
+    ['onto a folder', [field('path', '/'), file()], 'not_a_file'],
   ];
   for (const [what, parts, code] of cases) assertRefused(await form(parts), code, what);
   assert.deepEqual(await treeOf(alice), before);
@@ -280,6 +280,6 @@ test('a file where a folder is meant, and the other way, are refused by name', a
   assertRefused(await get(alice, ROUTES.preview, '/kinds'), 'not_a_file', 'preview of a folder');
   assertRefused(await get(alice, ROUTES.list, '/kinds/file'), 'not_a_folder', 'listing of a file');
   assertRefused(await server.ask(alice, uploadOf('/kinds/file/below', 'x')), 'not_a_folder', 'upload below a file');
-  assertRefused(await post(alice, ROUTES.move, { from: '/kinds', to: '/kinds/file2/in' }), 'folder_into_itself', 'move into itself');
+  assertRefused(await post(alice, ROUTES.move, { from: '/kinds', to: '/kinds/in' }), 'folder_into_itself', 'move into itself');
   assertRefused(await post(alice, ROUTES.move, { from: '/nothing', to: '/x' }), 'not_found', 'move of nothing');
 });

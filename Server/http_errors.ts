@@ -151,6 +151,6 @@ function drainBody(request: FastifyRequest): void {
   if (body.complete || body.destroyed) return;
   body.unpipe();
   body.resume();
-  const timer = setTimeout(() => body.destroy(), LIMITS.drainTimeoutMs);
+  const timer = setTimeout(() => body.destroy(), LIMITS.drainTimeoutMs).unref();
   body.once('close', () => clearTimeout(timer));
 }

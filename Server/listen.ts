@@ -1,5 +1,4 @@
 import type { AddressInfo } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
@@ -19,12 +18,13 @@ export async function listen(app: FastifyInstance, { host, port }: { host: strin
 
 /** Takes no more requests, lets those under way finish, and cuts what is still running after a time. */
 export async function stopListening(app: FastifyInstance): Promise<void> {
-  const deadline = new AbortController();
-  const cut = delay(LIMITS.shutdownTimeoutMs, undefined, { signal: deadline.signal }).then(
-    () => app.server.closeAllConnections(),
-    () => undefined, // everything ended in time
-  );
-  await app.close();
-  deadline.abort();
-  await cut;
+  const cut = setTimeout(() => app.server.closeAllConnections(), LIMITS.shutdownTimeoutMs);
+  // a connection whose last answer ends only now would otherwise be kept open for a next request
+  const closeIdle = setInterval(() => app.server.closeIdleConnections(), 50);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cut);
+    clearInterval(closeIdle);
+  }
 }

@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@pro
 import type { FastifyInstance } from 'fastify';
 import type { OperationResult } from '../Models/operations.ts';
 import type { Metadata } from '../Storage/metadata.ts';
+import { onRequestEnd } from './request_end.ts';
 
 const DURATION_BUCKETS_S = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 600];
 
@@ -39,9 +40,9 @@ export function registerMetrics(app: FastifyInstance): Metrics {
   new Gauge({ name: 'driftless_http_connections', help: 'Open connections', registers, collect: countConnections(app) });
 
   const countedSockets = new WeakMap<object, { read: number; written: number }>();
-  app.addHook('onResponse', async (request, reply) => {
+  onRequestEnd(app, (request, reply, status) => {
     const route = request.routeOptions.url ?? 'none';
-    requests.inc({ method: request.method, route, status: reply.statusCode });
+    requests.inc({ method: request.method, route, status });
     seconds.observe({ route }, reply.elapsedTime / 1000);
     const { socket } = request.raw;
     const before = countedSockets.get(socket) ?? { read: 0, written: 0 };

@@ -13,7 +13,7 @@ async function section(title: string): Promise<string> {
 }
 
 test('docs/PROTOCOL.md lists exactly the codes there are, with their status', async () => {
-  const rows = (await section('Error codes')).matchAll(/^\| `(\w+)` \| (\d{3}) \| \S/gm);
+  const rows = (await section('Error codes')).matchAll(/^\| `(\w+)` +\| (\d{3}) +\| \S/gm);
   const listed = [...rows].map(([, code, status]) => `${code} ${status}`);
   const actual = ERROR_CODES.map((code) => `${code} ${STATUS[code]}`);
   assert.deepEqual(listed.toSorted(), actual.toSorted());

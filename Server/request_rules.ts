@@ -91,7 +91,7 @@ function hasBody(request: FastifyRequest): boolean {
 function limitBodyTime(request: FastifyRequest): void {
   if (!hasBody(request)) return;
   const body = request.raw;
-  const timer = setTimeout(() => body.destroy(), LIMITS.requestTimeoutMs);
+  const timer = setTimeout(() => body.destroy(), LIMITS.requestTimeoutMs).unref();
   body.once('end', () => clearTimeout(timer));
   body.once('close', () => clearTimeout(timer));
 }

@@ -1,0 +1,76 @@
+import { join } from 'node:path';
+import { AppError } from '../Models/errors.ts';
+import { openAccountsReader } from '../Storage/accounts_sql.ts';
+import type { DatabaseAddress } from '../Storage/database.ts';
+import { makeDurableFolder } from '../Storage/durable_file.ts';
+import { lockFolder } from '../Storage/folder_lock.ts';
+import { openPackChunkStore } from '../Storage/pack_chunk_store.ts';
+import { openSqlMetadata } from '../Storage/sql_metadata.ts';
+import { buildApp } from './app.ts';
+import { createAuthenticator } from './authenticate.ts';
+import { readConfig, type ServerConfig, ticketKeysPath } from './config.ts';
+import { listen, stopListening } from './listen.ts';
+import { openLog } from './log.ts';
+import { createReadiness } from './readiness.ts';
+import { isLoopbackHost } from './request_rules.ts';
+import { Revocations } from './revocations.ts';
+import { createTicketVerifier, TicketKeys } from './tickets.ts';
+
+const KEYS_REFRESH_MS = 1000; // so that a key taken away is not trusted for long
+
+/** Builds everything and listens; what was opened is closed in reverse order when `stack` is disposed of. */
+async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise<string> {
+  const log = openLog(config);
+  await makeDataFolder(config.dataFolder);
+  stack.use(lockFolder(config.dataFolder, 'server'));
+
+  const address = (name: string): DatabaseAddress =>
+    config.databaseUrl === null ? { kind: 'sqlite', file: join(config.dataFolder, name) } : { kind: 'postgres', url: config.databaseUrl };
+  const chunks = stack.adopt(await openPackChunkStore(join(config.dataFolder, 'packs')), close);
+  const metadata = stack.adopt(await openSqlMetadata(address('driftless.db')), close);
+  const accounts = stack.adopt(openAccountsReader(address('accounts.db')), close);
+
+  const keys = new TicketKeys(ticketKeysPath(config.dataFolder), Date.now);
+  const onFailure = (err: unknown) => log.warn({ err }, 'the accounts or the ticket keys cannot be read');
+  const revocations = stack.adopt(new Revocations(accounts, Date.now, onFailure), close);
+  const refreshKeys = () => keys.refresh().catch(onFailure);
+  await Promise.all([refreshKeys(), revocations.start()]);
+  stack.adopt(setInterval(refreshKeys, KEYS_REFRESH_MS), clearInterval);
+
+  const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations });
+  const readiness = createReadiness({ dataFolder: config.dataFolder, metadata, keys, revocations });
+  const loopbackOnly = isLoopbackHost(config.host === '::1' ? '[::1]' : config.host);
+  const app = await buildApp({ metadata, chunks, accounts, authenticate, readiness, log, loopbackOnly });
+  stack.adopt(app, stopListening);
+  return listen(app, config);
+}
+
+async function makeDataFolder(folder: string): Promise<void> {
+  try {
+    await makeDurableFolder(folder, 0o700);
+  } catch (cause) {
+    throw new AppError('data_folder_unusable', `cannot make the data folder ${folder}`, { cause });
+  }
+}
+
+function close(part: { close(): Promise<void> }): Promise<void> {
+  return part.close();
+}
+
+async function main(): Promise<void> {
+  const stopped = new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
+  });
+  await using stack = new AsyncDisposableStack();
+  const url = await start(readConfig(process.env), stack);
+  console.log(`driftless server listening on ${url}`);
+  await stopped;
+}
+
+try {
+  await main();
+} catch (error) {
+  const text = error instanceof AppError ? `${error.message} (${error.code})` : error instanceof Error ? error.stack : String(error);
+  console.error(`driftless server: ${text}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { FastifyInstance, InjectOptions } from 'fastify';
+import pino from 'pino';
+import type { Accounts } from '../../Storage/accounts.ts';
+import { openAccounts } from '../../Storage/accounts_sql.ts';
+import type { ChunkStore } from '../../Storage/chunk_store.ts';
+import type { Metadata } from '../../Storage/metadata.ts';
+import { openPackChunkStore } from '../../Storage/pack_chunk_store.ts';
+import { openSqlMetadata } from '../../Storage/sql_metadata.ts';
+import { buildApp } from '../app.ts';
+import { createAuthenticator } from '../authenticate.ts';
+import { ticketKeysPath } from '../config.ts';
+import { createReadiness } from '../readiness.ts';
+import { Revocations } from '../revocations.ts';
+import { createTicketVerifier, TicketKeys } from '../tickets.ts';
+import { keySet, makeSigningKey, mintTicket, type SigningKey, type TicketParts } from './ticket_mint.ts';
+
+/** A user with an account and a live session. */
+export type User = { readonly id: string; readonly name: string; readonly sessionId: string; readonly ticket: string };
+
+export type Answer = {
+  readonly status: number;
+  readonly headers: Record<string, string | string[] | number | undefined>;
+  readonly bytes: Buffer;
+  /** Whatever it is: a test compares it with what it expects. */
+  json(): ReturnType<JSON['parse']>;
+};
+
+/** The server's app on real stores in a folder of its own; nothing listens unless a test does so. */
+export type ServerFixture = AsyncDisposable & {
+  readonly app: FastifyInstance;
+  readonly folder: string;
+  readonly key: SigningKey;
+  readonly accounts: Accounts;
+  readonly metadata: Metadata;
+  readonly chunks: ChunkStore;
+  readonly revocations: Revocations;
+  /** Log lines so far. */
+  readonly logged: string[];
+  addUser(name: string): Promise<User>;
+  ticketFor(user: Pick<User, 'id' | 'name' | 'sessionId'>, parts?: TicketParts): Promise<string>;
+  /** One request without a socket. */
+  ask(user: User | null, options: InjectOptions): Promise<Answer>;
+};
+
+export type FixtureOptions = {
+  /** Stands between the app and the real chunk store. */
+  readonly wrapChunks?: (chunks: ChunkStore) => ChunkStore;
+  readonly loopbackOnly?: boolean;
+};
+
+export async function openServer(options: FixtureOptions = {}): Promise<ServerFixture> {
+  const stack = new AsyncDisposableStack();
+  const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'driftless-server-')), (path) => rm(path, { recursive: true, force: true }));
+  const closing = <T extends { close(): Promise<unknown> }>(part: T): T => stack.adopt(part, async (open) => void (await open.close()));
+  const chunks = closing(await openPackChunkStore(join(folder, 'packs')));
+  const metadata = closing(await openSqlMetadata({ kind: 'sqlite', file: join(folder, 'driftless.db') }));
+  const accounts = closing(await openAccounts({ kind: 'sqlite', file: join(folder, 'accounts.db') }));
+  const key = makeSigningKey();
+  await mkdir(join(folder, 'auth'));
+  await writeFile(ticketKeysPath(folder), await keySet([key]));
+
+  const keys = new TicketKeys(ticketKeysPath(folder), Date.now);
+  const revocations = closing(new Revocations(accounts, Date.now, () => undefined));
+  await Promise.all([keys.refresh(), revocations.start()]);
+  const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations });
+  const logged: string[] = [];
+  const app = closing(
+    await buildApp({
+      metadata,
+      chunks: options.wrapChunks?.(chunks) ?? chunks,
+      accounts,
+      authenticate,
+      readiness: createReadiness({ dataFolder: folder, metadata, keys, revocations }),
+      log: pino({ level: 'trace' }, { write: (line) => logged.push(line) }),
+      loopbackOnly: options.loopbackOnly ?? true,
+    }),
+  );
+
+  const ticketFor: ServerFixture['ticketFor'] = (user, parts = {}) =>
+    mintTicket(key, Date.now(), { ...parts, claims: { sub: user.id, name: user.name, sid: user.sessionId, ...parts.claims } });
+
+  return {
+    app,
+    folder,
+    key,
+    accounts,
+    metadata,
+    chunks,
+    revocations,
+    logged,
+    ticketFor,
+    async addUser(name) {
+      const user = { id: randomBytes(16).toString('hex'), name, sessionId: randomBytes(16).toString('hex') };
+      const ksf = { memoryKiB: 8, iterations: 1, parallelism: 1 };
+      await accounts.addAccount({ id: user.id, name, role: 'user', disabled: false, record: Buffer.alloc(192), ksf }, Date.now());
+      await accounts.openSession({ id: user.sessionId, userId: user.id, deviceId: '2'.repeat(32), deviceName: 'test', atMs: Date.now() });
+      return { ...user, ticket: await ticketFor(user) };
+    },
+    async ask(user, request) {
+      const authorization = user === null ? {} : { authorization: `Bearer ${user.ticket}` };
+      const answer = await app.inject({ ...request, headers: { ...authorization, ...request.headers } });
+      return { status: answer.statusCode, headers: answer.headers, bytes: answer.rawPayload, json: () => answer.json() };
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
