@@ -39,6 +39,7 @@ export const LIMITS = {
   invitationMessageBytesMax: 1024,
   membersPerSpaceMax: 1000,
 
+  headerBytesMax: 32 * KiB, // request line and headers: the longest path, percent-encoded, and a page mark fit
   requestTimeoutMs: 30_000, // headers of a request, and the whole body of one that is not a stream
   idleSocketTimeoutMs: 120_000, // no byte in or out during a request
   streamTimeoutMs: 24 * 3_600_000, // one upload, push or pull in all, as long as bytes flow

@@ -24,11 +24,11 @@ import { PROBLEM_TYPE, problemOf, sendProblem, toAppError } from './http_errors.
 import { countingOperations, registerMetrics } from './metrics.ts';
 import { DOCS_PREFIX, registerOpenApi } from './openapi.ts';
 import { onRequestEnd } from './request_end.ts';
-import { registerRequestRules } from './request_rules.ts';
+import { registerRequestRules, setAnswerHeaders } from './request_rules.ts';
 import { registerShareRoutes } from './share_routes.ts';
 import { registerTransferRoutes } from './transfer_routes.ts';
 
-export type RouteLine = { readonly method: string; readonly url: string; readonly public: boolean };
+type RouteLine = { readonly method: string; readonly url: string; readonly public: boolean };
 declare module 'fastify' {
   interface FastifyInstance {
     /** Every route there is. */
@@ -91,8 +91,12 @@ function serverOptions(log: FastifyBaseLogger): FastifyHttpOptions<RawServerDefa
     connectionTimeout: LIMITS.idleSocketTimeoutMs,
     keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
     maxRequestsPerSocket: LIMITS.requestsPerSocketMax,
-    http: { headersTimeout: LIMITS.requestTimeoutMs, connectionsCheckingInterval: 5000, requireHostHeader: true },
+    http: { headersTimeout: LIMITS.requestTimeoutMs, maxHeaderSize: LIMITS.headerBytesMax, connectionsCheckingInterval: 5000 },
     clientErrorHandler: answerMalformed,
+    frameworkErrors: (error, request, reply) => {
+      setAnswerHeaders(request, reply);
+      sendProblem(request, reply, toAppError(error));
+    },
     routerOptions: { maxParamLength: 64 },
   };
 }

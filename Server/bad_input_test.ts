@@ -10,7 +10,7 @@ import { type Answer, openServer, type ServerFixture, type User } from './testin
 let server: ServerFixture;
 let alice: User;
 let bob: User;
-const store = { full: false };
+const store: { full: boolean; waiting: Promise<void> | null } = { full: false, waiting: null };
 before(async () => {
   server = await openServer({
     wrapChunks: (chunks) => ({
@@ -180,6 +180,19 @@ test('a full disk is said to be one, in few words, and leaves nothing behind', a
   assert.equal((await server.ask(alice, uploadOf('/full.bin', 'now'))).status, 200);
 });
 
+test('more uploads at once than there may be are refused for now', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  store.waiting = promise;
+  const running = Array.from({ length: LIMITS.uploadsMax }, (_, i) => server.ask(alice, uploadOf(`/busy/${i}`, 'x')));
+  const refused = await server.ask(alice, uploadOf('/busy/more', 'x'));
+  store.waiting = null;
+  resolve();
+  assertRefused(refused, 'busy', 'one more');
+  assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '1']);
+  for (const answer of await Promise.all(running)) assert.equal(answer.status, 200);
+  assert.equal((await server.ask(alice, uploadOf('/busy/more', 'x'))).status, 200);
+});
+
 test('JSON that is malformed, too long or meant to poison is refused', async () => {
   const deep = `{"path":${'['.repeat(30_000)}`;
   const cases: [string, string, ErrorCode][] = [
@@ -254,6 +267,13 @@ test('a query that is not understood is refused', async () => {
   assertRefused(await server.ask(alice, { method: 'POST', url: `${ROUTES.invitations}/xyz/accept` }), 'request_invalid', 'invitation id');
 });
 
+test('the longest path there can be is found, however it is encoded', async () => {
+  const name = 'é'.repeat(127);
+  const path = `/${Array.from({ length: 15 }, () => name).join('/')}`;
+  assert.equal((await post(alice, ROUTES.folders, { path })).status, 200);
+  assert.equal((await get(alice, ROUTES.entry, path)).json().path, path);
+});
+
 test('a route that does not exist and a method that a route does not take are told apart', async () => {
   const unknown = [
     '/',
@@ -267,6 +287,7 @@ test('a route that does not exist and a method that a route does not take are to
     `/${'x'.repeat(3000)}`,
   ];
   for (const url of unknown) assertRefused(await server.ask(alice, { method: 'GET', url }), 'not_found', url);
+  assertRefused(await server.ask(alice, { method: 'GET', url: '/v1/%zz' }), 'request_invalid', 'a URL that cannot be decoded');
   const answer = await server.ask(alice, { method: 'PUT', url: ROUTES.files });
   assertRefused(answer, 'method_unknown', 'PUT');
   assert.deepEqual([answer.status, answer.headers.allow], [405, 'POST, GET, HEAD']);

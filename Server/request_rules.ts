@@ -27,8 +27,7 @@ const BODY_METHODS: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 export function registerRequestRules(app: FastifyInstance, deps: { authenticate: Authenticate; loopbackOnly: boolean }): void {
   app.decorateRequest('userId', null);
   app.addHook('onRequest', async (request, reply) => {
-    reply.headers(ANSWER_HEADERS);
-    reply.header('request-id', request.id);
+    setAnswerHeaders(request, reply);
     if (deps.loopbackOnly && !isLoopbackHost(request.headers.host ?? '')) return refuseHost(request, reply);
     if (request.is404) return;
     if (request.routeOptions.config.public !== true) request.userId = (await deps.authenticate(request)).principal.userId;
@@ -36,6 +35,11 @@ export function registerRequestRules(app: FastifyInstance, deps: { authenticate:
     checkBodyKind(request);
     if (request.routeOptions.config.stream !== true) limitBodyTime(request);
   });
+}
+
+/** What every answer carries. */
+export function setAnswerHeaders(request: FastifyRequest, reply: FastifyReply): void {
+  reply.headers(ANSWER_HEADERS).header('request-id', request.id);
 }
 
 const ANSWER_HEADERS = {

@@ -31,11 +31,14 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   const accounts = stack.adopt(openAccountsReader(address('accounts.db')), close);
 
   const keys = new TicketKeys(ticketKeysPath(config.dataFolder), Date.now);
-  const onFailure = (err: unknown) => log.warn({ err }, 'the accounts or the ticket keys cannot be read');
+  const onFailure = sparingly((err) => log.warn({ err }, 'the accounts or the ticket keys cannot be read'));
   const revocations = stack.adopt(new Revocations(accounts, Date.now, onFailure), close);
   const refreshKeys = () => keys.refresh().catch(onFailure);
   await Promise.all([refreshKeys(), revocations.start()]);
-  stack.adopt(setInterval(refreshKeys, KEYS_REFRESH_MS), clearInterval);
+  stack.adopt(
+    setInterval(() => void refreshKeys(), KEYS_REFRESH_MS),
+    clearInterval,
+  );
 
   const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations });
   const readiness = createReadiness({ dataFolder: config.dataFolder, metadata, keys, revocations });
@@ -43,6 +46,16 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   const app = await buildApp({ metadata, chunks, accounts, authenticate, readiness, log, loopbackOnly });
   stack.adopt(app, stopListening);
   return listen(app, config);
+}
+
+/** What is tried each second may fail each second: told once a minute. */
+function sparingly(tell: (error: unknown) => void): (error: unknown) => void {
+  let toldAtMs = Number.NEGATIVE_INFINITY;
+  return (error) => {
+    if (Date.now() - toldAtMs < 60_000) return;
+    toldAtMs = Date.now();
+    tell(error);
+  };
 }
 
 async function makeDataFolder(folder: string): Promise<void> {

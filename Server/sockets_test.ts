@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
+import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { ROUTES } from '../Models/rest.ts';
 import { listen, stopListening } from './listen.ts';
@@ -116,6 +117,48 @@ test('who is refused while still sending gets to see why', async () => {
   assert.equal(answer.statusCode, 401);
   assert.match(await text(answer), /"code":"ticket_invalid"/);
   sent.destroy();
+});
+
+test('a full disk is told to a client that is still sending', async () => {
+  await using other = await openServer({
+    wrapChunks: (chunks) => ({
+      append: () => Promise.reject(new AppError('storage_full', 'no space left')),
+      read: (range) => chunks.read(range),
+      close: () => chunks.close(),
+    }),
+  });
+  const user = await other.addUser('alice');
+  const url = await listen(other.app, { host: '127.0.0.1', port: 0 });
+  const { headers, payload } = uploadOf('/full.bin', randomBytes(64_000_000));
+  const answer = await fetch(`${url}${ROUTES.files}`, {
+    method: 'POST',
+    headers: { ...headers, authorization: `Bearer ${user.ticket}` },
+    body: payload,
+  });
+  assert.equal(answer.status, 507);
+  assert.equal(((await answer.json()) as { code: string }).code, 'storage_full');
+  await stopListening(other.app);
+});
+
+test('a JSON body that does not come to its end in time, and a refused one that goes on, end the connection', async (t) => {
+  for (const [ticket, waitMs] of [
+    [alice.ticket, LIMITS.requestTimeoutMs],
+    ['nothing', LIMITS.drainTimeoutMs],
+  ] as const) {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const lines = [`POST ${ROUTES.folders} HTTP/1.1`, 'Host: 127.0.0.1', `Authorization: Bearer ${ticket}`];
+    const socket = await openSocket(...lines, 'Content-Type: application/json', 'Content-Length: 100');
+    socket.write('{"path":');
+    socket.resume();
+    const closed = once(socket, 'close');
+    // the timer runs only once the server has seen the request: time passes until it has
+    while (!socket.closed) {
+      t.mock.timers.tick(waitMs);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await closed;
+    t.mock.timers.reset();
+  }
 });
 
 test('a download goes no faster than it is read, and no chunk is read long before it is wanted', async () => {
