@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decodeGrant, decodeKsf, decodeText, encodeGrant, encodeKsf, encodeText, encodeTimeMs, encodeUint32 } from './datagram_fields.ts';
+import {
+  beforeSealed,
+  DATAGRAM,
+  decodeWireError,
+  encodeClient,
+  encodeError,
+  encodeSealed,
+  encodeServer,
+  packFields,
+  parseClient,
+  parseServer,
+  TEXTS,
+  unpackFields,
+} from './datagrams.ts';
+
+const TRANSACTION = Uint8Array.from({ length: 16 }, (_, n) => n);
+const HEADER_TAIL = '000102030405060708090a0b0c0d0e0f';
+const fill = (bytes: number, value: number): Uint8Array => new Uint8Array(bytes).fill(value);
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const repeated = (value: string, bytes: number): string => value.repeat(bytes);
+
+/** The datagrams of docs/PROTOCOL.md, without the zeros at the end of a client's. */
+const GOLDEN: readonly [bytes: Uint8Array, hex: string][] = [
+  [
+    encodeClient('hello', TRANSACTION, { cookie: fill(16, 1), ephemeral: fill(32, 2), sealed: fill(189, 3) }),
+    `444c0101${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 189)}`,
+  ],
+  [
+    encodeClient('register', TRANSACTION, { cookie: fill(16, 1), ephemeral: fill(32, 2), sealed: fill(125, 3) }),
+    `444c0102${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 125)}`,
+  ],
+  [
+    encodeClient('enrol', TRANSACTION, { cookie: fill(16, 1), ephemeral: fill(32, 2), sealed: fill(291, 3) }),
+    `444c0103${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 291)}`,
+  ],
+  [
+    encodeClient('finish', TRANSACTION, { cookie: fill(16, 1), state: fill(212, 2), ke3: fill(64, 3), sealed: fill(109, 4) }),
+    `444c0104${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 212)}${repeated('03', 64)}${repeated('04', 109)}`,
+  ],
+  ...(['ack', 'renew', 'logout'] as const).map((kind, n): [Uint8Array, string] => [
+    encodeClient(kind, TRANSACTION, { cookie: fill(16, 1), sessionId: fill(16, 2), mac: fill(32, 3) }),
+    `444c010${5 + n}${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 16)}${repeated('03', 32)}`,
+  ]),
+  [
+    encodeServer('retry', TRANSACTION, { cookie: fill(16, 1), daemonKey: fill(32, 2) }),
+    `444c0181${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}`,
+  ],
+  [encodeServer('challenge', TRANSACTION, { sealed: fill(566, 1) }), `444c0182${HEADER_TAIL}${repeated('01', 566)}`],
+  [encodeServer('registration', TRANSACTION, { sealed: fill(98, 1) }), `444c0183${HEADER_TAIL}${repeated('01', 98)}`],
+  [encodeServer('enrolled', TRANSACTION, { sealed: fill(44, 1) }), `444c0184${HEADER_TAIL}${repeated('01', 44)}`],
+  [encodeServer('ticket', TRANSACTION, { rest: fill(5, 1) }), `444c0185${HEADER_TAIL}0101010101`],
+  [encodeServer('acked', TRANSACTION, { mac: fill(32, 1) }), `444c0186${HEADER_TAIL}${repeated('01', 32)}`],
+  [encodeServer('loggedOut', TRANSACTION, { mac: fill(32, 1) }), `444c0187${HEADER_TAIL}${repeated('01', 32)}`],
+  [encodeServer('busy', TRANSACTION, { retryAfterMs: encodeUint32(250) }), `444c0188${HEADER_TAIL}000000fa`],
+  [encodeError(TRANSACTION, 'login_expired'), `444c0189${HEADER_TAIL}07`],
+];
+
+test('every datagram has the bytes that the protocol says, and is read back', () => {
+  for (const [bytes, expected] of GOLDEN) {
+    const isClient = (bytes[3] ?? 0) < 0x80;
+    assert.equal(hex(bytes), isClient ? expected.padEnd(2 * DATAGRAM.clientBytes, '0') : expected);
+    assert.ok(isClient ? parseClient(bytes) !== null : parseServer(bytes) !== null);
+    assert.equal(isClient ? parseServer(bytes) : parseClient(bytes), null);
+  }
+});
+
+test('a client datagram with anything but zeros at its end is none', () => {
+  for (const [bytes] of GOLDEN.filter(([golden]) => golden.length === DATAGRAM.clientBytes)) {
+    const changed = Uint8Array.from(bytes);
+    changed[DATAGRAM.clientBytes - 1] = 1;
+    assert.equal(parseClient(changed), null);
+  }
+});
+
+test('a reply of another length than its kind has is none', () => {
+  for (const [bytes] of GOLDEN.filter(([golden]) => golden.length < DATAGRAM.clientBytes && golden[3] !== 0x85)) {
+    assert.equal(parseServer(bytes.subarray(0, -1)), null);
+    assert.equal(parseServer(Buffer.concat([bytes, Buffer.alloc(1)])), null);
+  }
+});
+
+test('a datagram of another version is told apart from rubbish; an error is understood from every version', () => {
+  const [hello] = GOLDEN[0] ?? [];
+  const newer = Uint8Array.from(hello ?? []);
+  newer[2] = 9;
+  assert.equal(parseClient(newer)?.kind, 'other_version');
+  const error = encodeError(TRANSACTION, 'protocol_mismatch');
+  error[2] = 9;
+  const parsed = parseServer(error);
+  assert.equal(parsed?.kind === 'error' && decodeWireError(parsed.error), 'protocol_mismatch');
+  const retry = encodeServer('retry', TRANSACTION, { cookie: fill(16, 1), daemonKey: fill(32, 2) });
+  retry[2] = 9;
+  assert.equal(parseServer(retry), null);
+});
+
+test('a sealed field is sealed for exactly what stands before it', () => {
+  let before: Uint8Array | undefined;
+  const datagram = encodeSealed('finish', TRANSACTION, { cookie: fill(16, 1), state: fill(212, 2), ke3: fill(64, 3) }, (bytes) => {
+    before = Uint8Array.from(bytes);
+    return fill(109, 4);
+  });
+  assert.deepEqual(before, Uint8Array.from(beforeSealed('finish', datagram)));
+  assert.equal(before?.length, 20 + 16 + 212 + 64);
+});
+
+test('fields of another length are a programmer’s mistake when written and nothing when read', () => {
+  assert.throws(() => packFields(TEXTS.registration, { response: fill(63, 0), ksf: fill(6, 0) }), RangeError);
+  assert.equal(unpackFields(TEXTS.registration, fill(69, 0)), null);
+  assert.throws(() => encodeServer('ticket', TRANSACTION, { rest: fill(1181, 0) }), RangeError);
+});
+
+test('text is one length byte, UTF-8 and zeros; nothing else is text', () => {
+  assert.equal(hex(encodeText('é', 5)), '02c3a90000');
+  assert.equal(decodeText(encodeText('x'.repeat(64))), 'x'.repeat(64));
+  assert.throws(() => encodeText('x'.repeat(65)), RangeError);
+  for (const bytes of ['02c3a90001', '05c3a90000', '01c3000000', '']) assert.equal(decodeText(Buffer.from(bytes, 'hex')), null);
+});
+
+test('numbers are big-endian', () => {
+  assert.equal(hex(encodeKsf({ memoryKiB: 65_536, iterations: 3, parallelism: 4 })), '000100000304');
+  assert.deepEqual(decodeKsf(Buffer.from('000100000304', 'hex')), { memoryKiB: 65_536, iterations: 3, parallelism: 4 });
+  assert.equal(hex(encodeTimeMs(1_800_000_000_000)), '000001a3185c5000');
+});
+
+test('a grant is read back as it was written, and anything shorter is none', () => {
+  const grant = {
+    serverTimeMs: 1_800_000_000_000,
+    userId: fill(16, 1),
+    deviceId: fill(16, 2),
+    sessionId: fill(16, 3),
+    renewalSecret: fill(32, 4),
+    httpPort: 4811,
+    userName: 'zoë',
+    publicUrl: null,
+    fingerprints: [fill(32, 5)],
+    ticket: 'a.b.c',
+  };
+  const bytes = encodeGrant(grant);
+  assert.deepEqual(decodeGrant(bytes), grant);
+  assert.deepEqual(decodeGrant(encodeGrant({ ...grant, publicUrl: 'https://example.org' }))?.publicUrl, 'https://example.org');
+  for (let length = 0; length < bytes.length - grant.ticket.length; length += 1) assert.equal(decodeGrant(bytes.subarray(0, length)), null);
+});

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { Account } from './accounts.ts';
+import { openAccounts, openAccountsReader } from './accounts_sql.ts';
+import { accountsContract } from './testing/accounts_contract.ts';
+
+async function sqliteFile(t: TestContext): Promise<{ kind: 'sqlite'; file: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'driftless-accounts-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return { kind: 'sqlite', file: join(folder, 'accounts.db') };
+}
+
+function nobody(): Account {
+  const ksf = { memoryKiB: 1, iterations: 1, parallelism: 1 };
+  return { id: randomBytes(16).toString('hex'), name: 'alice', role: 'user', disabled: false, record: randomBytes(192), ksf };
+}
+
+accountsContract('SQLite', async (t) => {
+  const address = await sqliteFile(t);
+  const accounts = await openAccounts(address);
+  const reader = openAccountsReader(address);
+  t.after(async () => {
+    await reader.close();
+    await accounts.close();
+  });
+  return { accounts, reader };
+});
+
+test('a reader that is opened before the accounts exist sees nobody, and then everybody', async (t) => {
+  const address = await sqliteFile(t);
+  const reader = openAccountsReader(address);
+  assert.equal(await reader.findUser('alice'), null);
+  assert.deepEqual(await reader.endedSessions(0), []);
+  assert.equal((await reader.userNames(['0'.repeat(32)])).size, 0);
+  const accounts = await openAccounts(address);
+  await accounts.addAccount(nobody(), 1);
+  assert.equal((await reader.findUser('alice'))?.name, 'alice');
+  await accounts.close();
+  assert.equal((await reader.findUser('alice'))?.name, 'alice'); // the daemon is away
+  await reader.close();
+});
+
+test('accounts survive being closed and opened again', async (t) => {
+  const address = await sqliteFile(t);
+  const alice = nobody();
+  const first = await openAccounts(address);
+  await first.addAccount(alice, 1);
+  await first.close();
+  const second = await openAccounts(address);
+  assert.deepEqual(await second.findAccount('alice'), alice);
+  await second.close();
+});
