@@ -63,7 +63,7 @@ async function oneFile({ step, note, folder }: World, alice: Driftless): Promise
   await step('make a folder', () => alice.createFolder('/reports'));
   await step('upload a file', async () => {
     let sent = 0;
-    const report = await alice.upload(local, '/reports/q3.pdf', { onProgress: (progress) => (sent = progress.bytes) });
+    const report = await alice.upload(local, '/reports/q3.pdf', { onProgress: (progress) => (sent = progress.bytesDone) });
     assert.equal(report.failures.length, 0);
     note(`${sent} of ${content.length} bytes reported by the progress`);
   });

@@ -138,6 +138,7 @@ export async function privateEnvironment(folder: string, outer: NodeJS.ProcessEn
     DRIFTLESS_DATA: join(folder, 'data'),
     DRIFTLESS_LOGS: join(folder, 'logs'),
     DRIFTLESS_DATABASE: undefined,
+    DRIFTLESS_PUBLIC_URL: undefined,
     DRIFTLESS_AUTH_PORT: String(await freePort('udp')),
     DRIFTLESS_HTTP_PORT: String(await freePort('tcp')),
   };
