@@ -3,10 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
 import type { Account } from './accounts.ts';
 import { openAccounts, openAccountsReader } from './accounts_sql.ts';
+import type { DatabaseAddress } from './database.ts';
 import { accountsContract } from './testing/accounts_contract.ts';
+import { startPostgres, type TestPostgres } from './testing/postgres.ts';
 
 async function sqliteFile(t: TestContext): Promise<{ kind: 'sqlite'; file: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'driftless-accounts-'));
@@ -19,16 +21,29 @@ function nobody(): Account {
   return { id: randomBytes(16).toString('hex'), name: 'alice', role: 'user', disabled: false, record: randomBytes(192), ksf };
 }
 
-accountsContract('SQLite', async (t) => {
-  const address = await sqliteFile(t);
-  const accounts = await openAccounts(address);
-  const reader = openAccountsReader(address);
-  t.after(async () => {
-    await reader.close();
-    await accounts.close();
-  });
-  return { accounts, reader };
+let postgres: TestPostgres;
+before(async () => {
+  postgres = await startPostgres();
 });
+after(() => postgres.close());
+
+const ADDRESSES: Record<string, (t: TestContext) => Promise<DatabaseAddress>> = {
+  SQLite: sqliteFile,
+  PostgreSQL: async () => ({ kind: 'postgres', url: await postgres.createDatabase() }),
+};
+
+for (const [kind, addressFor] of Object.entries(ADDRESSES)) {
+  accountsContract(kind, async (t) => {
+    const address = await addressFor(t);
+    const accounts = await openAccounts(address);
+    const reader = openAccountsReader(address);
+    t.after(async () => {
+      await reader.close();
+      await accounts.close();
+    });
+    return { accounts, reader };
+  });
+}
 
 test('a reader that is opened before the accounts exist sees nobody, and then everybody', async (t) => {
   const address = await sqliteFile(t);

@@ -11,7 +11,7 @@ const GROUP_MAX = 256;
 /**
  * Many small writes in one transaction, hence in one sync of the disk: a write waits up to twice as long as the last transaction took, so that
  * commits take at most a third of the time, and none waits when there is little to do. A write is settled only after the transaction
- * it is in; when that fails, each of its writes fails.
+ * it is in; when that fails, each is tried in one of its own.
  * @param transaction runs a body in one transaction, durable when it resolves; it may run the body again
  */
 export function groupWrites<Trx>(
@@ -28,7 +28,9 @@ export function groupWrites<Trx>(
       });
       for (const write of group) write.settle(null);
     } catch (error) {
-      for (const write of group) write.settle(error);
+      const [only, ...others] = group;
+      if (others.length === 0) only?.settle(error);
+      else for (const write of group) await commit([write]); // one that cannot be done must not spoil the rest
     }
   }
 
