@@ -2,12 +2,16 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Row, rowOf, tableOf } from './report.ts';
+import { measureLogins } from './login_bench.ts';
+import { figureRow, type Row, rowOf, tableOf } from './report.ts';
 import { measureRestart } from './restart.ts';
+import { measureTicketCheck } from './ticket_bench.ts';
 import { type Comparison, measureTransfers, type TransferCase } from './transfer.ts';
 
 const TRANSFER_CASES: readonly TransferCase[] = ['small', 'many', 'same', 'big', 'insert'];
-const CASES: readonly string[] = [...TRANSFER_CASES, 'restart'];
+const CASES: readonly string[] = [...TRANSFER_CASES, 'login', 'ticket', 'restart'];
+const LOGINS_MIN = 500;
+const TICKET_US_MAX = 20;
 const USAGE = `npm run bench -- [CASE...] [--runs N] [--scale FRACTION] [--seed TEXT]
 
 Cases: ${CASES.join(', ')} (all when none is named)
@@ -52,6 +56,8 @@ async function main(): Promise<number> {
       comparisons.push(comparison);
       show(rowOf(comparison));
     }
+    if (wanted.cases.has('login')) show(await loginRow());
+    if (wanted.cases.has('ticket')) show(await ticketRow());
     if (wanted.cases.has('restart')) show(await measureRestart({ ...wanted, folder }));
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -60,6 +66,18 @@ async function main(): Promise<number> {
   const machine = { cpu: cpus()[0]?.model, cores: cpus().length, memoryBytes: totalmem(), node: process.version };
   await writeResult({ at: new Date().toISOString(), machine, ...wanted, cases: [...wanted.cases], rows, comparisons });
   return rows.some((row) => row.met === false) ? 1 : 0;
+}
+
+async function loginRow(): Promise<Row> {
+  const { perSecond, perDaemonCoreSecond } = await measureLogins();
+  const ours = `${perDaemonCoreSecond.toFixed(0)} /s of the daemon's core (${perSecond.toFixed(0)} /s by the clock)`;
+  return figureRow({ name: 'logins', target: `≥ ${LOGINS_MIN} /s, one core`, ours, met: perDaemonCoreSecond >= LOGINS_MIN });
+}
+
+async function ticketRow(): Promise<Row> {
+  const { firstUs, seenUs } = await measureTicketCheck();
+  const ours = `${seenUs.toFixed(1)} µs (${firstUs.toFixed(0)} µs when new)`;
+  return figureRow({ name: 'ticket check', target: `≤ ${TICKET_US_MAX} µs once seen`, ours, met: seenUs <= TICKET_US_MAX });
 }
 
 async function writeResult(result: { at: string } & Record<string, unknown>): Promise<void> {

@@ -13,13 +13,13 @@ export type Row = {
 };
 
 const MiB = 1024 * 1024;
-export const MEMORY_BYTES_MAX = 256 * MiB;
+const MEMORY_BYTES_MAX = 256 * MiB;
 
 /** Ratios are taken run by run, between neighbours in time, because the machine's speed changes from minute to minute. */
 export function rowOf({ name, ratioMax, wireBytesMax, ours, peer }: Comparison): Row {
   const ratios = ours.flatMap((cost, run) => (peer[run] === undefined ? [] : [cost.seconds / peer[run].seconds]));
   const ratio = ratios.length === 0 ? null : median(ratios);
-  const wire = median(ours.map((cost) => cost.wireBytes));
+  const wire = leastWire(ours);
   const client = Math.max(...ours.map((cost) => cost.clientRssBytes));
   const server = Math.max(...ours.map((cost) => cost.serverRssBytes ?? 0));
   const limitsMet = Math.max(client, server) <= MEMORY_BYTES_MAX && (wireBytesMax === null || wire <= wireBytesMax);
@@ -29,10 +29,20 @@ export function rowOf({ name, ratioMax, wireBytesMax, ours, peer }: Comparison):
     ours: secondsText(ours),
     peer: peer.length === 0 ? 'not installed' : secondsText(peer),
     ratio: ratio === null ? '' : `${ratio.toFixed(2)} (${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)})`,
-    wire: bytesText(wire) + (peer.length === 0 ? '' : ` / ${bytesText(median(peer.map((cost) => cost.wireBytes)))}`),
+    wire: bytesText(wire) + (peer.length === 0 ? '' : ` / ${bytesText(leastWire(peer))}`),
     memory: `${bytesText(client)} / ${bytesText(server)}`,
     met: ratio === null ? null : ratio <= ratioMax && limitsMet,
   };
+}
+
+/** A case that has no peer. */
+export function figureRow(figure: Pick<Row, 'name' | 'target' | 'ours' | 'met'>): Row {
+  return { peer: '', ratio: '', wire: '', memory: '', ...figure };
+}
+
+/** Other traffic on the loopback interface only adds. */
+function leastWire(costs: readonly Cost[]): number {
+  return Math.min(...costs.map((cost) => cost.wireBytes));
 }
 
 function secondsText(costs: readonly Cost[]): string {
@@ -40,7 +50,7 @@ function secondsText(costs: readonly Cost[]): string {
   return `${median(seconds).toFixed(2)} s (${Math.min(...seconds).toFixed(2)}–${Math.max(...seconds).toFixed(2)})`;
 }
 
-export function bytesText(bytes: number): string {
+function bytesText(bytes: number): string {
   if (bytes < 10_000) return `${bytes} B`;
   return bytes < 10 * MiB ? `${(bytes / 1024).toFixed(0)} KiB` : `${(bytes / MiB).toFixed(0)} MiB`;
 }

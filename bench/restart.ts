@@ -2,7 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { measure } from './measure.ts';
 import { startOurs } from './ours.ts';
-import type { Row } from './report.ts';
+import { figureRow, type Row } from './report.ts';
 import { makeTree, WORKLOADS } from './workloads.ts';
 
 const READY_SECONDS_MAX = 5;
@@ -31,16 +31,12 @@ export async function measureRestart({ folder, runs, scale, seed }: RestartOptio
       seconds.push((performance.now() - since) / 1000);
     }
     const worst = Math.max(...seconds);
-    return {
+    return figureRow({
       name: 'restart',
       target: `≤ ${READY_SECONDS_MAX} s at ${FILES.toLocaleString('en')} files`,
       ours: `${worst.toFixed(2)} s at worst of ${runs}`,
-      peer: '',
-      ratio: '',
-      wire: '',
-      memory: '',
       met: scale === 1 ? worst <= READY_SECONDS_MAX : null,
-    };
+    });
   } finally {
     for (const path of [home, source]) await rm(path, { recursive: true, force: true });
   }
