@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 
-export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
-export const LEVELS: readonly Level[] = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+export const LEVELS: readonly Level[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 /** Facts only: never a password, ticket, key or the arguments of a command, which may hold one. */
 export type Log = Readonly<Record<'debug' | 'info' | 'warn' | 'error', (facts: Record<string, unknown>, message: string) => Promise<void>>>;

@@ -40,7 +40,7 @@ function buildDeps(settings: Settings, session: ReturnType<typeof keepClient>, l
     client: session.open,
     replaceClient: session.replace,
     interruptible: interrupts.run,
-    screen: stderr.isTTY ? { columns: stderr.columns, write: (text) => stderr.write(text) } : null,
+    screen: stderr.isTTY ? { columns: stderr.columns || 80, write: (text) => stderr.write(text) } : null,
   };
   const basic: ProgramDeps = {
     run,

@@ -1,5 +1,5 @@
 import { Command as Commander, CommanderError, Option } from 'commander';
-import { AppError } from '../../Models/errors.ts';
+import { AppError, type ErrorCode } from '../../Models/errors.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { ACCOUNT_COMMANDS } from './account_commands.ts';
 import type { Command, Options, Run } from './command.ts';
@@ -21,6 +21,8 @@ export type ProgramDeps = {
   /** Commands that exist here only: the shell, which itself runs the others. */
   readonly extra: readonly { name: string; summary: string; about: string; run: () => Promise<number> }[];
 };
+
+const LOGIN_NEEDED: ReadonlySet<ErrorCode> = new Set(['not_logged_in', 'session_unknown', 'ticket_revoked']);
 
 const ENVIRONMENT = `
 Environment:
@@ -117,7 +119,8 @@ async function perform(command: Command, args: readonly string[], options: Optio
 
 function report(error: unknown, err: Sink): number {
   if (error instanceof AppError) {
-    err.stream.write(`driftless: ${visible(error.message)} (${error.code})\n`);
+    const hint = LOGIN_NEEDED.has(error.code) ? '; log in with "driftless login NAME"' : '';
+    err.stream.write(`driftless: ${visible(error.message)}${hint} (${error.code})\n`);
     return EXIT_CODES[error.code];
   }
   err.stream.write(`driftless: ${visible(error instanceof Error ? error.message : String(error))} (internal)\n`);
