@@ -43,8 +43,8 @@ export const LIMITS = {
   requestTimeoutMs: 30_000, // headers of a request, and the whole body of one that is not a stream
   idleSocketTimeoutMs: 120_000, // no byte in or out during a request
   streamTimeoutMs: 24 * 3_600_000, // one upload, push or pull in all, as long as bytes flow
-  uploadBatchBytesMax: 8 * MiB, // content of one REST upload between two syncs
-  uploadsMax: 32, // REST uploads at the same time
+  uploadWindowBytes: 8 * MiB, // content of one REST upload that is held, and made durable at once; at least 2 * chunkBytesMax
+  uploadsMax: 16, // REST uploads at the same time
   drainTimeoutMs: 5000, // after a refusal: how long the rest of a body is read away so that the answer can arrive
   shutdownTimeoutMs: 10_000, // requests under way when the server is told to stop
   requestsPerSocketMax: 100_000,

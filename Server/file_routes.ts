@@ -19,7 +19,7 @@ import { type Received, receiveContent } from './upload.ts';
 import { readUploadForm, type UploadForm } from './upload_form.ts';
 
 export type FileRouteDeps = {
-  readonly metadata: Pick<Metadata, 'manifests' | 'stat' | 'locate' | 'recordChunks' | 'commit'>;
+  readonly metadata: Pick<Metadata, 'manifests' | 'stat' | 'locate' | 'have' | 'recordChunks' | 'commit'>;
   readonly chunks: Pick<ChunkStore, 'append' | 'read'>;
   readonly authenticate: Authenticate;
 };

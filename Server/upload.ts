@@ -1,10 +1,10 @@
-import { findCut } from '../Models/chunking.ts';
 import { contentId } from '../Models/content_id.ts';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { ChunkStore, VerifiedChunk } from '../Storage/chunk_store.ts';
 import type { Metadata, Principal, StoredChunk } from '../Storage/metadata.ts';
 import { sha256, verifyContent } from '../Storage/verified_chunk.ts';
+import { UploadWindow } from './upload_window.ts';
 
 /** What was received and is durable, but not visible to anyone before it is committed. */
 export type Received = {
@@ -15,75 +15,55 @@ export type Received = {
   readonly unrecorded: readonly StoredChunk[];
 };
 
-const CUT_WINDOW_BYTES = LIMITS.chunkBytesMax + 2 * 1024 * 1024;
+export type ReceiveDeps = { readonly chunks: Pick<ChunkStore, 'append'>; readonly metadata: Pick<Metadata, 'recordChunks' | 'have'> };
 
 /**
- * Cuts content by content, each chunk as soon as it is sure. Holds about `CUT_WINDOW_BYTES`.
- * @returns chunks in order; none for empty content
- */
-export async function* cutStream(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let pieces: Buffer[] = [];
-  let have = 0;
-  for await (const piece of source) {
-    pieces.push(piece);
-    have += piece.length;
-    if (have < CUT_WINDOW_BYTES) continue;
-    const window = Buffer.concat(pieces, have);
-    let start = 0;
-    while (have - start >= LIMITS.chunkBytesMax) {
-      const end = findCut(window, start, have);
-      yield window.subarray(start, end);
-      start = end;
-    }
-    pieces = [window.subarray(start)];
-    have -= start;
-  }
-  const rest = Buffer.concat(pieces, have);
-  for (let start = 0; start < have; ) {
-    const end = findCut(rest, start, have);
-    yield rest.subarray(start, end);
-    start = end;
-  }
-}
-
-/**
- * Streams content into the chunk store, in batches that are made durable and recorded, so that an upload cut off loses little.
+ * Streams content into the chunk store, a window at a time: each is durable and recorded before the next, so that an upload cut off
+ * loses little. Holds no more than `LIMITS.uploadWindowBytes` of it.
  * @throws AppError `too_large`, `storage_full`, `storage_unavailable`, and what `source` throws
  */
-export async function receiveContent(
-  deps: { chunks: Pick<ChunkStore, 'append'>; metadata: Pick<Metadata, 'recordChunks'> },
-  principal: Principal,
-  source: AsyncIterable<Buffer>,
-): Promise<Received> {
+export async function receiveContent(deps: ReceiveDeps, principal: Principal, source: AsyncIterable<Buffer>): Promise<Received> {
+  const window = new UploadWindow();
   const chunks: { digest: Buffer; length: number }[] = [];
-  let batch: VerifiedChunk[] = [];
-  let batchBytes = 0;
-  let size = 0;
 
-  async function store(): Promise<StoredChunk[]> {
-    if (batch.length === 0) return [];
-    const locations = await deps.chunks.append(batch);
-    const stored = batch.map(({ digest }, i) => ({ digest, location: locationAt(locations, i) }));
-    batch = [];
-    batchBytes = 0;
+  async function storeCut(last: boolean): Promise<StoredChunk[]> {
+    const cut = window.cut(last).map((content) => verifyContent(content, null));
+    for (const { digest, length } of cut) chunks.push({ digest, length });
+    if (chunks.length > LIMITS.fileChunksMax) throw new AppError('too_large', `a file has at most ${LIMITS.fileChunksMax} chunks`);
+    const stored = await storeMissing(deps, principal, cut);
+    window.forget();
     return stored;
   }
 
-  for await (const content of cutStream(source)) {
-    if (batchBytes + content.length > LIMITS.uploadBatchBytesMax) await deps.metadata.recordChunks(principal, await store());
-    const chunk = verifyContent(content, null);
-    batch.push(chunk);
-    batchBytes += content.length;
-    size += content.length;
-    chunks.push({ digest: chunk.digest, length: content.length });
-    if (chunks.length > LIMITS.fileChunksMax) throw new AppError('too_large', `a file has at most ${LIMITS.fileChunksMax} chunks`);
+  for await (const piece of source) {
+    for (let at = 0; at < piece.length; ) {
+      const next = window.add(piece, at);
+      if (next === at) await record(deps, principal, await storeCut(false));
+      at = next;
+    }
   }
-  const digest = contentId(chunks, sha256);
-  return { size, digest, chunks, unrecorded: await store() };
+  const unrecorded = await storeCut(true);
+  const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  return { size, digest: contentId(chunks, sha256), chunks, unrecorded };
 }
 
-function locationAt<T>(locations: readonly T[], index: number): T {
-  const location = locations[index];
-  if (location === undefined) throw new AppError('internal', 'the chunk store gave too few locations');
-  return location;
+/** A chunk that the caller has already is not stored again. */
+async function storeMissing(deps: ReceiveDeps, principal: Principal, cut: readonly VerifiedChunk[]): Promise<StoredChunk[]> {
+  const unique = [...new Map(cut.map((chunk) => [chunk.digest.toString('hex'), chunk])).values()];
+  if (unique.length === 0) return [];
+  const held = await deps.metadata.have(
+    principal,
+    unique.map((chunk) => chunk.digest),
+  );
+  const missing = unique.filter((_, i) => held[i] !== true);
+  const locations = await deps.chunks.append(missing);
+  return missing.map(({ digest }, i) => {
+    const location = locations[i];
+    if (location === undefined) throw new AppError('internal', 'the chunk store gave too few locations');
+    return { digest, location };
+  });
+}
+
+async function record({ metadata }: ReceiveDeps, principal: Principal, stored: readonly StoredChunk[]): Promise<void> {
+  if (stored.length > 0) await metadata.recordChunks(principal, stored);
 }

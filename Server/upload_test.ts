@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { findCut } from '../Models/chunking.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { ChunkLocation, VerifiedChunk } from '../Storage/chunk_store.ts';
-import type { StoredChunk } from '../Storage/metadata.ts';
-import { cutStream, receiveContent } from './upload.ts';
+import type { Principal, StoredChunk } from '../Storage/metadata.ts';
+import { type Received, receiveContent } from './upload.ts';
 
 /** Reproducible bytes without end: SHA-256 of the seed and a counter. */
 function bytesOf(seed: string, length: number): Buffer {
@@ -34,60 +34,80 @@ function wholeCuts(content: Buffer): number[] {
   return ends;
 }
 
+/** Stores that keep what they are given, in the order of the calls. */
+function memoryStores() {
+  const contents = new Map<string, Buffer>();
+  const events: string[] = [];
+  return {
+    contents,
+    events,
+    chunks: {
+      async append(batch: readonly VerifiedChunk[]): Promise<ChunkLocation[]> {
+        events.push('append');
+        for (const { digest, frame, length } of batch) contents.set(digest.toString('hex'), Buffer.concat(frame).subarray(-length));
+        return batch.map((chunk, i) => ({ pack: 'p', offset: i, length: chunk.length }));
+      },
+    },
+    metadata: {
+      async have(_principal: Principal, digests: readonly Buffer[]): Promise<boolean[]> {
+        return digests.map((digest) => contents.has(digest.toString('hex')));
+      },
+      async recordChunks(_principal: Principal, stored: readonly StoredChunk[]): Promise<void> {
+        assert.ok(stored.length > 0);
+        events.push('record');
+      },
+    },
+  };
+}
+
+const principal = { userId: 'u', userName: 'n', deviceId: 'd' };
+
+function contentOf(stores: ReturnType<typeof memoryStores>, { chunks }: Received): Buffer {
+  return Buffer.concat(chunks.map(({ digest }) => stores.contents.get(digest.toString('hex')) ?? assert.fail('a chunk was not stored')));
+}
+
 test('content that comes in pieces is cut where the whole would be cut', async () => {
   const seed = randomBytes(4).toString('hex');
   console.log(`seed ${seed}`);
-  for (const length of [0, 1, LIMITS.chunkBytesMin, LIMITS.chunkBytesMin + 1, LIMITS.chunkBytesMax + 1, 15_000_001]) {
+  for (const length of [0, 1, LIMITS.chunkBytesMin, LIMITS.chunkBytesMin + 1, LIMITS.uploadWindowBytes, 25_000_001]) {
     const content = bytesOf(seed, length);
-    for (const pieceBytes of [1 << 16, 5_000_000]) {
-      const cut: Buffer[] = [];
-      for await (const chunk of cutStream(inPieces(content, pieceBytes))) cut.push(Buffer.from(chunk));
+    for (const pieceBytes of [1 << 16, 11_000_000]) {
+      const stores = memoryStores();
+      const received = await receiveContent(stores, principal, inPieces(content, pieceBytes));
       let end = 0;
-      assert.deepEqual(
-        cut.map((chunk) => (end += chunk.length)),
-        wholeCuts(content),
-        `${length} bytes in pieces of ${pieceBytes}`,
-      );
-      assert.ok(Buffer.concat(cut).equals(content));
+      const ends = received.chunks.map((chunk) => {
+        end += chunk.length;
+        return end;
+      });
+      assert.deepEqual(ends, wholeCuts(content), `${length} bytes in pieces of ${pieceBytes}`);
+      assert.ok(contentOf(stores, received).equals(content));
+      assert.equal(received.size, length);
     }
   }
 });
 
-test('a long upload is stored in batches, each durable and recorded before the next; the last is left for the commit', async () => {
-  const events: string[] = [];
-  let appended = 0;
-  const chunks = {
-    async append(batch: readonly VerifiedChunk[]): Promise<ChunkLocation[]> {
-      const bytes = batch.reduce((sum, chunk) => sum + chunk.length, 0);
-      assert.ok(bytes <= LIMITS.uploadBatchBytesMax);
-      appended += bytes;
-      events.push('append');
-      return batch.map((chunk, i) => ({ pack: 'p', offset: i, length: chunk.length }));
-    },
-  };
-  const metadata = {
-    async recordChunks(_principal: unknown, stored: readonly StoredChunk[]): Promise<void> {
-      assert.ok(stored.length > 0);
-      events.push('record');
-    },
-  };
-  const content = bytesOf('batches', 3 * LIMITS.uploadBatchBytesMax);
-  const principal = { userId: 'u', userName: 'n', deviceId: 'd' };
-  const received = await receiveContent({ chunks, metadata }, principal, inPieces(content, 1 << 16));
-  assert.equal(appended, content.length);
-  assert.equal(received.size, content.length);
-  assert.equal(events.at(-1), 'append');
-  assert.ok(events.length >= 7);
-  for (const [i, event] of events.entries()) assert.equal(event, i % 2 === 0 ? 'append' : 'record');
-  assert.equal(
-    received.chunks.reduce((sum, chunk) => sum + chunk.length, 0),
-    content.length,
-  );
+test('a long upload is stored a window at a time, each durable and recorded before the next; the last is left for the commit', async () => {
+  const stores = memoryStores();
+  const received = await receiveContent(stores, principal, inPieces(bytesOf('windows', 4 * LIMITS.uploadWindowBytes), 1 << 16));
+  assert.ok(stores.events.length >= 7);
+  for (const [i, event] of stores.events.entries()) assert.equal(event, i % 2 === 0 ? 'append' : 'record');
+  assert.equal(stores.events.at(-1), 'append');
+  assert.ok(received.unrecorded.length > 0);
+});
+
+test('content that the caller has, or that repeats itself, is stored once', async () => {
+  const stores = memoryStores();
+  const zeros = Buffer.alloc(30_000_000);
+  const first = await receiveContent(stores, principal, inPieces(zeros, 1 << 16));
+  assert.ok(first.chunks.length > 6 && stores.contents.size <= 2);
+  assert.ok(contentOf(stores, first).equals(zeros));
+  const again = await receiveContent(stores, principal, inPieces(zeros, 1 << 16));
+  assert.deepEqual(again.unrecorded, []);
+  assert.deepEqual(again.digest, first.digest);
 });
 
 test('a failing store ends the upload with its own error', async () => {
   const full = new Error('no space');
-  const deps = { chunks: { append: () => Promise.reject(full) }, metadata: { recordChunks: async () => undefined } };
-  const principal = { userId: 'u', userName: 'n', deviceId: 'd' };
-  await assert.rejects(receiveContent(deps, principal, inPieces(bytesOf('full', 1000), 100)), full);
+  const stores = { ...memoryStores(), chunks: { append: () => Promise.reject(full) } };
+  await assert.rejects(receiveContent(stores, principal, inPieces(bytesOf('full', 1000), 100)), full);
 });
