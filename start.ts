@@ -7,6 +7,8 @@ import { type Running, startProcess } from './processes.ts';
 const DEFAULT_AUTH = 'udp://127.0.0.1:4810';
 const BACKOFF_MS = { first: 100, max: 5_000, forgottenAfter: 30_000 } as const;
 
+const PARENT_LOOK_MS = 250;
+
 const stopping = new AbortController();
 const stopped = once(stopping.signal, 'abort');
 const options = { env: process.env, folder: process.cwd(), showErrors: true };
@@ -49,7 +51,17 @@ Next, in another terminal:
 Ctrl-C stops it.`);
 }
 
+/** npm passes a signal on to its shell only, and the shell ends without telling us: seen by another parent than before. */
+function stopWhenNpmIsGone(): void {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const shell = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== shell) stopping.abort();
+  }, PARENT_LOOK_MS).unref();
+}
+
 async function main(): Promise<number> {
+  stopWhenNpmIsGone();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopping.abort());
   const kept: Promise<void>[] = [];
   try {

@@ -5,8 +5,10 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { privateEnvironment } from '../processes.ts';
 
@@ -67,6 +69,20 @@ test('npm start says what to type next, brings a killed process back within seco
   }
   assert.equal(await ended, 0);
   await assert.rejects(fetch(`http://127.0.0.1:${env.DRIFTLESS_HTTP_PORT}/readyz`));
+});
+
+test('npm start ends with npm, also when npm alone gets the signal', async () => {
+  const env = await privateEnvironment(folder, process.env);
+  const npm = spawn('npm', ['start'], { cwd: dirname(START), env, stdio: ['ignore', 'pipe', 'ignore'], detached: true });
+  const printed = createInterface(npm.stdout);
+  for await (const line of printed) if (line.includes('Ctrl-C')) break;
+  npm.kill('SIGTERM');
+  const gone = async (): Promise<boolean> =>
+    fetch(`http://127.0.0.1:${env.DRIFTLESS_HTTP_PORT}/readyz`).then(
+      () => false,
+      () => true,
+    );
+  while (!(await gone())) await sleep(50);
 });
 
 test('npm start says which port is taken and ends with 1, leaving nothing running', async () => {
