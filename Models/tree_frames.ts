@@ -38,6 +38,7 @@ export type TreeEntry = {
  */
 const KINDS = ['file', 'folder', 'symlink'] as const satisfies readonly EntryKind[];
 const NOTHING = 255;
+const NO_DIGEST = new Uint8Array(DIGEST_BYTES);
 
 export function beginFolder(writer: FrameWriter, index: number, last: boolean): void {
   writer.begin(FRAME.folder).u32(index).u8(Number(last));
@@ -50,8 +51,8 @@ export function writeEntry(writer: FrameWriter, entry: TreeEntry | null): void {
   }
   writer.u8(KINDS.indexOf(entry.kind)).u8(Number(entry.executable)).text(entry.name);
   writer.f64(entry.size).f64(entry.mtimeUs).f64(entry.version);
-  if (entry.digest !== null) writer.u32(entry.chunkCount).bytes(entry.digest);
-  if (entry.target !== null) writer.text(entry.target);
+  if (entry.kind === 'file') writer.u32(entry.chunkCount).bytes(entry.digest ?? NO_DIGEST);
+  else if (entry.kind === 'symlink') writer.text(entry.target ?? '');
 }
 
 /** Names are as the server sent them: `safeName` before one becomes part of a local path. @throws AppError `frame_invalid` */
