@@ -55,7 +55,6 @@ class RunningExchange implements Dispatcher.DispatchHandler {
   readonly #onAbort = (): void => this.#fail(cancelled());
   #controller: Dispatcher.DispatchController | undefined;
   #answer: Readable | undefined;
-  #source: GuardedBody | undefined;
   #failure: Error | undefined;
   #over = false;
 
@@ -72,8 +71,7 @@ class RunningExchange implements Dispatcher.DispatchHandler {
     const { body } = this.#request;
     if (body === undefined) return null;
     if (Buffer.isBuffer(body)) return body;
-    this.#source = new GuardedBody(body, () => this.#watchdog.refresh());
-    return this.#source as unknown as Readable;
+    return watched(body, () => this.#watchdog.refresh()) as unknown as Readable;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -132,7 +130,6 @@ class RunningExchange implements Dispatcher.DispatchHandler {
     this.#over = true;
     clearTimeout(this.#watchdog);
     this.#request.signal?.removeEventListener('abort', this.#onAbort);
-    this.#source?.stop(error ?? cancelled());
     if (error === undefined) return;
     const failure = asAppError(error, this.#request.origin);
     if (this.#answer === undefined) this.#reject(failure);
@@ -140,46 +137,14 @@ class RunningExchange implements Dispatcher.DispatchHandler {
   }
 }
 
-/** A request body whose reader can always be let go, also while the source has nothing to give: undici waits for the next piece alone. */
-class GuardedBody {
-  readonly #iterator: AsyncIterator<Uint8Array>;
-  readonly #onBytes: () => void;
-  #rejectNext: ((error: Error) => void) | undefined;
-  #stopped: Error | undefined;
-
-  constructor(source: AsyncIterable<Uint8Array>, onBytes: () => void) {
-    this.#iterator = source[Symbol.asyncIterator]();
-    this.#onBytes = onBytes;
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
-    return {
-      next: () =>
-        new Promise((resolve, reject) => {
-          if (this.#stopped !== undefined) return reject(this.#stopped);
-          this.#rejectNext = reject;
-          this.#iterator.next().then(
-            (piece) => {
-              this.#onBytes();
-              resolve(piece);
-            },
-            (error: unknown) => reject(asSourceError(error)),
-          );
-        }),
-      return: async () => {
-        this.stop(cancelled());
-        return { done: true, value: undefined };
-      },
-    };
-  }
-
-  stop(error: Error): void {
-    if (this.#stopped !== undefined) return;
-    this.#stopped = error;
-    this.#rejectNext?.(error);
-    this.#iterator.return?.().catch(() => {
-      // the source's own cleaning up: what went wrong is already being reported
-    });
+async function* watched(source: AsyncIterable<Uint8Array>, onBytes: () => void): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const piece of source) {
+      onBytes();
+      yield piece;
+    }
+  } catch (error) {
+    throw asSourceError(error);
   }
 }
 
