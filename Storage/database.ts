@@ -46,6 +46,12 @@ export async function openDatabase<Schema>(address: DatabaseAddress, migrationsF
   }
 }
 
+/** Closing twice is closing once. */
+function once(close: () => Promise<void>): () => Promise<void> {
+  let closing: Promise<void> | undefined;
+  return () => (closing ??= close());
+}
+
 function refuseWrite(): Promise<never> {
   throw new Error('this database was opened for reading only');
 }
@@ -105,11 +111,11 @@ async function openOnSqlite<Schema>(file: string, readOnly: boolean, migrationsF
     db: kyselyOn<Schema>(opened),
     dialect: 'sqlite',
     write,
-    async close() {
+    close: once(async () => {
       if (writer !== null) await write(async () => undefined).catch(() => undefined); // those begun before end first
       opened.close();
       writer?.close(); // last, because the last to close moves the log into the file
-    },
+    }),
   };
 }
 
@@ -195,7 +201,7 @@ async function openOnPostgres<Schema>(url: string, readOnly: boolean, migrations
     throw error;
   }
   const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
-  return { db, dialect: 'postgres', write: readOnly ? refuseWrite : retrying(db), close: () => pool.end() };
+  return { db, dialect: 'postgres', write: readOnly ? refuseWrite : retrying(db), close: once(() => pool.end()) };
 }
 
 function retrying<Schema>(db: Kysely<Schema>): Database<Schema>['write'] {

@@ -19,7 +19,7 @@ import { membersAt, sharing } from './sql_metadata_sharing.ts';
 import { nodeLookups, openPathBook } from './sql_metadata_tree.ts';
 import { loadView } from './sql_metadata_view.ts';
 
-const MIGRATIONS = new URL('./migrations/metadata/', import.meta.url);
+export const MIGRATIONS = new URL('./migrations/metadata/', import.meta.url);
 
 async function readEpoch(database: Database<MetadataSchema>): Promise<string> {
   const read = () => database.db.selectFrom('settings').select('value').where('name', '=', 'epoch').executeTakeFirst();
@@ -103,7 +103,11 @@ function typedIteration(method: Method): Method {
  * @throws AppError as `openDatabase`
  */
 export async function openSqlMetadata(address: DatabaseAddress, options: { now?: () => number } = {}): Promise<Metadata> {
-  const database = await openDatabase<MetadataSchema>(address, MIGRATIONS);
+  return sqlMetadata(await openDatabase<MetadataSchema>(address, MIGRATIONS), options);
+}
+
+/** The same on a database that is open; closing the port closes it. */
+export async function sqlMetadata(database: Database<MetadataSchema>, options: { now?: () => number } = {}): Promise<Metadata> {
   const epoch = await readEpoch(database);
   const store = openStore(database, options.now ?? Date.now);
   const lists = listStatements(database.dialect);

@@ -18,7 +18,7 @@ function writeCursor(epoch: string, positions: Positions): string {
 /** @throws AppError `cursor_invalid`: malformed, or from before the database was restored */
 function readCursor(epoch: string, cursor: string): Positions {
   const text = Buffer.from(cursor, 'base64url').toString('latin1');
-  const match = /^([0-9a-f]{8})\.((?:[0-9a-z]{1,11}:[0-9a-z]{1,11}(?:,|$))*)$/.exec(text);
+  const match = /^([0-9a-f]{8})\.((?:[0-9a-z]{1,11}:[0-9a-z]{1,11}(?:,(?=.)|$))*)$/.exec(text);
   if (match === null) throw new AppError('cursor_invalid', 'not a cursor');
   if (match[1] !== epoch.slice(0, 8)) throw new AppError('cursor_invalid', 'the cursor is from before the server was restored');
   const positions: Positions = new Map();

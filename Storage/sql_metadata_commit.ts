@@ -64,14 +64,18 @@ export async function openBatch(store: Store, trx: Rows, scope: BatchScope): Pro
   const nowMs = store.now();
   const deps = { ids: store.ids, nowMs };
   let view = await viewForWriting(trx, principal, deps);
-  const fresh = await store.ids.take(trx, SPARE_IDS);
+  let fresh = await store.ids.take(trx, SPARE_IDS);
+  let used = 0;
   const nextId = (): number => {
-    const id = fresh.pop();
+    const id = fresh[used];
     if (id === undefined) throw new Error('more ids were used than asked for');
+    used += 1;
     return id;
   };
   const provideIds = async (count: number): Promise<void> => {
-    if (fresh.length < count + SPARE_IDS) fresh.unshift(...(await store.ids.take(trx, count)));
+    if (fresh.length - used >= count + SPARE_IDS) return;
+    fresh = [...fresh.slice(used), ...(await store.ids.take(trx, count + SPARE_IDS))];
+    used = 0;
   };
   const { dialect } = store.database;
   const ledger = openLedger(trx, {

@@ -79,7 +79,10 @@ function shortManifest(node: Node): StoredManifest {
 }
 
 export async function manifests(store: Store, db: Rows, view: View, paths: readonly string[]): Promise<(Manifest | null)[]> {
-  if (view.home === null) return paths.map((path) => (splitPath(path), null));
+  if (view.home === null) {
+    for (const path of paths) splitPath(path);
+    return paths.map(() => null);
+  }
   const found = await resolve(store, db, view, paths);
   const several = found.flatMap(({ node }) => (node?.kind === KIND.file && node.chunkCount > 1 ? [[node.space, node.version]] : []));
   const rows = await store.manifests(db, several);

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, type TestContext, test } from 'node:test';
+import type { KyselyPlugin, Transaction } from 'kysely';
+import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
+import type { Metadata } from './metadata.ts';
+import { MIGRATIONS, openSqlMetadata, sqlMetadata } from './sql_metadata.ts';
+import type { MetadataSchema } from './sql_metadata_schema.ts';
+import { hammer } from './testing/metadata_contract_safety.ts';
+import {
+  alice,
+  allChanges,
+  bob,
+  chunkOf,
+  contentOf,
+  copy,
+  done,
+  listing,
+  mkdir,
+  move,
+  newStream,
+  put,
+  remove,
+  share,
+  symlink,
+} from './testing/metadata_fixture.ts';
+import { startPostgres, type TestPostgres } from './testing/postgres.ts';
+
+let postgres: TestPostgres;
+before(async () => {
+  postgres = await startPostgres();
+});
+after(() => postgres.close());
+
+async function sqliteAddress(t: TestContext): Promise<DatabaseAddress> {
+  const folder = await mkdtemp(join(tmpdir(), 'driftless-metadata-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return { kind: 'sqlite', file: join(folder, 'driftless.db') };
+}
+const postgresAddress = async (): Promise<DatabaseAddress> => ({ kind: 'postgres', url: await postgres.createDatabase() });
+
+/** Fails after the n-th statement of each write transaction. */
+type Fault = { failAfter: number; fired: boolean };
+
+function failing(database: Database<MetadataSchema>, fault: Fault): Database<MetadataSchema> {
+  return {
+    ...database,
+    write: (body) =>
+      database.write((trx) => {
+        let statements = 0;
+        const plugin: KyselyPlugin = {
+          transformQuery: ({ node }) => node,
+          async transformResult({ result }) {
+            statements += 1;
+            if (statements < fault.failAfter) return result;
+            fault.fired = true;
+            throw new Error('fault');
+          },
+        };
+        return body(trx.withPlugin(plugin) as Transaction<MetadataSchema>);
+      }),
+  };
+}
+
+const one = contentOf('one');
+const many = contentOf('part one', 'part two');
+
+async function ground(store: Metadata): Promise<void> {
+  await done(
+    store,
+    alice,
+    [put('/team/f', one), put('/team/many', many), put('/a', one), put('/gone/x', many), mkdir('/plain/sub')],
+    [one, many],
+  );
+  await share(store, '/team', bob);
+}
+
+const OPERATIONS = [
+  put('/new/a', one),
+  put('/a', many),
+  move('/team/f', '/f'),
+  copy('/gone', '/team/copy'),
+  remove('/gone'),
+  symlink('/l', 'x'),
+  move('/a', '/new/b'),
+  mkdir('/z'),
+];
+
+type Action = [what: string, run: (store: Metadata) => Promise<unknown>];
+const ACTIONS: Action[] = [
+  ['a commit', (store) => store.commit(alice, newStream(), [chunkOf('fresh')], OPERATIONS)],
+  ['an invitation', (store) => store.invite(alice, { path: '/plain', userId: bob.userId, userName: 'bob', role: 'viewer', message: null })],
+  ['leaving', (store) => store.leave(bob, '/team')],
+  ['deleting a shared folder', (store) => store.commit(alice, newStream(), [], [remove('/team')])],
+];
+
+async function everything(store: Metadata): Promise<unknown> {
+  const seen = async (who: typeof alice): Promise<unknown> => [
+    await listing(store, who),
+    (await allChanges(store, who)).changes,
+    await store.invitations(who),
+    await store.have(who, [chunkOf('fresh').digest]),
+  ];
+  return [await seen(alice), await seen(bob), await store.members(alice, '/team').catch(() => 'none')];
+}
+
+/** The code is the same on both; one action on PostgreSQL shows that its transactions are. */
+const PLACES = [
+  ['SQLite', sqliteAddress, ACTIONS],
+  ['PostgreSQL', postgresAddress, ACTIONS.slice(1, 2)],
+] as const;
+for (const [name, address, actions] of PLACES) {
+  for (const [what, run] of actions) {
+    test(`${what} that fails after any of its statements leaves nothing, on ${name}`, async (t) => {
+      const fault: Fault = { failAfter: Number.POSITIVE_INFINITY, fired: false };
+      const database = await openDatabase<MetadataSchema>(await address(t), MIGRATIONS);
+      const store = await sqlMetadata(failing(database, fault));
+      t.after(() => store.close());
+      await ground(store);
+      const start = await everything(store);
+      let failures = 0;
+      for (fault.failAfter = 1; ; fault.failAfter += 1) {
+        fault.fired = false;
+        const failed = await run(store).then(
+          () => false,
+          (error: unknown) => /fault/.test(String(error)),
+        );
+        assert.equal(failed, fault.fired);
+        if (!fault.fired) break;
+        failures += 1;
+        assert.deepEqual(await everything(store), start, `after statement ${fault.failAfter}`);
+      }
+      assert.ok(failures > 4, 'the faults were reached');
+      assert.notDeepEqual(await everything(store), start);
+    });
+  }
+}
+
+test('two servers on one PostgreSQL write into one folder at once: no gap in the journal, nothing lost', async (t) => {
+  const address = await postgresAddress();
+  const stores = [await openSqlMetadata(address), await openSqlMetadata(address)];
+  t.after(() => Promise.all(stores.map((store) => store.close())));
+  const [first] = stores as [Metadata, Metadata];
+  await done(first, alice, [mkdir('/team')]);
+  await share(first, '/team', bob);
+  await hammer(stores);
+});
+
+test('two servers that see a user first at the same time make one home', async (t) => {
+  const address = await postgresAddress();
+  const stores = [await openSqlMetadata(address), await openSqlMetadata(address)];
+  t.after(() => Promise.all(stores.map((store) => store.close())));
+  await Promise.all(stores.flatMap((store, i) => [0, 1, 2].map((n) => done(store, alice, [mkdir(`/d${i}${n}`)]))));
+  for (const store of stores) assert.equal((await listing(store, alice)).length, 6);
+});
+
+test('moves between two shared folders in opposite directions at once end, and lose nothing', async (t) => {
+  const address = await postgresAddress();
+  const stores = [await openSqlMetadata(address), await openSqlMetadata(address)];
+  t.after(() => Promise.all(stores.map((store) => store.close())));
+  const [first, second] = stores as [Metadata, Metadata];
+  await done(first, alice, [mkdir('/left/l'), mkdir('/right/r')]);
+  for (const path of ['/left', '/right']) await share(first, path, bob);
+  for (let round = 0; round < 10; round += 1) {
+    const [here, there] = round % 2 === 0 ? ['/left', '/right'] : ['/right', '/left'];
+    await Promise.all([done(first, alice, [move(`${here}/l`, `${there}/l`)]), done(second, bob, [move(`${there}/r`, `${here}/r`)])]);
+  }
+  assert.deepEqual(await listing(first, alice), await listing(second, bob));
+  assert.deepEqual(await listing(first, alice), ['/left folder', '/left/l folder', '/right folder', '/right/r folder']);
+});

@@ -1,0 +1,20 @@
+import { describe } from 'node:test';
+import { contractOfChanges } from './metadata_contract_changes.ts';
+import { contractByModel } from './metadata_contract_model.ts';
+import { contractOfOperations } from './metadata_contract_operations.ts';
+import { contractOfReading } from './metadata_contract_reading.ts';
+import { contractOfSafety } from './metadata_contract_safety.ts';
+import { contractOfSharing } from './metadata_contract_sharing.ts';
+import type { OpenPlace } from './metadata_fixture.ts';
+
+/** What every implementation of the metadata port must do. */
+export function metadataContract(name: string, open: OpenPlace): void {
+  describe(`metadata on ${name}`, () => {
+    contractOfOperations(open);
+    contractOfReading(open);
+    contractOfSharing(open);
+    contractOfChanges(open);
+    contractOfSafety(open);
+    contractByModel(open);
+  });
+}
