@@ -166,6 +166,41 @@ test('a ticket that nobody acknowledged lapses after a minute and is then known 
   await losing;
 });
 
+test('a ticket near its end is renewed once for all who ask, and by one process for the others, also when the daemon comes back late', async (t) => {
+  const { data, home } = await place(t);
+  const port = await freeUdpPort();
+  const server = await startDaemon(data, { port });
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await register(who);
+  const first = await login(who).then((session) => session.ticket());
+  const leave = async (ms: number): Promise<void> => {
+    const path = join(home, 'profile.json');
+    const profile = JSON.parse(await readFile(path, 'utf8'));
+    const [stored] = profile.sessions;
+    stored.ticketExpiresAtMs = Date.now() + stored.clockOffsetMs + ms;
+    await writeFile(path, JSON.stringify(profile));
+  };
+  await leave(59_000);
+  const [one, other] = [await resume({ home }), await resume({ home })];
+  await sleep(1100 - (Date.now() % 1000)); // another second, so that a renewed ticket differs
+  const tickets = await Promise.all(Array.from({ length: 20 }, () => one.ticket()));
+  assert.equal(new Set(tickets).size, 1);
+  assert.notEqual(tickets[0], first);
+  assert.equal(await other.ticket(), tickets[0]); // as it stands in the profile
+
+  await leave(40_000);
+  const early = await resume({ home });
+  await leave(-1);
+  const late = await resume({ home });
+  await server[Symbol.asyncDispose]();
+  const begun = performance.now();
+  assert.equal(await early.ticket(), tickets[0]); // good for 40 s more, and nobody waits that long
+  assert.ok(performance.now() - begun < 5000);
+  const back = sleep(500).then(() => startDaemon(data, { port }));
+  t.after(async () => (await back)[Symbol.asyncDispose]());
+  assert.notEqual(await late.ticket(), tickets[0]); // the daemon came back in time
+});
+
 test('a daemon restarted between CHALLENGE and FINISH costs one repeat', async (t) => {
   const { data, home } = await place(t);
   const port = await freeUdpPort();

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Adapter, Low } from 'lowdb';
@@ -79,21 +79,18 @@ function parseProfile(text: string, path: string): ProfileData {
   return value;
 }
 
+/** Only for the holder of the lock, so one name for the temporary file is enough, and a killed writer's is not left for ever. */
 async function writePrivately(home: string, path: string, text: string): Promise<void> {
-  const temporary = join(home, `.tmp-${randomBytes(8).toString('hex')}`);
+  const temporary = `${path}.tmp`;
+  await rm(temporary, { force: true });
   const handle = await open(temporary, 'wx', 0o600);
   try {
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await unlink(temporary).catch(() => undefined);
-    throw error;
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
+  await rename(temporary, path);
   const folder = await open(home, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     await folder.sync();

@@ -26,6 +26,8 @@ export type RegisterOptions = Credentials & Stretching;
 export type LoginOptions = Credentials & Stretching & { readonly deviceName?: string };
 
 const RENEW_BEFORE_MS = 60_000;
+/** How long a request is held up for a new ticket while the old one still does. */
+const EARLY_RENEWAL_MS = 3000;
 
 /**
  * Makes an account. Does not log in.
@@ -72,16 +74,16 @@ function sessionOf(profile: Profile, login: StoredLogin): Session {
     const stored = sessions.find((one) => one.sessionId === current.sessionId);
     if (stored !== undefined && stored.ticketExpiresAtMs > current.ticketExpiresAtMs) current = stored;
   }
-  async function renew(): Promise<string> {
+  async function renew(patience: { giveUpMs?: number } = {}): Promise<string> {
     const { renewed } = await import('./stored_session.ts');
-    current = await renewed(profile, current);
+    current = await renewed(profile, current, patience);
     return current.ticket;
   }
   async function renewIfNeeded(): Promise<string> {
     await reread();
     if (remainingMs(current) > RENEW_BEFORE_MS) return current.ticket;
     try {
-      return await renew();
+      return await renew(remainingMs(current) > EARLY_RENEWAL_MS ? { giveUpMs: EARLY_RENEWAL_MS } : {});
     } catch (error) {
       const stillGood =
         remainingMs(current) > 0 && error instanceof AppError && (error.code === 'auth_unreachable' || error.code === 'busy');
@@ -104,7 +106,7 @@ function sessionOf(profile: Profile, login: StoredLogin): Session {
       return current.serverUrl;
     },
     ticket: async () => (remainingMs(current) > RENEW_BEFORE_MS ? current.ticket : once(renewIfNeeded)),
-    refresh: () => once(renew),
+    refresh: () => once(() => renew()),
     async logout() {
       await renewing?.catch(() => undefined);
       const { endSession } = await import('./stored_session.ts');

@@ -33,10 +33,10 @@ function without(data: ProfileData, sessionId: string): StoredLogin[] {
 }
 
 /** A new ticket for the session, kept in the profile unless the session was logged out meanwhile. @throws AppError as `performRenewal` */
-export async function renewed(profile: Profile, login: StoredLogin): Promise<StoredLogin> {
+export async function renewed(profile: Profile, login: StoredLogin, patience: { giveUpMs?: number }): Promise<StoredLogin> {
   const address = parseAuthAddress(login.auth);
   const { daemons } = await profile.read();
-  const exchange = await openExchange(address);
+  const exchange = await openExchange(address, patience);
   try {
     const granted = await performRenewal(exchange, { proof: proofOf(login), pins: daemons[address.text] ?? null });
     const next = storedLogin(address, granted, login.loggedInAtMs);

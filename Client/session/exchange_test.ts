@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { createSocket, type RemoteInfo } from 'node:dgram';
+import { once } from 'node:events';
+import { type TestContext, test } from 'node:test';
+import { encodeUint32 } from '../../Models/datagram_fields.ts';
+import { encodeClient, encodeServer } from '../../Models/datagrams.ts';
+import { parseAuthAddress } from './auth_address.ts';
+import { openExchange } from './exchange.ts';
+
+type Answer = (bytes: Buffer, from: RemoteInfo, count: number) => Uint8Array[];
+
+async function fakeDaemon(t: TestContext, answer: Answer): Promise<{ address: ReturnType<typeof parseAuthAddress>; got: Buffer[] }> {
+  const socket = createSocket('udp4');
+  const got: Buffer[] = [];
+  socket.on('message', (bytes, from) => {
+    got.push(bytes);
+    for (const reply of answer(bytes, from, got.length)) socket.send(reply, from.port, from.address);
+  });
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  t.after(() => socket.close());
+  return { address: parseAuthAddress(`127.0.0.1:${socket.address().port}`), got };
+}
+
+const transaction = new Uint8Array(16).fill(7);
+const request = encodeClient('ack', transaction, { cookie: new Uint8Array(16), sessionId: new Uint8Array(16), mac: new Uint8Array(32) });
+const acked = (id: Uint8Array, fill: number): Uint8Array => encodeServer('acked', id, { mac: new Uint8Array(32).fill(fill) });
+
+async function exchangeWith(t: TestContext, address: ReturnType<typeof parseAuthAddress>, options = {}) {
+  const exchange = await openExchange(address, options);
+  t.after(() => exchange.close());
+  return exchange;
+}
+
+test('a request is sent again, byte for byte, until it is answered', async (t) => {
+  const { address, got } = await fakeDaemon(t, (_bytes, _from, count) => (count < 2 ? [] : [acked(transaction, 1)]));
+  const exchange = await exchangeWith(t, address);
+  assert.equal(await exchange.request(request, (reply) => reply.kind), 'acked');
+  assert.equal(got.length, 2);
+  for (const bytes of got) assert.deepEqual(new Uint8Array(bytes), request);
+});
+
+test('rubbish, replies of another transaction and replies that are not to be believed are passed over', async (t) => {
+  const rubbish = [Buffer.from('hello'), Buffer.alloc(1200), acked(new Uint8Array(16), 1), acked(transaction, 1).subarray(0, 40), request];
+  const { address } = await fakeDaemon(t, () => [...rubbish, acked(transaction, 1), acked(transaction, 2)]);
+  const exchange = await exchangeWith(t, address);
+  const believed = await exchange.request(request, (reply) => (reply.kind === 'acked' && reply.mac[0] === 2 ? reply.mac[0] : null));
+  assert.equal(believed, 2);
+});
+
+test('what the reply means can be a failure, and the exchange goes on with the next request', async (t) => {
+  const { address } = await fakeDaemon(t, () => [acked(transaction, 1)]);
+  const exchange = await exchangeWith(t, address);
+  const failing = exchange.request(request, () => {
+    throw new Error('meant');
+  });
+  await assert.rejects(failing, /meant/);
+  assert.equal(await exchange.request(request, (reply) => reply.kind), 'acked');
+});
+
+test('nobody answers: it gives up with the cause it knows', async (t) => {
+  const silent = await fakeDaemon(t, () => []);
+  const waiting = await exchangeWith(t, silent.address, { giveUpMs: 50 });
+  await assert.rejects(
+    waiting.request(request, () => true),
+    { code: 'auth_unreachable', message: /blocks UDP/ },
+  );
+  const closed = createSocket('udp4');
+  closed.bind(0, '127.0.0.1');
+  await once(closed, 'listening');
+  const { port } = closed.address();
+  closed.close();
+  const refused = await exchangeWith(t, parseAuthAddress(`127.0.0.1:${port}`), { giveUpMs: 50 });
+  await assert.rejects(
+    refused.request(request, () => true),
+    { code: 'auth_unreachable', message: /nothing listens there/ },
+  );
+});
+
+test('a busy daemon is asked again when it said, and busy is the failure when it stays so', async (t) => {
+  const busy = encodeServer('busy', transaction, { retryAfterMs: encodeUint32(20) });
+  const once2 = await fakeDaemon(t, (_bytes, _from, count) => [count === 1 ? busy : acked(transaction, 1)]);
+  const begun = performance.now();
+  const exchange = await exchangeWith(t, once2.address);
+  assert.equal(await exchange.request(request, (reply) => reply.kind), 'acked');
+  assert.ok(performance.now() - begun < 900); // did not wait for the timer of a lost datagram
+  const always = await fakeDaemon(t, () => [busy]);
+  const patient = await exchangeWith(t, always.address, { giveUpMs: 150 });
+  await assert.rejects(
+    patient.request(request, () => true),
+    { code: 'busy' },
+  );
+});
+
+test('closing ends a request that waits', async (t) => {
+  const { address } = await fakeDaemon(t, () => []);
+  const exchange = await openExchange(address);
+  const waiting = exchange.request(request, () => true);
+  exchange.close();
+  await assert.rejects(waiting, { code: 'cancelled' });
+});
