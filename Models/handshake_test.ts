@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { boxKeys, loginKeys, type Primitives, renewalKey, replyMac, requestMac, seal, transcriptOf, unseal } from './handshake.ts';
 
@@ -67,4 +68,15 @@ test('what is sealed opens with the same key and associated data alone', () => {
   assert.equal(unseal(p, { ...input, associated: fill(20, 9), sealed }), null);
   for (let length = 0; length < sealed.length; length += 1) assert.equal(unseal(p, { ...input, sealed: sealed.subarray(0, length) }), null);
   assert.notDeepEqual(hex(seal(p, { ...input, text: fill(5, 4) })).slice(0, 24), hex(sealed).slice(0, 24));
+});
+
+test('docs/PROTOCOL.md shows these vectors, and the daemon’s and client’s types', async () => {
+  const document = await readFile(new URL('../docs/PROTOCOL.md', import.meta.url), 'utf8');
+  for (const [name, vector] of Object.entries(VECTORS)) assert.ok(document.includes(`\`${vector}\``), name);
+  const kinds =
+    'HELLO REGISTER ENROL FINISH ACK RENEW LOGOUT RETRY CHALLENGE REGISTRATION ENROLLED TICKET ACKED LOGGED_OUT BUSY ERROR'.split(' ');
+  for (const [n, kind] of kinds.entries()) {
+    const code = n < 7 ? 1 + n : 0x81 + n - 7;
+    assert.ok(document.includes(`| \`${code.toString(16).padStart(2, '0')}\` | ${kind} |`), kind);
+  }
 });
