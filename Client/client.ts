@@ -215,7 +215,8 @@ function contentMethods(http: Http) {
     async read(path: string, { start = 0, end }: { start?: number; end?: number } = {}): Promise<Readable> {
       const { ROUTES } = await loadRest();
       const ranged = start !== 0 || end !== undefined;
-      if (end !== undefined && end <= start) throw new AppError('range_invalid', 'the end of a range lies behind its start');
+      const isRange = Number.isSafeInteger(start) && start >= 0 && (end === undefined || (Number.isSafeInteger(end) && end > start));
+      if (!isRange) throw new AppError('range_invalid', 'a range begins at 0 or later and ends behind its start');
       const headers = ranged ? { range: `bytes=${start}-${end === undefined ? '' : end - 1}` } : {};
       return (await http.stream('GET', ROUTES.files, { query: { path }, headers })).body;
     },
