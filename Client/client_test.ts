@@ -14,7 +14,11 @@ type Answer = { status?: number; json?: unknown; bytes?: string };
 
 let seen: Seen[] = [];
 let answer: (request: Seen) => Answer;
-const server = http.createServer(async (request, response) => {
+const server = http.createServer((request, response) => {
+  respond(request, response).catch(assert.fail);
+});
+
+async function respond(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '', 'http://server');
   const body = await text(request);
   const { range } = request.headers;
@@ -27,7 +31,7 @@ const server = http.createServer(async (request, response) => {
   });
   const { status = 200, json, bytes = json === undefined ? '' : JSON.stringify(json) } = answer(seen.at(-1) as Seen);
   response.writeHead(status, { 'content-type': status < 400 ? 'application/json' : 'application/problem+json' }).end(bytes);
-});
+}
 
 const ID = 'ab'.repeat(16);
 let home: string;
