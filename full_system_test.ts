@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { lossyLink } from './Authentication/testing/lossy_link.ts';
 import { connect, type Driftless, type RestInvitation, register } from './Client/client.ts';
 import { AppError, type ErrorCode } from './Models/errors.ts';
-import { ROUTES } from './Models/rest.ts';
+import { ROUTES } from './Models/routes.ts';
 import { daemonAnswers, privateEnvironment, startSystem } from './processes.ts';
 import { createSteps, type Steps } from './system_tests/steps.ts';
 

@@ -6,6 +6,7 @@ import type { infer as Infer, ZodType } from 'zod';
 import { AppError } from '../Models/errors.ts';
 import type { Role } from '../Models/operations.ts';
 import type { RestChange, RestEntry, RestInvitation, RestMember, RestPage, WhoAmI } from '../Models/rest.ts';
+import { ROUTES } from '../Models/routes.ts';
 import { createHttp, type Http, type Method, type Query } from './http.ts';
 import type { Session } from './session/session.ts';
 import type { createTransfers, Progress, TransferFailure, TransferReport } from './transfers.ts';
@@ -51,9 +52,9 @@ export type Driftless = AsyncDisposable & {
    * @throws AppError `cancelled`; if nothing could be fetched, the reason: `not_found`, `local_io`, `digest_mismatch`, `corrupt`
    */
   download(remote: string, local: string, options?: TransferOptions): Promise<TransferReport>;
-  /** As `upload`, several at once. Throws only what ends all of it; single files that fail are in the report. */
+  /** As `upload`, several at once. Throws only what ends all of it, `local_io` for a source that is not there; other failures are in the report. */
   put(sources: readonly { local: string; remote: string }[], options?: TransferOptions): Promise<TransferReport>;
-  /** As `download`, several at once. Throws only what ends all of it; single files that fail are in the report. */
+  /** As `download`, several at once. Throws only what ends all of it; other failures are in the report. */
   get(sources: readonly { remote: string; local: string }[], options?: TransferOptions): Promise<TransferReport>;
 
   /** The entries of a folder; with `search` all entries below it whose name holds that text. Fetched page by page as they are taken.
@@ -163,7 +164,7 @@ function createDriftless(session: Session, home: string): Driftless {
     ...contentMethods(http),
     ...transferMethods(transfers.open),
     ...sharingMethods(call),
-    whoami: () => call(({ ROUTES, WhoAmI }) => ({ schema: WhoAmI, method: 'GET', route: ROUTES.whoami })),
+    whoami: () => call(({ WhoAmI }) => ({ schema: WhoAmI, method: 'GET', route: ROUTES.whoami })),
     ticket: () => session.ticket(),
     async logout() {
       await session.logout();
@@ -178,11 +179,11 @@ type Caller = <T>(make: (rest: Rest) => Call & { schema: ZodType<T> | null }) =>
 
 function fileMethods(call: Caller) {
   const listPage = (path: string, options: PageOptions = {}): Promise<RestPage> =>
-    call(({ ROUTES, RestPage }) => ({ schema: RestPage, method: 'GET', route: ROUTES.list, query: { path, ...options } }));
+    call(({ RestPage }) => ({ schema: RestPage, method: 'GET', route: ROUTES.list, query: { path, ...options } }));
   const changesPage = (options: ChangesOptions = {}): Promise<ChangesPage> =>
-    call(({ ROUTES, ChangesPage }) => ({ schema: ChangesPage, method: 'GET', route: ROUTES.changes, query: options }));
+    call(({ ChangesPage }) => ({ schema: ChangesPage, method: 'GET', route: ROUTES.changes, query: options }));
   const write = (route: 'folders' | 'move' | 'copy', body: unknown): Promise<Written> =>
-    call(({ ROUTES, WrittenResult }) => ({ schema: WrittenResult, method: 'POST', route: ROUTES[route], body }));
+    call(({ WrittenResult }) => ({ schema: WrittenResult, method: 'POST', route: ROUTES[route], body }));
   return {
     listPage,
     changesPage,
@@ -202,18 +203,17 @@ function fileMethods(call: Caller) {
         yield* page.changes;
       }
     },
-    entry: (path: string) => call(({ ROUTES, RestEntry }) => ({ schema: RestEntry, method: 'GET', route: ROUTES.entry, query: { path } })),
+    entry: (path: string) => call(({ RestEntry }) => ({ schema: RestEntry, method: 'GET', route: ROUTES.entry, query: { path } })),
     createFolder: (path: string) => write('folders', { path }),
     move: (from: string, to: string) => write('move', { from, to }),
     copy: (from: string, to: string) => write('copy', { from, to }),
-    delete: (path: string) => call<void>(({ ROUTES }) => ({ schema: null, method: 'DELETE', route: ROUTES.entry, query: { path } })),
+    delete: (path: string) => call<void>(() => ({ schema: null, method: 'DELETE', route: ROUTES.entry, query: { path } })),
   };
 }
 
 function contentMethods(http: Http) {
   return {
     async read(path: string, { start = 0, end }: { start?: number; end?: number } = {}): Promise<Readable> {
-      const { ROUTES } = await loadRest();
       const ranged = start !== 0 || end !== undefined;
       const isRange = Number.isSafeInteger(start) && start >= 0 && (end === undefined || (Number.isSafeInteger(end) && end > start));
       if (!isRange) throw new AppError('range_invalid', 'a range begins at 0 or later and ends behind its start');
@@ -221,7 +221,6 @@ function contentMethods(http: Http) {
       return (await http.stream('GET', ROUTES.files, { query: { path }, headers })).body;
     },
     async preview(path: string): Promise<Buffer> {
-      const { ROUTES } = await loadRest();
       return buffer((await http.stream('GET', ROUTES.preview, { query: { path } })).body);
     },
   };
@@ -247,21 +246,21 @@ function orItsFailure(report: TransferReport): TransferReport {
 
 function sharingMethods(call: Caller) {
   const answer = <T>(schema: (rest: Rest) => ZodType<T> | null, id: string, verb: 'accept' | 'decline'): Promise<T> =>
-    call((rest) => ({ schema: schema(rest), method: 'POST', route: `${rest.ROUTES.invitations}/${encodeURIComponent(id)}/${verb}` }));
+    call((rest) => ({ schema: schema(rest), method: 'POST', route: `${ROUTES.invitations}/${encodeURIComponent(id)}/${verb}` }));
   return {
     invite: (path: string, user: string, { role = 'viewer', message }: { role?: Role; message?: string } = {}) =>
-      call(({ ROUTES, RestInvitation }) => ({
+      call(({ RestInvitation }) => ({
         schema: RestInvitation,
         method: 'POST',
         route: ROUTES.invitations,
         body: { path, user, role, message },
       })),
-    invitations: () => call(({ ROUTES, InvitationsPage }) => ({ schema: InvitationsPage, method: 'GET', route: ROUTES.invitations })),
+    invitations: () => call(({ InvitationsPage }) => ({ schema: InvitationsPage, method: 'GET', route: ROUTES.invitations })),
     accept: (id: string) => answer(({ AcceptResult }) => AcceptResult, id, 'accept'),
     decline: (id: string) => answer<void>(() => null, id, 'decline'),
-    leave: (path: string) => call<void>(({ ROUTES }) => ({ schema: null, method: 'POST', route: ROUTES.leave, body: { path } })),
+    leave: (path: string) => call<void>(() => ({ schema: null, method: 'POST', route: ROUTES.leave, body: { path } })),
     async members(path: string): Promise<RestMember[]> {
-      const page = await call(({ ROUTES, MembersPage }) => ({
+      const page = await call(({ MembersPage }) => ({
         schema: MembersPage,
         method: 'GET',
         route: ROUTES.members,

@@ -133,23 +133,25 @@ export function encodeClient<K extends ClientKind>(
   return bytes;
 }
 
-/** The bytes before the sealed field, which are authenticated with it. */
-export function beforeSealed(kind: 'hello' | 'register' | 'enrol' | 'finish', datagram: Uint8Array): Uint8Array {
-  const { sealed, ...before } = CLIENT[kind].fields;
-  return datagram.subarray(0, DATAGRAM.headerBytes + sizeOf(before));
+/** The bytes before the last field, which is sealed or a proof: they are authenticated by it. */
+export function beforeLast(kind: ClientKind, datagram: Uint8Array): Uint8Array {
+  const lengths = Object.values(CLIENT[kind].fields);
+  return datagram.subarray(0, DATAGRAM.headerBytes + lengths.slice(0, -1).reduce((total, length) => total + length, 0));
 }
 
-/** A client datagram whose last field is sealed for what stands before it. */
-export function encodeSealed<K extends 'hello' | 'register' | 'enrol' | 'finish'>(
+/** A client datagram whose last field is made for what stands before it. @param makeLast may give nothing: then the field is zeros */
+export function encodeAuthenticated<K extends ClientKind>(
   kind: K,
   transaction: Uint8Array,
-  fields: Omit<Fields<(typeof CLIENT)[K]['fields']>, 'sealed'>,
-  sealFor: (before: Uint8Array) => Uint8Array,
+  fields: Omit<Fields<(typeof CLIENT)[K]['fields']>, 'sealed' | 'mac'>,
+  makeLast: (before: Uint8Array) => Uint8Array,
 ): Uint8Array {
-  const empty = { ...fields, sealed: new Uint8Array(CLIENT[kind].fields.sealed) };
+  const layout: Layout = CLIENT[kind].fields;
+  const last = 'mac' in layout ? 'mac' : 'sealed';
+  const empty: Record<string, Uint8Array> = { ...fields, [last]: new Uint8Array(layout[last] ?? 0) };
   const bytes = encodeClient(kind, transaction, empty as Fields<(typeof CLIENT)[K]['fields']>);
-  const before = beforeSealed(kind, bytes);
-  bytes.set(sealFor(before), before.length);
+  const before = beforeLast(kind, bytes);
+  bytes.set(makeLast(before), before.length);
   return bytes;
 }
 

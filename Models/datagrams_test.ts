@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeGrant, decodeKsf, decodeText, encodeGrant, encodeKsf, encodeText, encodeTimeMs, encodeUint32 } from './datagram_fields.ts';
 import {
-  beforeSealed,
+  beforeLast,
   DATAGRAM,
   decodeWireError,
+  encodeAuthenticated,
   encodeClient,
   encodeError,
-  encodeSealed,
   encodeServer,
   packFields,
   parseClient,
@@ -98,11 +98,11 @@ test('a datagram of another version is told apart from rubbish; an error is unde
 
 test('a sealed field is sealed for exactly what stands before it', () => {
   let before: Uint8Array | undefined;
-  const datagram = encodeSealed('finish', TRANSACTION, { cookie: fill(16, 1), state: fill(212, 2), ke3: fill(64, 3) }, (bytes) => {
+  const datagram = encodeAuthenticated('finish', TRANSACTION, { cookie: fill(16, 1), state: fill(212, 2), ke3: fill(64, 3) }, (bytes) => {
     before = Uint8Array.from(bytes);
     return fill(109, 4);
   });
-  assert.deepEqual(before, Uint8Array.from(beforeSealed('finish', datagram)));
+  assert.deepEqual(before, Uint8Array.from(beforeLast('finish', datagram)));
   assert.equal(before?.length, 20 + 16 + 212 + 64);
 });
 

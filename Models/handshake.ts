@@ -73,9 +73,9 @@ export function renewalKey(p: Primitives, input: { renewalSecret: Uint8Array; se
   return p.hkdf({ secret: input.renewalSecret, salt: input.sessionId, info: 'driftless renewal 1', bytes: 32 });
 }
 
-/** Proof in ACK, RENEW and LOGOUT. The header holds kind and transaction; the cookie is left out, since a repeat may carry another. */
-export function requestMac(p: Primitives, input: { renewalSecret: Uint8Array; header: Uint8Array; sessionId: Uint8Array }): Uint8Array {
-  return p.hmac(input.renewalSecret, LABELS.request, input.header, input.sessionId);
+/** Proof in ACK, RENEW and LOGOUT. @param input.before everything before the proof in its datagram */
+export function requestMac(p: Primitives, input: { renewalSecret: Uint8Array; before: Uint8Array }): Uint8Array {
+  return p.hmac(input.renewalSecret, LABELS.request, input.before);
 }
 
 /** Proof in ACKED and LOGGED_OUT. */

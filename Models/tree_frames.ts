@@ -1,21 +1,8 @@
-import { z } from 'zod';
 import { DIGEST_BYTES } from './chunk_frames.ts';
 import { AppError } from './errors.ts';
 import { FRAME, type FrameWriter, PayloadReader } from './frames.ts';
-import { LIMITS } from './limits.ts';
 import { nameProblem } from './names.ts';
 import type { ChunkRef, EntryKind } from './operations.ts';
-
-const paths = z.array(z.string().min(1).max(LIMITS.pathBytesMax)).min(1).max(LIMITS.treePathsMax);
-
-/** What a tree request asks: exactly one of the four. */
-export const TreeRequest = z.union([
-  z.strictObject({ list: paths.describe('entries of these folders') }),
-  z.strictObject({ stat: paths.describe('these entries') }),
-  z.strictObject({ walk: z.string().min(1).max(LIMITS.pathBytesMax).describe('paths of all folders below this one, itself first') }),
-  z.strictObject({ manifests: paths.describe('chunks of these files') }),
-]);
-export type TreeRequest = z.infer<typeof TreeRequest>;
 
 /** An entry as a tree stream tells it: what a transfer compares. */
 export type TreeEntry = {

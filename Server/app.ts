@@ -11,7 +11,7 @@ import fastify, {
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { AppError, type ErrorCode } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
-import { ROUTES } from '../Models/rest.ts';
+import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Metadata } from '../Storage/metadata.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { ROUTES } from '../Models/rest.ts';
+import { ROUTES } from '../Models/routes.ts';
 import { badTickets } from './testing/bad_tickets.ts';
 import { openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
 

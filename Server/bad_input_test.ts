@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import type { ErrorCode } from '../Models/errors.ts';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
-import { ROUTES } from '../Models/rest.ts';
+import { ROUTES } from '../Models/routes.ts';
 import { type FormPart, formOf, uploadOf } from './testing/form.ts';
 import { type Answer, openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
 

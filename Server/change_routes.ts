@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import { ChangesPage, ChangesQuery, ROUTES } from '../Models/rest.ts';
+import { ChangesPage, ChangesQuery } from '../Models/rest.ts';
+import { ROUTES } from '../Models/routes.ts';
 import type { Metadata } from '../Storage/metadata.ts';
 import type { Authenticate } from './authenticate.ts';
 import { PROBLEMS } from './openapi.ts';

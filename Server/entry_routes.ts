@@ -12,10 +12,10 @@ import {
   parseBase,
   RestEntry,
   RestPage,
-  ROUTES,
   WhoAmI,
   WrittenResult,
 } from '../Models/rest.ts';
+import { ROUTES } from '../Models/routes.ts';
 import type { Metadata } from '../Storage/metadata.ts';
 import type { Authenticate } from './authenticate.ts';
 import { commitOne, streamOf } from './commit_one.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
-import { ROUTES } from '../Models/rest.ts';
+import { ROUTES } from '../Models/routes.ts';
 import { uploadOf } from './testing/form.ts';
 import { openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
 

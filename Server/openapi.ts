@@ -4,7 +4,8 @@ import type { FastifyInstance, FastifySchema } from 'fastify';
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { FRAME_TYPE } from '../Models/frames.ts';
-import { Problem, RestChange, RestEntry, RestInvitation, RestMember, ROUTES, UploadFields } from '../Models/rest.ts';
+import { Problem, RestChange, RestEntry, RestInvitation, RestMember, UploadFields } from '../Models/rest.ts';
+import { ROUTES } from '../Models/routes.ts';
 import { PROBLEM_TYPE } from './http_errors.ts';
 
 export const DOCS_PREFIX = '/docs';

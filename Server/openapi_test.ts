@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ERROR_CODES } from '../Models/errors.ts';
-import { ROUTES } from '../Models/rest.ts';
+import { ROUTES } from '../Models/routes.ts';
 import { openServer, type ServerFixture } from './testing/server_fixture.ts';
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
-import { ROUTES } from '../Models/rest.ts';
+import { ROUTES } from '../Models/routes.ts';
 import { uploadOf } from './testing/form.ts';
 import { type Answer, openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
 

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { ROUTES } from '../Models/rest.ts';
+import { ROUTES } from '../Models/routes.ts';
 import { openAccounts } from '../Storage/accounts_sql.ts';
 import { ticketKeysPath } from './config.ts';
 import { keySet, makeSigningKey, mintTicket } from './testing/ticket_mint.ts';

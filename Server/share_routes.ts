@@ -10,8 +10,8 @@ import {
   PathBody,
   PathQuery,
   RestInvitation,
-  ROUTES,
 } from '../Models/rest.ts';
+import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
 import type { Metadata } from '../Storage/metadata.ts';
 import type { Authenticate } from './authenticate.ts';

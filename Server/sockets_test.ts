@@ -9,7 +9,7 @@ import { buffer, text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
-import { ROUTES } from '../Models/rest.ts';
+import { ROUTES } from '../Models/routes.ts';
 import { listen, stopListening } from './listen.ts';
 import { formOf, uploadOf } from './testing/form.ts';
 import { openServer, type ServerFixture, type User } from './testing/server_fixture.ts';

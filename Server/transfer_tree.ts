@@ -1,6 +1,7 @@
 import { assertNever } from '../Models/errors.ts';
 import { FrameWriter } from '../Models/frames.ts';
-import { beginFolder, type TreeRequest, writeEntry, writeManifest, writePaths } from '../Models/tree_frames.ts';
+import { beginFolder, writeEntry, writeManifest, writePaths } from '../Models/tree_frames.ts';
+import type { TreeRequest } from '../Models/tree_request.ts';
 import type { Metadata, Principal } from '../Storage/metadata.ts';
 
 const SEND_BYTES = 256 * 1024; // frames are gathered up to this much

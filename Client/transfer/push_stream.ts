@@ -3,7 +3,7 @@ import { AppError } from '../../Models/errors.ts';
 import { FRAME, FRAME_TYPE, FrameWriter, payloadOf } from '../../Models/frames.ts';
 import { readResult } from '../../Models/operation_frames.ts';
 import type { OperationResult } from '../../Models/operations.ts';
-import { ROUTES } from '../../Models/rest.ts';
+import { ROUTES } from '../../Models/routes.ts';
 import type { Http } from '../http.ts';
 import { framesOf } from './requests.ts';
 

@@ -2,8 +2,9 @@ import { DIGEST_BYTES } from '../../Models/chunk_frames.ts';
 import { AppError } from '../../Models/errors.ts';
 import { FRAME, type Frame, FrameParser, payloadOf } from '../../Models/frames.ts';
 import { readError } from '../../Models/operation_frames.ts';
-import { ROUTES } from '../../Models/rest.ts';
-import { type ManifestFrame, readFolder, readManifest, readPaths, type TreeEntry, type TreeRequest } from '../../Models/tree_frames.ts';
+import { ROUTES } from '../../Models/routes.ts';
+import { type ManifestFrame, readFolder, readManifest, readPaths, type TreeEntry } from '../../Models/tree_frames.ts';
+import type { TreeRequest } from '../../Models/tree_request.ts';
 import type { Http } from '../http.ts';
 
 const DIGESTS = { 'content-type': 'application/octet-stream' };
