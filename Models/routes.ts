@@ -1,0 +1,21 @@
+/** The routes, so that client and server cannot disagree about them. */
+export const ROUTES = {
+  whoami: '/v1/whoami', // GET
+  entry: '/v1/entry', // GET ?path: one entry; DELETE DeleteQuery
+  list: '/v1/list', // GET ListQuery
+  folders: '/v1/folders', // POST FolderBody
+  files: '/v1/files', // POST multipart: UploadFields and the file. GET, HEAD ?path: content, ranged, ETag
+  preview: '/v1/preview', // GET ?path: first 1024 bytes
+  move: '/v1/move', // POST FromToBody
+  copy: '/v1/copy', // POST FromToBody
+  changes: '/v1/changes', // GET ChangesQuery
+  invitations: '/v1/invitations', // GET; POST InviteBody; POST :id/accept, :id/decline
+  members: '/v1/members', // GET ?path
+  leave: '/v1/leave', // POST PathBody
+  have: '/v1/have', // binary, see Models/frames.ts
+  push: '/v1/push',
+  pull: '/v1/pull',
+  tree: '/v1/tree',
+  signature: '/v1/signature',
+  openapi: '/v1/openapi.json',
+} as const;

@@ -1,0 +1,13 @@
+import { z } from 'zod';
+import { LIMITS } from './limits.ts';
+
+const paths = z.array(z.string().min(1).max(LIMITS.pathBytesMax)).min(1).max(LIMITS.treePathsMax);
+
+/** What a tree request asks: exactly one of the four. */
+export const TreeRequest = z.union([
+  z.strictObject({ list: paths.describe('entries of these folders') }),
+  z.strictObject({ stat: paths.describe('these entries') }),
+  z.strictObject({ walk: z.string().min(1).max(LIMITS.pathBytesMax).describe('paths of all folders below this one, itself first') }),
+  z.strictObject({ manifests: paths.describe('chunks of these files') }),
+]);
+export type TreeRequest = z.infer<typeof TreeRequest>;
