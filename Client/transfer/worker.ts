@@ -1,79 +1,8 @@
-import { parentPort, workerData } from 'node:worker_threads';
-import { AppError } from '../../Models/errors.ts';
-import { noCounts, type TransferFailure } from './jobs.ts';
-import { makeShard } from './make_shard.ts';
-import type { FromWorker, PlainError, ToWorker, WorkerSetup } from './worker_messages.ts';
+import { enableCompileCache } from 'node:module';
+import { workerData } from 'node:worker_threads';
+import type { WorkerSetup } from './worker_messages.ts';
 
-/** A shard in a thread of its own: does what the coordinator's messages say, one after the other. */
-const PROGRESS_MS = 100;
-const port = parentPort;
-if (port === null) throw new Error('this file runs as a worker thread');
-const setup = workerData as WorkerSetup;
-
-const post = (message: FromWorker): void => port.postMessage(message);
-
-let counts = noCounts();
-let failures: TransferFailure[] = [];
-let reportedAt = 0;
-
-function report(): void {
-  post({ type: 'progress', counts, failures });
-  counts = noCounts();
-  failures = [];
-  reportedAt = performance.now();
-}
-
-const tickets = new Map<number, { resolve: (ticket: string) => void; reject: (error: AppError) => void }>();
-let requests = 0;
-
-function askTicket(fresh: boolean): Promise<string> {
-  requests += 1;
-  const request = requests;
-  post({ type: 'needTicket', request, fresh });
-  return new Promise((resolve, reject) => tickets.set(request, { resolve, reject }));
-}
-
-const shard = makeShard(
-  { ...setup, ticket: () => askTicket(false), refresh: () => askTicket(true) },
-  {
-    count(more) {
-      for (const [name, value] of Object.entries(more)) counts[name as keyof typeof counts] += value;
-      if (performance.now() - reportedAt > PROGRESS_MS) report();
-    },
-    fail: (failure) => failures.push(failure),
-  },
-);
-
-port.on('message', (message: ToWorker) => {
-  if (message.type === 'ticket') {
-    const waiting = tickets.get(message.request);
-    tickets.delete(message.request);
-    if (message.ticket !== null) waiting?.resolve(message.ticket);
-    else waiting?.reject(new AppError(message.error?.code ?? 'internal', message.error?.message ?? 'no ticket'));
-  } else void obey(message);
-});
-
-async function obey(message: Exclude<ToWorker, { type: 'ticket' }>): Promise<void> {
-  try {
-    if (message.type === 'run') {
-      const found = await shard.run(message.jobs);
-      report();
-      post({ type: 'ran', found });
-    } else if (message.type === 'finish') {
-      await shard.finish();
-      report();
-      post({ type: 'finished' });
-    } else {
-      await shard.close();
-      post({ type: 'closed' });
-      port?.close();
-    }
-  } catch (error) {
-    post({ type: 'failed', error: plain(error) });
-  }
-}
-
-function plain(error: unknown): PlainError {
-  if (error instanceof AppError) return { code: error.code, message: error.message };
-  return { code: 'internal', message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-}
+// A thread does not inherit the cache of compiled code; without it, loading what a shard needs takes as long as 3,000 small files.
+const { compileCache } = workerData as WorkerSetup;
+if (compileCache !== null) enableCompileCache(compileCache);
+await import('./worker_main.ts');

@@ -2,7 +2,13 @@ import type { ErrorCode } from '../../Models/errors.ts';
 import type { Counts, Direction, Job, TransferFailure } from './jobs.ts';
 
 /** What a worker needs to know before it starts. */
-export type WorkerSetup = { readonly direction: Direction; readonly serverUrl: string; readonly home: string; readonly scope: string };
+export type WorkerSetup = {
+  readonly direction: Direction;
+  readonly serverUrl: string;
+  readonly home: string;
+  readonly scope: string;
+  readonly compileCache: string | null; // folder
+};
 
 export type ToWorker =
   | { readonly type: 'run'; readonly jobs: readonly Job[] }

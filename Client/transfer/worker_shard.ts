@@ -1,3 +1,5 @@
+import { getCompileCacheDir } from 'node:module';
+import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../Models/errors.ts';
 import type { Job, Shard, ShardEvents } from './jobs.ts';
@@ -19,8 +21,10 @@ export class WorkerShard implements Shard {
     const { direction, serverUrl, home, scope } = setup;
     this.#setup = setup;
     this.#events = events;
+    const cache = getCompileCacheDir();
+    const compileCache = cache === undefined ? null : dirname(cache); // Node adds a folder of its own to the one it is given
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      workerData: { direction, serverUrl, home, scope } satisfies WorkerSetup,
+      workerData: { direction, serverUrl, home, scope, compileCache } satisfies WorkerSetup,
       resourceLimits: { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 16 },
     });
     this.#worker.on('message', (message: FromWorker) => this.#onMessage(message));
