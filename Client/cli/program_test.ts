@@ -237,6 +237,14 @@ describe('put and get', () => {
     assert.deepEqual([clash.code, clash.err], [2, 'driftless: two of these would become /x/a.txt (request_invalid)\n']);
   });
 
+  it('one of several that is not there fails alone', async () => {
+    const put = async (sources: readonly { remote: string }[]): Promise<TransferReport> => ({ ...REPORT, files: sources.length });
+    const { code, out, err } = await run({ put }, ['put', join(folder, 'a.txt'), join(folder, 'none.txt'), join(folder, 'b.txt'), '/x']);
+    assert.equal(code, 1);
+    assert.match(out, /^2 files sent, .*1 failed/);
+    assert.match(err, /^driftless: .*none\.txt: cannot be read \(ENOENT\) \(local_io\)\n$/);
+  });
+
   it('a remote path must be one', async () => {
     assert.equal((await run({}, ['put', join(folder, 'a.txt'), 'x'])).code, 2);
     assert.equal((await run({}, ['put', join(folder, 'a.txt'), '/x/../y'])).code, 2);

@@ -1,8 +1,8 @@
-import { stat } from 'node:fs/promises';
+import { lstat, stat } from 'node:fs/promises';
 import { basename, join, resolve, sep } from 'node:path';
 import { AppError } from '../../Models/errors.ts';
 import { childPath, splitLast, splitPath } from '../../Models/names.ts';
-import type { Driftless, TransferOptions, TransferReport } from '../client.ts';
+import type { Driftless, TransferFailure, TransferOptions, TransferReport } from '../client.ts';
 import { argument, type Command, type Outcome, type Run } from './command.ts';
 import { countOf, formatBytes, formatSeconds } from './format.ts';
 import { facts } from './output.ts';
@@ -29,14 +29,37 @@ async function putSources(locals: readonly string[], remote: string): Promise<{ 
   return sources;
 }
 
-/** A file sent to what turns out to be a folder goes into it; asking first would cost every other upload a round trip. */
+/** Of several sources one that is not there fails alone. */
+async function missingSources(locals: readonly string[]): Promise<TransferFailure[]> {
+  const checked = locals.map((path) =>
+    lstat(path).then(
+      () => null,
+      (error: NodeJS.ErrnoException): TransferFailure => ({ path, code: 'local_io', message: `cannot be read (${error.code})` }),
+    ),
+  );
+  return (await Promise.all(checked)).filter((failure) => failure !== null);
+}
+
 async function put(client: Driftless, locals: readonly string[], remote: string, options: TransferOptions): Promise<TransferReport> {
   const sources = await putSources(locals, remote);
-  const report = await client.put(sources, options);
-  const [source] = sources;
-  const isFolderThere =
-    sources.length === 1 && source?.remote === remote && report.failures.some((failure) => failure.code === 'not_a_file');
-  if (!isFolderThere || source === undefined || (await isLocalFolder(source.local))) return report;
+  const [only] = sources;
+  if (sources.length === 1 && only !== undefined) return putOne(client, only, remote, options);
+  const missing = await missingSources(locals);
+  const there = sources.filter(({ local }) => !missing.some(({ path }) => path === local));
+  const report = await client.put(there, options);
+  return { ...report, failures: [...missing, ...report.failures] };
+}
+
+/** A file sent to what turns out to be a folder goes into it; asking first would cost every other upload a round trip. */
+async function putOne(
+  client: Driftless,
+  source: { local: string; remote: string },
+  remote: string,
+  options: TransferOptions,
+): Promise<TransferReport> {
+  const report = await client.put([source], options);
+  const isFolderThere = source.remote === remote && report.failures.some((failure) => failure.code === 'not_a_file');
+  if (!isFolderThere || (await isLocalFolder(source.local))) return report;
   return client.put([{ local: source.local, remote: childPath(remote, basename(resolve(source.local))) }], options);
 }
 

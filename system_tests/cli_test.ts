@@ -1,0 +1,247 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer, text } from 'node:stream/consumers';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { privateEnvironment, type System, startSystem } from '../processes.ts';
+
+/** The command line as its users have it: the real program against real processes. */
+
+const BIN = fileURLToPath(new URL('../Client/cli/driftless.js', import.meta.url));
+const PASSWORD = 'correct horse battery staple';
+
+let folder: string;
+let system: System;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'driftless-cli-system-'));
+  system = await startSystem({ env: await privateEnvironment(folder, process.env), folder });
+  await Promise.all(['alice', 'bob'].map((name) => done(name, 'register', name)));
+});
+after(async () => {
+  await system[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function start(user: string, words: readonly string[]) {
+  const env = { DRIFTLESS_HOME: join(folder, `home-${user}`), DRIFTLESS_AUTH: system.auth, DRIFTLESS_PASSWORD: PASSWORD };
+  return spawn(process.execPath, [BIN, ...words], { cwd: folder, env, stdio: ['pipe', 'pipe', 'pipe'] });
+}
+
+async function run(user: string, words: readonly string[], input = '') {
+  const child = start(user, words);
+  child.stdin.end(input);
+  const [bytes, err, [code]] = await Promise.all([buffer(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code: code as number | null, bytes, out: bytes.toString(), err };
+}
+
+async function done(user: string, ...words: string[]): Promise<string> {
+  const { code, out, err } = await run(user, words);
+  assert.deepEqual([code, err], [0, ''], words.join(' '));
+  return out;
+}
+
+async function json<T>(user: string, ...words: string[]): Promise<T> {
+  return JSON.parse(await done(user, ...words, '--json')) as T;
+}
+
+async function fails(user: string, words: string[], code: number, error: string): Promise<void> {
+  const result = await run(user, words);
+  assert.deepEqual([result.code, result.out], [code, ''], result.err);
+  assert.match(result.err, new RegExp(`^driftless: .*\\(${error}\\)\\n$`));
+}
+
+async function local(name: string, content: string | Buffer): Promise<string> {
+  const path = join(folder, name);
+  await mkdir(join(path, '..'), { recursive: true });
+  await writeFile(path, content);
+  return path;
+}
+
+type Listed = { path: string; kind: string; size: number; mtime: string; version: number; digest: string | null };
+
+describe('the account', () => {
+  it('is whoever logged in, and the ticket works with any HTTP client', async () => {
+    const me = await json<{ user: string; server: string; device: string }>('alice', 'whoami');
+    assert.deepEqual([me.user, me.server], ['alice', system.httpUrl]);
+    const ticket = (await done('alice', 'ticket')).trim();
+    const answer = await fetch(`${system.httpUrl}/v1/whoami`, { headers: { authorization: `Bearer ${ticket}` } });
+    assert.equal(((await answer.json()) as { user: string }).user, 'alice');
+  });
+
+  it('cannot be entered with another password, nor made twice', async () => {
+    await fails('carol', ['login', 'alice2'], 3, 'credentials_wrong');
+    await fails('carol', ['register', 'alice'], 5, 'name_taken');
+    await fails('carol', ['ls'], 3, 'not_logged_in');
+  });
+
+  it('is left by logout', async () => {
+    await done('dave', 'register', 'dave');
+    await done('dave', 'ls');
+    await done('dave', 'logout');
+    await fails('dave', ['ls'], 3, 'not_logged_in');
+    await done('dave', 'login', 'dave');
+    await done('dave', 'ls');
+  });
+
+  it('leaves a log without secrets, and a profile that only its owner reads', async () => {
+    const home = join(folder, 'home-alice');
+    const log = await readFile(join(home, 'logs', 'client.log'), 'utf8');
+    const [first] = log.split('\n');
+    const { command, outcome, ms } = JSON.parse(first ?? '');
+    assert.deepEqual([command, outcome, typeof ms], ['register', 'done', 'number']);
+    assert.doesNotMatch(log, /correct horse|eyJ/);
+    assert.equal((await stat(join(home, 'profile.json'))).mode & 0o077, 0);
+  });
+});
+
+describe('files', () => {
+  it('go up, are listed, and come back the same', async () => {
+    const content = Buffer.from(Array.from({ length: 3000 }, (_, n) => n % 256));
+    const file = await local('q3.bin', content);
+    await done('alice', 'mkdir', '/reports');
+    await done('alice', 'put', file, '/reports/');
+    const [entry, ...more] = await json<Listed[]>('alice', 'ls', '/reports');
+    assert(entry !== undefined && more.length === 0);
+    assert.deepEqual(Object.keys(entry), ['path', 'kind', 'size', 'mtime', 'version', 'digest']);
+    assert.deepEqual([entry.path, entry.kind, entry.size], ['/reports/q3.bin', 'file', 3000]);
+    assert.match(entry.digest ?? '', /^[0-9a-f]{64}$/);
+
+    assert.deepEqual((await run('alice', ['cat', '/reports/q3.bin'])).bytes, content);
+    assert.deepEqual((await run('alice', ['preview', '/reports/q3.bin'])).bytes, content.subarray(0, 1024));
+    await mkdir(join(folder, 'back'));
+    await done('alice', 'get', '/reports/q3.bin', join(folder, 'back'));
+    assert.deepEqual(await readFile(join(folder, 'back', 'q3.bin')), content);
+    await done('alice', 'get', '/reports/q3.bin', join(folder, 'back', 'other.bin'));
+    assert.deepEqual(await readFile(join(folder, 'back', 'other.bin')), content);
+  });
+
+  it('go into a folder that is there, also without a slash at the end', async () => {
+    const file = await local('into.txt', 'into');
+    await done('alice', 'mkdir', '/inbox');
+    await done('alice', 'put', file, '/inbox');
+    assert.equal(await done('alice', 'cat', '/inbox/into.txt'), 'into');
+  });
+
+  it('of a folder go up and down, and are skipped when they are the same', async () => {
+    for (const name of ['a.txt', 'b/c.txt', 'b/ü.txt']) await local(`tree/${name}`, name);
+    const sent = await json<{ files: number; unchanged: number }>('alice', 'put', join(folder, 'tree'), '/tree');
+    assert.equal(sent.files, 3);
+    const again = await json<{ files: number; unchanged: number }>('alice', 'put', join(folder, 'tree'), '/tree/');
+    assert.deepEqual([again.files, again.unchanged], [0, 3]);
+    await done('alice', 'get', '/tree', join(folder, 'tree-back'));
+    for (const name of ['a.txt', 'b/c.txt', 'b/ü.txt']) assert.equal(await readFile(join(folder, 'tree-back', name), 'utf8'), name);
+    assert.match(await done('alice', 'get', '/tree', join(folder, 'tree-back')), /^0 files fetched, 0 B, 3 unchanged, in /);
+  });
+
+  it('that cannot be sent are named, the others are sent: exit 1', async () => {
+    await local('some/good.txt', 'good');
+    const { code, err } = await run('alice', ['put', join(folder, 'some/good.txt'), join(folder, 'missing.txt'), '/some']);
+    assert.equal(code, 1);
+    assert.match(err, /^driftless: .*missing\.txt: .*\(\w+\)\n$/);
+    assert.equal(await done('alice', 'cat', '/some/good.txt'), 'good');
+  });
+
+  it('are moved, copied, found and deleted', async () => {
+    const file = await local('move.txt', 'move');
+    await done('alice', 'put', file, '/moves/draft.txt');
+    await done('alice', 'mv', '/moves/draft.txt', '/moves/final.txt');
+    await done('alice', 'cp', '/moves/final.txt', '/moves/copy.txt');
+    assert.match(await done('alice', 'ls', '/', '--search', 'FINAL'), / \/moves\/final\.txt\n$/);
+    await done('alice', 'rm', '/moves/final.txt');
+    assert.deepEqual(
+      (await json<Listed[]>('alice', 'ls', '/moves')).map((entry) => entry.path),
+      ['/moves/copy.txt'],
+    );
+  });
+
+  it('leave a trail of changes that can be followed from a cursor', async () => {
+    const all = await json<{ cursor: string; path: string; kind: string }[]>('alice', 'changes');
+    assert(all.some((change) => change.kind === 'put' && change.path === '/reports/q3.bin'));
+    const last = all.at(-1)?.cursor ?? '';
+    assert.deepEqual(await json('alice', 'changes', '--after', last), []);
+    await done('alice', 'mkdir', '/later');
+    assert.deepEqual(
+      (await json<{ path: string }[]>('alice', 'changes', '--after', last)).map((change) => change.path),
+      ['/later'],
+    );
+  });
+
+  it('and what is wrong about them has an exit code', async () => {
+    await fails('alice', ['cat', '/nothing'], 4, 'not_found');
+    await fails('alice', ['get', '/nothing', join(folder, 'nothing')], 4, 'not_found');
+    await fails('alice', ['rm', 'relative'], 2, 'path_invalid');
+    await done('alice', 'mkdir', '/wrong');
+    await fails('alice', ['mkdir', '/wrong'], 5, 'already_exists');
+    await fails('alice', ['mv', '/wrong', '/wrong/below'], 5, 'folder_into_itself');
+    await fails('alice', ['changes', '--after', 'nonsense'], 2, 'cursor_invalid');
+    assert.deepEqual(
+      (await readdir(folder)).filter((name) => name.startsWith('nothing')),
+      [],
+    );
+  });
+});
+
+describe('sharing', () => {
+  it('is an invitation that the other accepts', async () => {
+    await done('alice', 'mkdir', '/shared');
+    await done('alice', 'put', await local('hello.txt', 'hello bob'), '/shared/hello.txt');
+    const { id } = await json<{ id: string }>('alice', 'invite', '/shared', 'bob', '--role', 'viewer', '-m', 'for you');
+    assert.match(await done('bob', 'invitations'), new RegExp(`^${id} .* shared as viewer from alice \\(pending\\): for you\\n$`));
+    await fails('alice', ['accept', id], 4, 'not_found');
+    const { path } = await json<{ path: string }>('bob', 'accept', id);
+    assert.equal(await done('bob', 'cat', `${path}/hello.txt`), 'hello bob');
+    await fails('bob', ['rm', `${path}/hello.txt`], 3, 'forbidden');
+    assert.match(await done('alice', 'members', '/shared'), /^owner {3}alice\nviewer {2}bob\n$/);
+    await done('bob', 'leave', path);
+    await fails('bob', ['cat', `${path}/hello.txt`], 4, 'not_found');
+  });
+
+  it('can be declined, and not with everybody', async () => {
+    await done('alice', 'mkdir', '/private');
+    const { id } = await json<{ id: string }>('alice', 'invite', '/private', 'bob', '--role', 'editor');
+    await done('bob', 'decline', id);
+    await fails('bob', ['accept', id], 5, 'invitation_invalid');
+    await fails('alice', ['invite', '/private', 'nobody-at-all'], 4, 'user_unknown');
+    await fails('bob', ['ls', '/private'], 4, 'not_found');
+  });
+});
+
+describe('the shell', () => {
+  it('runs several commands with one session', async () => {
+    const { code, out, err } = await run(
+      'alice',
+      ['shell'],
+      `mkdir "/from the shell"\nlist / --json\ncat /nothing\ndelete '/from the shell'\nquit\n`,
+    );
+    assert.equal(code, 4);
+    assert.match(out, /^made \/from the shell\n\[/);
+    assert.match(out, /\]\ndeleted \/from the shell\n$/);
+    assert.match(err, /^driftless: .*\(not_found\)\n$/);
+  });
+});
+
+describe('an interrupt', () => {
+  it('during a transfer leaves nothing under the name of the file, exits 130, and the next go finishes it', async () => {
+    const big = await local('big.bin', randomBytes(64 * 1024 * 1024));
+    await done('alice', 'put', big, '/big.bin');
+    const target = join(folder, 'interrupted');
+    await mkdir(target);
+    const child = start('alice', ['get', '/big.bin', join(target, 'big.bin')]);
+    const closed = once(child, 'close');
+    while ((await readdir(target)).length === 0 && child.exitCode === null) await new Promise((resolve) => setImmediate(resolve));
+    child.kill('SIGINT');
+    const [code] = await closed;
+    const left = await readdir(target);
+    assert.equal(left.includes('big.bin'), code === 0); // 0: it was faster than the signal
+    assert(code === 0 || code === 130);
+    await done('alice', 'get', '/big.bin', target);
+    assert.deepEqual(await readdir(target), ['big.bin']);
+    assert((await readFile(join(target, 'big.bin'))).equals(await readFile(big)));
+  });
+});
