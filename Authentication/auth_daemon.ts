@@ -62,9 +62,9 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   const deps = { ...options, grants, states: createSealedStates(now) };
 
   /** Cheap, before any curve operation: is the sender where it says, and is it known? @returns a reply that ends the matter, or `null` to go on */
-  function doorkeeper(datagram: ClientDatagram, source: Source): Uint8Array | null {
+  function doorkeeper(datagram: ClientDatagram, bytes: Uint8Array, source: Source): Uint8Array | null {
     const { transaction, cookie } = datagram;
-    if (isOfSession(datagram) && isProven(grants, datagram)) return null;
+    if (isOfSession(datagram) && isProven(grants, datagram, bytes)) return null;
     if (!cookies.check(source, cookie)) {
       return encodeServer('retry', transaction, { cookie: cookies.make(source), daemonKey: secrets.boxPublicKey });
     }
@@ -97,7 +97,7 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
     if (datagram === null) return null;
     const { transaction } = datagram;
     if (datagram.kind === 'other_version') return encodeError(transaction, 'protocol_mismatch');
-    const refused = doorkeeper(datagram, source);
+    const refused = doorkeeper(datagram, bytes, source);
     if (refused !== null) return refused;
     const before = replies.get(bytes);
     if (before !== undefined) return before;

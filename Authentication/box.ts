@@ -1,4 +1,4 @@
-import { beforeSealed, type ClientDatagram, encodeServer } from '../Models/datagrams.ts';
+import { beforeLast, type ClientDatagram, encodeServer } from '../Models/datagrams.ts';
 import { boxKeys, replyAssociated, seal, unseal } from '../Models/handshake.ts';
 import { nodePrimitives as p, sharedSecret } from './node_primitives.ts';
 import type { Secrets } from './secrets.ts';
@@ -19,7 +19,7 @@ export function openBox(
   const shared = sharedSecret(secrets.boxKey, ephemeral);
   if (shared === null) return null;
   const keys = boxKeys(p, { shared, ephemeral, daemonKey: secrets.boxPublicKey });
-  const text = unseal(p, { key: keys.request, associated: beforeSealed(kind, bytes), sealed });
+  const text = unseal(p, { key: keys.request, associated: beforeLast(kind, bytes), sealed });
   if (text === null) return null;
   return {
     text,

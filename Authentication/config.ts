@@ -11,7 +11,7 @@ const Environment = z.object({
   DRIFTLESS_HTTP_PORT: Port.default(4811),
   DRIFTLESS_PUBLIC_URL: z
     .url({ protocol: /^https?$/ })
-    .max(255)
+    .max(160)
     .optional(),
   DRIFTLESS_DATABASE: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   DRIFTLESS_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),

@@ -1,7 +1,7 @@
 import { server } from '@serenity-kit/opaque';
 import { prepareUserName } from '../Models/credentials.ts';
 import { decodeText, encodeKsf, type Ksf } from '../Models/datagram_fields.ts';
-import { beforeSealed, type ClientDatagram, encodeError, packFields, TEXTS, unpackFields } from '../Models/datagrams.ts';
+import { beforeLast, type ClientDatagram, encodeError, packFields, TEXTS, unpackFields } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
 import { loginKeys, transcriptOf, unseal } from '../Models/handshake.ts';
 import type { Account, Accounts } from '../Storage/accounts.ts';
@@ -95,7 +95,7 @@ export async function answerFinish(deps: LoginDeps, { datagram, bytes, source }:
   const sessionKey = finishOpaque(login.opaque, datagram.ke3);
   if (sessionKey === null) return encodeError(transaction, 'credentials_wrong');
   const keys = loginKeys(p, { sessionKey, transcript: login.transcript });
-  const text = unseal(p, { key: keys.finish, associated: beforeSealed('finish', bytes), sealed: datagram.sealed });
+  const text = unseal(p, { key: keys.finish, associated: beforeLast('finish', bytes), sealed: datagram.sealed });
   const fields = text === null ? null : unpackFields(TEXTS.finish, text);
   const deviceName = fields === null ? null : decodeText(fields.deviceName);
   if (fields === null || deviceName === null) return null;

@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import { type ClientDatagram, encodeError, encodeServer, headerOf } from '../Models/datagrams.ts';
+import { beforeLast, type ClientDatagram, encodeError, encodeServer, headerOf } from '../Models/datagrams.ts';
 import { renewalKey, replyMac, requestMac } from '../Models/handshake.ts';
 import { SESSION } from '../Models/ticket.ts';
 import type { Accounts, StoredSession } from '../Storage/accounts.ts';
@@ -16,14 +16,13 @@ export type SessionDeps = {
 export type SessionDatagram = ClientDatagram<'ack' | 'renew' | 'logout'>;
 
 /** Does the sender hold the session's renewal secret? Needs no table: the secret is derived from the session's id. */
-export function isProven(grants: Grants, datagram: SessionDatagram): boolean {
-  const { kind, transaction, sessionId, mac } = datagram;
-  const header = headerOf(kind, transaction);
-  return timingSafeEqual(requestMac(p, { renewalSecret: grants.renewalSecret(sessionId), header, sessionId }), mac);
+export function isProven(grants: Grants, { kind, sessionId, mac }: SessionDatagram, bytes: Uint8Array): boolean {
+  const renewalSecret = grants.renewalSecret(sessionId);
+  return timingSafeEqual(requestMac(p, { renewalSecret, before: beforeLast(kind, bytes) }), mac);
 }
 
 function isAlive(session: StoredSession | null, atMs: number): session is StoredSession {
-  if (session === null || session.state === 'ended') return false;
+  if (session === null || session.userDisabled || session.state === 'ended') return false;
   return session.state === 'pending'
     ? atMs - session.createdAtMs <= SESSION.unacknowledgedS * 1000
     : atMs - session.lastSeenMs <= SESSION.lifetimeS * 1000;

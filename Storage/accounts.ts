@@ -16,6 +16,7 @@ export type StoredSession = {
   readonly id: string;
   readonly userId: string;
   readonly userName: string;
+  readonly userDisabled: boolean;
   readonly role: 'user' | 'admin';
   readonly deviceId: string;
   readonly state: SessionState;

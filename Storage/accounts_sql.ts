@@ -54,11 +54,13 @@ async function sessionById(db: Reading, id: string): Promise<StoredSession | nul
   const row = await db
     .selectFrom('sessions')
     .innerJoin('users', 'users.id', 'sessions.user_id')
-    .select(['sessions.id', 'user_id as userId', 'users.name as userName', 'role', 'device_id as deviceId', 'state'])
+    .select(['sessions.id', 'user_id as userId', 'users.name as userName', 'disabled', 'role', 'device_id as deviceId', 'state'])
     .select(['sessions.created_at_ms as createdAtMs', 'last_seen_ms as lastSeenMs'])
     .where('sessions.id', '=', id)
     .executeTakeFirst();
-  return row ?? null;
+  if (row === undefined) return null;
+  const { disabled, ...session } = row;
+  return { ...session, userDisabled: disabled !== 0 };
 }
 
 /** The reading half, on whatever `database` gives; `null` stands for accounts that nobody has set up yet. */

@@ -99,6 +99,8 @@ test('a password or name typed in another Unicode form is the same one', async (
   await register({ auth, username: 'Zoë', password: 'crème brûlée'.normalize('NFC'), home });
   const session = await login({ auth, username: 'ZOE\u0308', password: 'cre\u0300me bru\u0302le\u0301e'.replace(' ', '\u00a0'), home });
   assert.equal(session.user.name, 'zoë');
+  await register({ auth, username: 'Straße', password: PASSWORD, home });
+  assert.equal((await login({ auth, username: 'STRASSE', password: PASSWORD, home })).user.name, 'straße');
 });
 
 test('a taken name, a short password and an impossible name are refused at registration', async (t) => {

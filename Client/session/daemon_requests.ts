@@ -2,9 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import {
   type ClientKind,
   decodeWireError,
-  encodeClient,
-  encodeSealed,
-  headerOf,
+  encodeAuthenticated,
   type ServerDatagram,
   type ServerKind,
   type WireError,
@@ -46,7 +44,7 @@ export type Contact = { readonly cookie: Uint8Array; readonly daemonKey: Uint8Ar
 /** Asks for a cookie and the daemon's key, with an empty HELLO. @throws AppError `server_key_changed` and as `Exchange.request` */
 export function makeContact(exchange: Exchange, pins: DaemonPins | null): Promise<Contact> {
   const nothing = { cookie: NO_COOKIE, ephemeral: new Uint8Array(32) };
-  const empty = encodeSealed('hello', newTransaction(), nothing, () => new Uint8Array(0));
+  const empty = encodeAuthenticated('hello', newTransaction(), nothing, () => new Uint8Array(0));
   return exchange.request(empty, (reply) => {
     refusalIn(reply);
     if (reply.kind !== 'retry') return null;
@@ -70,7 +68,7 @@ function sealBox(
   const ephemeral = Buffer.from(own.publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
   const keys = boxKeys(p, { shared, ephemeral, daemonKey: contact.daemonKey });
   const transaction = newTransaction();
-  const datagram = encodeSealed(kind, transaction, { cookie: contact.cookie, ephemeral }, (associated) =>
+  const datagram = encodeAuthenticated(kind, transaction, { cookie: contact.cookie, ephemeral }, (associated) =>
     seal(p, { key: keys.request, associated, text }),
   );
   return { datagram, transaction, replyKey: keys.reply };
@@ -105,8 +103,8 @@ export async function requestInSession<Result>(
   let cookie: Uint8Array = NO_COOKIE;
   for (;;) {
     const transaction = newTransaction();
-    const mac = requestMac(p, { ...proof, header: headerOf(kind, transaction) });
-    const datagram = encodeClient(kind, transaction, { cookie, sessionId: proof.sessionId, mac });
+    const { sessionId, renewalSecret } = proof;
+    const datagram = encodeAuthenticated(kind, transaction, { cookie, sessionId }, (before) => requestMac(p, { renewalSecret, before }));
     const answer = await exchange.request<{ readonly result: Result } | { readonly cookie: Uint8Array }>(datagram, (reply) => {
       if (reply.kind === 'retry') {
         checkPin(pins, 'key', reply.daemonKey);

@@ -19,13 +19,16 @@ export type Exchange = {
 };
 
 async function connect(address: AuthAddress): Promise<Socket> {
+  let socket: Socket | undefined;
   try {
-    const found = await lookup(address.host);
-    const socket = createSocket(found.family === 6 ? 'udp6' : 'udp4');
+    // "localhost" is often ::1 first, where a daemon that listens on 127.0.0.1 is not
+    const found = await lookup(address.host, { order: 'ipv4first' });
+    socket = createSocket(found.family === 6 ? 'udp6' : 'udp4');
     socket.connect(address.port, found.address);
     await once(socket, 'connect');
     return socket;
   } catch (cause) {
+    socket?.close();
     throw new AppError('auth_unreachable', `cannot find the authentication daemon at ${address.text}`, { cause });
   }
 }

@@ -1,6 +1,6 @@
 import { prepareNewPassword, preparePassword, prepareUserName } from '../../Models/credentials.ts';
 import { decodeGrant, decodeKsf, encodeText, type Grant, KSF_CEILING, type Ksf } from '../../Models/datagram_fields.ts';
-import { encodeSealed, headerOf, packFields, TEXTS, unpackFields } from '../../Models/datagrams.ts';
+import { encodeAuthenticated, headerOf, packFields, TEXTS, unpackFields } from '../../Models/datagrams.ts';
 import { AppError } from '../../Models/errors.ts';
 import { loginKeys, renewalKey, replyAssociated, replyMac, seal, transcriptOf, unseal } from '../../Models/handshake.ts';
 import { checkPin, type DaemonPins } from './daemon_pins.ts';
@@ -113,7 +113,7 @@ async function attemptLogin(deps: HandshakeDeps, input: LoginInput): Promise<(Gr
   const text = packFields(TEXTS.finish, { deviceId: input.deviceId, deviceName: encodeText(input.deviceName) });
   const { transaction } = hello;
   const fields = { cookie: contact.cookie, state: challenge.state, ke3: finished.ke3 };
-  const finish = encodeSealed('finish', transaction, fields, (associated) => seal(p, { key: keys.finish, associated, text }));
+  const finish = encodeAuthenticated('finish', transaction, fields, (associated) => seal(p, { key: keys.finish, associated, text }));
   const grant = await exchange.request<Grant | BeginAgain>(finish, (reply) => {
     if (reply.kind === 'retry') return BEGIN_AGAIN;
     if (reply.kind !== 'ticket') return refusalIn(reply);

@@ -16,12 +16,20 @@ export function openOpaqueThread(): OpaqueThread {
     if ('failure' in reply) asked?.reject(new Error(reply.failure));
     else asked?.resolve(reply.result);
   });
-  worker.on('error', (error) => {
-    for (const asked of waiting.values()) asked.reject(error as Error);
+  let ended: Error | null = null;
+  const end = (error: Error): void => {
+    ended ??= error;
+    for (const asked of waiting.values()) asked.reject(ended);
     waiting.clear();
-  });
+  };
+  worker.on('error', (error) => end(error as Error));
+  worker.on('exit', () => end(new Error('the OPAQUE thread has ended')));
   const ask = (step: keyof OpaqueSteps, input: unknown): Promise<unknown> =>
     new Promise((resolve, reject) => {
+      if (ended !== null) {
+        reject(ended);
+        return;
+      }
       last += 1;
       waiting.set(last, { resolve, reject });
       worker.postMessage({ id: last, step, input });

@@ -57,7 +57,17 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     const session = { id: newId(), userId: alice.id, deviceId: newId(), deviceName: 'desk', atMs: 1000 };
     const opened = await accounts.openSession(session);
     const { id, userId, deviceId } = session;
-    const expected = { id, userId, deviceId, userName: 'alice', role: 'user', state: 'pending', createdAtMs: 1000, lastSeenMs: 1000 };
+    const expected = {
+      id,
+      userId,
+      deviceId,
+      userName: 'alice',
+      userDisabled: false,
+      role: 'user',
+      state: 'pending',
+      createdAtMs: 1000,
+      lastSeenMs: 1000,
+    };
     assert.deepEqual({ ...opened }, expected);
     assert.deepEqual(await accounts.openSession({ ...session, atMs: 2000 }), opened);
     assert.equal(await accounts.touchSession(id, 3000), true);
@@ -109,6 +119,7 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     await accounts.setDisabled(alice.id, true, 5);
     assert.deepEqual((await reader.endedSessions(0)).map(({ id }) => id).sort(), [one, two].sort());
     assert.equal((await accounts.session(others))?.state, 'pending');
+    assert.equal((await accounts.session(await begun(accounts, alice, 5)))?.userDisabled, true);
     assert.equal(await reader.findUser('alice'), null);
     assert.equal((await accounts.findAccount('alice'))?.disabled, true);
     assert.equal((await reader.userNames([alice.id])).get(alice.id), 'alice');
