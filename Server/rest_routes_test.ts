@@ -148,7 +148,8 @@ test('with an Idempotency-Key a request is done once, and the same key for somet
   const first = ok(await post(alice, ROUTES.folders, body, key)).json();
   assert.deepEqual(ok(await post(alice, ROUTES.folders, body, key)).json(), first);
   assert.equal((await post(alice, ROUTES.folders, body)).json().code, 'already_exists');
-  ok(await post(alice, ROUTES.folders, { path: '/twice' }, key));
+  assert.equal(ok(await post(alice, ROUTES.folders, { path: '/twice' }, key)).json().path, '/twice');
+  ok(await get(alice, ROUTES.entry, '/twice'));
   ok(await post(bob, ROUTES.folders, body, key));
   const form = uploadOf('/once/file', 'content', { base: 'absent' });
   const put = { ...form, headers: { ...form.headers, 'idempotency-key': 'k2' } };
@@ -156,6 +157,9 @@ test('with an Idempotency-Key a request is done once, and the same key for somet
   ok(await upload(alice, '/once/file', 'newer'));
   assert.equal(ok(await server.ask(alice, put)).json().version, stored.version);
   assert.equal((await get(alice, ROUTES.files, '/once/file')).bytes.toString(), 'newer');
+  const other = uploadOf('/once/file', 'other content');
+  ok(await server.ask(alice, { ...other, headers: { ...other.headers, 'idempotency-key': 'k2' } }));
+  assert.equal((await get(alice, ROUTES.files, '/once/file')).bytes.toString(), 'other content');
   for (const bad of ['', 'x'.repeat(LIMITS.idempotencyKeyBytesMax + 1)]) {
     const answer = await post(alice, ROUTES.folders, { path: '/bad-key' }, { 'idempotency-key': bad });
     assert.deepEqual([answer.status, answer.json().code], [400, 'request_invalid']);

@@ -251,8 +251,10 @@ test('a server told to stop lets a download under way come to its end', async ()
   assert.equal((await other.ask(user, uploadOf('/last.bin', content))).status, 200);
   const url = await listen(other.app, { host: '127.0.0.1', port: 0 });
   const answer = await fetch(`${url}${ROUTES.files}?path=/last.bin`, { headers: { authorization: `Bearer ${user.ticket}` } });
+  const beganMs = performance.now();
   const stopped = stopListening(other.app);
   assert.ok(Buffer.from(await answer.arrayBuffer()).equals(content));
   await stopped;
+  assert.ok(performance.now() - beganMs < LIMITS.shutdownTimeoutMs / 2, 'the connection kept open after the download held it up');
   await assert.rejects(fetch(`${url}/healthz`));
 });

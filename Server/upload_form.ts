@@ -31,7 +31,7 @@ export async function readUploadForm<T>(
   let content: { readonly received: T } | undefined;
   try {
     for await (const part of request.parts({ limits: FORM_LIMITS })) {
-      if (part.type === 'file') content = { received: await receiveFile(part, receive) };
+      if (part.type === 'file') content = { received: await receive(part.file) };
       else addField(values, part);
     }
   } catch (error) {
@@ -39,12 +39,6 @@ export async function readUploadForm<T>(
   }
   if (content === undefined) throw new AppError('request_invalid', 'the form has no file: a part with a file name');
   return { fields: parseFields(values), content: content.received };
-}
-
-async function receiveFile<T>(part: MultipartFile, receive: (content: AsyncIterable<Buffer>) => Promise<T>): Promise<T> {
-  const received = await receive(part.file);
-  if (part.file.truncated) throw new AppError('too_large', `a file has at most ${LIMITS.fileBytesMax} bytes`);
-  return received;
 }
 
 function addField(values: Map<string, unknown>, part: Exclude<Multipart, MultipartFile>): void {
