@@ -9,7 +9,7 @@ import { openSecrets, type Secrets } from '../secrets.ts';
 import { listen } from '../udp_listener.ts';
 
 /** Stretching that costs nothing: only for tests, whose clients must be told to accept it. */
-export const CHEAP_KSF: Ksf = { memoryKiB: 64, iterations: 1, parallelism: 1 };
+const CHEAP_KSF: Ksf = { memoryKiB: 64, iterations: 1, parallelism: 1 };
 const UNLIMITED = { perSecond: 1e6, burst: 1e6 };
 
 export type DaemonFixture = AsyncDisposable & {
