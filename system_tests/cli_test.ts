@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -223,6 +223,83 @@ describe('the shell', () => {
     assert.match(out, /^made \/from the shell\n\[/);
     assert.match(out, /\]\ndeleted \/from the shell\n$/);
     assert.match(err, /^driftless: .*\(not_found\)\n$/);
+  });
+});
+
+/** Types `answers[n]` once `[n]` was shown, on a terminal that util-linux's `script` makes. @returns exit code and all that was shown */
+async function onTerminal(user: string, words: readonly string[], answers: readonly [string, string][]) {
+  const env = {
+    PATH: process.env.PATH,
+    DRIFTLESS_HOME: join(folder, `home-${user}`),
+    DRIFTLESS_AUTH: system.auth,
+    TERM: 'xterm',
+    SHELL: '/bin/sh',
+  };
+  const command = `stty cols 100 rows 24; exec '${process.execPath}' '${BIN}' ${words.join(' ')}`;
+  const child = spawn('script', ['-qec', command, '/dev/null'], { cwd: folder, env, stdio: ['pipe', 'pipe', 'inherit'] });
+  let shown = '';
+  let seen = 0;
+  const left = [...answers];
+  child.stdout.on('data', (bytes: Buffer) => {
+    shown += bytes.toString();
+    const [prompt, answer] = left[0] ?? [];
+    if (prompt === undefined || !shown.slice(seen).includes(prompt)) return;
+    left.shift();
+    seen = shown.length;
+    child.stdin.write(answer ?? '');
+  });
+  const [code] = await once(child, 'close');
+  return { code: code as number, shown };
+}
+
+const hasTerminals = spawnSync('script', ['--version']).status === 0;
+
+describe('on a terminal', { skip: hasTerminals ? false : 'no `script` here to make one' }, () => {
+  it('the password is asked for twice and never shown', async () => {
+    const { code, shown } = await onTerminal(
+      'erin',
+      ['register', 'erin'],
+      [
+        ['Password for erin', 'open sesame 42\r'],
+        ['The same again', 'open sesame 42\r'],
+      ],
+    );
+    assert.equal(code, 0, shown);
+    assert.match(shown, /registered and logged in as erin/);
+    assert.doesNotMatch(shown, /sesame|open s/);
+  });
+
+  it('two passwords that differ change nothing, and Ctrl-C leaves', async () => {
+    const differing: [string, string][] = [
+      ['Password for frank', 'open sesame 42\r'],
+      ['The same again', 'open sesame 43\r'],
+    ];
+    assert.equal((await onTerminal('frank', ['register', 'frank'], differing)).code, 2);
+    assert.equal((await onTerminal('frank', ['login', 'alice'], [['Password for alice', 'abc\u0003']])).code, 130);
+  });
+
+  it('the shell prompts, takes Ctrl-C for a slip, and ends with Ctrl-D', async () => {
+    const { code, shown } = await onTerminal(
+      'alice',
+      ['shell'],
+      [
+        ['driftless> ', 'ls /nowhere\r'],
+        ['driftless> ', '\u0003'],
+        ['driftless> ', 'whoami\r'],
+        ['driftless> ', '\u0004'],
+      ],
+    );
+    assert.equal(code, 0, shown);
+    assert.match(shown, /\(not_found\)[\s\S]*quit, or Ctrl-D[\s\S]*user {5}alice/);
+  });
+
+  it('a transfer draws its progress and takes it away', async () => {
+    for (let n = 0; n < 300; n += 1) await local(`drawn/${n}`, randomBytes(50_000));
+    const { code, shown } = await onTerminal('alice', ['put', 'drawn', '/drawn'], []);
+    assert.equal(code, 0, shown);
+    const drawn = shown.split('\r\u001b[K');
+    assert(drawn.length > 2 && drawn.slice(1, -1).every((line) => / files? .*B\/s/.test(line)), shown);
+    assert.match(drawn.at(-1) ?? '', /^300 files sent, 15\.0 MB/);
   });
 });
 
