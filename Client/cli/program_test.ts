@@ -250,13 +250,20 @@ describe('put and get', () => {
     assert.equal((await run({}, ['put', join(folder, 'a.txt'), '/x/../y'])).code, 2);
   });
 
-  it('get puts a file into a folder that is there', async () => {
+  it('get puts a file into a folder that is there, or is named as one', async () => {
     const calls: string[] = [];
+    const inTheWay: TransferReport = {
+      files: 0,
+      bytes: 0,
+      unchanged: 0,
+      failures: [{ path: '/r/q3.pdf', code: 'already_exists', message: 'a folder is in the way' }],
+    };
     const client: Partial<Driftless> = {
-      entry: async (path) => (path === '/r/sub' ? FOLDER : FILE),
-      get: async (sources) => {
-        calls.push(...sources.map((source) => source.local.slice(folder.length)));
-        return REPORT;
+      entry: async () => FILE,
+      get: async ([source]) => {
+        const target = source?.local.slice(folder.length) ?? '';
+        calls.push(target);
+        return source?.remote === '/r/q3.pdf' && /^\/dir\/?$/.test(target) ? inTheWay : REPORT;
       },
     };
     for (const [remote, local] of [
@@ -264,11 +271,11 @@ describe('put and get', () => {
       ['/r/q3.pdf', 'new'],
       ['/r/q3.pdf', 'new/'],
       ['/r/sub', 'dir'],
-      ['/', 'dir'],
+      ['/', 'dir/'],
     ] as const) {
       assert.equal((await run(client, ['get', remote, `${folder}/${local}`])).code, 0);
     }
-    assert.deepEqual(calls, ['/dir/q3.pdf', '/new', '/new/q3.pdf', '/dir', '/dir']);
+    assert.deepEqual(calls, ['/dir', '/dir/q3.pdf', '/new', '/new/q3.pdf', '/dir', '/dir/']);
   });
 
   it('sum up in one line, or as JSON', async () => {

@@ -1,7 +1,7 @@
 import { lstat, stat } from 'node:fs/promises';
 import { basename, join, resolve, sep } from 'node:path';
 import { AppError } from '../../Models/errors.ts';
-import { childPath, splitLast, splitPath } from '../../Models/names.ts';
+import { childPath, splitPath } from '../../Models/names.ts';
 import type { Driftless, TransferFailure, TransferOptions, TransferReport } from '../client.ts';
 import { argument, type Command, type Outcome, type Run } from './command.ts';
 import { countOf, formatBytes, formatSeconds } from './format.ts';
@@ -63,10 +63,18 @@ async function putOne(
   return client.put([{ local: source.local, remote: childPath(remote, basename(resolve(source.local))) }], options);
 }
 
+/** A file fetched to a folder goes into it. Whether it is a file is only asked where the transfer itself would not find out in time. */
 async function get(client: Driftless, remote: string, local: string, options: TransferOptions): Promise<TransferReport> {
-  const isInto = local.endsWith('/') || local.endsWith(sep) || (await isLocalFolder(local));
-  const isFile = isInto && splitPath(remote).length > 0 && (await client.entry(remote)).kind !== 'folder';
-  return client.get([{ remote, local: isFile ? join(local, splitLast(remote).name) : local }], options);
+  const parts = splitPath(remote);
+  const inside = (): string => join(local, parts.at(-1) ?? '');
+  if (!(await isLocalFolder(local))) {
+    const isFileInNewFolder =
+      (local.endsWith('/') || local.endsWith(sep)) && parts.length > 0 && (await client.entry(remote)).kind !== 'folder';
+    return client.get([{ remote, local: isFileInNewFolder ? inside() : local }], options);
+  }
+  const report = await client.get([{ remote, local }], options);
+  const isFolderInTheWay = report.failures.some((failure) => failure.path === remote && failure.code === 'already_exists');
+  return isFolderInTheWay ? client.get([{ remote, local: inside() }], options) : report;
 }
 
 type Transfer = (client: Driftless, options: TransferOptions) => Promise<TransferReport>;
