@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client';
 import type { FastifyInstance } from 'fastify';
 import type { OperationResult } from '../Models/operations.ts';
@@ -44,7 +45,8 @@ export function registerMetrics(app: FastifyInstance): Metrics {
     const route = request.routeOptions.url ?? 'none';
     requests.inc({ method: request.method, route, status });
     seconds.observe({ route }, reply.elapsedTime / 1000);
-    const { socket } = request.raw;
+    const socket = request.raw.socket as Socket | null; // gone once the request was destroyed
+    if (socket === null) return;
     const before = countedSockets.get(socket) ?? { read: 0, written: 0 };
     const now = { read: socket.bytesRead ?? 0, written: socket.bytesWritten ?? 0 };
     bytes.inc({ direction: 'in', route }, Math.max(0, now.read - before.read));

@@ -43,11 +43,10 @@ export async function servePush(
 
 async function readPush(deps: Deps, principal: Principal, committer: BatchCommitter, request: IncomingMessage): Promise<void> {
   const parser = new FrameParser();
-  const frames: Frame[] = [];
   let ended = false;
   let expected: number | null = null; // number of the next operation
   for await (const bytes of chunksOf(request)) {
-    parser.push(bytes, (frame) => frames.push(frame));
+    const { frames, broken } = parse(parser, bytes);
     for (const frame of frames) {
       if (ended) throw new AppError('frame_invalid', 'a frame came after the end');
       if (frame.type === FRAME.chunk) {
@@ -61,10 +60,22 @@ async function readPush(deps: Deps, principal: Principal, committer: BatchCommit
       else throw new AppError('frame_invalid', `a push holds no frame of type ${frame.type}`);
       if (committer.full) await committer.flush();
     }
-    frames.length = 0;
+    if (broken !== null) throw broken;
   }
   parser.assertBoundary();
   if (!ended) throw new AppError('upload_interrupted', 'the push ended without its end frame');
+}
+
+/** The frames that are whole, also when what follows them is malformed. */
+function parse(parser: FrameParser, bytes: Buffer): { frames: Frame[]; broken: AppError | null } {
+  const frames: Frame[] = [];
+  try {
+    parser.push(bytes, (frame) => frames.push(frame));
+    return { frames, broken: null };
+  } catch (error) {
+    if (error instanceof AppError) return { frames, broken: error };
+    throw error;
+  }
 }
 
 async function addOperation(
@@ -99,7 +110,8 @@ function isRaw(frame: Frame): boolean {
 /** The body's buffers; a connection that breaks is `upload_interrupted`. */
 async function* chunksOf(request: IncomingMessage): AsyncGenerator<Buffer> {
   try {
-    for await (const bytes of request) yield bytes as Buffer;
+    // destroying the request with the loop would take the connection away from under the answer
+    for await (const bytes of request.iterator({ destroyOnReturn: false })) yield bytes as Buffer;
   } catch (cause) {
     throw new AppError('upload_interrupted', 'the connection broke during the push', { cause });
   }

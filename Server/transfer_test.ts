@@ -1,0 +1,361 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, before, test } from 'node:test';
+import { zstdCompressSync } from 'node:zlib';
+import { CHUNK_FRAME_HEADER_BYTES, ENCODING } from '../Models/chunk_frames.ts';
+import { contentId } from '../Models/content_id.ts';
+import { writeDelta } from '../Models/delta.ts';
+import { AppError } from '../Models/errors.ts';
+import { FRAME, FRAME_TYPE, type Frame, FrameParser, FrameWriter, joinBytes, payloadOf } from '../Models/frames.ts';
+import { LIMITS } from '../Models/limits.ts';
+import { type OperationFrame, readError, readResult, writeOperation } from '../Models/operation_frames.ts';
+import type { OperationResult } from '../Models/operations.ts';
+import { ROUTES } from '../Models/routes.ts';
+import { readFolder, readPaths } from '../Models/tree_frames.ts';
+import type { ChunkStore } from '../Storage/chunk_store.ts';
+import { sha256, verifyContent } from '../Storage/verified_chunk.ts';
+import { openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
+
+let server: ServerFixture;
+let base: string;
+let alice: User;
+let bob: User;
+/** Makes the chunk store fail when set. */
+let failure: AppError | null = null;
+
+before(async () => {
+  server = await openServer({
+    wrapChunks: (chunks): ChunkStore => ({
+      append: (all) => (failure === null ? chunks.append(all) : Promise.reject(failure)),
+      read: (range) => chunks.read(range),
+      close: () => chunks.close(),
+    }),
+  });
+  await server.app.listen({ host: '127.0.0.1', port: 0 });
+  base = `http://127.0.0.1:${(server.app.server.address() as AddressInfo).port}`;
+  alice = await server.addUser('alice');
+  bob = await server.addUser('bob');
+});
+
+after(() => server[Symbol.asyncDispose]());
+
+async function post(user: User, route: string, type: string, body: Uint8Array | string): Promise<Response> {
+  return fetch(base + route, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${user.ticket}`, 'content-type': type },
+    body: typeof body === 'string' ? body : new Uint8Array(body),
+  });
+}
+
+async function framesIn(answer: Response): Promise<Frame[]> {
+  assert.equal(answer.status, 200, answer.status === 200 ? '' : await answer.text());
+  const frames: Frame[] = [];
+  const parser = new FrameParser();
+  parser.push(new Uint8Array(await answer.arrayBuffer()), (frame) => frames.push(frame));
+  parser.assertBoundary();
+  return frames;
+}
+
+type Pushed = { results: Map<number, OperationResult>; error: AppError | null; ended: boolean };
+
+async function push(user: User, body: Uint8Array, query = ''): Promise<Pushed> {
+  const pushed: Pushed = { results: new Map(), error: null, ended: false };
+  for (const frame of await framesIn(await post(user, ROUTES.push + query, FRAME_TYPE, body))) {
+    if (frame.type === FRAME.result) {
+      const { number, result } = readResult(payloadOf(frame));
+      pushed.results.set(number, result);
+    } else if (frame.type === FRAME.error) pushed.error = readError(payloadOf(frame));
+    else if (frame.type === FRAME.end) pushed.ended = true;
+  }
+  return pushed;
+}
+
+const chunkFrame = (content: Uint8Array): Uint8Array => joinBytes(verifyContent(content, null).frame);
+const END = new FrameWriter(8).begin(FRAME.end).finish().take();
+
+function put(path: string, contents: readonly Uint8Array[], more: Partial<Extract<OperationFrame, { kind: 'put' }>> = {}): OperationFrame {
+  const chunks = contents.map((content) => ({ digest: sha256(content) as Uint8Array, length: content.length }));
+  const size = contents.reduce((sum, content) => sum + content.length, 0);
+  return {
+    kind: 'put',
+    path,
+    size,
+    mtimeUs: 1_000_000,
+    executable: false,
+    base: 'absent',
+    digest: contentId(chunks, sha256),
+    chunks,
+    ...more,
+  };
+}
+
+function operations(all: readonly OperationFrame[], first = 0): Uint8Array {
+  const writer = new FrameWriter();
+  for (const [i, operation] of all.entries()) writeOperation(writer, first + i, operation);
+  return writer.take();
+}
+
+const stream = (...parts: readonly Uint8Array[]): Uint8Array => joinBytes([...parts, END]);
+const code = (result: OperationResult | undefined): string => (result?.status === 'refused' ? result.code : String(result?.status));
+
+async function statOf(user: User, path: string) {
+  const answer = await post(user, ROUTES.tree, 'application/json', JSON.stringify({ stat: [path] }));
+  const [frame] = await framesIn(answer);
+  return readFolder(payloadOf(frame as Frame)).entries[0] ?? null;
+}
+
+async function pull(user: User, contents: readonly Uint8Array[]): Promise<Frame[]> {
+  return framesIn(await post(user, ROUTES.pull, 'application/octet-stream', Buffer.concat(contents.map((content) => sha256(content)))));
+}
+
+async function have(user: User, contents: readonly Uint8Array[]): Promise<number[]> {
+  const answer = await post(user, ROUTES.have, 'application/octet-stream', Buffer.concat(contents.map((content) => sha256(content))));
+  return [...new Uint8Array(await answer.arrayBuffer())];
+}
+
+test('what is pushed is listed and pulled; a refused operation does not hold up the others', async () => {
+  const [one, two] = [randomBytes(3000), randomBytes(700_000)];
+  const { results, ended } = await push(
+    alice,
+    stream(
+      chunkFrame(one),
+      operations([put('/p/one', [one]), put('/p/../up', [one])]),
+      chunkFrame(two),
+      operations([put('/p/both', [one, two]), { kind: 'mkdir', path: '/p/one', existingOk: true }, put('/p/empty', [])], 2),
+    ),
+  );
+  assert.deepEqual(
+    [0, 1, 2, 3, 4].map((number) => code(results.get(number))),
+    ['done', 'name_invalid', 'done', 'not_a_folder', 'done'],
+  );
+  assert.ok(ended);
+  const both = await statOf(alice, '/p/both');
+  assert.equal(both?.size, 703_000);
+  assert.equal(both?.chunkCount, 2);
+  const frames = await pull(alice, [two, one]);
+  assert.deepEqual(
+    frames.map(({ type }) => type),
+    [FRAME.chunk, FRAME.chunk, FRAME.end],
+  );
+  assert.ok(Buffer.from(joinBytes((frames[0] as Frame).pieces)).equals(chunkFrame(two)));
+});
+
+test('a digest gives nobody else anything: not held, missing, no signature, no put', async () => {
+  const secret = randomBytes(5000);
+  await push(alice, stream(chunkFrame(secret), operations([put('/secret', [secret])])));
+  assert.deepEqual(await have(alice, [secret, randomBytes(10)]), [1, 0]);
+  assert.deepEqual(await have(bob, [secret]), [0]);
+  assert.deepEqual(
+    (await pull(bob, [secret])).map(({ type }) => type),
+    [FRAME.missing, FRAME.end],
+  );
+  const [signature] = await framesIn(await post(bob, ROUTES.signature, 'application/octet-stream', sha256(secret)));
+  assert.equal(signature?.length, 0);
+  assert.equal(code((await push(bob, stream(operations([put('/mine', [secret])])))).results.get(0)), 'chunk_missing');
+  assert.equal(await statOf(bob, '/secret'), null);
+  const delta = new FrameWriter().begin(FRAME.chunk).u8(ENCODING.delta).bytes(sha256(secret)).u32(secret.length).bytes(sha256(secret));
+  delta.u8(0).u32(0).u32(secret.length).finish();
+  assert.equal((await push(bob, stream(delta.take()))).error?.code, 'chunk_missing');
+});
+
+test('compressed and delta chunks are stored as what they stand for', async () => {
+  const text = Buffer.from('all work and no play '.repeat(40_000));
+  const zstd = new FrameWriter()
+    .begin(FRAME.chunk)
+    .u8(ENCODING.zstd)
+    .bytes(sha256(text))
+    .u32(text.length)
+    .bytes(zstdCompressSync(text))
+    .finish();
+  assert.equal(code((await push(alice, stream(zstd.take(), operations([put('/text', [text])])))).results.get(0)), 'done');
+  const edited = Buffer.concat([Buffer.from('!'), text]);
+  const [signature] = await framesIn(await post(alice, ROUTES.signature, 'application/octet-stream', sha256(text)));
+  const delta = new FrameWriter().begin(FRAME.chunk).u8(ENCODING.delta).bytes(sha256(edited)).u32(edited.length).bytes(sha256(text));
+  writeDelta(delta, edited, payloadOf(signature as Frame), sha256);
+  const bytes = delta.finish().take();
+  assert.ok(bytes.length < 300);
+  assert.equal(code((await push(alice, stream(bytes, operations([put('/text2', [edited])])))).results.get(0)), 'done');
+  const [frame] = await pull(alice, [edited]);
+  assert.ok(
+    Buffer.from(joinBytes((frame as Frame).pieces))
+      .subarray(CHUNK_FRAME_HEADER_BYTES)
+      .equals(edited),
+  );
+});
+
+test('a chunk that is not what it says ends the push; what was whole before it is kept', async () => {
+  const good = randomBytes(2000);
+  const text = Buffer.alloc(100_000, 'x');
+  const zstdOf = (length: number, bytes: Uint8Array): Uint8Array =>
+    new FrameWriter().begin(FRAME.chunk).u8(ENCODING.zstd).bytes(sha256(text)).u32(length).bytes(bytes).finish().take();
+  const wrongDigest = Buffer.from(chunkFrame(randomBytes(500)));
+  wrongDigest[10] = (wrongDigest[10] as number) ^ 1;
+  const bad: [Uint8Array, string][] = [
+    [wrongDigest, 'digest_mismatch'],
+    [zstdOf(99_999, zstdCompressSync(text)), 'frame_invalid'], // more comes out than declared
+    [zstdOf(100_001, zstdCompressSync(text)), 'length_mismatch'],
+    [zstdOf(100_000, randomBytes(50)), 'frame_invalid'],
+    [zstdOf(100_000, zstdCompressSync(Buffer.alloc(100_000, 'y'))), 'digest_mismatch'],
+    [zstdOf(LIMITS.chunkBytesMax + 1, zstdCompressSync(text)), 'too_large'],
+    [new FrameWriter().begin(FRAME.chunk).u8(9).bytes(sha256(text)).finish().take(), 'frame_invalid'],
+    [new FrameWriter().begin(FRAME.chunk).u8(0).finish().take(), 'frame_invalid'],
+    [new FrameWriter().begin(FRAME.result).finish().take(), 'frame_invalid'],
+    [Uint8Array.of(77, 0, 0, 0, 0), 'frame_invalid'],
+    [new FrameWriter().begin(FRAME.operation).u32(1).u8(99).finish().take(), 'frame_invalid'],
+    [operations([put('/x', [])], 7), 'frame_invalid'], // not the next number
+    [joinBytes([END, chunkFrame(good)]), 'frame_invalid'],
+  ];
+  for (const [i, [bytes, expected]] of bad.entries()) {
+    const path = `/before-${i}`;
+    const { results, error, ended } = await push(alice, stream(chunkFrame(good), operations([put(path, [good])]), bytes));
+    assert.equal(error?.code, expected, String(i));
+    assert.equal(ended, false);
+    assert.equal(code(results.get(0)), 'done');
+    assert.equal((await statOf(alice, path))?.size, good.length);
+  }
+});
+
+test('a put whose chunks, size or content id do not fit is refused', async () => {
+  const content = randomBytes(4000);
+  const { results } = await push(
+    alice,
+    stream(
+      chunkFrame(content),
+      operations([
+        put('/f1', [content], { size: 4001 }),
+        put('/f2', [content], { digest: randomBytes(32) }),
+        put('/f3', [content], { chunks: [{ digest: sha256(content), length: 3999 }], size: 3999 }),
+        put('/f4', [randomBytes(10)]),
+        put('/f5', [content], { base: 17 }),
+      ]),
+    ),
+  );
+  assert.deepEqual([...results.values()].map(code), [
+    'length_mismatch',
+    'digest_mismatch',
+    'length_mismatch',
+    'chunk_missing',
+    'version_stale',
+  ]);
+  for (const path of ['/f1', '/f2', '/f3', '/f4', '/f5']) assert.equal(await statOf(alice, path), null);
+});
+
+test('chunks of the replaced version are told as a run, and only of that version', async () => {
+  const parts = [randomBytes(600_000), randomBytes(600_001), randomBytes(600_002)];
+  const first = await push(alice, stream(...parts.map(chunkFrame), operations([put('/runs', parts)])));
+  const version = (first.results.get(0) as { version: number }).version;
+  const added = randomBytes(100);
+  const all = [parts[0], added, parts[2]] as Uint8Array[];
+  const runs = [
+    { first: 0, count: 1 },
+    { digest: sha256(added), length: 100 },
+    { first: 2, count: 1 },
+  ];
+  const changed = (base: number, chunks = runs): OperationFrame =>
+    ({ ...put('/runs', all, { base }), chunks }) as unknown as OperationFrame;
+  const second = await push(alice, stream(chunkFrame(added), operations([changed(version + 5), changed(version), changed(version)])));
+  assert.deepEqual(
+    [...second.results].sort(([a], [b]) => a - b).map(([, result]) => code(result)),
+    ['version_stale', 'done', 'version_stale'],
+  );
+  assert.equal((await statOf(alice, '/runs'))?.size, 1_200_102);
+  const now = (await statOf(alice, '/runs'))?.version ?? 0;
+  assert.equal((await push(alice, stream(operations([changed(now, [{ first: 2, count: 9 }])])))).error?.code, 'frame_invalid');
+});
+
+test('a stream that is named gives the same result for the same number, once done', async () => {
+  await push(alice, stream(operations([{ kind: 'mkdir', path: '/once', existingOk: false }])));
+  const body = stream(
+    operations([
+      { kind: 'move', from: '/once', to: '/moved' },
+      { kind: 'delete', path: '/moved', base: 'any' },
+    ]),
+  );
+  const query = `?stream=${randomBytes(16).toString('hex')}`;
+  const first = await push(alice, body, query);
+  assert.deepEqual([...first.results.values()].map(code), ['done', 'done']);
+  assert.deepEqual(await push(alice, body, query), first);
+  assert.deepEqual([...(await push(alice, body)).results.values()].map(code), ['not_found', 'not_found']);
+});
+
+test('a push that is cut off stores what was whole and acknowledges nothing more', async () => {
+  const [whole, half] = [randomBytes(50_000), randomBytes(50_000)];
+  const body = joinBytes([chunkFrame(whole), operations([put('/cut/whole', [whole])]), chunkFrame(half).subarray(0, 30_000)]);
+  const answer = await push(alice, body);
+  assert.equal(answer.error?.code, 'upload_interrupted');
+  assert.equal((await push(alice, chunkFrame(half))).error?.code, 'upload_interrupted'); // no end frame
+  await new Promise<void>((resolve) => {
+    const sending = request(base + ROUTES.push, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${alice.ticket}`, 'content-type': FRAME_TYPE },
+    });
+    sending.on('error', () => resolve()); // the reset that this test makes
+    sending.on('response', (response) => response.resume());
+    sending.write(operations([put('/cut/connection', [whole])]));
+    sending.write(chunkFrame(half).subarray(0, 1000), () => setImmediate(() => sending.destroy(new Error('cut'))));
+  });
+  assert.equal((await statOf(alice, '/cut/whole'))?.size, 50_000);
+  assert.equal(await statOf(alice, '/cut/half'), null);
+});
+
+test('a full disk ends the push with its code, and nothing of the batch is there', async () => {
+  const content = randomBytes(1000);
+  failure = new AppError('storage_full', 'the server has no space left');
+  const { results, error } = await push(alice, stream(chunkFrame(content), operations([put('/full', [content])])));
+  failure = null;
+  assert.equal(error?.code, 'storage_full');
+  assert.equal(results.size, 0);
+  assert.equal(await statOf(alice, '/full'), null);
+  assert.deepEqual(await have(alice, [content]), [0]);
+});
+
+test('a chunk that is sent again is not stored again', async () => {
+  const content = randomBytes(40_000);
+  await push(alice, stream(chunkFrame(content), operations([put('/dup/1', [content])])));
+  const [before] = await server.metadata.locate({ userId: alice.id, userName: 'alice', deviceId: 'd' }, [sha256(content)]);
+  await push(alice, stream(chunkFrame(content), chunkFrame(content), operations([put('/dup/2', [content]), put('/dup/3', [content])])));
+  const [now] = await server.metadata.locate({ userId: alice.id, userName: 'alice', deviceId: 'd' }, [sha256(content)]);
+  assert.deepEqual(now, before);
+});
+
+test('bodies that are no digests, or too many, and tree requests that ask nothing are refused', async () => {
+  const problem = async (answer: Response): Promise<string> => ((await answer.json()) as { code: string }).code;
+  for (const route of [ROUTES.have, ROUTES.pull, ROUTES.signature]) {
+    assert.equal(await problem(await post(alice, route, 'application/octet-stream', randomBytes(33))), 'request_invalid', route);
+    assert.equal(await problem(await post(alice, route, 'application/json', '{}')), 'content_type_unsupported', route);
+  }
+  const many = Buffer.alloc((LIMITS.signatureDigestsMax + 1) * 32);
+  assert.equal(await problem(await post(alice, ROUTES.signature, 'application/octet-stream', many)), 'too_large');
+  for (const body of ['{}', '{"list":[]}', '{"list":["/"],"walk":"/"}', '{"walk":7}', '[]']) {
+    assert.equal(await problem(await post(alice, ROUTES.tree, 'application/json', body)), 'request_invalid', body);
+  }
+});
+
+test('a tree request lists folders, paths and manifests; an error in the middle is an error frame', async () => {
+  const content = [randomBytes(600_000), randomBytes(600_001)];
+  await push(
+    alice,
+    stream(...content.map(chunkFrame), operations([put('/t/a/file', content), { kind: 'mkdir', path: '/t/b', existingOk: true }])),
+  );
+  const ask = async (body: unknown): Promise<Frame[]> => framesIn(await post(alice, ROUTES.tree, 'application/json', JSON.stringify(body)));
+  const listed = (await ask({ list: ['/t', '/t/none', '/t/a'] }))
+    .filter(({ type }) => type === FRAME.folder)
+    .map((frame) => readFolder(payloadOf(frame)));
+  assert.deepEqual(
+    listed.map(({ index, last, entries }) => [index, last, entries.map((entry) => entry?.name)]),
+    [
+      [0, true, ['a', 'b']],
+      [1, true, []],
+      [2, true, ['file']],
+    ],
+  );
+  const [manifest] = await ask({ manifests: ['/t/a/file'] });
+  assert.equal(payloadOf(manifest as Frame).length, 4 + 1 + 8 + 8 + 32 + 1 + 2 * 36);
+  const walked = (await ask({ walk: '/t' })).filter(({ type }) => type === FRAME.paths).flatMap((frame) => readPaths(payloadOf(frame)));
+  assert.deepEqual(walked, ['/t', '/t/a', '/t/b']);
+  const [failed] = await ask({ walk: '/none' });
+  assert.equal(failed?.type, FRAME.error);
+  assert.equal(readError(payloadOf(failed as Frame)).code, 'not_found');
+});
