@@ -129,3 +129,48 @@ test('a file that is no database, and a folder that is not there, are refused by
   await assert.rejects(openDatabase({ kind: 'sqlite', file }, migrations), { code: 'corrupt' });
   await assert.rejects(openDatabase({ kind: 'sqlite', file: join(file, 'x.db') }, migrations), { code: 'data_folder_unusable' });
 });
+
+test('a full database says so, keeps what it has, and goes on once there is room', async (t) => {
+  const { file, migrations } = await place(t);
+  const database = await openDatabase<Schema>({ kind: 'sqlite', file }, migrations);
+  t.after(() => database.close());
+  const insert = (id: number): Promise<unknown> =>
+    database.write((trx) =>
+      trx
+        .insertInto('things')
+        .values({ id, name: 'x', bytes: Buffer.alloc(50_000) })
+        .execute(),
+    );
+  await insert(1);
+  await database.write((trx) => sql`pragma max_page_count = 20`.execute(trx));
+  await assert.rejects(insert(2), { code: 'storage_full' });
+  assert.deepEqual(await database.db.selectFrom('things').select('id').execute(), [{ id: 1 }]);
+  await database.write((trx) => sql`pragma max_page_count = 1000`.execute(trx));
+  await insert(3);
+});
+
+test('after an I/O error nothing more is acknowledged', async (t) => {
+  const { file, migrations } = await place(t);
+  const database = await openDatabase<Schema>({ kind: 'sqlite', file }, migrations);
+  t.after(() => database.close());
+  const fsyncFailed = Object.assign(new Error('disk I/O error'), { errcode: 1034 });
+  await assert.rejects(
+    database.write(() => Promise.reject(fsyncFailed)),
+    { code: 'storage_unavailable' },
+  );
+  await assert.rejects(
+    database.write(async () => undefined),
+    { code: 'storage_unavailable' },
+  );
+  assert.deepEqual(await database.db.selectFrom('things').selectAll().execute(), []);
+});
+
+test('writes asked for before closing are done, and closing twice is closing once', async (t) => {
+  const { file, migrations } = await place(t);
+  const database = await openDatabase<Schema>({ kind: 'sqlite', file }, migrations);
+  const insert = database.write((trx) => trx.insertInto('things').values({ id: 1, name: 'x', bytes: null }).execute());
+  await Promise.all([insert, database.close(), database.close()]);
+  const again = await openDatabase<Schema>({ kind: 'sqlite', file }, migrations);
+  t.after(() => again.close());
+  assert.equal((await again.db.selectFrom('things').selectAll().execute()).length, 1);
+});

@@ -27,9 +27,7 @@ export type ManifestRow = { readonly space: number; readonly version: number; re
 export type ChunkUse = {
   /** Looks up, ahead of use, what did not come with the batch. */
   load(refs: Iterable<ChunkRef>): Promise<void>;
-  /** @throws AppError `chunk_missing`, `length_mismatch` */
-  check(refs: readonly ChunkRef[]): void;
-  /** Lets the members of the space read these chunks; checked before. */
+  /** Lets the members of the space read these chunks, all or none of them. @throws AppError `chunk_missing`, `length_mismatch` */
   claim(space: number, refs: readonly ChunkRef[]): void;
 };
 
@@ -59,25 +57,21 @@ export function openChunkUse(
       if (wanted.length === 0) return;
       for (const [key, chunk] of await store.chunks.readable(trx, view, wanted)) found.set(key, chunk);
     },
-    check(refs) {
-      for (const { digest, length } of refs) {
+    claim(space, refs) {
+      const keys = refs.map(({ digest, length }) => {
         const key = digestKey(digest);
         const place = arrived.get(key) ?? found.get(key)?.place;
         if (place === undefined) throw new AppError('chunk_missing', 'the file refers to a chunk that was not sent');
         if (place.length !== length) throw new AppError('length_mismatch', 'a chunk has another length than the file says');
-      }
-    },
-    claim(space, refs) {
-      for (const { digest } of refs) {
-        const key = digestKey(digest);
+        return key;
+      });
+      for (const [i, key] of keys.entries()) {
         const own = arrived.get(key);
-        if (own !== undefined && space === home) continue;
         const known = found.get(key);
-        if (known?.spaces.includes(space)) continue;
         const place = own ?? known?.place;
-        if (place === undefined) throw new Error('a chunk was claimed without being checked');
+        if (place === undefined || (own !== undefined && space === home) || known?.spaces.includes(space)) continue;
         known?.spaces.push(space);
-        ledger.addChunk(chunkValues(digest, space, place));
+        ledger.addChunk(chunkValues((refs[i] as ChunkRef).digest, space, place));
       }
     },
   };

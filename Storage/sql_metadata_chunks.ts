@@ -77,6 +77,9 @@ export function openPacks(database: Database<MetadataSchema>, ids: Ids): Packs {
   };
 }
 
+/** Up to so many spaces of a user a chunk is looked for in each. */
+const FEW_SPACES = 4;
+
 export type Chunks = {
   readonly insert: BulkInsert;
   /** Of the digests, those that stand in a space of the view, by digestKey. */
@@ -94,18 +97,33 @@ export function placeOf(packs: Packs, chunk: StoredChunk): ChunkPlace {
 }
 
 export function openChunks(database: Database<MetadataSchema>, packs: Packs): Chunks {
-  const find = bulkQuery<ChunkRow>(
+  const columns = 'c.digest, c.space, c.pack, c.start, c.length';
+  const inSpace = bulkQuery<ChunkRow>(
     database.dialect,
-    { digest: 'blob' },
-    'SELECT c.digest, c.space, c.pack, c.start, c.length FROM v CROSS JOIN chunks c WHERE c.digest = v.digest',
+    { digest: 'blob', space: 'int8' },
+    `SELECT ${columns} FROM v CROSS JOIN chunks c WHERE c.digest = v.digest AND c.space = v.space`,
   );
+  const ofMember = bulkQuery<ChunkRow>(
+    database.dialect,
+    { digest: 'blob', user_id: 'text' },
+    `SELECT ${columns} FROM v CROSS JOIN chunks c JOIN members m ON m.space = c.space AND m.user_id = v.user_id WHERE c.digest = v.digest`,
+  );
+  /** Only what this user may see is read: a chunk that many store must not cost more than one that few do. */
+  function find(db: Rows, { spaces, userId }: View, digests: readonly Uint8Array[]): Promise<ChunkRow[]> {
+    if (spaces.length > FEW_SPACES)
+      return ofMember(
+        db,
+        digests.map((digest) => [asBuffer(digest), userId]),
+      );
+    return inSpace(
+      db,
+      digests.flatMap((digest) => spaces.map((space) => [asBuffer(digest), space.id])),
+    );
+  }
   async function readable(db: Rows, view: View, digests: readonly Uint8Array[]): Promise<Map<string, ReadableChunk>> {
     const found = new Map<string, ReadableChunk>();
     if (view.home === null) return found;
-    for (const row of await find(
-      db,
-      digests.map((digest) => [asBuffer(digest)]),
-    )) {
+    for (const row of await find(db, view, digests)) {
       if (!view.byId.has(row.space)) continue; // it stands in a stranger's space: for the caller it does not exist
       const key = digestKey(row.digest);
       const known = found.get(key);

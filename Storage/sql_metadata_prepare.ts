@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { contentId } from '../Models/content_id.ts';
+import { contentId, EMPTY_DIGEST_HEX } from '../Models/content_id.ts';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { Base, ChunkRef, Operation } from '../Models/operations.ts';
@@ -26,7 +26,7 @@ export type Prepared =
   | { readonly kind: 'move' | 'copy'; readonly from: Place; readonly to: Place };
 
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
-const EMPTY = sha256(new Uint8Array(0));
+const EMPTY = Buffer.from(EMPTY_DIGEST_HEX, 'hex');
 
 function checkNumbers(size: number, mtimeUs: number, base: Base): void {
   const whole = Number.isSafeInteger(size) && size >= 0 && Number.isSafeInteger(mtimeUs);

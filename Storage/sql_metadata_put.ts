@@ -25,7 +25,7 @@ function encodeManifest(chunks: readonly ChunkRef[]): Buffer | null {
 }
 
 /** Where something would be written: the folder and what bears that name now. @throws AppError `not_a_folder`, `name_collides` */
-export function target(batch: Batch, place: Place): { folder: Node | null; existing: Node | null } {
+function target(batch: Batch, place: Place): { folder: Node | null; existing: Node | null } {
   const folder = batch.tree.folder(place.parent as FolderRef, 'make');
   const existing = folder === null ? null : batch.tree.child(folder, place.key);
   if (existing !== null && existing.name !== place.name) {
@@ -71,7 +71,6 @@ export function applyPut(batch: Batch, { place, base, content }: Prepared & { ki
   if (same && existing.mtimeUs === content.mtimeUs && existing.executable === content.executable) return unchanged(existing);
   if (!same) {
     checkBase(base, existing);
-    batch.chunkUse.check(content.chunks);
     batch.chunkUse.claim(space.id, content.chunks);
   }
   const parent = folder ?? madeFolder(batch, place.parent);

@@ -23,6 +23,7 @@ export type SpaceView = {
  * shared space holds no mounts, so at most one mount is on any path. `home` is null for a user who has stored nothing yet.
  */
 export type View = {
+  readonly userId: string;
   readonly home: SpaceView | null;
   readonly spaces: readonly SpaceView[]; // home first, then by id
   readonly byId: ReadonlyMap<number, SpaceView>;
@@ -52,7 +53,7 @@ export async function loadView(db: Rows, userId: string): Promise<View> {
     .orderBy('s.id')
     .execute();
   const homeRow = rows.find((row) => row.home_of === userId);
-  if (homeRow === undefined) return { home: null, spaces: [], byId: new Map(), mounts: new Map() };
+  if (homeRow === undefined) return { userId, home: null, spaces: [], byId: new Map(), mounts: new Map() };
   const paths = rows.length > 1 ? await mountPaths(db, homeRow.id) : new Map<number, string>();
   paths.set(homeRow.id, '/');
   const spaces: SpaceView[] = [];
@@ -71,6 +72,7 @@ export async function loadView(db: Rows, userId: string): Promise<View> {
     });
   }
   return {
+    userId,
     home: spaces[0] ?? null,
     spaces,
     byId: new Map(spaces.map((space) => [space.id, space])),

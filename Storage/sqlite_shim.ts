@@ -13,17 +13,13 @@ const STATEMENTS_MAX = 400;
  * node:sqlite takes an object given as first parameter for named parameters, so a Date would be stored silently as NULL.
  * Only what both databases store the same way goes through.
  */
-function checkParameter(value: unknown): SQLInputValue {
-  if (
-    value === null ||
-    typeof value === 'string' ||
-    typeof value === 'number' ||
-    typeof value === 'bigint' ||
-    value instanceof Uint8Array
-  ) {
-    return value;
+function checked(parameters: readonly unknown[]): readonly SQLInputValue[] {
+  for (const value of parameters) {
+    const kind = typeof value;
+    if (kind === 'number' || kind === 'string' || kind === 'bigint' || value === null || value instanceof Uint8Array) continue;
+    throw new TypeError(`a SQL parameter must be null, number, string or bytes, not ${kind}`);
   }
-  throw new TypeError(`a SQL parameter must be null, number, string or bytes, not ${typeof value}`);
+  return parameters as readonly SQLInputValue[];
 }
 
 function asBuffer(value: unknown): unknown {
@@ -47,11 +43,18 @@ function statementOf(prepared: StatementSync): SqliteStatement {
   const toRow = (cells: unknown): Row => rowOf(columns, cells as Cells);
   return {
     reader: columns.length > 0,
-    all: (parameters) => prepared.all(...parameters.map(checkParameter)).map(toRow),
-    run: (parameters) => prepared.run(...parameters.map(checkParameter)),
-    iterate: (parameters) => prepared.iterate(...parameters.map(checkParameter)).map(toRow) as IterableIterator<unknown>,
+    all: (parameters) => prepared.all(...checked(parameters)).map(toRow),
+    run: (parameters) => prepared.run(...checked(parameters)),
+    iterate: (parameters) => prepared.iterate(...checked(parameters)).map(toRow) as IterableIterator<unknown>,
   };
 }
+
+const NOTHING: SqliteStatement = {
+  reader: false,
+  all: () => [],
+  run: () => ({ changes: 0, lastInsertRowid: 0 }),
+  iterate: () => [][Symbol.iterator](),
+};
 
 /** What Kysely's SqliteDialect needs, on node:sqlite; statements are prepared once per text, the least recently used is dropped. */
 export function sqliteShim(database: DatabaseSync): SqliteDatabase {
@@ -59,6 +62,8 @@ export function sqliteShim(database: DatabaseSync): SqliteDatabase {
   return {
     close: () => database.close(),
     prepare(text) {
+      // A full disk or an I/O error has rolled back already; rolling back again would fail and hide the reason.
+      if (text === 'rollback' && !database.isTransaction) return NOTHING;
       // A deferred transaction that turns into a writer can fail half way; ours take the write lock at once.
       const query = text === 'begin' ? 'begin immediate' : text;
       const known = statements.get(query);

@@ -62,6 +62,25 @@ export function contractOfSharing(open: OpenPlace): void {
     assert.deepEqual(await store.have(bob, digests), [true, false, false, false, false]);
   });
 
+  test('a member of many folders finds the chunks of each, and of no other', async (t) => {
+    const store = await (await open(t)).open();
+    const contents = Array.from({ length: 7 }, (_, i) => contentOf(`file ${i}`));
+    await done(
+      store,
+      alice,
+      contents.map((content, i) => put(`/f${i}/x`, content)),
+      contents,
+    );
+    for (let i = 0; i < 6; i += 1) await share(store, `/f${i}`, bob, 'viewer');
+    const digests = contents.map((content) => content.digest);
+    assert.deepEqual(await store.have(bob, digests), [true, true, true, true, true, true, false]);
+    assert.deepEqual((await store.locate(bob, digests)).slice(0, 6), (await store.locate(alice, digests)).slice(0, 6));
+    assert.deepEqual(words(await commit(store, bob, [put('/mine', contents[5] as never), put('/not', contents[6] as never)])), [
+      'done',
+      'chunk_missing',
+    ]);
+  });
+
   test('a folder becomes a shared one in its place, nodes keep their ids, versions only grow', async (t) => {
     const store = await (await open(t)).open();
     const made = await done(
