@@ -7,6 +7,7 @@ import { AppError } from '../Models/errors.ts';
 import type { Role } from '../Models/operations.ts';
 import type { RestChange, RestEntry, RestInvitation, RestMember, RestPage, WhoAmI } from '../Models/rest.ts';
 import { ROUTES } from '../Models/routes.ts';
+import { failureText } from './failure_text.ts';
 import { createHttp, type Http, type Method, type Query } from './http.ts';
 import type { Session } from './session/session.ts';
 import type { createTransfers, Progress, TransferFailure, TransferReport } from './transfers.ts';
@@ -241,7 +242,7 @@ function transferMethods(open: () => Promise<ReturnType<typeof createTransfers>>
 function orItsFailure(report: TransferReport): TransferReport {
   const [first] = report.failures;
   if (first === undefined || report.files + report.unchanged > 0) return report;
-  throw new AppError(first.code, `${first.path}: ${first.message}`);
+  throw new AppError(first.code, failureText(first));
 }
 
 function sharingMethods(call: Caller) {

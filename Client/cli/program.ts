@@ -1,6 +1,7 @@
 import { Command as Commander, CommanderError, Option } from 'commander';
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
 import packageJson from '../../package.json' with { type: 'json' };
+import { failureText } from '../failure_text.ts';
 import { ACCOUNT_COMMANDS } from './account_commands.ts';
 import type { Command, Options, Run } from './command.ts';
 import { visible, visibleContent } from './escape.ts';
@@ -108,7 +109,7 @@ async function perform(command: Command, args: readonly string[], options: Optio
     const outcome = await command.run(deps.run, args, options);
     const { answer, failures } = 'kind' in outcome ? { answer: outcome as Answer, failures: [] } : outcome;
     await printAnswer(deps.out, answer, options.json === true);
-    for (const { path, message, code } of failures) deps.err.stream.write(`driftless: ${visible(`${path}: ${message}`)} (${code})\n`);
+    for (const failure of failures) deps.err.stream.write(`driftless: ${visible(failureText(failure))} (${failure.code})\n`);
     await deps.record(command.name, performance.now() - startedAt, failures.length === 0 ? 'done' : 'failed');
     return failures.length === 0 ? EXIT.done : EXIT.failed;
   } catch (error) {

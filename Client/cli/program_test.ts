@@ -288,7 +288,7 @@ describe('put and get', () => {
   it('name each file that failed at the end, and exit 1', async () => {
     const failures = [
       { path: '/x/a\nb', code: 'forbidden', message: 'only to be read' },
-      { path: '/x/c', code: 'file_changed', message: 'it changed while it was read' },
+      { path: '/x/c', code: 'file_changed', message: '/x/c: it changed while it was read' },
     ] as const;
     const { code, out, err, records } = await run({ put: async () => ({ ...REPORT, failures }) }, ['put', folder, '/x']);
     assert.equal(code, 1);

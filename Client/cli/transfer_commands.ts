@@ -3,6 +3,7 @@ import { basename, join, resolve, sep } from 'node:path';
 import { AppError } from '../../Models/errors.ts';
 import { childPath, splitPath } from '../../Models/names.ts';
 import type { Driftless, TransferFailure, TransferOptions, TransferReport } from '../client.ts';
+import { failureText } from '../failure_text.ts';
 import { argument, type Command, type Outcome, type Run } from './command.ts';
 import { countOf, formatBytes, formatSeconds } from './format.ts';
 import { facts } from './output.ts';
@@ -87,7 +88,7 @@ async function run(run: Run, verb: 'sent' | 'fetched', transfer: Transfer): Prom
     const report = await run.interruptible((signal) => transfer(client, { signal, onProgress: (progress) => line.update(progress) }));
     const [failure] = report.failures;
     if (failure !== undefined && report.failures.length === 1 && report.files + report.unchanged === 0) {
-      throw new AppError(failure.code, `${failure.path}: ${failure.message}`);
+      throw new AppError(failure.code, failureText(failure));
     }
     return { answer: facts(report, summary(report, verb, performance.now() - startedAt)), failures: report.failures };
   } finally {
