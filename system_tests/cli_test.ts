@@ -13,6 +13,7 @@ import { privateEnvironment, type System, startSystem } from '../processes.ts';
 /** The command line as its users have it: the real program against real processes. */
 
 const BIN = fileURLToPath(new URL('../Client/cli/driftless.js', import.meta.url));
+const TERMINAL_MAKER = 'script'; // of util-linux
 const PASSWORD = 'correct horse battery staple';
 
 let folder: string;
@@ -236,7 +237,7 @@ async function onTerminal(user: string, words: readonly string[], answers: reado
     SHELL: '/bin/sh',
   };
   const command = `stty cols 100 rows 24; exec '${process.execPath}' '${BIN}' ${words.join(' ')}`;
-  const child = spawn('script', ['-qec', command, '/dev/null'], { cwd: folder, env, stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(TERMINAL_MAKER, ['-qec', command, '/dev/null'], { cwd: folder, env, stdio: ['pipe', 'pipe', 'inherit'] });
   let shown = '';
   let seen = 0;
   const left = [...answers];
@@ -252,7 +253,7 @@ async function onTerminal(user: string, words: readonly string[], answers: reado
   return { code: code as number, shown };
 }
 
-const hasTerminals = spawnSync('script', ['--version']).status === 0;
+const hasTerminals = spawnSync(TERMINAL_MAKER, ['--version']).status === 0;
 
 describe('on a terminal', { skip: hasTerminals ? false : 'no `script` here to make one' }, () => {
   it('the password is asked for twice and never shown', async () => {
