@@ -74,6 +74,19 @@ describe('driftless', () => {
     assert.deepEqual([(await run(['sl'], '', node)).code, (await run(['--version'], '', node)).code], [2, 0]);
   });
 
+  it('is ended by a signal, also through the older Node that started it', async () => {
+    for (const node of [process.execPath, await olderNode()]) {
+      if (node === null) continue;
+      const child = start(node, ['shell']);
+      assert(child.stdin && child.stdout);
+      child.stdin.write('--version\n');
+      await once(child.stdout, 'data'); // it runs, and listens to signals
+      child.kill('SIGINT');
+      const [code] = await once(child, 'close');
+      assert.equal(code, 130);
+    }
+  });
+
   it('without a profile is not logged in: exit 3', async () => {
     const { code, out, err } = await run(['ls', '--json']);
     assert.deepEqual([code, out], [3, '']);
