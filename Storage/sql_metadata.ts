@@ -142,8 +142,9 @@ export async function sqlMetadata(database: Database<MetadataSchema>, options: {
       const place = openPathBook(view).place(path);
       return membersAt(db, view, (place.top ?? place.parent)?.space.id ?? view.home.id);
     },
+    // Through the writer, because one that failed must not be sent more work.
     async ping() {
-      await sql`SELECT 1`.execute(db);
+      await database.write((trx) => sql`SELECT 1`.execute(trx));
     },
     close: () => database.close(),
   });
