@@ -6,13 +6,14 @@ import type { Session, TicketVerifier } from './tickets.ts';
 /** Who asks. @throws AppError `ticket_missing`, `ticket_invalid`, `ticket_expired`, `ticket_revoked`, `storage_unavailable` */
 export type Authenticate = (request: FastifyRequest) => Promise<Session>;
 
-/** The one authenticator: a hook runs it for every route that is not marked public, and a route that asks again gets the same answer. */
+/**
+ * The one authenticator: a hook runs it for every route that is not marked public, and a route that
+ * streams for long asks again: the ticket may run out meanwhile, but a session that was ended is refused.
+ */
 export function createAuthenticator(deps: { tickets: TicketVerifier; revocations: Pick<Revocations, 'check'> }): Authenticate {
   const known = new WeakMap<FastifyRequest, Session>();
   return async (request) => {
-    const before = known.get(request);
-    if (before !== undefined) return before;
-    const session = await deps.tickets.verify(bearerToken(request.headers.authorization));
+    const session = known.get(request) ?? (await deps.tickets.verify(bearerToken(request.headers.authorization)));
     deps.revocations.check(session.claims.sid);
     known.set(request, session);
     return session;

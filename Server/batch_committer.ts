@@ -4,7 +4,12 @@ import type { Operation, OperationResult } from '../Models/operations.ts';
 import type { ChunkStore, VerifiedChunk } from '../Storage/chunk_store.ts';
 import type { Metadata, Principal, StoredChunk } from '../Storage/metadata.ts';
 
-type Deps = { readonly metadata: Pick<Metadata, 'commit' | 'recordChunks' | 'have'>; readonly chunks: Pick<ChunkStore, 'append'> };
+type Deps = {
+  readonly metadata: Pick<Metadata, 'commit' | 'recordChunks' | 'have'>;
+  readonly chunks: Pick<ChunkStore, 'append'>;
+  /** Throws once the caller's session was ended: a stream may outlive it. */
+  readonly assertLive: () => Promise<unknown>;
+};
 type NumberedResult = { readonly number: number; readonly result: OperationResult };
 
 class Batch {
@@ -109,6 +114,7 @@ export class BatchCommitter {
   }
 
   async #commit(batch: Batch): Promise<void> {
+    await this.#deps.assertLive();
     const stored = await this.#store([...batch.chunks.values()]);
     if (batch.operations.length === 0) {
       await this.#deps.metadata.recordChunks(this.#principal, stored);

@@ -3,7 +3,12 @@ import { FRAME, FrameWriter } from '../Models/frames.ts';
 import type { ChunkLocation, ChunkStore } from '../Storage/chunk_store.ts';
 import type { Metadata, Principal } from '../Storage/metadata.ts';
 
-type Deps = { readonly metadata: Pick<Metadata, 'locate'>; readonly chunks: Pick<ChunkStore, 'read'> };
+type Deps = {
+  readonly metadata: Pick<Metadata, 'locate'>;
+  readonly chunks: Pick<ChunkStore, 'read'>;
+  /** Throws once the caller's session was ended: a stream may outlive it. */
+  readonly assertLive: () => Promise<unknown>;
+};
 
 const LOCATED_AT_ONCE = 4096;
 const READ_BYTES = 1 << 20; // one read brings at most this much, or one chunk
@@ -24,6 +29,7 @@ export async function* pullFrames(deps: Deps, principal: Principal, digests: rea
       const next: Promise<Uint8Array> = 'missing' in part ? Promise.resolve(missingFrame(part.missing)) : deps.chunks.read(part);
       next.catch(Boolean); // awaited below; must not count as unhandled until then
       if (ahead !== null) yield await ahead;
+      await deps.assertLive();
       ahead = next;
     }
   }

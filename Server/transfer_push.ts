@@ -12,7 +12,12 @@ import { BatchCommitter } from './batch_committer.ts';
 import { decodeChunk } from './transfer_delta.ts';
 import { endFrame, errorFrame } from './transfer_errors.ts';
 
-type Deps = { readonly metadata: Metadata; readonly chunks: ChunkStore; readonly log: FastifyBaseLogger };
+type Deps = {
+  readonly metadata: Metadata;
+  readonly chunks: ChunkStore;
+  readonly assertLive: () => Promise<unknown>;
+  readonly log: FastifyBaseLogger;
+};
 
 const LINGER_MS = 2000; // after an error the client is given this long to read it before the connection goes
 

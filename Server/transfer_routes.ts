@@ -57,7 +57,14 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
       const { stream } = request.query;
       const id = stream === undefined ? randomBytes(16) : Buffer.from(stream, 'hex');
       reply.hijack();
-      await servePush({ metadata, chunks, log: request.log }, principal, { id, resumed: stream !== undefined }, request.raw, reply.raw);
+      const assertLive = (): Promise<unknown> => authenticate(request);
+      await servePush(
+        { metadata, chunks, assertLive, log: request.log },
+        principal,
+        { id, resumed: stream !== undefined },
+        request.raw,
+        reply.raw,
+      );
     },
   );
 
@@ -87,7 +94,8 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
     { ...digestRoute, schema: { summary: 'These chunks, in this order', response: { 200: frames, ...PROBLEMS } } },
     async (request, reply) => {
       const { principal } = await authenticate(request);
-      return sendFrames(reply, pullFrames({ metadata, chunks }, principal, readDigests(request.body, LIMITS.pullDigestsMax)));
+      const assertLive = (): Promise<unknown> => authenticate(request);
+      return sendFrames(reply, pullFrames({ metadata, chunks, assertLive }, principal, readDigests(request.body, LIMITS.pullDigestsMax)));
     },
   );
 

@@ -359,3 +359,37 @@ test('a tree request lists folders, paths and manifests; an error in the middle 
   assert.equal(failed?.type, FRAME.error);
   assert.equal(readError(payloadOf(failed as Frame)).code, 'not_found');
 });
+
+test('a push that goes on after the session was ended stores nothing more', async () => {
+  const carol = await server.addUser('carol');
+  const headers = { authorization: `Bearer ${carol.ticket}`, 'content-type': FRAME_TYPE };
+  const parser = new FrameParser();
+  const frames: Frame[] = [];
+  const sending = request(base + ROUTES.push, { method: 'POST', headers });
+  const ended = new Promise<void>((resolve) => {
+    sending.on('response', (response) => {
+      response.on('data', (bytes: Buffer) => {
+        const before = frames.length;
+        parser.push(bytes, (frame) => frames.push(frame));
+        if (before === 0 && frames[0]?.type === FRAME.result) void goOn();
+      });
+      response.on('end', resolve);
+    });
+  });
+  const goOn = async (): Promise<void> => {
+    await server.accounts.endSession(carol.sessionId, Date.now());
+    await server.revocations.poll();
+    sending.end(joinBytes([operations([put('/late', [])], 1), END]));
+  };
+  sending.write(operations([put('/early', [])]));
+  await ended;
+  assert.deepEqual(
+    frames.map(({ type }) => type),
+    [FRAME.result, FRAME.error],
+  );
+  assert.equal(readError(payloadOf(frames[1] as Frame)).code, 'ticket_revoked');
+  const principal = { userId: carol.id, userName: 'carol', deviceId: 'd' };
+  const [early, late] = await server.metadata.stat(principal, ['/early', '/late']);
+  assert.equal(early?.kind, 'file');
+  assert.equal(late, null);
+});

@@ -14,6 +14,7 @@ import { makeDurableFolder, syncFolder } from './durable_file.ts';
  */
 export async function openPackChunkStore(folder: string): Promise<ChunkStore> {
   await makeDurableFolder(folder, 0o700);
+  await syncFolder(folder); // names that an earlier process made and had no time to sync
   return new PackChunkStore(folder);
 }
 
