@@ -31,6 +31,9 @@ function openLog(config: AuthConfig): Logger {
 }
 
 async function main(config: AuthConfig): Promise<void> {
+  const stopped = new Promise<void>((stop) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop());
+  });
   await using opened = new AsyncDisposableStack();
   await makeFolder(config.data);
   opened.use(lockFolder(config.data, 'auth'));
@@ -47,10 +50,7 @@ async function main(config: AuthConfig): Promise<void> {
   const host = listening.host.includes(':') ? `[${listening.host}]` : listening.host;
   log.info({ host, port: listening.port }, 'listening');
   process.stdout.write(`driftless auth listening on udp://${host}:${listening.port}\n`);
-  await new Promise<void>((stop) => {
-    process.once('SIGTERM', () => stop());
-    process.once('SIGINT', () => stop());
-  });
+  await stopped;
   log.info('stopping');
 }
 
