@@ -1,5 +1,6 @@
 import { lstatSync } from 'node:fs';
 import { AppError } from '../Models/errors.ts';
+import { createHttp } from './http.ts';
 import type { Session } from './session/session.ts';
 import {
   type Direction,
@@ -12,6 +13,7 @@ import {
   type TransferReport,
 } from './transfer/jobs.ts';
 import { makeShard, type ShardSetup } from './transfer/make_shard.ts';
+import { statPaths } from './transfer/requests.ts';
 import { WorkerShard } from './transfer/worker_shard.ts';
 
 export type { Progress, TransferFailure, TransferReport } from './transfer/jobs.ts';
@@ -35,7 +37,8 @@ export type Transfers = {
 
 const WORKERS = 2;
 const JOBS_PER_BATCH = 32;
-const INLINE_BYTES = 8 << 20; // files that are smaller are not worth a thread
+const INLINE_BYTES = 8 << 20; // so little is not worth a thread
+const INLINE_FILES = 64;
 const PROGRESS_MS = 100;
 
 /** @param options.home where long files' chunk lists are remembered */
@@ -56,16 +59,16 @@ export function createTransfers(options: { session: Pick<Session, 'user' | 'serv
       const jobs = sources.map(
         ({ local, remote }, i): Job => ({ kind: kinds[i]?.folder === true ? 'folder' : 'file', local, remote, fresh: false }),
       );
-      const inline = kinds.every(({ folder }) => !folder) && kinds.reduce((sum, { bytes }) => sum + bytes, 0) < INLINE_BYTES;
+      const inline =
+        jobs.length <= INLINE_FILES &&
+        kinds.every(({ folder }) => !folder) &&
+        kinds.reduce((sum, { bytes }) => sum + bytes, 0) < INLINE_BYTES;
       return start('put', jobs, inline, transferOptions);
     },
-    get: (sources, transferOptions = {}) =>
-      start(
-        'get',
-        sources.map(({ local, remote }): Job => ({ kind: 'file', local, remote, fresh: false })),
-        false,
-        transferOptions,
-      ),
+    get: async (sources, transferOptions = {}) => {
+      const jobs = sources.map(({ local, remote }): Job => ({ kind: 'file', local, remote, fresh: false }));
+      return start('get', jobs, await isSmallGet(shardSetup(options, 'get'), jobs), transferOptions);
+    },
     async close() {
       await Promise.all([...running].map((run) => run.cancel()));
     },
@@ -81,6 +84,19 @@ function shardSetup({ session, home }: Parameters<typeof createTransfers>[0], di
     ticket: () => session.ticket(),
     refresh: () => session.refresh(),
   };
+}
+
+/** Whether all of it is files, and few bytes of them. */
+async function isSmallGet({ serverUrl, ticket, refresh }: ShardSetup, jobs: readonly Job[]): Promise<boolean> {
+  if (jobs.length > INLINE_FILES) return false;
+  const http = createHttp({ baseUrl: serverUrl, ticket, refresh });
+  try {
+    const paths = jobs.map(({ remote }) => remote);
+    const entries = await statPaths(http, paths);
+    return entries.every((entry) => entry?.kind !== 'folder') && entries.reduce((sum, entry) => sum + (entry?.size ?? 0), 0) < INLINE_BYTES;
+  } finally {
+    await http.close();
+  }
 }
 
 function localKind(path: string): { folder: boolean; bytes: number } {

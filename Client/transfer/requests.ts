@@ -3,7 +3,7 @@ import { AppError } from '../../Models/errors.ts';
 import { FRAME, type Frame, FrameParser, payloadOf } from '../../Models/frames.ts';
 import { readError } from '../../Models/operation_frames.ts';
 import { ROUTES } from '../../Models/routes.ts';
-import { type ManifestFrame, readFolder, readManifest, readPaths, type TreeEntry } from '../../Models/tree_frames.ts';
+import { type ManifestFrame, readFolder, readManifest, type TreeEntry } from '../../Models/tree_frames.ts';
 import type { TreeRequest } from '../../Models/tree_request.ts';
 import type { Http } from '../http.ts';
 
@@ -50,13 +50,6 @@ export async function statPaths(http: Http, paths: readonly string[]): Promise<(
     const { index, entries } = readFolder(payloadOf(frame));
     found[index] = entries[0] ?? null;
   }
-  return found;
-}
-
-/** Paths of all folders below `path`, itself first. */
-export async function walkFolders(http: Http, path: string): Promise<string[]> {
-  const found: string[] = [];
-  for await (const frame of treeFrames(http, { walk: path })) found.push(...readPaths(payloadOf(frame)));
   return found;
 }
 
