@@ -94,6 +94,9 @@ async function isSmallGet({ serverUrl, ticket, refresh }: ShardSetup, jobs: read
     const paths = jobs.map(({ remote }) => remote);
     const entries = await statPaths(http, paths);
     return entries.every((entry) => entry?.kind !== 'folder') && entries.reduce((sum, entry) => sum + (entry?.size ?? 0), 0) < INLINE_BYTES;
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'server_unreachable') return false; // the transfer itself tries again
+    throw error;
   } finally {
     await http.close();
   }
