@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import type { KyselyPlugin, Transaction } from 'kysely';
+import { type KyselyPlugin, sql, type Transaction } from 'kysely';
 import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
 import type { Metadata } from './metadata.ts';
 import { MIGRATIONS, openSqlMetadata, sqlMetadata } from './sql_metadata.ts';
@@ -169,4 +169,56 @@ test('moves between two shared folders in opposite directions at once end, and l
   }
   assert.deepEqual(await listing(first, alice), await listing(second, bob));
   assert.deepEqual(await listing(first, alice), ['/left folder', '/left/l folder', '/right folder', '/right/r folder']);
+});
+
+/** Resolves once so many transactions wait for a lock of this database. */
+async function waiting(database: Database<MetadataSchema>, count: number): Promise<void> {
+  for (let found = 0; found < count; ) {
+    const { rows } = await sql<{
+      found: number;
+    }>`SELECT count(DISTINCT l.pid) AS found FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+      WHERE NOT l.granted AND a.datname = current_database()`.execute(database.db);
+    found = rows[0]?.found ?? 0;
+  }
+}
+
+test('a transaction that the database ends because of a deadlock is run again', async (t) => {
+  const database = await openDatabase<MetadataSchema>(await postgresAddress(), MIGRATIONS);
+  t.after(() => database.close());
+  await database.write((trx) => sql`INSERT INTO counters VALUES ('a', 0), ('b', 0)`.execute(trx));
+  let attempts = 0;
+  const both = Promise.withResolvers<void>();
+  const add = (names: readonly string[]): Promise<void> =>
+    database.write(async (trx) => {
+      attempts += 1;
+      for (const name of names) {
+        await sql`UPDATE counters SET next = next + 1 WHERE name = ${name}`.execute(trx);
+        if (attempts === 2) both.resolve();
+        await both.promise; // each holds one row before either asks for the other
+      }
+    });
+  await Promise.all([add(['a', 'b']), add(['b', 'a'])]);
+  assert.equal(attempts, 3);
+  const { rows } = await sql<{ next: number }>`SELECT next FROM counters WHERE name IN ('a', 'b')`.execute(database.db);
+  assert.deepEqual(rows, [{ next: 2 }, { next: 2 }]);
+});
+
+test('a commit that had to wait sees what changed while it waited', async (t) => {
+  const address = await postgresAddress();
+  const database = await openDatabase<MetadataSchema>(address, MIGRATIONS);
+  const store = await openSqlMetadata(address);
+  t.after(() => Promise.all([store.close(), database.close()]));
+  await done(store, alice, [mkdir('/team')]);
+  await share(store, '/team', bob);
+  const commit = await database.write(async (trx) => {
+    await sql`SELECT id FROM spaces WHERE home_of = ${bob.userId} FOR UPDATE`.execute(trx);
+    const pending = done(store, bob, [mkdir('/team/mine')]);
+    await waiting(database, 1);
+    await sql`UPDATE nodes SET name = 'renamed', key = 'RENAMED' WHERE mount IS NOT NULL AND name = 'team' AND space IN
+      (SELECT id FROM spaces WHERE home_of = ${bob.userId})`.execute(trx);
+    return { pending };
+  });
+  await commit.pending;
+  assert.deepEqual(await listing(store, alice), ['/team folder']);
+  assert.deepEqual(await listing(store, bob), ['/renamed folder', '/team folder', '/team/mine folder']);
 });

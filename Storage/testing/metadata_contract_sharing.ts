@@ -81,6 +81,20 @@ export function contractOfSharing(open: OpenPlace): void {
     ]);
   });
 
+  test('what a member puts into a shared folder can be read by the others, whether its chunks came with it or were there', async (t) => {
+    const store = await (await open(t)).open();
+    await done(store, alice, [mkdir('/team')]);
+    await share(store, '/team', bob);
+    await done(store, alice, [put('/own', many)], [many]);
+    await done(store, alice, [put('/team/new', one), put('/team/known', many)], [one]);
+    await done(store, bob, [put('/team/theirs', two)], [two]);
+    const digests = [one.digest, two.digest, ...many.chunks.map((chunk) => chunk.digest)];
+    assert.deepEqual(await store.have(bob, digests), [true, true, true, true]);
+    assert.deepEqual(await store.have(alice, digests), [true, true, true, true]);
+    await store.leave(bob, '/team');
+    assert.deepEqual(await store.have(bob, digests), [false, true, false, false]);
+  });
+
   test('a folder becomes a shared one in its place, nodes keep their ids, versions only grow', async (t) => {
     const store = await (await open(t)).open();
     const made = await done(
