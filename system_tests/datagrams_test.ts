@@ -87,6 +87,8 @@ test('a datagram of any other length, and every reply sent back to the daemon, g
     const padded = Buffer.alloc(DATAGRAM.clientBytes);
     padded.set(down);
     assert.equal(await there.server.daemon.receive(padded, SOURCE), null);
+    padded[2] = 2; // nor one of another version: two daemons must have nothing to say to each other
+    assert.equal(await there.server.daemon.receive(padded, SOURCE), null);
   }
 });
 

@@ -87,7 +87,11 @@ test('a disabled user is refused like an unknown one, and its sessions end', asy
   await register(who);
   const session = await login(who);
   await server.accounts.setDisabled(session.user.id, true, Date.now());
-  await refused(login(who), 'credentials_wrong');
+  await using link = await lossyLink({ target: server.address });
+  const seen: (number | undefined)[] = [];
+  link.onDatagram((bytes) => void seen.push(bytes[3]));
+  await refused(login({ ...who, auth: link.address }), 'credentials_wrong');
+  assert.deepEqual(seen, [0x01, 0x81, 0x01, 0x82]); // as for a wrong password: no FINISH
   await refused(session.refresh(), 'session_unknown');
   assert.deepEqual(await ended(server.accounts), [session.sessionId]);
 });
@@ -128,6 +132,7 @@ test('renewal works after the daemon was restarted and the client slept for thre
   const clock = { atMs: Date.now() };
   const now = (): number => clock.atMs;
   let server: DaemonFixture = await startDaemon(data, { port, now });
+  t.after(() => server[Symbol.asyncDispose]());
   const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
   await register(who);
   const session = await login(who);
@@ -135,7 +140,6 @@ test('renewal works after the daemon was restarted and the client slept for thre
   await server[Symbol.asyncDispose]();
   clock.atMs += 3 * 24 * 3600 * 1000;
   server = await startDaemon(data, { port, now });
-  t.after(() => server[Symbol.asyncDispose]());
   assert.notEqual(await session.refresh(), first);
   clock.atMs += 29 * 24 * 3600 * 1000; // thirty days begin anew with each renewal
   await session.refresh();
@@ -153,7 +157,10 @@ test('a ticket that nobody acknowledged lapses after a minute and is then known 
   await using client = openBareClient();
   const direct = await client.exchange(server.address);
   const through = await client.exchange(link.address);
-  t.after(() => direct.close());
+  t.after(() => {
+    direct.close();
+    through.close();
+  });
   await client.register(direct, { username: 'alice', password: PASSWORD });
   const acked = new Promise<void>((seen) => link.onDatagram((bytes) => void (bytes[3] === 0x05 && seen())));
   const losing = refused(client.login(through, { username: 'alice', password: PASSWORD }), 'cancelled');
@@ -172,7 +179,13 @@ test('a ticket near its end is renewed once for all who ask, and by one process 
   const { data, home } = await place(t);
   const port = await freeUdpPort();
   const server = await startDaemon(data, { port });
-  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  t.after(() => server[Symbol.asyncDispose]());
+  await using link = await lossyLink({ target: server.address });
+  let renewals = 0;
+  link.onDatagram((bytes) => {
+    if (bytes[3] === 0x85) renewals += 1;
+  });
+  const who = { auth: link.address, username: 'alice', password: PASSWORD, home };
   await register(who);
   const first = await login(who).then((session) => session.ticket());
   const leave = async (ms: number): Promise<void> => {
@@ -188,7 +201,8 @@ test('a ticket near its end is renewed once for all who ask, and by one process 
   const tickets = await Promise.all(Array.from({ length: 20 }, () => one.ticket()));
   assert.equal(new Set(tickets).size, 1);
   assert.notEqual(tickets[0], first);
-  assert.equal(await other.ticket(), tickets[0]); // as it stands in the profile
+  assert.equal(await other.ticket(), tickets[0]);
+  assert.equal(renewals, 2); // the login's and one more: the other took the ticket from the profile
 
   await leave(40_000);
   const early = await resume({ home });
@@ -207,6 +221,7 @@ test('a daemon restarted between CHALLENGE and FINISH costs one repeat', async (
   const { data, home } = await place(t);
   const port = await freeUdpPort();
   let server = await startDaemon(data, { port });
+  t.after(() => server[Symbol.asyncDispose]());
   const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
   await register(who);
   await using link = await lossyLink({ target: server.address });
@@ -217,7 +232,6 @@ test('a daemon restarted between CHALLENGE and FINISH costs one repeat', async (
       server = await startDaemon(data, { port });
     });
   });
-  t.after(() => server[Symbol.asyncDispose]());
   const session = await login({ ...who, auth: link.address });
   assert.notEqual(restarting, null);
   assert.equal((await server.accounts.session(session.sessionId))?.state, 'live');
@@ -238,6 +252,7 @@ test('another daemon at the known address is a hard stop, before anything of the
   const port = await freeUdpPort();
   const who = { auth: `127.0.0.1:${port}`, username: 'alice', password: PASSWORD, home };
   const first = await startDaemon(data, { port });
+  t.after(() => first[Symbol.asyncDispose]());
   await register(who);
   const session = await login(who);
   await first[Symbol.asyncDispose]();
@@ -260,9 +275,15 @@ test('another daemon at the known address is a hard stop, before anything of the
 test('an overloaded daemon says when to come back, and the client does', async (t) => {
   const { data, home } = await place(t);
   await using server = await startDaemon(data, { rate: { perSecond: 4, burst: 1 } });
-  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await using link = await lossyLink({ target: server.address });
+  let busy = 0;
+  link.onDatagram((bytes) => {
+    if (bytes[3] === 0x88) busy += 1;
+  });
+  const who = { auth: link.address, username: 'alice', password: PASSWORD, home };
   await register(who); // two requests that count
   await login(who);
+  assert.ok(busy > 0);
 });
 
 test('a hundred logins at once through a link that loses 30 % each way, repeats and reorders: at least 99 succeed', async (t) => {

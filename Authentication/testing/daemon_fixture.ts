@@ -33,14 +33,19 @@ export async function startDaemon(
   const defaults = { ...AUTH_DEFAULTS, rate: UNLIMITED, queueMax: 1024, place, ksf: CHEAP_KSF, log, now: Date.now };
   const daemon = createAuthDaemon({ ...defaults, ...rest, accounts, secrets });
   const listening = await listen(daemon, { host: '127.0.0.1', port }, log);
+  let ended: Promise<void> | null = null;
+  const end = async (): Promise<void> => {
+    await listening.close();
+    await accounts.close();
+  };
   return {
     address: `127.0.0.1:${listening.port}`,
     daemon,
     accounts,
     secrets,
-    async [Symbol.asyncDispose]() {
-      await listening.close();
-      await accounts.close();
+    [Symbol.asyncDispose]() {
+      ended ??= end(); // a test may end it before its own end
+      return ended;
     },
   };
 }

@@ -44,6 +44,7 @@ export async function openExchange(address: AuthAddress, options: { giveUpMs?: n
   let roundTrips: RoundTrips = null;
   let hint: string | null = null;
   const pending = new Set<(error: unknown) => void>();
+  let isOpen = true;
   socket.on('error', (error: NodeJS.ErrnoException) => {
     // An ICMP message can be forged, or be about a daemon that is just starting: a hint for the message, no more.
     hint = error.code ?? null;
@@ -111,6 +112,8 @@ export async function openExchange(address: AuthAddress, options: { giveUpMs?: n
   return {
     request,
     close() {
+      if (!isOpen) return;
+      isOpen = false;
       for (const fail of pending) fail(new AppError('cancelled', 'the conversation with the authentication daemon was closed'));
       socket.close();
     },
