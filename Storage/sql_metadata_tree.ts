@@ -120,7 +120,8 @@ export function openTree(db: Rows, lookups: Lookups): Tree {
   }
 
   function childOf(parent: number, key: string): Node | null | undefined {
-    return children.get(parent)?.get(key) ?? (fresh.has(parent) || children.get(parent)?.has(key) ? null : undefined);
+    const known = children.get(parent)?.get(key);
+    return known === undefined && fresh.has(parent) ? null : known;
   }
 
   async function loadRoots(refs: Iterable<FolderRef>): Promise<void> {
