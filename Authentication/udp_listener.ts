@@ -19,10 +19,14 @@ export async function listen(daemon: AuthDaemon, place: { host: string; port: nu
   const socket = createSocket({ type: isIPv6(place.host) ? 'udp6' : 'udp4', recvBufferSize: RECEIVE_BUFFER_BYTES });
   const working = new Set<Promise<void>>();
   socket.on('message', (bytes, source) => {
+    if (source.port === 0) return; // forged: there is no such port to answer to
     const work = daemon
       .receive(bytes, source)
       .then((reply) => {
-        if (reply !== null) socket.send(reply, source.port, source.address);
+        if (reply === null) return;
+        socket.send(reply, source.port, source.address, (error) => {
+          if (error !== null) log.debug({ err: error }, 'a reply was not sent'); // the source may be forged
+        });
       })
       .catch((error: unknown) => log.error({ err: error }, 'a datagram was not answered'))
       .finally(() => working.delete(work));

@@ -93,12 +93,10 @@ function readerOn(database: () => Promise<Database<Schema> | null>): Omit<Accoun
   };
 }
 
+type Picks = (e: ExpressionBuilder<Schema, 'sessions'>) => Expression<SqlBool>;
+
 /** Ends the sessions that `which` picks. The counter's row is locked first, so that numbers follow each other as the commits do. */
-async function endSessions(
-  trx: Transaction<Schema>,
-  which: (e: ExpressionBuilder<Schema, 'sessions'>) => Expression<SqlBool>,
-  atMs: number,
-): Promise<number> {
+async function endSessions(trx: Transaction<Schema>, which: Picks, atMs: number): Promise<number> {
   const counter = trx.updateTable('ended_counter').where('one', '=', 1);
   const { value } = await counter.set({ value: sql`value` }).returning('value').executeTakeFirstOrThrow();
   const picked = await trx.selectFrom('sessions').select('id').where('state', '!=', 'ended').where(which).orderBy('id').execute();
@@ -154,19 +152,21 @@ function sessionsOn(
         return touched.numUpdatedRows > 0n;
       }),
     endSession: (id, atMs) => group(async (trx) => void (await endSessions(trx, (e) => e('id', '=', id), atMs))),
-    lapseSessions: ({ pendingBeforeMs, idleBeforeMs, endedBeforeMs, atMs }) =>
-      group(async (trx) => {
-        await trx.deleteFrom('sessions').where('state', '=', 'ended').where('ended_at_ms', '<', endedBeforeMs).execute();
-        return endSessions(
-          trx,
-          (e) =>
-            e.or([
-              e.and([e('state', '=', 'pending'), e('created_at_ms', '<', pendingBeforeMs)]),
-              e.and([e('state', '=', 'live'), e('last_seen_ms', '<', idleBeforeMs)]),
-            ]),
-          atMs,
-        );
-      }),
+    async lapseSessions({ pendingBeforeMs, idleBeforeMs, endedBeforeMs, atMs }) {
+      const lapsed: Picks = (e) =>
+        e.or([
+          e.and([e('state', '=', 'pending'), e('created_at_ms', '<', pendingBeforeMs)]),
+          e.and([e('state', '=', 'live'), e('last_seen_ms', '<', idleBeforeMs)]),
+        ]);
+      const forgotten: Picks = (e) => e.and([e('state', '=', 'ended'), e('ended_at_ms', '<', endedBeforeMs)]);
+      const any = database.db.selectFrom('sessions').select('id').limit(1);
+      // Asked every few seconds: a write, and with it a sync of the disk, only when there is something to write.
+      if ((await any.where((e) => e.or([lapsed(e), forgotten(e)])).executeTakeFirst()) === undefined) return 0;
+      return group(async (trx) => {
+        await trx.deleteFrom('sessions').where(forgotten).execute();
+        return endSessions(trx, lapsed, atMs);
+      });
+    },
   };
 }
 

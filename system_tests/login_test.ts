@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type DaemonFixture, startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { lossyLink } from '../Authentication/testing/lossy_link.ts';
 import { cheapSessions, openBareClient, strictSessions } from '../Client/testing/auth_client.ts';
+import { KSF_DEFAULT } from '../Models/datagram_fields.ts';
 import { AppError, type ErrorCode } from '../Models/errors.ts';
 import { SESSION } from '../Models/ticket.ts';
 import type { Accounts } from '../Storage/accounts.ts';
@@ -117,6 +118,21 @@ test('a taken name, a short password and an impossible name are refused at regis
   await refused(register({ ...who, username: 'bob', password: 'short' }), 'request_invalid');
   await refused(register({ ...who, username: 'bob', password: 'lone surrogate \ud800' }), 'request_invalid');
   await refused(register({ ...who, username: 'two words' }), 'name_invalid');
+});
+
+test('while the password is stretched the event loop goes on', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data, { ksf: KSF_DEFAULT });
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await strictSessions.register(who);
+  let ticks = 0;
+  const ticking = setInterval(() => {
+    ticks += 1;
+  }, 5);
+  const begun = performance.now();
+  await (await strictSessions.login(who)).close();
+  clearInterval(ticking);
+  assert.ok(ticks > (performance.now() - begun) / 25, `${ticks} ticks`);
 });
 
 test('a daemon that asks for weak stretching of the password is refused', async (t) => {

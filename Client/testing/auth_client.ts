@@ -19,7 +19,7 @@ export const cheapSessions = {
 };
 
 /** As a person's program has them. */
-export const strictSessions = { register };
+export const strictSessions = { register, login };
 
 type Credentials = { readonly username: string; readonly password: string };
 
