@@ -253,6 +253,26 @@ test('a daemon restarted between CHALLENGE and FINISH costs one repeat', async (
   assert.equal((await server.accounts.session(session.sessionId))?.state, 'live');
 });
 
+test('a registration whose answer was lost with the daemon succeeds all the same', async (t) => {
+  const { data, home } = await place(t);
+  const port = await freeUdpPort();
+  let server = await startDaemon(data, { port });
+  t.after(() => server[Symbol.asyncDispose]());
+  let restarting: Promise<void> | null = null;
+  const isLost = (bytes: Buffer): boolean => bytes[3] === 0x84 && restarting === null;
+  const drop = (bytes: Buffer): boolean => {
+    if (!isLost(bytes)) return false;
+    restarting = Promise.resolve(server[Symbol.asyncDispose]()).then(async () => {
+      server = await startDaemon(data, { port });
+    });
+    return true;
+  };
+  await using link = await lossyLink({ target: server.address, drop });
+  await register({ auth: link.address, username: 'alice', password: PASSWORD, home });
+  assert.notEqual(restarting, null);
+  await login({ auth: link.address, username: 'alice', password: PASSWORD, home });
+});
+
 test('a daemon that starts a second late is still reached: a refused port is only a hint', async (t) => {
   const { data, home } = await place(t);
   const port = await freeUdpPort();

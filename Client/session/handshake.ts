@@ -55,24 +55,25 @@ async function withRepeats<Result>(attempt: () => Promise<Result | BeginAgain>):
 }
 
 /** @throws AppError `name_invalid`, `request_invalid`, `name_taken`, `registration_closed`, `server_key_changed`, `auth_unreachable`, `busy` */
-export function performRegistration(deps: HandshakeDeps, credentials: { username: string; password: string }): Promise<DaemonPins> {
+export async function performRegistration(deps: HandshakeDeps, credentials: { username: string; password: string }): Promise<DaemonPins> {
   const { exchange, steps, pins, ksfFloor } = deps;
   const name = encodeText(prepareUserName(credentials.username));
   const password = prepareNewPassword(credentials.password);
-  return withRepeats(async () => {
+  const made = await withRepeats(async () => {
     const contact = await makeContact(exchange, pins);
     const { state, request } = await steps.startRegistration(password);
     const answer = await requestInBox(exchange, contact, 'register', packFields(TEXTS.register, { request, name }));
     if (answer === BEGIN_AGAIN) return BEGIN_AGAIN;
     const fields = unpackFields(TEXTS.registration, answer.text);
     if (fields === null) throw malformed();
-    const ksf = checkedKsf(fields.ksf, ksfFloor);
-    const { record, serverKey } = await steps.finishRegistration({ password, state, response: fields.response, ksf });
-    const opaqueKey = checkPin(pins, 'opaqueKey', serverKey);
-    const enrolled = await requestInBox(exchange, contact, 'enrol', packFields(TEXTS.enrol, { record, ksf: fields.ksf, name }));
-    if (enrolled === BEGIN_AGAIN) return BEGIN_AGAIN;
-    return { key: checkPin(pins, 'key', contact.daemonKey), opaqueKey };
+    const finished = await steps.finishRegistration({ password, state, response: fields.response, ksf: checkedKsf(fields.ksf, ksfFloor) });
+    const own = { key: checkPin(pins, 'key', contact.daemonKey), opaqueKey: checkPin(pins, 'opaqueKey', finished.serverKey) };
+    return { record: finished.record, ksf: fields.ksf, pins: own };
   });
+  const text = packFields(TEXTS.enrol, { record: made.record, ksf: made.ksf, name });
+  // Repeated with the same record: if the answer was lost with the daemon, the name must not seem to be taken by somebody else.
+  await withRepeats(async () => requestInBox(exchange, await makeContact(exchange, made.pins), 'enrol', text));
+  return made.pins;
 }
 
 function openTicket(input: { sealed: Uint8Array; key: Uint8Array; transaction: Uint8Array; request: Uint8Array }): Grant | null {
