@@ -16,13 +16,15 @@ class Batch {
   readonly chunks = new Map<string, VerifiedChunk>(); // by digest
   readonly operations: Operation[] = [];
   firstOperation = 0;
-  bytes = 0;
+  bytes = 0; // of memory, about
 
   get empty(): boolean {
     return this.chunks.size === 0 && this.operations.length === 0;
   }
 }
 
+const CHUNK_OVERHEAD_BYTES = 512; // what is held for a chunk beside its content, so that tiny ones cannot fill the memory
+const OPERATION_GROWTH = 4; // an operation in memory to its frame
 const GATHER_MS = 10; // a batch that is not full waits at most this long for company
 
 /**
@@ -56,18 +58,23 @@ export class BatchCommitter {
     return this.#batch.bytes >= LIMITS.batchBytesMax || this.#batch.operations.length >= LIMITS.batchOperationsMax;
   }
 
+  /** @throws what made an earlier batch fail: what comes behind it must not be done without it */
   addChunk(chunk: VerifiedChunk): void {
+    this.#throwFailure();
     const key = chunk.digest.toString('latin1');
     if (this.#batch.chunks.has(key)) return;
     this.#batch.chunks.set(key, chunk);
-    this.#batch.bytes += chunk.length;
+    this.#batch.bytes += chunk.length + CHUNK_OVERHEAD_BYTES;
     this.#startTimer();
   }
 
-  /** Numbers of one batch follow one another. */
-  addOperation(number: number, operation: Operation): void {
+  /** Numbers of one batch follow one another. @param frameBytes as it came @throws as `addChunk` */
+  addOperation(number: number, operation: Operation, frameBytes: number): void {
+    this.#throwFailure();
     if (this.#batch.operations.length === 0) this.#batch.firstOperation = number;
     this.#batch.operations.push(operation);
+    const runs = operation.kind === 'put' ? operation.chunks.length * 8 : 0; // a run of a few bytes may stand for many chunks
+    this.#batch.bytes += frameBytes * OPERATION_GROWTH + runs;
     this.#startTimer();
   }
 

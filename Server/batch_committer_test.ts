@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { AppError } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
+import type { Operation, OperationResult } from '../Models/operations.ts';
+import { verifyContent } from '../Storage/verified_chunk.ts';
+import { BatchCommitter } from './batch_committer.ts';
+
+const principal = { userId: 'u', userName: 'u', deviceId: 'd' };
+const mkdir = (path: string): Operation => ({ kind: 'mkdir', path, existingOk: true });
+
+type Store = { readonly commits: Operation[][]; fail: AppError | null };
+
+/** A committer on stores that only remember what was committed. */
+function committer(store: Store): BatchCommitter {
+  const done: OperationResult = { status: 'done', nodeId: 1, version: 1 };
+  const deps = {
+    metadata: {
+      have: async (_: unknown, digests: readonly Buffer[]) => digests.map(() => false),
+      recordChunks: async () => undefined,
+      async commit(_: unknown, __: unknown, ___: unknown, operations: readonly Operation[]) {
+        await setImmediate();
+        if (store.fail !== null) throw store.fail;
+        store.commits.push([...operations]);
+        return operations.map(() => done);
+      },
+    },
+    chunks: { append: async () => [] },
+    assertLive: async () => undefined,
+  };
+  return new BatchCommitter(deps, principal, { id: randomBytes(16), resumed: false }, async () => undefined);
+}
+
+test('once a batch failed nothing behind it is committed', async () => {
+  const store: Store = { commits: [], fail: new AppError('storage_unavailable', 'the database does not answer') };
+  const batches = committer(store);
+  batches.addOperation(0, mkdir('/new'), 32);
+  await assert.rejects(batches.settle(), { code: 'storage_unavailable' });
+  store.fail = null;
+  assert.throws(() => batches.addOperation(1, { kind: 'delete', path: '/old', base: 'any' }, 32), { code: 'storage_unavailable' });
+  await sleep(50); // longer than a batch waits for company
+  await assert.rejects(batches.flush(), { code: 'storage_unavailable' });
+  await batches.finish();
+  assert.deepEqual(store.commits, []);
+});
+
+test('a batch is full after many tiny chunks', () => {
+  const batches = committer({ commits: [], fail: null });
+  let added = 0;
+  for (; !batches.full && added < 200_000; added += 1) {
+    const content = Buffer.alloc(4);
+    content.writeUInt32BE(added);
+    batches.addChunk(verifyContent(content, null));
+  }
+  assert.ok(added <= 65_536, `${added} chunks`);
+});
+
+test('a batch is full after a few long operations', () => {
+  const batches = committer({ commits: [], fail: null });
+  let added = 0;
+  for (; !batches.full && added < LIMITS.batchOperationsMax; added += 1) batches.addOperation(added, mkdir('/d'), LIMITS.frameBytesMax);
+  assert.equal(added, 1);
+});
