@@ -60,7 +60,7 @@ async function readPush(deps: Deps, principal: Principal, committer: BatchCommit
         const { number, operation } = readOperation(payloadOf(frame));
         if (expected !== null && number !== expected) throw new AppError('frame_invalid', 'operations are numbered one after the other');
         expected = number + 1;
-        await addOperation(deps, principal, committer, number, operation);
+        await addOperation(deps, principal, committer, { number, operation, frameBytes: frame.length });
       } else if (frame.type === FRAME.end) ended = true;
       else throw new AppError('frame_invalid', `a push holds no frame of type ${frame.type}`);
       if (committer.full) await committer.flush();
@@ -87,11 +87,11 @@ async function addOperation(
   deps: Deps,
   principal: Principal,
   committer: BatchCommitter,
-  number: number,
-  frame: OperationFrame,
+  received: { number: number; operation: OperationFrame; frameBytes: number },
 ): Promise<void> {
+  const { number, operation: frame, frameBytes } = received;
   if (frame.kind !== 'put' || !hasRuns(frame)) {
-    committer.addOperation(number, frame as Operation);
+    committer.addOperation(number, frame as Operation, frameBytes);
     return;
   }
   // earlier operations of this stream may have made the version that this one is based on
@@ -99,12 +99,14 @@ async function addOperation(
   const operation = await withoutRuns(deps, principal, frame);
   if (operation === null)
     await committer.refuse(number, { code: 'version_stale', message: 'the file changed since the version this put is based on' });
-  else committer.addOperation(number, operation);
+  else committer.addOperation(number, operation, frameBytes);
 }
 
 async function withoutRuns(deps: Deps, principal: Principal, put: PutFrame): Promise<Operation | null> {
   const [base] = await deps.metadata.manifests(principal, [put.path]);
-  if (base === undefined || base === null || base.version !== put.base) return null;
+  if (base === undefined || base === null) return null;
+  if (base.digest.equals(put.digest)) return { ...put, chunks: base.chunks }; // sent again because the answer to it was lost
+  if (base.version !== put.base) return null;
   return { ...put, chunks: resolveRuns(put.chunks, base.chunks) };
 }
 

@@ -258,11 +258,12 @@ test('chunks of the replaced version are told as a run, and only of that version
   const second = await push(alice, stream(chunkFrame(added), operations([changed(version + 5), changed(version), changed(version)])));
   assert.deepEqual(
     [...second.results].sort(([a], [b]) => a - b).map(([, result]) => code(result)),
-    ['version_stale', 'done', 'version_stale'],
+    ['version_stale', 'done', 'unchanged'], // the third is the second again, as after an answer that was lost
   );
   assert.equal((await statOf(alice, '/runs'))?.size, 1_200_102);
   const now = (await statOf(alice, '/runs'))?.version ?? 0;
-  assert.equal((await push(alice, stream(operations([changed(now, [{ first: 2, count: 9 }])])))).error?.code, 'frame_invalid');
+  const beyond = { ...changed(now, [{ first: 2, count: 9 }]), digest: randomBytes(32) } as OperationFrame;
+  assert.equal((await push(alice, stream(operations([beyond])))).error?.code, 'frame_invalid');
 });
 
 test('a stream that is named gives the same result for the same number, once done', async () => {
@@ -358,6 +359,25 @@ test('a tree request lists folders, paths and manifests; an error in the middle 
   const [failed] = await ask({ walk: '/none' });
   assert.equal(failed?.type, FRAME.error);
   assert.equal(readError(payloadOf(failed as Frame)).code, 'not_found');
+});
+
+test('a folder whose entries do not fit into one frame is listed in several', async () => {
+  const links = Array.from({ length: 2200 }, (_, i): OperationFrame => {
+    const target = `${i}/${'x'.repeat(LIMITS.symlinkTargetBytesMax - 10)}`;
+    return { kind: 'symlink', path: `/long/${i}`, target, mtimeUs: 1, base: 'absent' };
+  });
+  assert.equal((await push(alice, stream(operations(links)))).error, null);
+  const frames = await framesIn(await post(alice, ROUTES.tree, 'application/json', JSON.stringify({ list: ['/long', '/long'] })));
+  assert.equal(frames.at(-1)?.type, FRAME.end);
+  const folders = frames.slice(0, -1).map((frame) => readFolder(payloadOf(frame)));
+  for (const index of [0, 1]) {
+    const pages = folders.filter((folder) => folder.index === index);
+    assert.equal(new Set(pages.flatMap(({ entries }) => entries.map((entry) => entry?.name))).size, 2200);
+    assert.deepEqual(
+      pages.map(({ last }) => last),
+      pages.map((_, i) => i === pages.length - 1),
+    );
+  }
 });
 
 test('a push that goes on after the session was ended stores nothing more', async () => {

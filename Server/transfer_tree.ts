@@ -2,9 +2,10 @@ import { assertNever } from '../Models/errors.ts';
 import { FrameWriter } from '../Models/frames.ts';
 import { beginFolder, writeEntry, writeManifest, writePaths } from '../Models/tree_frames.ts';
 import type { TreeRequest } from '../Models/tree_request.ts';
-import type { Metadata, Principal } from '../Storage/metadata.ts';
+import type { ListedEntry, Metadata, Principal } from '../Storage/metadata.ts';
 
 const SEND_BYTES = 256 * 1024; // frames are gathered up to this much
+const FRAME_BYTES = 1024 * 1024; // a frame that is longer is ended and another one begun
 
 /** The answer to a tree request, in pieces of bounded size. */
 export async function* treeFrames(metadata: Metadata, principal: Principal, request: TreeRequest): AsyncGenerator<Uint8Array> {
@@ -20,11 +21,14 @@ async function* framesOf(metadata: Metadata, principal: Principal, request: Tree
   if ('list' in request) {
     let index = 0;
     for await (const { entries, last } of metadata.readFolders(principal, request.list)) {
-      beginFolder(writer, index, last);
-      for (const entry of entries) writeEntry(writer, entry);
-      writer.finish();
+      const parts = partsOf(entries, entryBytes);
+      for (const [i, part] of parts.entries()) {
+        beginFolder(writer, index, last && i === parts.length - 1);
+        for (const entry of part) writeEntry(writer, entry);
+        writer.finish();
+        yield;
+      }
       if (last) index += 1;
-      yield;
     }
   } else if ('stat' in request) {
     for (const [index, entry] of (await metadata.stat(principal, request.stat)).entries()) {
@@ -35,8 +39,10 @@ async function* framesOf(metadata: Metadata, principal: Principal, request: Tree
     }
   } else if ('walk' in request) {
     for await (const paths of metadata.walkFolders(principal, request.walk)) {
-      writePaths(writer, paths);
-      yield;
+      for (const part of partsOf(paths, textBytes)) {
+        writePaths(writer, part);
+        yield;
+      }
     }
   } else if ('manifests' in request) {
     for (const [index, path] of request.manifests.entries()) {
@@ -45,4 +51,28 @@ async function* framesOf(metadata: Metadata, principal: Principal, request: Tree
       yield;
     }
   } else assertNever(request);
+}
+
+/** Long names and targets can make a page longer than a frame may be. @returns at least one part */
+function partsOf<T>(all: readonly T[], bytesOf: (one: T) => number): readonly (readonly T[])[] {
+  const parts: T[][] = [[]];
+  let bytes = 0;
+  for (const one of all) {
+    if (bytes > FRAME_BYTES) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)?.push(one);
+    bytes += bytesOf(one);
+  }
+  return parts;
+}
+
+/** At most; UTF-8 has up to three bytes for one unit of a string. */
+function textBytes(text: string): number {
+  return 2 + 3 * text.length;
+}
+
+function entryBytes({ name, target }: ListedEntry): number {
+  return 64 + textBytes(name) + (target === null ? 0 : textBytes(target));
 }
