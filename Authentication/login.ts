@@ -57,7 +57,7 @@ export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: 
   try {
     started = server.startLogin({
       serverSetup: deps.secrets.opaqueSetup,
-      registrationRecord: account === null ? deps.secrets.dummyRecord : text64(account.record),
+      registrationRecord: text64(account?.record ?? deps.secrets.dummyRecord),
       startLoginRequest: text64(fields.ke1),
       userIdentifier: account?.name ?? name,
     });

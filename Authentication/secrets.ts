@@ -11,7 +11,7 @@ import { makeDurableFolder, writeDurableFile } from '../Storage/durable_file.ts'
 export type Secrets = {
   readonly master: Buffer; // 32 bytes; renewal secrets are derived from it
   readonly opaqueSetup: string; // base64url, 128 bytes
-  readonly dummyRecord: string; // registration of a random password, for users that do not exist
+  readonly dummyRecord: Buffer; // registration of a random password, for users that do not exist
   readonly boxKey: KeyObject; // X25519
   readonly boxPublicKey: Buffer; // raw, 32 bytes: what clients pin
   readonly ticketKey: KeyObject; // Ed25519
@@ -107,7 +107,7 @@ async function secretsOf(file: SecretsFile): Promise<Secrets> {
   return {
     master: Buffer.from(file.master, 'base64url'),
     opaqueSetup: file.opaqueSetup,
-    dummyRecord: file.dummyRecord,
+    dummyRecord: Buffer.from(file.dummyRecord, 'base64url'),
     boxKey,
     boxPublicKey: Buffer.from(publicBox, 'base64url'),
     ticketKey,
