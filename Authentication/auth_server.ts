@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import pino, { type Logger } from 'pino';
 import { KSF_DEFAULT } from '../Models/datagram_fields.ts';
 import { AppError } from '../Models/errors.ts';
 import { openAccounts } from '../Storage/accounts_sql.ts';
 import { makeDurableFolder } from '../Storage/durable_file.ts';
 import { lockFolder } from '../Storage/folder_lock.ts';
 import { AUTH_DEFAULTS, createAuthDaemon } from './auth_daemon.ts';
+import { openLog } from './auth_log.ts';
 import { type AuthConfig, readConfig } from './config.ts';
 import { openSecrets } from './secrets.ts';
 import { listen } from './udp_listener.ts';
@@ -16,18 +16,6 @@ async function makeFolder(path: string): Promise<void> {
   } catch (cause) {
     throw new AppError('data_folder_unusable', `cannot make the folder ${path}`, { cause });
   }
-}
-
-/** Everything to the file, warnings to the terminal too. */
-function openLog(config: AuthConfig): Logger {
-  const file = pino.destination({ dest: join(config.logs, 'auth.log'), mkdir: true, sync: true });
-  return pino(
-    { level: config.logLevel },
-    pino.multistream([
-      { level: 'trace', stream: file },
-      { level: 'warn', stream: process.stderr },
-    ]),
-  );
 }
 
 async function main(config: AuthConfig): Promise<void> {

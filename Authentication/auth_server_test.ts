@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -53,6 +53,21 @@ test('a second daemon on the same data folder, or on the same port, ends with th
   const samePort = start(t, join(folder, 'other'), { DRIFTLESS_AUTH_PORT: port });
   assert.equal(await samePort.ended, 1);
   assert.match(samePort.said.err, /^driftless auth: .*\(port_in_use\)\n$/);
+});
+
+test('a log that cannot be opened ends it with the reason, one that is full does not end it', async (t) => {
+  const folder = await place(t);
+  await writeFile(join(folder, 'file'), '');
+  const closed = start(t, folder, { DRIFTLESS_LOGS: join(folder, 'file') });
+  assert.equal(await closed.ended, 1);
+  assert.match(closed.said.err, /\(config_invalid\)\n$/);
+  await mkdir(join(folder, 'logs'));
+  await symlink('/dev/full', join(folder, 'logs', 'auth.log'));
+  const { child, said, ended } = start(t, folder);
+  await once(child.stdout, 'data');
+  child.kill();
+  assert.equal(await ended, 0);
+  assert.match(said.err, /^driftless auth: the log cannot be written: ENOSPC[^\n]*\n$/);
 });
 
 test('the configuration has defaults, and a wrong value is named without being shown', () => {
