@@ -21,7 +21,7 @@ export const LIMITS = {
   packBytesMax: 64 * MiB, // a pack is closed once it is this long
   frameBytesMax: 8 * MiB, // one frame of a push, pull or tree stream, its header included
   batchOperationsMax: 1024, // operations the server commits in one transaction
-  batchBytesMax: 16 * MiB, // chunk bytes written between two syncs
+  batchBytesMax: 8 * MiB, // chunk bytes written between two syncs
   haveDigestsMax: 65_536, // digests in one `have` request
   pullDigestsMax: 131_072, // digests in one `pull` request
   signatureDigestsMax: 256, // chunks whose signatures one request asks for
