@@ -20,6 +20,17 @@ export function createAuthenticator(deps: { tickets: TicketVerifier; revocations
   };
 }
 
+/**
+ * What may flow for long, for as long as the caller's session lasts.
+ * @param assertLive throws once it was ended
+ */
+export async function* whileLive<T>(source: AsyncIterable<T>, assertLive: () => Promise<unknown>): AsyncGenerator<T> {
+  for await (const piece of source) {
+    await assertLive();
+    yield piece;
+  }
+}
+
 function bearerToken(header: string | undefined): string {
   const token = /^bearer +(\S.*)$/i.exec(header ?? '')?.[1];
   if (token === undefined) throw new AppError('ticket_missing', 'this needs a ticket in the header "Authorization: Bearer …"');

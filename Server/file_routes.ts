@@ -9,7 +9,7 @@ import { microsecondsFromIso, PathQuery, parseBase, UploadResult } from '../Mode
 import { ROUTES } from '../Models/routes.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Manifest, Metadata, Principal } from '../Storage/metadata.ts';
-import type { Authenticate } from './authenticate.ts';
+import { type Authenticate, whileLive } from './authenticate.ts';
 import { type ByteRange, checkConditions, parseRange, rangeStillHolds } from './byte_range.ts';
 import { commitOne, streamOf } from './commit_one.ts';
 import { contentHeaders } from './content_headers.ts';
@@ -47,7 +47,9 @@ function registerUpload(plain: FastifyInstance, deps: FileRouteDeps): void {
       if (running >= LIMITS.uploadsMax) throw new AppError('busy', 'too many uploads at once');
       running += 1;
       try {
-        const form = await readUploadForm(request, (content) => receiveContent(deps, principal, content));
+        const assertLive = (): Promise<unknown> => deps.authenticate(request);
+        const form = await readUploadForm(request, (content) => receiveContent(deps, principal, whileLive(content, assertLive)));
+        await assertLive();
         return await commitUpload(request, deps.metadata, principal, form);
       } finally {
         running -= 1;
@@ -106,7 +108,7 @@ function registerDownload(plain: FastifyInstance, deps: FileRouteDeps): void {
       const manifest = await manifestAt(deps.metadata, principal, request.query.path);
       const end = Math.min(manifest.size, LIMITS.previewBytes);
       describeContent(reply, manifest, end);
-      return reply.send(contentStream(deps, principal, manifest, { start: 0, end }));
+      return reply.send(contentStream(request, deps, principal, manifest, { start: 0, end }));
     },
   );
 }
@@ -136,7 +138,7 @@ async function sendFile(
   if (range !== null) reply.code(206).header('content-range', `bytes ${range.start}-${range.end - 1}/${manifest.size}`);
   const part = range ?? { start: 0, end: manifest.size };
   describeContent(reply, manifest, part.end - part.start);
-  return request.method === 'HEAD' ? reply.send() : reply.send(contentStream(deps, principal, manifest, part));
+  return request.method === 'HEAD' ? reply.send() : reply.send(contentStream(request, deps, principal, manifest, part));
 }
 
 const PRECONDITION_FAILED = new AppError('version_stale', 'the file has another content now');
@@ -160,6 +162,10 @@ function etagOf(manifest: Manifest): string {
 }
 
 /** Reads as the connection takes it; a failure after the first byte ends the connection, so that no part can pass for the whole. */
-function contentStream(deps: FileRouteDeps, principal: Principal, manifest: Manifest, range: ByteRange): Readable {
-  return Readable.from(readContent(deps, principal, manifest, range), { objectMode: false });
+function contentStream(request: FastifyRequest, deps: FileRouteDeps, principal: Principal, manifest: Manifest, range: ByteRange): Readable {
+  const content = readContent(deps, principal, manifest, range);
+  return Readable.from(
+    whileLive(content, () => deps.authenticate(request)),
+    { objectMode: false },
+  );
 }

@@ -6,8 +6,6 @@ import type { Metadata, Principal } from '../Storage/metadata.ts';
 type Deps = {
   readonly metadata: Pick<Metadata, 'locate'>;
   readonly chunks: Pick<ChunkStore, 'read'>;
-  /** Throws once the caller's session was ended: a stream may outlive it. */
-  readonly assertLive: () => Promise<unknown>;
 };
 
 const LOCATED_AT_ONCE = 4096;
@@ -29,7 +27,6 @@ export async function* pullFrames(deps: Deps, principal: Principal, digests: rea
       const next: Promise<Uint8Array> = 'missing' in part ? Promise.resolve(missingFrame(part.missing)) : deps.chunks.read(part);
       next.catch(Boolean); // awaited below; must not count as unhandled until then
       if (ahead !== null) yield await ahead;
-      await deps.assertLive();
       ahead = next;
     }
   }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
-import type { FastifyBaseLogger, FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { DIGEST_BYTES } from '../Models/chunk_frames.ts';
@@ -11,7 +11,7 @@ import { ROUTES } from '../Models/routes.ts';
 import { TreeRequest } from '../Models/tree_request.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Metadata } from '../Storage/metadata.ts';
-import type { Authenticate } from './authenticate.ts';
+import { type Authenticate, whileLive } from './authenticate.ts';
 import { PROBLEMS } from './openapi.ts';
 import { signatureFrames } from './transfer_delta.ts';
 import { endingWithError } from './transfer_errors.ts';
@@ -94,8 +94,7 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
     { ...digestRoute, schema: { summary: 'These chunks, in this order', response: { 200: frames, ...PROBLEMS } } },
     async (request, reply) => {
       const { principal } = await authenticate(request);
-      const assertLive = (): Promise<unknown> => authenticate(request);
-      return sendFrames(reply, pullFrames({ metadata, chunks, assertLive }, principal, readDigests(request.body, LIMITS.pullDigestsMax)));
+      return sendFrames(request, reply, pullFrames(deps, principal, readDigests(request.body, LIMITS.pullDigestsMax)));
     },
   );
 
@@ -107,7 +106,7 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
     },
     async (request, reply) => {
       const { principal } = await authenticate(request);
-      return sendFrames(reply, signatureFrames({ metadata, chunks }, principal, readDigests(request.body, LIMITS.signatureDigestsMax)));
+      return sendFrames(request, reply, signatureFrames(deps, principal, readDigests(request.body, LIMITS.signatureDigestsMax)));
     },
   );
 
@@ -123,12 +122,13 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
     },
     async (request, reply) => {
       const { principal } = await authenticate(request);
-      return sendFrames(reply, treeFrames(metadata, principal, request.body));
+      return sendFrames(request, reply, treeFrames(metadata, principal, request.body));
     },
   );
 
-  function sendFrames(reply: FastifyReply, source: AsyncGenerator<Uint8Array>): FastifyReply {
-    return reply.type(FRAME_TYPE).send(Readable.from(endingWithError(source, reply.log), { objectMode: false }));
+  function sendFrames(request: FastifyRequest, reply: FastifyReply, source: AsyncGenerator<Uint8Array>): FastifyReply {
+    const live = whileLive(source, () => authenticate(request));
+    return reply.type(FRAME_TYPE).send(Readable.from(endingWithError(live, reply.log), { objectMode: false }));
   }
 }
 
