@@ -33,7 +33,7 @@ export class ChunkReader {
     while (!this.#ended && this.#window.length - this.#at < LIMITS.chunkBytesMax) await this.#fill();
     const left = this.#window.length - this.#at;
     if (left === 0) return null;
-    if (guess !== null && guess.length <= left) {
+    if (guess !== null && guess.length > 0 && guess.length <= left) {
       const content = this.#window.subarray(this.#at, this.#at + guess.length);
       const digest = sha256(content);
       if (digest.equals(guess.digest)) return this.#take(digest, content);

@@ -18,8 +18,10 @@ export type GetOptions = { readonly http: Http; readonly events: ShardEvents };
 const PULL_FILES_MAX = 4096;
 const PULL_BYTES_MAX = 64 << 20;
 const ATTEMPTS = 6;
+const DAMAGED_ATTEMPTS = 2; // of content that came but was not what was asked for
 const BROKEN = new Set(['server_unreachable', 'upload_interrupted', 'busy', 'storage_unavailable', 'ticket_expired', 'digest_mismatch']);
-const OF_ONE_FILE = new Set(['local_io', 'name_invalid', 'chunk_missing', 'not_found', 'not_a_file', 'already_exists', 'digest_mismatch']);
+const DAMAGED = new Set(['digest_mismatch', 'corrupt']);
+const OF_ONE_FILE = new Set(['local_io', 'name_invalid', 'chunk_missing', 'not_found', 'not_a_file', 'already_exists', ...DAMAGED]);
 
 /** Gets files: compares with what is here, pulls what differs, checks every chunk, and gives a file its name once it is whole. */
 export class GetShard implements Shard {
@@ -106,27 +108,39 @@ export class GetShard implements Shard {
     }
   }
 
-  /** Files of one chunk come in one stream, in the order asked. */
+  /** Files of one chunk come in one stream, in the order asked. One that is damaged on the server is asked for alone, then the rest again. */
   async #pullSmall(): Promise<void> {
     const left = this.#small;
     this.#small = [];
     this.#smallBytes = 0;
     let next = 0;
+    const taken = (): void => {
+      next += 1;
+    };
     while (next < left.length) {
-      await this.#again(async () => {
-        const asked = left.slice(next);
-        for await (const content of fetchChunks(
-          this.#options.http,
-          asked.map(({ entry }) => ({ digest: entry.digest, length: entry.size })),
-        )) {
-          const wanted = left[next] as Wanted;
-          next += 1;
-          await this.#reporting(wanted.remote, async () => {
-            if (content === null) throw new AppError('chunk_missing', 'the content cannot be read any more');
-            writeSmallFile(wanted.local, content, wanted.entry);
-            this.#done(wanted.entry, true);
-          });
-        }
+      try {
+        await this.#again(() => this.#pull(left.slice(next), taken));
+      } catch (error) {
+        if (!(error instanceof AppError) || !DAMAGED.has(error.code)) throw error;
+        const suspect = left[next] as Wanted;
+        next += 1;
+        await this.#reporting(suspect.remote, () => this.#again(() => this.#pull([suspect])));
+      }
+    }
+  }
+
+  /** @param taken called for each file that came, before it is written */
+  async #pull(files: readonly Wanted[], taken: () => void = () => undefined): Promise<void> {
+    const chunks = files.map(({ entry }) => ({ digest: entry.digest, length: entry.size }));
+    let next = 0;
+    for await (const content of fetchChunks(this.#options.http, chunks)) {
+      const wanted = files[next] as Wanted;
+      next += 1;
+      taken();
+      await this.#reporting(wanted.remote, async () => {
+        if (content === null) throw new AppError('chunk_missing', 'the content cannot be read any more');
+        writeSmallFile(wanted.local, content, wanted.entry);
+        this.#done(wanted.entry, true);
       });
     }
   }
@@ -137,7 +151,8 @@ export class GetShard implements Shard {
       try {
         return await work();
       } catch (error) {
-        if (!(error instanceof AppError) || !BROKEN.has(error.code) || attempt === ATTEMPTS) throw error;
+        const attempts = error instanceof AppError && DAMAGED.has(error.code) ? DAMAGED_ATTEMPTS : ATTEMPTS;
+        if (!(error instanceof AppError) || !BROKEN.has(error.code) || attempt === attempts) throw error;
         await delay(100 * 2 ** attempt);
       }
     }

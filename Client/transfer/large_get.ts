@@ -1,5 +1,7 @@
 import { closeSync, fstatSync, ftruncateSync } from 'node:fs';
+import { contentId } from '../../Models/content_id.ts';
 import { AppError } from '../../Models/errors.ts';
+import { LIMITS } from '../../Models/limits.ts';
 import type { ChunkRef } from '../../Models/operations.ts';
 import type { Http } from '../http.ts';
 import { fetchChunks } from './fetch_chunks.ts';
@@ -11,12 +13,13 @@ const PULL_CHUNKS_MAX = 4096;
 
 /**
  * Gets a file of many chunks into a part file whose name depends on the content, so that a get that was broken off goes on behind the
- * last chunk that is whole. @throws AppError `not_found`, `chunk_missing`, `local_io`, and what the connection throws
+ * last chunk that is whole. @throws AppError `not_found`, `chunk_missing`, `digest_mismatch`, `local_io`, and what the connection throws
  */
 export async function getLargeFile(http: Http, { local, remote, entry }: Wanted): Promise<void> {
   const manifest = await fetchManifest(http, remote);
   if (manifest === null) throw new AppError('not_found', `${remote}: no longer there`);
   if (!Buffer.from(manifest.digest).equals(entry.digest)) throw new AppError('not_found', `${remote}: replaced while it was being fetched`);
+  checkManifest(manifest.chunks, entry);
   const part = partPath(local, Buffer.from(entry.digest));
   const fd = openPart(part, entry);
   try {
@@ -28,6 +31,18 @@ export async function getLargeFile(http: Http, { local, remote, entry }: Wanted)
     throw localError(part, error);
   }
   finishPart(fd, part, local, entry);
+}
+
+/**
+ * The chunks are checked as they come, each against this list; so the list itself must be the one that the content id names.
+ * @throws AppError `digest_mismatch`
+ */
+function checkManifest(chunks: readonly ChunkRef[], { size, digest }: Wanted['entry']): void {
+  const possible = chunks.length > 1 && chunks.every(({ length }) => length > 0 && length <= LIMITS.chunkBytesMax);
+  const sum = chunks.reduce((bytes, { length }) => bytes + length, 0);
+  if (!possible || sum !== size || !Buffer.from(contentId(chunks, sha256)).equals(digest)) {
+    throw new AppError('digest_mismatch', 'the chunks that the server names are not those of the content');
+  }
 }
 
 async function fetchRest(
