@@ -59,7 +59,15 @@ export async function startProcess(name: ProcessName, options: StartOptions): Pr
     const said = options.showErrors ? 'see above' : printed.join('').trim() || 'it said nothing';
     throw new Error(`driftless ${name} did not start: ${said}`);
   }
-  return { name, pid: child.pid, url, ended, stop: () => end(child, ended, 'SIGTERM'), kill: () => end(child, ended, 'SIGKILL') };
+  let asked = false;
+  const finish = (signal: NodeJS.Signals): Promise<void> => {
+    asked = true;
+    return end(child, ended, signal);
+  };
+  ended.then(({ code, signal }) => {
+    if (!asked && !options.showErrors) console.error(`driftless ${name} ended by itself (${signal ?? code}): ${printed.join('').trim()}`);
+  }, console.error);
+  return { name, pid: child.pid, url, ended, stop: () => finish('SIGTERM'), kill: () => finish('SIGKILL') };
 }
 
 function readyUrl(child: ChildProcess, name: ProcessName): Promise<string> {
