@@ -4,6 +4,7 @@ import { contentId } from '../../Models/content_id.ts';
 import { writeDelta } from '../../Models/delta.ts';
 import { AppError } from '../../Models/errors.ts';
 import { FRAME, FrameWriter } from '../../Models/frames.ts';
+import { LIMITS } from '../../Models/limits.ts';
 import { type ChunkRun, writeOperation } from '../../Models/operation_frames.ts';
 import type { ChunkRef } from '../../Models/operations.ts';
 import type { Http } from '../http.ts';
@@ -22,19 +23,23 @@ type NewChunk = FileChunk & { readonly base: Chunk | null };
 
 const GROUP_BYTES = 8 << 20; // new chunks are asked about and sent in groups of about this size
 const SNAPSHOT_ATTEMPTS = 3;
+const RUN_BYTES = 37;
+const RUNS_MAX = Math.floor((LIMITS.frameBytesMax - LIMITS.pathBytesMax - 256) / RUN_BYTES); // an operation is one frame
 const DELTA_WORTHWHILE = 0.7;
 
 /**
  * Sends a file of many chunks: what the replaced version has is only referred to, what the server holds otherwise is not sent, a
  * chunk that stands in the place of another one goes as a delta against it. Nothing of the file is held beyond two groups.
- * @throws AppError `file_changed`, `local_io`, and what the connection throws
+ * @returns the operation to send behind the chunks; it is registered
+ * @throws AppError `file_changed`, `local_io`, `too_large`, and what the connection throws
  */
-export async function sendLargeFile(options: Options, stream: PushStream<PutTask>, task: EntryTask): Promise<void> {
+export async function sendLargeFile(options: Options, stream: PushStream<PutTask>, task: EntryTask): Promise<Uint8Array> {
   const base = await baseChunks(options, task);
   for (let attempt = 0; attempt < SNAPSHOT_ATTEMPTS; attempt += 1) {
     const sent = await sendChunks(options, stream, task.local, base);
     if (sent === null) continue;
     const { chunks, runs, stats } = sent;
+    if (runs.length > RUNS_MAX) throw new AppError('too_large', `a file of more than ${RUNS_MAX} new chunks cannot be sent at once`);
     const digest = contentId(chunks, sha256);
     const done: EntryTask = { ...task, stats, sent: { digest, chunks } };
     const writer = new FrameWriter(4096);
@@ -48,8 +53,7 @@ export async function sendLargeFile(options: Options, stream: PushStream<PutTask
       digest,
       chunks: runs,
     });
-    await stream.send(writer.take());
-    return;
+    return writer.take();
   }
   throw new AppError('file_changed', 'the file kept changing while it was read');
 }

@@ -30,7 +30,16 @@ export type PutOptions = {
 const BLOCK_BYTES = 512 * 1024; // small files are gathered into buffers of about this size
 const SNAPSHOT_ATTEMPTS = 5;
 const STREAM_ATTEMPTS = 6;
-const BROKEN = new Set(['server_unreachable', 'upload_interrupted', 'busy', 'storage_unavailable', 'ticket_expired', 'digest_mismatch']);
+/** Of a stream: a chunk did not come out as it should, or the one that it was told against is not there any more. */
+const OF_A_DELTA = new Set<string>(['digest_mismatch', 'chunk_missing']);
+const BROKEN = new Set<string>([
+  'server_unreachable',
+  'upload_interrupted',
+  'busy',
+  'storage_unavailable',
+  'ticket_expired',
+  ...OF_A_DELTA,
+]);
 
 /** Puts files: compares with what the server has, sends what differs through one push stream, starts that again when it breaks. */
 export class PutShard implements Shard {
@@ -144,13 +153,14 @@ export class PutShard implements Shard {
 
   /** Sends, and when the stream breaks sends everything without an answer again on a new one. */
   async #send(task: PutTask): Promise<void> {
-    let done = false;
-    while (!done) {
+    let pending = false; // from then on it is sent again with the others
+    while (!pending) {
       await this.#guarded(async () => {
-        await this.#sendOnce(task);
-        done = true;
+        await this.#write(task);
+        pending = true;
       });
     }
+    if (this.#writer.length >= BLOCK_BYTES) await this.#guarded(() => this.#flush());
   }
 
   /** A file that cannot be put is reported; the others go on. A failure of the transfer itself ends it. */
@@ -169,16 +179,17 @@ export class PutShard implements Shard {
     } catch (error) {
       if (!(error instanceof AppError) || !BROKEN.has(error.code) || this.#failures >= STREAM_ATTEMPTS) throw error;
       this.#failures += 1;
-      if (error.code === 'digest_mismatch') this.#deltas = false;
+      if (OF_A_DELTA.has(error.code)) this.#deltas = false;
       await delay(100 * 2 ** this.#failures);
       const again = [...(this.#stream?.pending.values() ?? [])];
       this.#stream = null;
       this.#writer.take(); // frames of the broken stream
-      for (const task of again) await this.#send(task);
+      for (const task of again) await this.#reporting(task.local, () => this.#send(task));
     }
   }
 
-  async #sendOnce(task: PutTask): Promise<void> {
+  /** Writes the frames of a task, or sends those of a long file; the operation is the last of them, and makes the task a pending one. */
+  async #write(task: PutTask): Promise<void> {
     if (task.kind === 'folder') {
       const number = this.#open().register(task);
       writeOperation(this.#writer, number, { kind: 'mkdir', path: task.remote, existingOk: true });
@@ -187,9 +198,8 @@ export class PutShard implements Shard {
     else if (task.stats.size <= LIMITS.chunkBytesMin) this.#sendSmall(task);
     else {
       await this.#flush();
-      await sendLargeFile({ ...this.#options, deltas: this.#deltas }, this.#open(), task);
+      this.#writer.bytes(await sendLargeFile({ ...this.#options, deltas: this.#deltas }, this.#open(), task));
     }
-    if (this.#writer.length >= BLOCK_BYTES) await this.#flush();
   }
 
   #open(): PushStream<PutTask> {
