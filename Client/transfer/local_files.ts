@@ -12,7 +12,6 @@ import {
   type Stats,
   symlinkSync,
   unlinkSync,
-  utimesSync,
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -30,9 +29,12 @@ export function sha256(bytes: Uint8Array): Buffer {
 /** Names of files that a transfer has not finished; a put leaves them out. */
 export const PART_NAME = /^\.driftless-[0-9a-f]{16}\.part$/;
 
-/** Whole microseconds: a double of milliseconds holds them exactly, and what `futimes` sets comes back the same. */
+/**
+ * Whole microseconds: a double of milliseconds holds them exactly, and what `futimes` sets comes back the same. The wire has 53 bits for
+ * them: a file from after the year 2255 counts as one from its middle.
+ */
 export function mtimeUs(stats: Stats): number {
-  return Math.round(stats.mtimeMs * 1000);
+  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.round(stats.mtimeMs * 1000)));
 }
 
 export function isExecutable(stats: Stats): boolean {
@@ -140,10 +142,10 @@ export function setAttributes(path: string, entry: TreeEntry): void {
     try {
       const { mode } = fstatSync(fd);
       fchmodSync(fd, entry.executable ? mode | (0o111 & ~process.umask()) : mode & ~0o111);
+      setTimes(fd, entry);
     } finally {
       closeSync(fd);
     }
-    utimesSync(path, entry.mtimeUs / 1e6, entry.mtimeUs / 1e6);
   });
 }
 
@@ -197,7 +199,8 @@ function fileMode(entry: TreeEntry): number {
 
 /** The access time is set with it; a time that the file system cannot hold is left as it is. */
 function setTimes(fd: number, entry: TreeEntry): void {
-  const seconds = entry.mtimeUs / 1e6;
+  const number = entry.mtimeUs / 1e6;
+  const seconds = number < 0 ? String(number) : number; // Node takes a negative number for the time of now, but not a text of one
   try {
     futimesSync(fd, seconds, seconds);
   } catch (error) {

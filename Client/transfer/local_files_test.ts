@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { lstatSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { TreeEntry } from '../../Models/tree_frames.ts';
+import { finishPart, looksSame, mtimeUs, openPart, setAttributes, sha256, writeSmallFile } from './local_files.ts';
+
+async function temporaryFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'driftless-local-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+function entryWith(mtime: number): TreeEntry {
+  const digest = sha256(new Uint8Array(0));
+  return { name: 'f', kind: 'file', size: 0, mtimeUs: mtime, version: 1, executable: false, chunkCount: 0, digest, target: null };
+}
+
+test('a time before 1970 and one of a microsecond come back as they were, whichever way a file is written', async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, 'f');
+  for (const mtime of [-1, -1_500_000, -86_400_000_001, 0, 1, 1_700_000_000_123_457]) {
+    const entry = entryWith(mtime);
+    writeSmallFile(path, [], entry);
+    assert.equal(mtimeUs(lstatSync(path)), mtime);
+    await writeFile(path, '');
+    setAttributes(path, entry);
+    assert.equal(mtimeUs(lstatSync(path)), mtime);
+    const part = join(folder, 'part');
+    finishPart(openPart(part, entry), part, path, entry);
+    assert.equal(mtimeUs(lstatSync(path)), mtime);
+    assert.ok(looksSame(lstatSync(path), entry));
+  }
+});
+
+test('a time too far away to be told becomes the furthest one that can', async (t) => {
+  const path = join(await temporaryFolder(t), 'f');
+  await writeFile(path, '');
+  execFileSync('touch', ['-d', '2400-01-01T00:00:00Z', path]);
+  const stats = lstatSync(path);
+  if (stats.mtimeMs < 9_007_199_254_740) return t.skip('this file system does not hold the year 2400');
+  assert.equal(mtimeUs(stats), Number.MAX_SAFE_INTEGER);
+  writeSmallFile(path, [], entryWith(Number.MAX_SAFE_INTEGER));
+  assert.equal(mtimeUs(lstatSync(path)), Number.MAX_SAFE_INTEGER);
+});
