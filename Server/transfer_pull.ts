@@ -16,21 +16,28 @@ type Part = { readonly pack: string; readonly offset: number; length: number } |
 
 /**
  * The frames of these chunks in this order, as they lie in the packs: the client checks each digest.
- * The next read is under way while the last one is sent.
+ * The next read is under way while the last one is sent. What is yielded is valid until the next piece is asked for.
  */
 export async function* pullFrames(deps: Deps, principal: Principal, digests: readonly Buffer[]): AsyncGenerator<Uint8Array> {
-  let ahead: Promise<Uint8Array> | null = null;
+  const buffers = [Buffer.alloc(0), Buffer.alloc(0)] as [Buffer, Buffer];
+  let ahead: Promise<Buffer> | null = null;
   for (let first = 0; first < digests.length; first += LOCATED_AT_ONCE) {
     const group = digests.slice(first, first + LOCATED_AT_ONCE);
     const locations = await deps.metadata.locate(principal, group);
     for (const part of joinReads(group, locations)) {
-      const next: Promise<Uint8Array> = 'missing' in part ? Promise.resolve(missingFrame(part.missing)) : deps.chunks.read(part);
+      buffers.reverse(); // one is being sent, the other was sent before
+      const next = 'missing' in part ? Promise.resolve(missingFrame(part.missing)) : readInto(deps, part, buffers);
       next.catch(Boolean); // awaited below; must not count as unhandled until then
       if (ahead !== null) yield await ahead;
       ahead = next;
     }
   }
   if (ahead !== null) yield await ahead;
+}
+
+function readInto({ chunks }: Deps, part: { pack: string; offset: number; length: number }, buffers: [Buffer, Buffer]): Promise<Buffer> {
+  if (buffers[0].length < part.length) buffers[0] = Buffer.allocUnsafeSlow(Math.max(part.length, Math.min(READ_BYTES, part.length * 2)));
+  return chunks.read(part, buffers[0]);
 }
 
 function* joinReads(digests: readonly Buffer[], locations: readonly (ChunkLocation | null)[]): Generator<Part> {
@@ -59,6 +66,6 @@ function* joinReads(digests: readonly Buffer[], locations: readonly (ChunkLocati
   if (open !== null) yield open;
 }
 
-function missingFrame(digest: Buffer): Uint8Array {
-  return new FrameWriter(64).begin(FRAME.missing).bytes(digest).finish().take();
+function missingFrame(digest: Buffer): Buffer {
+  return Buffer.from(new FrameWriter(64).begin(FRAME.missing).bytes(digest).finish().take());
 }

@@ -9,6 +9,7 @@ import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Metadata, Principal } from '../Storage/metadata.ts';
 import { verifyRawFrame } from '../Storage/verified_chunk.ts';
 import { BatchCommitter } from './batch_committer.ts';
+import { sendPiece } from './response_stream.ts';
 import { decodeChunk } from './transfer_delta.ts';
 import { endFrame, errorFrame } from './transfer_errors.ts';
 
@@ -128,19 +129,7 @@ async function sendResults(response: ServerResponse, results: readonly { number:
   if (response.destroyed) return;
   const writer = new FrameWriter(32 * results.length + 64);
   for (const { number, result } of results) writeResult(writer, number, result);
-  if (!response.write(writer.take())) await drained(response);
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.once('drain', done);
-    response.once('close', done);
-  });
+  await sendPiece(response, writer.take());
 }
 
 /** The client may still be sending: it must be able to read the error, but not go on for ever. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Readable } from 'node:stream';
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
@@ -13,6 +13,7 @@ import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Metadata } from '../Storage/metadata.ts';
 import { type Authenticate, whileLive } from './authenticate.ts';
 import { PROBLEMS } from './openapi.ts';
+import { sendPiece } from './response_stream.ts';
 import { signatureFrames } from './transfer_delta.ts';
 import { endingWithError } from './transfer_errors.ts';
 import { pullFrames } from './transfer_pull.ts';
@@ -126,9 +127,16 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
     },
   );
 
-  function sendFrames(request: FastifyRequest, reply: FastifyReply, source: AsyncGenerator<Uint8Array>): FastifyReply {
+  /** Sends piece by piece; a piece is out of the process before the next one is made. */
+  async function sendFrames(request: FastifyRequest, reply: FastifyReply, source: AsyncGenerator<Uint8Array>): Promise<void> {
     const live = whileLive(source, () => authenticate(request));
-    return reply.type(FRAME_TYPE).send(Readable.from(endingWithError(live, reply.log), { objectMode: false }));
+    const { raw } = reply.hijack();
+    raw.writeHead(200, { ...(reply.getHeaders() as OutgoingHttpHeaders), 'content-type': FRAME_TYPE });
+    for await (const bytes of endingWithError(live, reply.log)) {
+      await sendPiece(raw, bytes);
+      if (raw.destroyed) return;
+    }
+    raw.end();
   }
 }
 

@@ -28,8 +28,10 @@ export interface ChunkStore {
   append(chunks: readonly VerifiedChunk[]): Promise<ChunkLocation[]>;
   /**
    * Reads consecutive bytes of one pack: frames that lie side by side come in one read.
+   * @param into where to, if it is long enough: buffers that are used again spare the collector a gigabyte for each one that is served
+   * @returns exactly the bytes asked for, a part of `into` or a buffer of their own
    * @throws AppError `corrupt` (shorter than asked or gone), `storage_unavailable`
    */
-  read(range: { pack: string; offset: number; length: number }): Promise<Buffer>;
+  read(range: { pack: string; offset: number; length: number }, into?: Buffer): Promise<Buffer>;
   close(): Promise<void>;
 }

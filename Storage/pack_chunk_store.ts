@@ -18,6 +18,8 @@ export async function openPackChunkStore(folder: string): Promise<ChunkStore> {
   return new PackChunkStore(folder);
 }
 
+type PackRange = { readonly pack: string; readonly offset: number; readonly length: number };
+
 type Append = {
   readonly chunks: readonly VerifiedChunk[];
   readonly resolve: (locations: ChunkLocation[]) => void;
@@ -48,20 +50,20 @@ class PackChunkStore implements ChunkStore {
     });
   }
 
-  async read(range: { pack: string; offset: number; length: number }): Promise<Buffer> {
+  async read(range: PackRange, into?: Buffer): Promise<Buffer> {
     try {
-      return await this.#readFully(range);
+      return await this.#readFully(range, into);
     } catch (error) {
       // the handle was closed to make room between being looked up and being used
-      if (errorCode(error) === 'EBADF') return await this.#readFully(range);
+      if (errorCode(error) === 'EBADF') return await this.#readFully(range, into);
       if (error instanceof AppError) throw error;
       throw new AppError('storage_unavailable', 'a pack cannot be read', { cause: error });
     }
   }
 
-  async #readFully({ pack, offset, length }: { pack: string; offset: number; length: number }): Promise<Buffer> {
+  async #readFully({ pack, offset, length }: PackRange, into?: Buffer): Promise<Buffer> {
     const handle = await this.#reader(pack);
-    const bytes = Buffer.allocUnsafe(length);
+    const bytes = into !== undefined && into.length >= length ? into.subarray(0, length) : Buffer.allocUnsafe(length);
     let done = 0;
     while (done < length) {
       const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
