@@ -5,6 +5,8 @@ import fastify, {
   type FastifyBaseLogger,
   type FastifyHttpOptions,
   type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
   LogController,
   type RawServerDefault,
 } from 'fastify';
@@ -54,12 +56,12 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, toAppError(error)));
-  registerNotFound(app);
+  const answerNotFound = registerNotFound(app);
   registerParsers(app);
   await app.register(multipart);
   const metrics = registerMetrics(app);
   registerRequestLog(app);
-  registerRequestRules(app, deps);
+  registerRequestRules(app, { ...deps, answerNotFound });
   await registerOpenApi(app);
 
   const metadata = countingOperations(deps.metadata, metrics.operations);
@@ -107,21 +109,23 @@ function registerParsers(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'));
 }
 
-/** Remembers the routes as they are added, for the answer to what is none of them. */
-function registerNotFound(app: FastifyInstance): void {
+/** Remembers the routes as they are added. @returns what answers a request for none of them */
+function registerNotFound(app: FastifyInstance): (request: FastifyRequest, reply: FastifyReply) => FastifyReply {
   const routes: RouteLine[] = [];
   app.decorate('routeTable', routes);
   app.addHook('onRoute', (route) => {
     if (route.url.startsWith(DOCS_PREFIX)) route.config = { ...route.config, public: true };
     for (const method of [route.method].flat()) routes.push({ method, url: route.url, public: route.config?.public === true });
   });
-  app.setNotFoundHandler((request, reply) => {
+  const answer = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const path = request.url.split('?', 1)[0];
     const allowed = routes.filter(({ url }) => url === path).map(({ method }) => method);
     if (allowed.length === 0) return sendProblem(request, reply, new AppError('not_found', 'there is no such route'));
     const allow = allowed.join(', ');
     return sendProblem(request, reply, new AppError('method_unknown', `this route takes ${allow}`), { headers: { allow } });
-  });
+  };
+  app.setNotFoundHandler(answer);
+  return answer;
 }
 
 /** One line for each request: never its headers, its query or its body. */

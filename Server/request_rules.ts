@@ -24,12 +24,19 @@ const JSON_TYPE = 'application/json';
 const BODY_METHODS: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
 /** What holds for each request before its body is looked at. */
-export function registerRequestRules(app: FastifyInstance, deps: { authenticate: Authenticate; loopbackOnly: boolean }): void {
+export function registerRequestRules(
+  app: FastifyInstance,
+  deps: {
+    readonly authenticate: Authenticate;
+    readonly loopbackOnly: boolean;
+    readonly answerNotFound: (request: FastifyRequest, reply: FastifyReply) => FastifyReply;
+  },
+): void {
   app.decorateRequest('userId', null);
   app.addHook('onRequest', async (request, reply) => {
     setAnswerHeaders(request, reply);
     if (deps.loopbackOnly && !isLoopbackHost(request.headers.host ?? '')) return refuseHost(request, reply);
-    if (request.is404) return;
+    if (request.is404) return deps.answerNotFound(request, reply); // before its body is read
     if (request.routeOptions.config.public !== true) request.userId = (await deps.authenticate(request)).principal.userId;
     checkQuery(request.raw.url ?? '');
     checkBodyKind(request);

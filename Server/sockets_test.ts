@@ -140,13 +140,14 @@ test('a full disk is told to a client that is still sending', async () => {
   await stopListening(other.app);
 });
 
-test('a JSON body that does not come to its end in time, and a refused one that goes on, end the connection', async (t) => {
-  for (const [ticket, waitMs] of [
-    [alice.ticket, LIMITS.requestTimeoutMs],
-    ['nothing', LIMITS.drainTimeoutMs],
+test('a JSON body that does not come to its end in time, and a refused one or one for no route that goes on, end the connection', async (t) => {
+  for (const [route, ticket, waitMs] of [
+    [ROUTES.folders, alice.ticket, LIMITS.requestTimeoutMs],
+    [ROUTES.folders, 'nothing', LIMITS.drainTimeoutMs],
+    ['/no/such/route', 'nothing', LIMITS.drainTimeoutMs],
   ] as const) {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const lines = [`POST ${ROUTES.folders} HTTP/1.1`, 'Host: 127.0.0.1', `Authorization: Bearer ${ticket}`];
+    const lines = [`POST ${route} HTTP/1.1`, 'Host: 127.0.0.1', `Authorization: Bearer ${ticket}`];
     const socket = await openSocket(...lines, 'Content-Type: application/json', 'Content-Length: 100');
     socket.write('{"path":');
     socket.resume();
