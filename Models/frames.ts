@@ -21,6 +21,8 @@ export const FRAME = {
 
 export const FRAME_TYPE = 'application/vnd.driftless.frames';
 export const FRAME_HEADER_BYTES = 5;
+/** A frame in more pieces is put together as it comes: each piece costs more than a hundred bytes, and may hold one. */
+const PIECES_MAX = 1024;
 
 /** A frame as it lies in the stream: `pieces` are slices of the received buffers, header included, nothing copied. */
 export type Frame = { readonly type: number; readonly length: number /* of the payload, bytes */; readonly pieces: readonly Uint8Array[] };
@@ -32,6 +34,7 @@ export class FrameParser {
   #pieces: Uint8Array[] = []; // of a frame that began in an earlier buffer
   #have = 0; // bytes in #pieces
   #need = 0; // bytes of that frame, header included; 0 while its header is not complete
+  #gathered: Uint8Array | null = null; // the whole frame, once it came in too many pieces
 
   /**
    * Calls `onFrame` for each frame that `bytes` completes. `bytes` must not be changed afterwards.
@@ -68,8 +71,9 @@ export class FrameParser {
     }
     at = this.#take(bytes, at, this.#need);
     if (this.#have < this.#need) return at;
-    const pieces = this.#pieces;
+    const pieces = this.#gathered === null ? this.#pieces : [this.#gathered];
     this.#pieces = [];
+    this.#gathered = null;
     this.#have = 0;
     onFrame({ type: (pieces[0] as Uint8Array)[0] as number, length: this.#need - FRAME_HEADER_BYTES, pieces });
     return at;
@@ -77,9 +81,18 @@ export class FrameParser {
 
   #take(bytes: Uint8Array, at: number, until: number): number {
     const end = Math.min(bytes.length, at + until - this.#have);
-    if (end > at) this.#pieces.push(bytes.subarray(at, end));
-    this.#have += end - at;
+    const piece = bytes.subarray(at, end);
+    if (this.#gathered !== null) this.#gathered.set(piece, this.#have);
+    else if (piece.length > 0) this.#pieces.push(piece);
+    this.#have += piece.length;
+    if (this.#pieces.length >= PIECES_MAX) this.#gather();
     return end;
+  }
+
+  #gather(): void {
+    this.#gathered = new Uint8Array(this.#need);
+    this.#gathered.set(joinBytes(this.#pieces));
+    this.#pieces = [];
   }
 }
 

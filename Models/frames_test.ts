@@ -66,3 +66,19 @@ test('a payload that is short, long, not UTF-8 or no whole number is refused', (
   refused(() => new PayloadReader(new FrameWriter().f64(0.5).take()).f64(), 'frame_invalid');
   refused(() => new PayloadReader(new FrameWriter().f64(Number.NaN).take()).f64(), 'frame_invalid');
 });
+
+test('a frame that comes byte by byte is not held as so many pieces', () => {
+  const content = Uint8Array.from({ length: 300_000 }, (_, i) => i);
+  const writer = new FrameWriter();
+  for (let i = 0; i < 2; i += 1) writer.begin(FRAME.operation).bytes(content).finish();
+  const bytes = writer.take();
+  const parser = new FrameParser();
+  const frames: Frame[] = [];
+  for (let at = 0; at < bytes.length; at += 1) parser.push(bytes.subarray(at, at + 1), (frame) => frames.push(frame));
+  parser.assertBoundary();
+  assert.equal(frames.length, 2);
+  for (const frame of frames) {
+    assert.ok(frame.pieces.length <= 1024, `${frame.pieces.length} pieces`);
+    assert.deepEqual(payloadOf(frame), content);
+  }
+});
