@@ -62,9 +62,9 @@ export class BatchCommitter {
   addChunk(chunk: VerifiedChunk): void {
     this.#throwFailure();
     const key = chunk.digest.toString('latin1');
+    this.#batch.bytes += chunk.length + CHUNK_OVERHEAD_BYTES; // also of one that is there: it shares a received buffer with those that are held
     if (this.#batch.chunks.has(key)) return;
     this.#batch.chunks.set(key, chunk);
-    this.#batch.bytes += chunk.length + CHUNK_OVERHEAD_BYTES;
     this.#startTimer();
   }
 

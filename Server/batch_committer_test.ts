@@ -57,6 +57,14 @@ test('a batch is full after many tiny chunks', () => {
   assert.ok(added <= 65_536, `${added} chunks`);
 });
 
+test('a chunk that comes again and again fills a batch too', () => {
+  const batches = committer({ commits: [], fail: null });
+  const chunk = verifyContent(randomBytes(1024 * 1024), null);
+  let added = 0;
+  for (; !batches.full && added < 1000; added += 1) batches.addChunk(chunk);
+  assert.ok(added <= 16, `${added} times`);
+});
+
 test('a batch is full after a few long operations', () => {
   const batches = committer({ commits: [], fail: null });
   let added = 0;
