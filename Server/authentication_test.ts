@@ -106,4 +106,7 @@ test('metrics are for this machine alone', async () => {
   }
   assert.equal((await server.ask(null, { ...metrics, remoteAddress: '192.0.2.1' })).status, 404);
   assert.equal((await server.ask(null, { ...metrics, headers: { 'x-forwarded-for': '192.0.2.1' } })).status, 404);
+  await using everywhere = await openServer({ loopbackOnly: false });
+  const page = { ...metrics, headers: { host: 'evil.example:4811' } }; // its name resolves to this machine now
+  assert.equal((await everywhere.ask(null, page)).status, 404);
 });

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { AppError } from '../Models/errors.ts';
 import { sendProblem } from './http_errors.ts';
 import type { Metrics } from './metrics.ts';
-import { isLoopbackAddress } from './request_rules.ts';
+import { isLoopbackAddress, isLoopbackHost } from './request_rules.ts';
 
 /** What keeps the server from doing its work now; empty when nothing does. Short words, no secrets: anybody may ask. */
 export type Readiness = () => Promise<readonly string[]>;
@@ -17,7 +17,8 @@ export function registerHealthRoutes(app: FastifyInstance, deps: { readiness: Re
   });
   app.get('/metrics', open, async (request, reply) => {
     const forwarded = request.headers['x-forwarded-for'] !== undefined || request.headers.forwarded !== undefined;
-    if (forwarded || !isLoopbackAddress(request.ip)) return sendProblem(request, reply, new AppError('not_found', 'nothing here'));
+    const here = isLoopbackAddress(request.ip) && isLoopbackHost(request.headers.host ?? '');
+    if (forwarded || !here) return sendProblem(request, reply, new AppError('not_found', 'nothing here'));
     const { type, body } = await deps.metrics.text();
     return reply.type(type).send(body);
   });
