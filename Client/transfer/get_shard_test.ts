@@ -4,6 +4,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { CHUNK_FRAME_HEADER_BYTES, DIGEST_BYTES, writeRawChunkHeader } from '../../Models/chunk_frames.ts';
 import { contentId } from '../../Models/content_id.ts';
 import { FrameWriter } from '../../Models/frames.ts';
@@ -13,6 +14,7 @@ import type { StreamOptions } from '../http.ts';
 import { END_FRAME, errorFrame, scriptedHttp } from '../testing/scripted_http.ts';
 import { GetShard } from './get_shard.ts';
 import { noCounts, type TransferFailure } from './jobs.ts';
+import { getLargeFile } from './large_get.ts';
 import { sha256 } from './local_files.ts';
 
 async function temporaryFolder(t: TestContext): Promise<string> {
@@ -137,4 +139,25 @@ test('a long file whose chunks are not those of its content id never gets its na
     assert.ok(!(await readdir(target)).includes('long'), what);
     assert.ok((await readdir(target)).includes('none'), what);
   }
+});
+
+test('two long files of the same content arrive in one folder at the same time', async (t) => {
+  const folder = await temporaryFolder(t);
+  const parts = [randomBytes(600_000), randomBytes(500_000)];
+  const chunks = parts.map((part) => ({ digest: sha256(part), length: part.length }));
+  const digest = contentId(chunks, sha256);
+  const http = scriptedHttp(async function* (route, body) {
+    if (route === ROUTES.tree) yield manifestFrames({ version: 1, size: 1_100_000, digest, chunks });
+    else {
+      for (const [i, asked] of digestsIn(body).entries()) {
+        yield chunkFrame(asked, parts[i] as Buffer);
+        await setImmediate();
+      }
+    }
+    yield END_FRAME;
+  });
+  const get = (name: string) => getLargeFile(http, { local: join(folder, name), remote: `/${name}`, entry: entryOf(name) });
+  const entryOf = (name: string) => ({ ...fileEntry(name, 1_100_000, digest, 2), digest });
+  await Promise.all([get('one'), get('two')]);
+  assert.deepEqual((await readdir(folder)).sort(), ['one', 'two']);
 });

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, ftruncateSync } from 'node:fs';
+import { basename } from 'node:path';
 import { contentId } from '../../Models/content_id.ts';
 import { AppError } from '../../Models/errors.ts';
 import { LIMITS } from '../../Models/limits.ts';
@@ -12,15 +13,15 @@ import type { Wanted } from './wanted.ts';
 const PULL_CHUNKS_MAX = 4096;
 
 /**
- * Gets a file of many chunks into a part file whose name depends on the content, so that a get that was broken off goes on behind the
- * last chunk that is whole. @throws AppError `not_found`, `chunk_missing`, `digest_mismatch`, `local_io`, and what the connection throws
+ * Gets a file of many chunks into a part file whose name depends on the file's and the content, so that a get that was broken off goes
+ * on behind the last chunk that is whole. @throws AppError `not_found`, `chunk_missing`, `digest_mismatch`, `local_io`, and what the connection throws
  */
 export async function getLargeFile(http: Http, { local, remote, entry }: Wanted): Promise<void> {
   const manifest = await fetchManifest(http, remote);
   if (manifest === null) throw new AppError('not_found', `${remote}: no longer there`);
   if (!Buffer.from(manifest.digest).equals(entry.digest)) throw new AppError('not_found', `${remote}: replaced while it was being fetched`);
   checkManifest(manifest.chunks, entry);
-  const part = partPath(local, Buffer.from(entry.digest));
+  const part = partPath(local, sha256(Buffer.concat([entry.digest, Buffer.from(basename(local))])));
   const fd = openPart(part, entry);
   try {
     const held = localIo(part, () => heldChunks(fd, manifest.chunks));

@@ -81,6 +81,7 @@ export class PushStream<T> {
         this.#onResult(task, result);
       }
     }
+    if (!this.#ended) throw new AppError('server_unreachable', 'the server ended the push before everything was sent');
   }
 
   async *#body(): AsyncGenerator<Uint8Array> {

@@ -11,6 +11,7 @@ import { ROUTES } from '../../Models/routes.ts';
 import { END_FRAME, scriptedHttp } from '../testing/scripted_http.ts';
 import { noCounts, type TransferFailure } from './jobs.ts';
 import type { ManifestCache } from './manifest_cache.ts';
+import { PushStream } from './push_stream.ts';
 import { PutShard } from './put_shard.ts';
 
 const NO_CACHE: ManifestCache = {
@@ -112,4 +113,13 @@ test('a push that breaks while a file is sent: each file is sent once more and c
     assert.equal(counts.filesFound, 13);
     assert.equal(counts.filesDone, 13);
   }
+});
+
+test('a server that ends its answer early: the push fails and does not wait for ever', { timeout: 5000 }, async () => {
+  const http = scriptedHttp(() => [END_FRAME]);
+  const stream = new PushStream(http, () => undefined);
+  const send = async (): Promise<void> => {
+    for (let i = 0; i < 8; i += 1) await stream.send(new Uint8Array(4 << 20));
+  };
+  await assert.rejects(send(), { code: 'server_unreachable' });
 });
