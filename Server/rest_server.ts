@@ -1,3 +1,6 @@
+// first: see there
+import './small_heap.ts';
+
 import { join } from 'node:path';
 import { AppError } from '../Models/errors.ts';
 import { openAccountsReader } from '../Storage/accounts_sql.ts';
@@ -14,7 +17,6 @@ import { openLog } from './log.ts';
 import { createReadiness } from './readiness.ts';
 import { isLoopbackHost } from './request_rules.ts';
 import { Revocations } from './revocations.ts';
-import { keepHeapSmall } from './small_heap.ts';
 import { createTicketVerifier, TicketKeys } from './tickets.ts';
 
 const KEYS_REFRESH_MS = 1000; // so that a key taken away is not trusted for long
@@ -72,7 +74,6 @@ function close(part: { close(): Promise<void> }): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  keepHeapSmall();
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
   });
