@@ -29,8 +29,8 @@ export type DatabaseAddress =
   | { readonly kind: 'postgres'; readonly url: string; readonly readOnly?: boolean };
 
 const WRITE_ATTEMPTS_MAX = 8;
-const WRITER_CACHE_KIB = 32 * 1024;
-const READER_CACHE_KIB = 16 * 1024;
+const WRITER_CACHE_KIB = 12 * 1024;
+const READER_CACHE_KIB = 4 * 1024;
 
 /**
  * Opens a database and brings it to the newest migration; with `readOnly` it must have been set up by its owner.
