@@ -35,6 +35,7 @@ export function registerRequestRules(
   app.decorateRequest('userId', null);
   app.addHook('onRequest', async (request, reply) => {
     setAnswerHeaders(request, reply);
+    if (request.raw.rawHeaders.filter(isHostName).length > 1) throw new AppError('request_invalid', 'a request has one Host');
     if (deps.loopbackOnly && !isLoopbackHost(request.headers.host ?? '')) return refuseHost(request, reply);
     if (request.is404) return deps.answerNotFound(request, reply); // before its body is read
     if (request.routeOptions.config.public !== true) request.userId = (await deps.authenticate(request)).principal.userId;
@@ -60,6 +61,11 @@ const ANSWER_HEADERS = {
 /** A page of another site whose name resolves to this machine (DNS rebinding) sends its own name as Host. */
 function refuseHost(request: FastifyRequest, reply: FastifyReply): FastifyReply {
   return sendProblem(request, reply, new AppError('request_invalid', 'this server answers to loopback names only'), { status: 421 });
+}
+
+/** Of names and values in turn, as Node gives them; it drops the second of two, and who stands before us may have taken that one. */
+function isHostName(text: string, at: number): boolean {
+  return at % 2 === 0 && text.toLowerCase() === 'host';
 }
 
 export function isLoopbackHost(header: string): boolean {

@@ -226,6 +226,7 @@ test('what is not HTTP, and headers without end, are answered with a problem', a
     [['NONSENSE'], 400],
     [['GET / HTTP/1.1', 'Host: 127.0.0.1', 'Content-Length: 5', 'Content-Length: 6'], 400],
     [['GET / HTTP/1.1', 'Host: 127.0.0.1', 'Content-Length: 5', 'Transfer-Encoding: chunked'], 400],
+    [['GET / HTTP/1.1', 'Host: 127.0.0.1', 'Host: evil.example', 'Connection: close'], 400],
     [['GET / HTTP/1.1', 'Host: 127.0.0.1', `X: ${'x'.repeat(100_000)}`], 431],
   ] as const) {
     const answer = await text(await openSocket(...lines));
