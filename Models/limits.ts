@@ -22,6 +22,8 @@ export const LIMITS = {
   frameBytesMax: 8 * MiB, // one frame of a push, pull or tree stream, its header included
   batchOperationsMax: 1024, // operations the server commits in one transaction
   batchBytesMax: 8 * MiB, // chunk bytes written between two syncs
+  heldBytesMax: 64 * MiB, // in the batches of all pushes; above it a batch has at most
+  crowdedBatchBytesMax: 1 * MiB, // so much, and one chunk
   haveDigestsMax: 65_536, // digests in one `have` request
   pullDigestsMax: 131_072, // digests in one `pull` request
   signatureDigestsMax: 256, // chunks whose signatures one request asks for

@@ -9,7 +9,11 @@ type Deps = {
   readonly chunks: Pick<ChunkStore, 'append'>;
   /** Throws once the caller's session was ended: a stream may outlive it. */
   readonly assertLive: () => Promise<unknown>;
+  /** What all pushes of this server hold. */
+  readonly held: HeldBytes;
 };
+/** Shared by the committers of one server. */
+export type HeldBytes = { bytes: number };
 type NumberedResult = { readonly number: number; readonly result: OperationResult };
 
 class Batch {
@@ -29,7 +33,7 @@ const GATHER_MS = 10; // a batch that is not full waits at most this long for co
 
 /**
  * Gathers chunks and operations and commits them in bounded batches: bytes durable, then the rows, then the results. One batch is
- * being committed while the next one gathers, so memory holds two.
+ * being committed while the next one gathers, so memory holds two; where many pushes hold much together, batches are smaller.
  */
 export class BatchCommitter {
   readonly #deps: Deps;
@@ -55,14 +59,15 @@ export class BatchCommitter {
   }
 
   get full(): boolean {
-    return this.#batch.bytes >= LIMITS.batchBytesMax || this.#batch.operations.length >= LIMITS.batchOperationsMax;
+    const most = this.#deps.held.bytes > LIMITS.heldBytesMax ? LIMITS.crowdedBatchBytesMax : LIMITS.batchBytesMax;
+    return this.#batch.bytes >= most || this.#batch.operations.length >= LIMITS.batchOperationsMax;
   }
 
   /** @throws what made an earlier batch fail: what comes behind it must not be done without it */
   addChunk(chunk: VerifiedChunk): void {
     this.#throwFailure();
     const key = chunk.digest.toString('latin1');
-    this.#batch.bytes += chunk.length + CHUNK_OVERHEAD_BYTES; // also of one that is there: it shares a received buffer with those that are held
+    this.#hold(chunk.length + CHUNK_OVERHEAD_BYTES); // also of one that is there: it shares a received buffer with those that are held
     if (this.#batch.chunks.has(key)) return;
     this.#batch.chunks.set(key, chunk);
     this.#startTimer();
@@ -74,7 +79,7 @@ export class BatchCommitter {
     if (this.#batch.operations.length === 0) this.#batch.firstOperation = number;
     this.#batch.operations.push(operation);
     const runs = operation.kind === 'put' ? operation.chunks.length * 8 : 0; // a run of a few bytes may stand for many chunks
-    this.#batch.bytes += frameBytes * OPERATION_GROWTH + runs;
+    this.#hold(frameBytes * OPERATION_GROWTH + runs);
     this.#startTimer();
   }
 
@@ -98,10 +103,24 @@ export class BatchCommitter {
     this.#throwFailure();
   }
 
-  /** As `settle`, for the last time. */
+  /** As `settle`, for the last time; after a failure what is left is dropped. */
   async finish(): Promise<void> {
-    if (this.#failure === null) await this.settle();
-    this.#stopTimer();
+    try {
+      if (this.#failure === null) await this.settle();
+    } finally {
+      this.#stopTimer();
+      this.#letGo(this.#batch);
+      this.#batch = new Batch();
+    }
+  }
+
+  #hold(bytes: number): void {
+    this.#batch.bytes += bytes;
+    this.#deps.held.bytes += bytes;
+  }
+
+  #letGo(batch: Batch): void {
+    this.#deps.held.bytes -= batch.bytes;
   }
 
   #start(): void {
@@ -116,6 +135,7 @@ export class BatchCommitter {
       })
       .finally(() => {
         this.#busy = false;
+        this.#letGo(batch);
         if (!this.#batch.empty && this.#failure === null) this.#startTimer();
       });
   }

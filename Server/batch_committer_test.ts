@@ -6,7 +6,7 @@ import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { Operation, OperationResult } from '../Models/operations.ts';
 import { verifyContent } from '../Storage/verified_chunk.ts';
-import { BatchCommitter } from './batch_committer.ts';
+import { BatchCommitter, type HeldBytes } from './batch_committer.ts';
 
 const principal = { userId: 'u', userName: 'u', deviceId: 'd' };
 const mkdir = (path: string): Operation => ({ kind: 'mkdir', path, existingOk: true });
@@ -14,7 +14,7 @@ const mkdir = (path: string): Operation => ({ kind: 'mkdir', path, existingOk: t
 type Store = { readonly commits: Operation[][]; fail: AppError | null };
 
 /** A committer on stores that only remember what was committed. */
-function committer(store: Store): BatchCommitter {
+function committer(store: Store, held: HeldBytes = { bytes: 0 }): BatchCommitter {
   const done: OperationResult = { status: 'done', nodeId: 1, version: 1 };
   const deps = {
     metadata: {
@@ -29,6 +29,7 @@ function committer(store: Store): BatchCommitter {
     },
     chunks: { append: async () => [] },
     assertLive: async () => undefined,
+    held,
   };
   return new BatchCommitter(deps, principal, { id: randomBytes(16), resumed: false }, async () => undefined);
 }
@@ -70,4 +71,32 @@ test('a batch is full after a few long operations', () => {
   let added = 0;
   for (; !batches.full && added < LIMITS.batchOperationsMax; added += 1) batches.addOperation(added, mkdir('/d'), LIMITS.frameBytesMax);
   assert.equal(added, 1);
+});
+
+test('where all pushes together hold much, each holds little; what was committed or dropped is held no more', async () => {
+  const held = { bytes: 0 };
+  const store: Store = { commits: [], fail: null };
+  const others: BatchCommitter[] = [];
+  const content = Buffer.alloc(LIMITS.chunkBytesMax);
+  while (held.bytes <= LIMITS.heldBytesMax) {
+    const other = committer(store, held);
+    others.push(other);
+    for (let i = 0; !other.full; i += 1) {
+      content.writeUInt32BE(i);
+      other.addChunk(verifyContent(content, null));
+    }
+  }
+  const late = committer(store, held);
+  late.addChunk(verifyContent(content, null));
+  assert.ok(late.full);
+  await Promise.all([late, ...others].map((one) => one.finish()));
+  assert.equal(held.bytes, 0);
+
+  store.fail = new AppError('storage_full', 'the server has no space left');
+  late.addOperation(0, mkdir('/d'), 32);
+  const finished = late.finish();
+  late.addOperation(1, mkdir('/e'), 32);
+  await assert.rejects(finished, { code: 'storage_full' });
+  await late.finish();
+  assert.equal(held.bytes, 0);
 });

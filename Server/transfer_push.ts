@@ -8,7 +8,7 @@ import type { Operation, OperationResult } from '../Models/operations.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Metadata, Principal } from '../Storage/metadata.ts';
 import { verifyRawFrame } from '../Storage/verified_chunk.ts';
-import { BatchCommitter } from './batch_committer.ts';
+import { BatchCommitter, type HeldBytes } from './batch_committer.ts';
 import { sendPiece } from './response_stream.ts';
 import { decodeChunk } from './transfer_delta.ts';
 import { endFrame, errorFrame } from './transfer_errors.ts';
@@ -17,6 +17,7 @@ type Deps = {
   readonly metadata: Metadata;
   readonly chunks: ChunkStore;
   readonly assertLive: () => Promise<unknown>;
+  readonly held: HeldBytes;
   readonly log: FastifyBaseLogger;
 };
 

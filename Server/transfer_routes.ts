@@ -40,6 +40,7 @@ const frames = { description: 'Frames, see docs/PROTOCOL.md', content: { [FRAME_
 /** The binary routes: what a client that moves many files, or long ones, uses instead of one request for each. */
 export function registerTransferRoutes(app: FastifyInstance, deps: TransferRouteDeps): void {
   const { metadata, chunks, authenticate } = deps;
+  const held = { bytes: 0 };
   // the body of a push is read as it comes, never gathered
   app.addContentTypeParser(FRAME_TYPE, (_request, payload, done) => done(null, payload));
   app.addContentTypeParser(DIGESTS_TYPE, { parseAs: 'buffer', bodyLimit: LIMITS.pullDigestsMax * DIGEST_BYTES }, (_request, body, done) =>
@@ -60,7 +61,7 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
       reply.hijack();
       const assertLive = (): Promise<unknown> => authenticate(request);
       await servePush(
-        { metadata, chunks, assertLive, log: request.log },
+        { metadata, chunks, assertLive, held, log: request.log },
         principal,
         { id, resumed: stream !== undefined },
         request.raw,
