@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyBaseLogger } from 'fastify';
 import { ENCODING, readChunkHeader } from '../Models/chunk_frames.ts';
 import { AppError } from '../Models/errors.ts';
-import { FRAME, FRAME_TYPE, type Frame, FrameParser, FrameWriter, payloadOf } from '../Models/frames.ts';
+import { FRAME, type Frame, FrameParser, FrameWriter, payloadOf } from '../Models/frames.ts';
 import { hasRuns, type OperationFrame, type PutFrame, readOperation, resolveRuns, writeResult } from '../Models/operation_frames.ts';
 import type { Operation, OperationResult } from '../Models/operations.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
@@ -25,7 +25,7 @@ const LINGER_MS = 2000; // after an error the client is given this long to read 
 
 /**
  * One push: reads frames as they come, commits them in batches, answers a result for each operation while more come in.
- * The answer begins at once, so an error after that is an error frame. What was complete when a connection broke is still stored.
+ * `response` has its headers. The answer begins at once, so an error after that is an error frame. What was complete when a connection broke is still stored.
  */
 export async function servePush(
   deps: Deps,
@@ -34,7 +34,7 @@ export async function servePush(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  response.writeHead(200, { 'content-type': FRAME_TYPE, 'cache-control': 'private, no-store' });
+  response.writeHead(200);
   response.flushHeaders();
   const committer = new BatchCommitter(deps, principal, stream, (results) => sendResults(response, results));
   try {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { OutgoingHttpHeaders } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
@@ -58,14 +58,13 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
       const { principal } = await authenticate(request);
       const { stream } = request.query;
       const id = stream === undefined ? randomBytes(16) : Buffer.from(stream, 'hex');
-      reply.hijack();
       const assertLive = (): Promise<unknown> => authenticate(request);
       await servePush(
         { metadata, chunks, assertLive, held, log: request.log },
         principal,
         { id, resumed: stream !== undefined },
         request.raw,
-        reply.raw,
+        rawAnswer(reply),
       );
     },
   );
@@ -131,14 +130,21 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
   /** Sends piece by piece; a piece is out of the process before the next one is made. */
   async function sendFrames(request: FastifyRequest, reply: FastifyReply, source: AsyncGenerator<Uint8Array>): Promise<void> {
     const live = whileLive(source, () => authenticate(request));
-    const { raw } = reply.hijack();
-    raw.writeHead(200, { ...(reply.getHeaders() as OutgoingHttpHeaders), 'content-type': FRAME_TYPE });
+    const raw = rawAnswer(reply);
+    raw.writeHead(200);
     for await (const bytes of endingWithError(live, reply.log)) {
       await sendPiece(raw, bytes);
       if (raw.destroyed) return;
     }
     raw.end();
   }
+}
+
+/** The answer to be written by hand, with the headers that every answer carries. */
+function rawAnswer(reply: FastifyReply): ServerResponse {
+  const { raw } = reply.type(FRAME_TYPE).hijack();
+  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value);
+  return raw;
 }
 
 /** @throws AppError `request_invalid`, `too_large` */

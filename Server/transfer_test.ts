@@ -321,6 +321,19 @@ test('a chunk that is sent again is not stored again', async () => {
   assert.deepEqual(now, before);
 });
 
+test('answers in frames carry what every answer does', async () => {
+  for (const [route, type, body] of [
+    [ROUTES.push, FRAME_TYPE, stream()],
+    [ROUTES.pull, 'application/octet-stream', randomBytes(32)],
+    [ROUTES.tree, 'application/json', JSON.stringify({ list: ['/'] })],
+  ] as const) {
+    const { headers } = await post(alice, route, type, body);
+    for (const name of ['x-content-type-options', 'content-security-policy', 'cross-origin-resource-policy', 'cache-control', 'request-id'])
+      assert.ok(headers.has(name), `${route} without ${name}`);
+    assert.equal(headers.get('content-type'), FRAME_TYPE);
+  }
+});
+
 test('bodies that are no digests, or too many, and tree requests that ask nothing are refused', async () => {
   const problem = async (answer: Response): Promise<string> => ((await answer.json()) as { code: string }).code;
   for (const route of [ROUTES.have, ROUTES.pull, ROUTES.signature]) {
