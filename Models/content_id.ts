@@ -7,7 +7,7 @@ import type { ChunkRef } from './operations.ts';
  */
 const TAG = new TextEncoder().encode('driftless manifest 1\0');
 
-function contentIdPreimage(chunks: readonly ChunkRef[]): Uint8Array {
+export function contentIdPreimage(chunks: readonly ChunkRef[]): Uint8Array {
   const bytes = new Uint8Array(TAG.length + chunks.length * 36);
   bytes.set(TAG);
   const view = new DataView(bytes.buffer);

@@ -15,8 +15,8 @@ export const LIMITS = {
   chunkBytesMin: 512 * KiB, // a file of at most this many bytes is one chunk
   chunkBytesNormal: 1 * MiB,
   chunkBytesMax: 4 * MiB,
-  fileBytesMax: 16 * 1024 * 1024 * MiB, // 16 TiB
-  fileChunksMax: 4_194_304,
+  fileBytesMax: 100 * 1024 * MiB, // 100 GiB: as many chunks as one operation frame can name, should all be the smallest
+  fileChunksMax: 204_800,
 
   packBytesMax: 64 * MiB, // a pack is closed once it is this long
   frameBytesMax: 8 * MiB, // one frame of a push, pull or tree stream, its header included
@@ -46,6 +46,7 @@ export const LIMITS = {
   idleSocketTimeoutMs: 120_000, // no byte in or out during a request
   streamTimeoutMs: 24 * 3_600_000, // one upload, push or pull in all, as long as bytes flow
   uploadWindowBytes: 8 * MiB, // content of one REST upload that is held, and made durable at once; at least 2 * chunkBytesMax
+  pushesMax: 64, // push streams at the same time
   uploadsMax: 16, // REST uploads at the same time
   drainTimeoutMs: 5000, // after a refusal: how long the rest of a body is read away so that the answer can arrive
   shutdownTimeoutMs: 10_000, // requests under way when the server is told to stop

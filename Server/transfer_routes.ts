@@ -47,6 +47,7 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
     done(null, body),
   );
   const routes = app.withTypeProvider<ZodTypeProvider>();
+  let pushes = 0; // under way
 
   routes.post(
     ROUTES.push,
@@ -59,13 +60,14 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
       const { stream } = request.query;
       const id = stream === undefined ? randomBytes(16) : Buffer.from(stream, 'hex');
       const assertLive = (): Promise<unknown> => authenticate(request);
-      await servePush(
-        { metadata, chunks, assertLive, held, log: request.log },
-        principal,
-        { id, resumed: stream !== undefined },
-        request.raw,
-        rawAnswer(reply),
-      );
+      const pushDeps = { metadata, chunks, assertLive, held, log: request.log };
+      if (pushes >= LIMITS.pushesMax) throw new AppError('busy', 'too many pushes at once');
+      pushes += 1;
+      try {
+        await servePush(pushDeps, principal, { id, resumed: stream !== undefined }, request.raw, rawAnswer(reply));
+      } finally {
+        pushes -= 1;
+      }
     },
   );
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { request } from 'node:http';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
@@ -425,4 +426,22 @@ test('a push that goes on after the session was ended stores nothing more', asyn
   const [early, late] = await server.metadata.stat(principal, ['/early', '/late']);
   assert.equal(early?.kind, 'file');
   assert.equal(late, null);
+});
+
+test('more pushes than may run at once are told to come again', async () => {
+  const open = Array.from({ length: LIMITS.pushesMax }, () => {
+    const sending = request(base + ROUTES.push, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${alice.ticket}`, 'content-type': FRAME_TYPE },
+    });
+    sending.flushHeaders();
+    return sending;
+  });
+  await Promise.all(open.map(async (sending) => ((await once(sending, 'response')) as [IncomingMessage])[0].resume()));
+  const refused = await post(alice, ROUTES.push, FRAME_TYPE, END);
+  assert.equal(refused.status, 503);
+  assert.equal(((await refused.json()) as { code: string }).code, 'busy');
+  for (const sending of open) sending.end(END);
+  await Promise.all(open.map((sending) => once(sending, 'close')));
+  assert.ok((await push(alice, END)).ended);
 });

@@ -151,13 +151,11 @@ class PackChunkStore implements ChunkStore {
     if (this.#triedReopen) return null;
     this.#triedReopen = true;
     try {
-      for (const sub of await readdir(this.#folder)) {
-        for (const file of await readdir(join(this.#folder, sub))) {
-          const path = join(this.#folder, sub, file);
-          const { size } = await stat(path);
-          if (size >= LIMITS.packBytesMax / 2) continue;
-          return { name: file.replace('.pack', ''), handle: await open(path, 'r+'), length: size, folderSynced: false };
-        }
+      for (const path of await readdir(this.#folder, { recursive: true })) {
+        const name = packName(path); // whatever else lies there is not ours to write to
+        if (name === null) continue;
+        const { size } = await stat(this.#path(name));
+        if (size < LIMITS.packBytesMax / 2) return { name, handle: await open(this.#path(name), 'r+'), length: size, folderSynced: false };
       }
       return null;
     } catch (cause) {
@@ -192,7 +190,8 @@ class PackChunkStore implements ChunkStore {
     }
     const opened = open(this.#path(pack), 'r').catch((cause: unknown) => {
       this.#readers.delete(pack);
-      throw new AppError('corrupt', `pack ${pack} cannot be opened`, { cause });
+      if (errorCode(cause) !== 'ENOENT') throw new AppError('storage_unavailable', 'a pack cannot be opened', { cause });
+      throw new AppError('corrupt', `pack ${pack} is gone`, { cause });
     });
     this.#readers.set(pack, opened);
     if (this.#readers.size > READERS_MAX) this.#dropOldestReader();
@@ -210,6 +209,12 @@ class PackChunkStore implements ChunkStore {
   #path(name: string): string {
     return join(this.#folder, name.slice(0, 2), `${name}.pack`);
   }
+}
+
+/** Of a path below the packs' folder; `null` for one that no pack has. */
+function packName(path: string): string | null {
+  const [, folder, name] = /^([0-9a-f]{2})[/\\]([0-9a-f]{32})\.pack$/.exec(path) ?? [];
+  return name !== undefined && name.slice(0, 2) === folder ? name : null;
 }
 
 async function writeAll(handle: FileHandle, pieces: readonly Buffer[], position: number, length: number): Promise<void> {

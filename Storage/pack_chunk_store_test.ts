@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, open, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -110,3 +110,22 @@ test('a full disk gives a typed error, and once there is room appends work again
 function cannotMount(): string | false {
   return process.platform === 'linux' && process.getuid?.() === 0 ? false : 'needs root on Linux';
 }
+
+test('after a restart only a pack is appended to, whatever else lies in the folder', async () => {
+  const folder = join(await temporaryFolder(), 'packs');
+  const first = await openPackChunkStore(folder);
+  const [location] = (await first.append([verifyContent(randomBytes(100), null)])) as [ChunkLocation];
+  await first.close();
+  const sub = location.pack.slice(0, 2);
+  const other = sub === '00' ? '01' : '00';
+  await mkdir(join(folder, other));
+  for (const stray of [`${sub}/${location.pack}.pack.bak`, `${sub}/a.tar`, `${other}/${location.pack}.pack`, 'notes']) {
+    await writeFile(join(folder, stray), 'not a pack');
+  }
+  const again = await openPackChunkStore(folder);
+  const chunk = verifyContent(randomBytes(200), null);
+  const [appended] = (await again.append([chunk])) as [ChunkLocation];
+  assert.equal(appended.pack, location.pack);
+  openStoredFrame(await again.read({ ...appended, length: chunk.length + CHUNK_FRAME_HEADER_BYTES }), chunk.digest);
+  await again.close();
+});

@@ -34,8 +34,10 @@ function target(batch: Batch, place: Place): { folder: Node | null; existing: No
   return { folder, existing };
 }
 
+/** The number of chunks too: a file that holds the list of another one's chunks has that one's content id. */
 function sameContent(node: Node, content: Content): boolean {
-  return node.kind === content.kind && node.size === content.size && node.digest?.equals(content.digest) === true;
+  const { kind, size, digest, chunks } = content;
+  return node.kind === kind && node.size === size && node.chunkCount === chunks.length && node.digest?.equals(digest) === true;
 }
 
 function nodeFor(batch: Batch, place: Place, folder: Node, existing: Node | null, content: Content): Node {

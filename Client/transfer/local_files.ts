@@ -56,7 +56,7 @@ export function lstatOrNull(path: string): Stats | null {
 }
 
 export function openForRead(path: string): number {
-  return localIo(path, () => openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW));
+  return localIo(path, () => openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)); // not to wait at a pipe
 }
 
 /** Fills `target` from `position`. @returns bytes read; fewer only at the end of the file */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { contentIdPreimage } from '../../Models/content_id.ts';
 import type { ErrorCode } from '../../Models/errors.ts';
 import { LIMITS } from '../../Models/limits.ts';
 import type { Operation } from '../../Models/operations.ts';
@@ -120,6 +121,16 @@ export function contractOfOperations(open: OpenPlace): void {
       REFUSALS.flatMap(([, , code]) => [code, 'done']),
     );
     assert.equal((await listing(store, alice)).length, before.length + REFUSALS.length);
+  });
+
+  test('a file that holds the list of the chunks of another one is not taken for that one', async (t) => {
+    const store = await (await open(t)).open();
+    const file = contentOf('x'.repeat(40), 'y'.repeat(53));
+    const list = contentOf(Buffer.from(contentIdPreimage(file.chunks.map((chunk) => chunk.ref))));
+    assert.deepEqual([list.size, list.digest.equals(file.digest)], [file.size, true]);
+    await done(store, alice, [put('/f', file)], [file]);
+    await done(store, alice, [put('/f', list)], [list]);
+    assert.equal((await store.stat(alice, ['/f']))[0]?.chunkCount, 1);
   });
 
   test('a put makes the folders above it, and is listed with everything it carries', async (t) => {

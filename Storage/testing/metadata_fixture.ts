@@ -21,7 +21,7 @@ export const sha256 = (bytes: Uint8Array | string): Buffer => createHash('sha256
 
 let offset = 0;
 /** A chunk of this content as a chunk store would have placed it. */
-export function chunkOf(text: string): StoredChunk & { ref: { digest: Buffer; length: number } } {
+export function chunkOf(text: string | Buffer): StoredChunk & { ref: { digest: Buffer; length: number } } {
   const digest = sha256(text);
   const length = Buffer.byteLength(text);
   offset += length;
@@ -31,7 +31,7 @@ export function chunkOf(text: string): StoredChunk & { ref: { digest: Buffer; le
 export type Content = { readonly chunks: ReturnType<typeof chunkOf>[]; readonly digest: Buffer; readonly size: number };
 
 /** A file whose chunks have these contents. */
-export function contentOf(...parts: string[]): Content {
+export function contentOf(...parts: (string | Buffer)[]): Content {
   const chunks = parts.map(chunkOf);
   const refs = chunks.map((chunk) => chunk.ref);
   return { chunks, digest: contentId(refs, sha256), size: refs.reduce((sum, ref) => sum + ref.length, 0) };
