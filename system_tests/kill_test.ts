@@ -30,7 +30,8 @@ type Run = {
   readonly acknowledged: Map<string, string>;
   readonly users: string[];
   /** At most one at a time: stretching the password takes longer than a restart. */
-  registering: Promise<void> | null;
+  registering: boolean;
+  readonly registrations: Promise<void>[];
   round: number;
   /** Resolves when both processes run. */
   ready: Promise<void>;
@@ -76,20 +77,26 @@ async function keepUploading(run: Run, { name, files, sizeBytesMax, asFolder, pa
 }
 
 async function tryToRegister(run: Run, username: string): Promise<void> {
+  run.registering = true;
   try {
     await using _user = await register({ username, password: PASSWORD, auth: run.system.auth, home: join(run.folder, username) });
     run.users.push(username);
   } catch (error) {
     await interrupted(error, DAEMON_INTERRUPTIONS);
+  } finally {
+    run.registering = false;
   }
 }
 
 /** Kills one process at a random moment and starts it again. @returns how long it took until it was ready, ms */
 async function killOnce(run: Run, name: ProcessName): Promise<number> {
-  if (name === 'auth' && run.registering === null)
-    run.registering = tryToRegister(run, `user-${run.round}`).finally(() => {
-      run.registering = null;
+  if (name === 'auth' && !run.registering) {
+    const registration = tryToRegister(run, `user-${run.round}`);
+    run.registrations.push(registration);
+    registration.catch(() => {
+      run.done = true;
     });
+  }
   await sleep(PAUSE_MS.min + run.random() * (PAUSE_MS.max - PAUSE_MS.min));
   const back = Promise.withResolvers<void>();
   run.ready = back.promise;
@@ -152,7 +159,8 @@ test(`SIGKILL of either process, ${KILLS} times at random moments during uploads
     random: seededRandom(seed),
     acknowledged: new Map(),
     users: [],
-    registering: null,
+    registering: false,
+    registrations: [],
     round: 0,
     ready: Promise.resolve(),
     done: false,
@@ -166,8 +174,9 @@ test(`SIGKILL of either process, ${KILLS} times at random moments during uploads
     run.done = true;
   };
   const killing = killManyTimes(run);
-  await Promise.allSettled([killing.finally(over), writers.catch(over)]); // whatever fails, nothing runs on behind the test's back
-  await Promise.all([writers, run.registering]);
+  await Promise.allSettled([killing.finally(over), writers.catch(over)]);
+  await Promise.allSettled(run.registrations); // whatever fails, nothing runs on behind the test's back
+  await Promise.all([writers, ...run.registrations]);
   const slowestMs = await killing;
   await checkEverything(run);
   t.diagnostic(`${run.acknowledged.size} files and ${run.users.length} users acknowledged, slowest start ${Math.round(slowestMs)} ms`);
