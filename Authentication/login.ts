@@ -4,6 +4,7 @@ import { decodeText, encodeKsf, type Ksf } from '../Models/datagram_fields.ts';
 import { beforeLast, type ClientDatagram, encodeError, packFields, TEXTS, unpackFields } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
 import { loginKeys, transcriptOf, unseal } from '../Models/handshake.ts';
+import { foldName } from '../Models/names.ts';
 import type { Account, Accounts } from '../Storage/accounts.ts';
 import type { AuthLog } from './auth_log.ts';
 import { openBox } from './box.ts';
@@ -14,7 +15,7 @@ import type { Secrets } from './secrets.ts';
 import type { Source } from './source.ts';
 
 export type LoginDeps = {
-  readonly accounts: Pick<Accounts, 'findAccount' | 'accountById' | 'openSession'>;
+  readonly accounts: Pick<Accounts, 'accountForLogin' | 'accountById' | 'openSession'>;
   readonly secrets: Secrets;
   readonly states: SealedStates;
   readonly grants: Grants;
@@ -39,10 +40,9 @@ function preparedOrNull(name: string): string | null {
 }
 
 /** The account, or `null` for the dummy: unknown and disabled users take the very same path. */
-async function accountOf(deps: LoginDeps, name: string): Promise<Account | null> {
-  const prepared = preparedOrNull(name);
-  const account = await deps.accounts.findAccount(prepared ?? name);
-  return prepared === null || account === null || account.disabled ? null : account;
+async function accountOf(deps: LoginDeps, prepared: string | null): Promise<Account | null> {
+  const account = await deps.accounts.accountForLogin(prepared ?? '');
+  return account.disabled ? null : account;
 }
 
 /** HELLO to CHALLENGE. Nothing is kept. @returns `null` (silence) for what no client of ours sends */
@@ -52,14 +52,15 @@ export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: 
   const fields = box === null ? null : unpackFields(TEXTS.hello, box.text);
   const name = fields === null ? null : decodeText(fields.name);
   if (box === null || fields === null || name === null) return null;
-  const account = await accountOf(deps, name);
+  const prepared = preparedOrNull(name);
+  const account = await accountOf(deps, prepared);
   let started: ReturnType<typeof server.startLogin>;
   try {
     started = server.startLogin({
       serverSetup: deps.secrets.opaqueSetup,
       registrationRecord: text64(account?.record ?? deps.secrets.dummyRecord),
       startLoginRequest: text64(fields.ke1),
-      userIdentifier: account?.name ?? name,
+      userIdentifier: foldName(prepared ?? name), // whether there is such a user or not
     });
   } catch {
     return null; // not a valid KE1

@@ -4,6 +4,7 @@ import { prepareUserName } from '../Models/credentials.ts';
 import { decodeText, encodeKsf, type Ksf } from '../Models/datagram_fields.ts';
 import { type ClientDatagram, encodeError, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
+import { foldName } from '../Models/names.ts';
 import type { Accounts } from '../Storage/accounts.ts';
 import type { AuthLog } from './auth_log.ts';
 import { openBox } from './box.ts';
@@ -50,7 +51,7 @@ export async function answerRegister(deps: RegistrationDeps, incoming: Incoming<
   const name = nameIn(fields.name);
   if (name === null) return refusal(incoming, 'name_invalid');
   if ((await deps.accounts.findAccount(name)) !== null) return refusal(incoming, 'name_taken');
-  const input = { serverSetup: deps.secrets.opaqueSetup, userIdentifier: name, registrationRequest: text64(fields.request) };
+  const input = { serverSetup: deps.secrets.opaqueSetup, userIdentifier: foldName(name), registrationRequest: text64(fields.request) };
   let response: string;
   try {
     response = server.createRegistrationResponse(input).registrationResponse;

@@ -47,6 +47,8 @@ export interface AccountsReader {
 export interface Accounts extends AccountsReader {
   /** By any spelling that folds to the same name, disabled ones too. */
   findAccount(name: string): Promise<Account | null>;
+  /** The same for a login: where nobody has the name it is a disabled account that stands for all of them, found with the same work. */
+  accountForLogin(name: string): Promise<Account>;
   /** True once anyone has registered. */
   hasAccounts(): Promise<boolean>;
   accountById(id: string): Promise<Account | null>;

@@ -39,6 +39,15 @@ type Reading = Kysely<Schema>;
 const MIGRATIONS = new URL('./migrations/accounts/', import.meta.url);
 const ENDED_PAGE = 10_000;
 const NAMES_MAX = 1000;
+/** The row that is read for a name that nobody has, which must not cost less than one that somebody has. No user can have its name. */
+const NOBODY: Account = {
+  id: '0'.repeat(32),
+  name: '',
+  role: 'user',
+  disabled: true,
+  record: Buffer.alloc(192),
+  ksf: { memoryKiB: 0, iterations: 0, parallelism: 0 },
+};
 
 function accountOf(row: Selectable<UsersTable>): Account {
   const ksf = { memoryKiB: row.ksf_memory_kib, iterations: row.ksf_iterations, parallelism: row.ksf_parallelism };
@@ -48,6 +57,12 @@ function accountOf(row: Selectable<UsersTable>): Account {
 async function accountWhere(db: Reading, column: 'id' | 'folded', value: string): Promise<Account | null> {
   const row = await db.selectFrom('users').selectAll().where(column, '=', value).executeTakeFirst();
   return row === undefined ? null : accountOf(row);
+}
+
+/** One statement that finds one row, whoever it is asked for. */
+async function accountForLogin(db: Reading, name: string): Promise<Account> {
+  const folded = sql<string>`coalesce((SELECT folded FROM users WHERE folded = ${foldName(name)}), ${NOBODY.name})`;
+  return accountOf(await db.selectFrom('users').selectAll().where('folded', '=', folded).executeTakeFirstOrThrow());
 }
 
 async function sessionById(db: Reading, id: string): Promise<StoredSession | null> {
@@ -118,6 +133,14 @@ function userRow(account: Account, atMs: number): UsersTable {
   return { id, name, folded: foldName(name), record, ...stretching, role, disabled, created_at_ms: atMs };
 }
 
+async function addUser(trx: Transaction<Schema>, account: Account, atMs: number): Promise<void> {
+  await trx
+    .insertInto('users')
+    .values(userRow(account, atMs))
+    .onConflict((conflict) => conflict.column('folded').doNothing())
+    .execute();
+}
+
 function sessionsOn(
   database: Database<Schema>,
 ): Pick<Accounts, 'openSession' | 'session' | 'touchSession' | 'endSession' | 'lapseSessions'> {
@@ -173,19 +196,23 @@ function sessionsOn(
 /** @throws AppError as `openDatabase` */
 export async function openAccounts(address: DatabaseAddress): Promise<Accounts> {
   const database = await openDatabase<Schema>(address, MIGRATIONS);
+  if ((await accountWhere(database.db, 'id', NOBODY.id)) === null) {
+    const nobody = database.write((trx) => addUser(trx, NOBODY, 0));
+    await nobody.catch((error: unknown) => database.close().then(() => Promise.reject(error)));
+  }
   return {
     ...readerOn(async () => database),
     ...sessionsOn(database),
     findAccount: (name) => accountWhere(database.db, 'folded', foldName(name)),
-    hasAccounts: async () => (await database.db.selectFrom('users').select('id').limit(1).executeTakeFirst()) !== undefined,
+    accountForLogin: (name) => accountForLogin(database.db, name),
+    async hasAccounts() {
+      const any = database.db.selectFrom('users').select('id').where('id', '!=', NOBODY.id).limit(1);
+      return (await any.executeTakeFirst()) !== undefined;
+    },
     accountById: (id) => accountWhere(database.db, 'id', id),
     addAccount: (account, atMs) =>
       database.write(async (trx) => {
-        await trx
-          .insertInto('users')
-          .values(userRow(account, atMs))
-          .onConflict((conflict) => conflict.column('folded').doNothing())
-          .execute();
+        await addUser(trx, account, atMs);
         const stored = await accountWhere(trx, 'folded', foldName(account.name));
         if (stored === null) throw new Error('an account that was just written is not there');
         return stored;

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { client as opaque, ready } from '@serenity-kit/opaque';
 import { type DaemonFixture, startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { type BareClient, directExchange, openBareClient } from '../Client/testing/auth_client.ts';
 import { DATAGRAM, encodeClient, parseServer } from '../Models/datagrams.ts';
@@ -199,9 +200,9 @@ test('a flood of HELLO without a cookie asks the accounts nothing and is answere
     rate: { perSecond: 1, burst: 1 },
     wrap: (accounts) => ({
       ...accounts,
-      findAccount(name) {
+      accountForLogin(name) {
         asked += 1;
-        return accounts.findAccount(name);
+        return accounts.accountForLogin(name);
       },
     }),
   });
@@ -213,6 +214,29 @@ test('a flood of HELLO without a cookie asks the accounts nothing and is answere
     assert.equal((await server.daemon.receive(hello, { address: `10.0.${n >> 8}.${n & 255}`, port: 1 }))?.length, 68);
   }
   assert.equal(asked, 0);
+});
+
+test('two spellings of a name are one name to the daemon, whether anybody has it or not, and registering changes nothing of that', async (t) => {
+  await ready;
+  const { server, client } = await world(t);
+  const exchange = directExchange((up) => server.daemon.receive(up, SOURCE));
+  const ke1 = Buffer.from(opaque.startLogin({ password: 'x' }).startLoginRequest, 'base64url');
+  // the first 32 bytes depend on KE1 and the user alone
+  const evaluated = async (name: string): Promise<string> =>
+    Buffer.from((await client.challenge(exchange, { ke1, name })).subarray(0, 32)).toString('hex');
+  const before = await evaluated('straße');
+  await client.register(exchange, { ...WHO, username: 'straße' });
+  await client.register(exchange, WHO);
+  for (const spellings of [
+    ['straße', 'Straße', 'STRASSE', 'strasse'],
+    ['gaße', 'Gaße', 'GASSE', 'gasse'],
+    ['alice', 'ALICE', '\uff21lice'],
+    ['nobody', 'NOBODY', '\uff2eobody'],
+  ]) {
+    assert.equal(new Set(await Promise.all(spellings.map(evaluated))).size, 1, spellings.join());
+  }
+  assert.equal(await evaluated('straße'), before);
+  await client.login(exchange, { ...WHO, username: 'STRASSE' });
 });
 
 test('registration is closed to other machines', async (t) => {

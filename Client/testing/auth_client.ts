@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import type { Ksf } from '../../Models/datagram_fields.ts';
-import { parseServer } from '../../Models/datagrams.ts';
+import { encodeText, type Ksf } from '../../Models/datagram_fields.ts';
+import { packFields, parseServer, TEXTS, unpackFields } from '../../Models/datagrams.ts';
 import { parseAuthAddress } from '../session/auth_address.ts';
 import type { DaemonPins } from '../session/daemon_pins.ts';
+import { BEGIN_AGAIN, makeContact, requestInBox } from '../session/daemon_requests.ts';
 import { type Exchange, openExchange } from '../session/exchange.ts';
 import { type Granted, performLogin, performLogout, performRegistration, performRenewal } from '../session/handshake.ts';
 import { openOpaqueThread } from '../session/opaque_thread.ts';
@@ -27,6 +28,8 @@ type Credentials = { readonly username: string; readonly password: string };
 export type BareClient = AsyncDisposable & {
   exchange(address: string): Promise<Exchange>;
   register(exchange: Exchange, credentials: Credentials): Promise<DaemonPins>;
+  /** What the daemon makes of a KE1 for a name, sent as it is written here. @returns KE2 */
+  challenge(exchange: Exchange, input: { readonly ke1: Uint8Array; readonly name: string }): Promise<Uint8Array>;
   login(exchange: Exchange, credentials: Credentials): Promise<Granted>;
   renew(exchange: Exchange, granted: Granted): Promise<Granted>;
   logout(exchange: Exchange, granted: Granted): Promise<void>;
@@ -38,6 +41,17 @@ export function openBareClient(): BareClient {
   return {
     exchange: (address) => openExchange(parseAuthAddress(address)),
     register: (exchange, credentials) => performRegistration({ ...common, exchange }, credentials),
+    async challenge(exchange, { ke1, name }) {
+      const answer = await requestInBox(
+        exchange,
+        await makeContact(exchange, null),
+        'hello',
+        packFields(TEXTS.hello, { ke1, name: encodeText(name) }),
+      );
+      const fields = answer === BEGIN_AGAIN ? null : unpackFields(TEXTS.challenge, answer.text);
+      if (fields === null) throw new Error('no challenge');
+      return fields.ke2;
+    },
     login: (exchange, credentials) => {
       const device = { deviceId: randomBytes(16), deviceName: 'test' };
       return performLogin({ ...common, exchange }, { ...credentials, ...device });

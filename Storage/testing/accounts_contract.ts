@@ -35,6 +35,21 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     assert.equal(await accounts.accountById(newId()), null);
   });
 
+  contract(
+    'for a login there is always an account: a disabled one that nobody has, for a name that nobody has',
+    async ({ accounts, reader }) => {
+      const nobody = await accounts.accountForLogin('alice');
+      assert.deepEqual([nobody.disabled, nobody.record.length], [true, 192]);
+      assert.equal(await accounts.hasAccounts(), false);
+      const alice = account('alice');
+      await accounts.addAccount(alice, 1);
+      assert.deepEqual(await accounts.accountForLogin('ALICE'), alice);
+      assert.deepEqual(await accounts.accountForLogin('bob'), nobody);
+      assert.equal(await accounts.findAccount('bob'), null);
+      assert.equal(await reader.findUser(''), null);
+    },
+  );
+
   contract('of two accounts with one name the first stays, also when both come at once', async ({ accounts }) => {
     const [one, other] = [account('alice'), account('alice')];
     const stored = await Promise.all([accounts.addAccount(one, 1), accounts.addAccount(other, 1)]);
