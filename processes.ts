@@ -114,7 +114,12 @@ const ANSWER_MS_MAX = 500;
 /** Whether a daemon answers at `address` (HOST:PORT): a datagram without a cookie gets one back, and changes nothing. */
 export async function daemonAnswers(address: string): Promise<boolean> {
   const { hostname, port } = new URL(`udp://${address}`);
-  const renew = encodeClient('renew', randomBytes(16), { cookie: Buffer.alloc(16), sessionId: Buffer.alloc(16), mac: Buffer.alloc(32) });
+  const renew = encodeClient('renew', randomBytes(16), {
+    cookie: Buffer.alloc(16),
+    timeMs: Buffer.alloc(8),
+    sessionId: Buffer.alloc(16),
+    mac: Buffer.alloc(32),
+  });
   const socket = createSocket('udp4');
   const answered = new Promise<boolean>((resolve) => {
     socket.once('message', () => resolve(true));

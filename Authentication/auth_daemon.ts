@@ -1,4 +1,4 @@
-import { encodeUint32, type Ksf } from '../Models/datagram_fields.ts';
+import { decodeTimeMs, encodeUint32, type Ksf } from '../Models/datagram_fields.ts';
 import { type ClientDatagram, encodeError, encodeServer, parseClient } from '../Models/datagrams.ts';
 import { assertNever } from '../Models/errors.ts';
 import { SESSION, TICKET } from '../Models/ticket.ts';
@@ -40,6 +40,8 @@ export const AUTH_DEFAULTS = { rate: { perSecond: 20, burst: 5 }, queueMax: 128,
 
 const QUEUE_RETRY_MS = 250;
 const STORAGE_RETRY_MS = 1000;
+/** How far the time in a proof may be from ours: as long a captured one can be said again. */
+const PROOF_AGE_MS = 5 * 60_000;
 const ENDED_KEPT_MS = 24 * 3600 * 1000; // far longer than a ticket lives
 
 const needsToken: ReadonlySet<ClientDatagram['kind']> = new Set(['hello', 'register', 'enrol', 'renew']);
@@ -64,11 +66,13 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   /** Cheap, before any curve operation: is the sender where it says, and is it known? @returns a reply that ends the matter, or `null` to go on */
   function doorkeeper(datagram: ClientDatagram, bytes: Uint8Array, source: Source): Uint8Array | null {
     const { transaction, cookie } = datagram;
-    if (isOfSession(datagram) && isProven(grants, datagram, bytes)) return null;
+    const proven = isOfSession(datagram) && isProven(grants, datagram, bytes);
+    if (proven && Math.abs(now() - decodeTimeMs(datagram.timeMs)) <= PROOF_AGE_MS) return null;
+    // A proof with a good cookie in it is fresh too, whatever the client's clock says.
     if (!cookies.check(source, cookie)) {
       return encodeServer('retry', transaction, { cookie: cookies.make(source), daemonKey: secrets.boxPublicKey });
     }
-    return isOfSession(datagram) ? encodeError(transaction, 'session_unknown') : null;
+    return isOfSession(datagram) && !proven ? encodeError(transaction, 'session_unknown') : null;
   }
 
   function answer(datagram: ClientDatagram, bytes: Uint8Array, source: Source): Promise<Uint8Array | null> {

@@ -31,9 +31,9 @@ const CLIENT = {
   register: { code: 0x02, fields: { cookie: 16, ephemeral: KEY, sealed: sealedBytes(TEXTS.register) } },
   enrol: { code: 0x03, fields: { cookie: 16, ephemeral: KEY, sealed: sealedBytes(TEXTS.enrol) } },
   finish: { code: 0x04, fields: { cookie: 16, state: TEXTS.challenge.state, ke3: 64, sealed: sealedBytes(TEXTS.finish) } },
-  ack: { code: 0x05, fields: { cookie: 16, sessionId: ID, mac: 32 } },
-  renew: { code: 0x06, fields: { cookie: 16, sessionId: ID, mac: 32 } },
-  logout: { code: 0x07, fields: { cookie: 16, sessionId: ID, mac: 32 } },
+  ack: { code: 0x05, fields: { cookie: 16, timeMs: 8, sessionId: ID, mac: 32 } },
+  renew: { code: 0x06, fields: { cookie: 16, timeMs: 8, sessionId: ID, mac: 32 } },
+  logout: { code: 0x07, fields: { cookie: 16, timeMs: 8, sessionId: ID, mac: 32 } },
 } as const;
 
 const SERVER = {

@@ -41,8 +41,8 @@ const GOLDEN: readonly [bytes: Uint8Array, hex: string][] = [
     `444c0104${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 212)}${repeated('03', 64)}${repeated('04', 109)}`,
   ],
   ...(['ack', 'renew', 'logout'] as const).map((kind, n): [Uint8Array, string] => [
-    encodeClient(kind, TRANSACTION, { cookie: fill(16, 1), sessionId: fill(16, 2), mac: fill(32, 3) }),
-    `444c010${5 + n}${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 16)}${repeated('03', 32)}`,
+    encodeClient(kind, TRANSACTION, { cookie: fill(16, 1), timeMs: fill(8, 2), sessionId: fill(16, 3), mac: fill(32, 4) }),
+    `444c010${5 + n}${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 8)}${repeated('03', 16)}${repeated('04', 32)}`,
   ]),
   [
     encodeServer('retry', TRANSACTION, { cookie: fill(16, 1), daemonKey: fill(32, 2) }),

@@ -194,6 +194,56 @@ test('a half-open login cannot be finished from another address, in another logi
   assert.equal(sessions.ids.size, 0);
 });
 
+test('a captured ACK or RENEW keeps no session alive, however often and from wherever it is said again', async (t) => {
+  const clock = { atMs: 1_800_000_000_000 };
+  const there = await world(t, { now: () => clock.atMs, repliesMax: 0 });
+  const { daemon, accounts } = there.server;
+  const captured: Uint8Array[] = [];
+  const exchange = directExchange((up) => {
+    if (kindOf(up) === 5 || kindOf(up) === 6) captured.push(Uint8Array.from(up));
+    return daemon.receive(up, SOURCE);
+  });
+  await there.client.register(exchange, WHO);
+  const granted = await there.client.login(exchange, WHO);
+  await there.client.renew(exchange, granted);
+  const id = Buffer.from(granted.grant.sessionId).toString('hex');
+  const lastSeenMs = (await accounts.session(id))?.lastSeenMs;
+  assert.ok(captured.length >= 2);
+  clock.atMs += 5 * 60_000 + 5000;
+  for (const bytes of captured) {
+    for (const address of [SOURCE.address, '203.0.113.9']) {
+      assert.equal(kindOf((await daemon.receive(bytes, { ...SOURCE, address })) ?? new Uint8Array(0)), 0x81);
+    }
+  }
+  assert.equal((await accounts.session(id))?.lastSeenMs, lastSeenMs);
+});
+
+test('a client renews in one round trip, and in one more when its clock is wrong, which it learns from that', async (t) => {
+  const clock = { atMs: 1_800_000_000_000 };
+  const there = await world(t, { now: () => clock.atMs });
+  const granted: Awaited<ReturnType<BareClient['login']>>[] = [];
+  await recorded(there.server, async (exchange) => {
+    await there.client.register(exchange, WHO);
+    granted.push(await there.client.login(exchange, WHO));
+  });
+  const [first] = granted;
+  assert.ok(first !== undefined);
+  for (const [wrongMs, roundTrips] of [
+    [0, 1],
+    [4 * 60_000, 1],
+    [-4 * 60_000, 1],
+    [24 * 3_600_000, 2],
+    [-24 * 3_600_000, 2],
+  ] as const) {
+    const clockOffsetMs = first.clockOffsetMs + wrongMs;
+    const turns = await recorded(there.server, async (exchange) => {
+      const next = await there.client.renew(exchange, { ...first, clockOffsetMs });
+      assert.ok(Math.abs(next.clockOffsetMs - first.clockOffsetMs) < 10_000);
+    });
+    assert.equal(turns.length, roundTrips, `${wrongMs} ms`);
+  }
+});
+
 test('a flood of HELLO without a cookie asks the accounts nothing and is answered with 68 bytes', async (t) => {
   let asked = 0;
   const { server } = await world(t, {

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { encodeTimeMs } from '../../Models/datagram_fields.ts';
 import {
   type ClientKind,
   decodeWireError,
@@ -88,23 +89,32 @@ export function requestInBox(exchange: Exchange, contact: Contact, kind: BoxKind
 }
 
 export type SessionProof = { readonly sessionId: Uint8Array; readonly renewalSecret: Uint8Array };
+export type InSession = {
+  readonly proof: SessionProof;
+  readonly clockOffsetMs: number; // the daemon's clock minus ours, as far as it is known
+  readonly pins: DaemonPins | null;
+};
+
+/** A wrong clock, or a daemon that knows no such proof, costs one round more, for a cookie. */
+const ROUNDS_MAX = 3;
 
 /**
- * ACK, RENEW or LOGOUT. A daemon that does not know the proof asks for a cookie first, then says so.
+ * ACK, RENEW or LOGOUT.
  * @param accept opens the reply; `null` when it is not authentic
  * @throws AppError `session_unknown`, `server_key_changed` and as `Exchange.request`
  */
 export async function requestInSession<Result>(
   exchange: Exchange,
-  options: { kind: ClientKind & ('ack' | 'renew' | 'logout'); proof: SessionProof; pins: DaemonPins | null },
+  { kind, proof, clockOffsetMs, pins }: InSession & { readonly kind: ClientKind & ('ack' | 'renew' | 'logout') },
   accept: (reply: ServerDatagram, request: Uint8Array, transaction: Uint8Array) => Result | null,
 ): Promise<Result> {
-  const { kind, proof, pins } = options;
+  const { sessionId, renewalSecret } = proof;
   let cookie: Uint8Array = NO_COOKIE;
-  for (;;) {
+  for (let round = 0; round < ROUNDS_MAX; round += 1) {
     const transaction = newTransaction();
-    const { sessionId, renewalSecret } = proof;
-    const datagram = encodeAuthenticated(kind, transaction, { cookie, sessionId }, (before) => requestMac(p, { renewalSecret, before }));
+    const timeMs = encodeTimeMs(Math.max(0, Math.round(Date.now() + clockOffsetMs)));
+    const fields = { cookie, timeMs, sessionId };
+    const datagram = encodeAuthenticated(kind, transaction, fields, (before) => requestMac(p, { renewalSecret, before }));
     const answer = await exchange.request<{ readonly result: Result } | { readonly cookie: Uint8Array }>(datagram, (reply) => {
       if (reply.kind === 'retry') {
         checkPin(pins, 'key', reply.daemonKey);
@@ -117,4 +127,5 @@ export async function requestInSession<Result>(
     if ('result' in answer) return answer.result;
     cookie = answer.cookie;
   }
+  throw new AppError('busy', 'the authentication daemon asked for a new beginning again and again');
 }

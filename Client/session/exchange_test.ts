@@ -23,7 +23,8 @@ async function fakeDaemon(t: TestContext, answer: Answer): Promise<{ address: Re
 }
 
 const transaction = new Uint8Array(16).fill(7);
-const request = encodeClient('ack', transaction, { cookie: new Uint8Array(16), sessionId: new Uint8Array(16), mac: new Uint8Array(32) });
+const fields = { cookie: new Uint8Array(16), timeMs: new Uint8Array(8), sessionId: new Uint8Array(16), mac: new Uint8Array(32) };
+const request = encodeClient('ack', transaction, fields);
 const acked = (id: Uint8Array, fill: number): Uint8Array => encodeServer('acked', id, { mac: new Uint8Array(32).fill(fill) });
 
 async function exchangeWith(t: TestContext, address: ReturnType<typeof parseAuthAddress>, options = {}) {

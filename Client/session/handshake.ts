@@ -4,15 +4,7 @@ import { encodeAuthenticated, headerOf, packFields, TEXTS, unpackFields } from '
 import { AppError } from '../../Models/errors.ts';
 import { loginKeys, renewalKey, replyAssociated, replyMac, seal, transcriptOf, unseal } from '../../Models/handshake.ts';
 import { checkPin, type DaemonPins } from './daemon_pins.ts';
-import {
-  BEGIN_AGAIN,
-  type BeginAgain,
-  makeContact,
-  refusalIn,
-  requestInBox,
-  requestInSession,
-  type SessionProof,
-} from './daemon_requests.ts';
+import { BEGIN_AGAIN, type BeginAgain, type InSession, makeContact, refusalIn, requestInBox, requestInSession } from './daemon_requests.ts';
 import type { Exchange } from './exchange.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import type { OpaqueSteps } from './opaque_steps.ts';
@@ -122,18 +114,17 @@ async function attemptLogin(deps: HandshakeDeps, input: LoginInput): Promise<(Gr
   });
   if (grant === BEGIN_AGAIN) return BEGIN_AGAIN;
   const own = { key: checkPin(pins, 'key', contact.daemonKey), opaqueKey };
-  await confirm(exchange, 'ack', { proof: grant, pins: own });
-  return { grant, clockOffsetMs: grant.serverTimeMs - challengedAtMs, pins: own };
+  const clockOffsetMs = grant.serverTimeMs - challengedAtMs;
+  await confirm(exchange, 'ack', { proof: grant, clockOffsetMs, pins: own });
+  return { grant, clockOffsetMs, pins: own };
 }
 
-type InSession = { readonly proof: SessionProof; readonly pins: DaemonPins | null };
-
 /** ACK or LOGOUT, repeated until the daemon confirms it. */
-function confirm(exchange: Exchange, kind: 'ack' | 'logout', { proof, pins }: InSession): Promise<true> {
+function confirm(exchange: Exchange, kind: 'ack' | 'logout', session: InSession): Promise<true> {
   const expected = kind === 'ack' ? 'acked' : 'loggedOut';
-  return requestInSession(exchange, { kind, proof, pins }, (reply, _, transaction) => {
+  return requestInSession(exchange, { ...session, kind }, (reply, _, transaction) => {
     if (reply.kind !== expected) return null;
-    const mac = replyMac(p, { ...proof, header: headerOf(expected, transaction) });
+    const mac = replyMac(p, { ...session.proof, header: headerOf(expected, transaction) });
     return Buffer.compare(mac, reply.mac) === 0 ? true : null;
   });
 }
@@ -144,9 +135,9 @@ export async function performLogout(exchange: Exchange, session: InSession): Pro
 }
 
 /** @throws AppError `session_unknown`, `server_key_changed`, `auth_unreachable`, `busy` */
-export async function performRenewal(exchange: Exchange, { proof, pins }: InSession): Promise<Granted> {
-  const key = renewalKey(p, proof);
-  const grant = await requestInSession(exchange, { kind: 'renew', proof, pins }, (reply, request, transaction) =>
+export async function performRenewal(exchange: Exchange, session: InSession): Promise<Granted> {
+  const key = renewalKey(p, session.proof);
+  const grant = await requestInSession(exchange, { ...session, kind: 'renew' }, (reply, request, transaction) =>
     reply.kind === 'ticket' ? openTicket({ sealed: reply.rest, key, transaction, request }) : null,
   );
   return { grant, clockOffsetMs: grant.serverTimeMs - Date.now() };

@@ -1,7 +1,7 @@
 import { AppError } from '../../Models/errors.ts';
 import { TICKET } from '../../Models/ticket.ts';
 import { type AuthAddress, parseAuthAddress, urlHost } from './auth_address.ts';
-import type { SessionProof } from './daemon_requests.ts';
+import type { InSession } from './daemon_requests.ts';
 import { openExchange } from './exchange.ts';
 import { type Granted, performLogout, performRenewal } from './handshake.ts';
 import type { Profile, ProfileData, StoredLogin } from './profile.ts';
@@ -24,8 +24,9 @@ export function storedLogin(address: AuthAddress, { grant, clockOffsetMs }: Gran
   };
 }
 
-function proofOf(login: StoredLogin): SessionProof {
-  return { sessionId: Buffer.from(login.sessionId, 'hex'), renewalSecret: Buffer.from(login.renewalSecret, 'base64url') };
+function inSession(login: StoredLogin, { daemons }: ProfileData): InSession {
+  const proof = { sessionId: Buffer.from(login.sessionId, 'hex'), renewalSecret: Buffer.from(login.renewalSecret, 'base64url') };
+  return { proof, clockOffsetMs: login.clockOffsetMs, pins: daemons[login.auth] ?? null };
 }
 
 function without(data: ProfileData, sessionId: string): StoredLogin[] {
@@ -35,10 +36,10 @@ function without(data: ProfileData, sessionId: string): StoredLogin[] {
 /** A new ticket for the session, kept in the profile unless the session was logged out meanwhile. @throws AppError as `performRenewal` */
 export async function renewed(profile: Profile, login: StoredLogin, patience: { giveUpMs?: number }): Promise<StoredLogin> {
   const address = parseAuthAddress(login.auth);
-  const { daemons } = await profile.read();
+  const session = inSession(login, await profile.read());
   const exchange = await openExchange(address, patience);
   try {
-    const granted = await performRenewal(exchange, { proof: proofOf(login), pins: daemons[address.text] ?? null });
+    const granted = await performRenewal(exchange, session);
     const next = storedLogin(address, granted, login.loggedInAtMs);
     await profile.update((data) => {
       const at = data.sessions.findIndex((one) => one.sessionId === login.sessionId);
@@ -52,11 +53,10 @@ export async function renewed(profile: Profile, login: StoredLogin, patience: { 
 
 /** Ends the session at the daemon, then forgets it. One that the daemon no longer knows is forgotten too. @throws AppError as `performLogout` */
 export async function endSession(profile: Profile, login: StoredLogin): Promise<void> {
-  const address = parseAuthAddress(login.auth);
-  const { daemons } = await profile.read();
-  const exchange = await openExchange(address);
+  const session = inSession(login, await profile.read());
+  const exchange = await openExchange(parseAuthAddress(login.auth));
   try {
-    await performLogout(exchange, { proof: proofOf(login), pins: daemons[address.text] ?? null });
+    await performLogout(exchange, session);
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'session_unknown') throw error;
   } finally {

@@ -56,8 +56,8 @@ export function openBareClient(): BareClient {
       const device = { deviceId: randomBytes(16), deviceName: 'test' };
       return performLogin({ ...common, exchange }, { ...credentials, ...device });
     },
-    renew: (exchange, { grant }) => performRenewal(exchange, { proof: grant, pins: null }),
-    logout: (exchange, { grant }) => performLogout(exchange, { proof: grant, pins: null }),
+    renew: (exchange, { grant, clockOffsetMs }) => performRenewal(exchange, { proof: grant, clockOffsetMs, pins: null }),
+    logout: (exchange, { grant, clockOffsetMs }) => performLogout(exchange, { proof: grant, clockOffsetMs, pins: null }),
     [Symbol.asyncDispose]: () => steps.close(),
   };
 }
