@@ -82,11 +82,11 @@ export type Driftless = AsyncDisposable & {
 
   /** Shares a folder. @throws AppError `not_found`, `not_a_folder`, `forbidden` (not the owner), `user_unknown`, `invitation_invalid` (oneself, a member) */
   invite(path: string, user: string, options?: { role?: Exclude<Role, 'owner'>; message?: string }): Promise<RestInvitation>;
-  /** Pending ones to the user, and those the user made. */
+  /** Pending ones to the user, and those the user made or that are to a folder of the user's. */
   invitations(): Promise<Invitations>;
   /** @returns where the folder appeared. @throws AppError `not_found`, `invitation_invalid` (already answered) */
   accept(id: string): Promise<{ path: string }>;
-  /** @throws AppError `not_found`, `invitation_invalid` (already answered) */
+  /** Also takes back one of `invitations().sent`. @throws AppError `not_found`, `invitation_invalid` (already answered) */
   decline(id: string): Promise<void>;
   /** Gives a shared folder up. @throws AppError `not_found`, `forbidden` (the owner cannot leave) */
   leave(path: string): Promise<void>;

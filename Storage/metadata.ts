@@ -117,12 +117,13 @@ export interface Metadata {
     principal: Principal,
     request: { path: string; userId: string; userName: string; role: Role; message: string | null },
   ): Promise<Invitation>;
-  /** Pending invitations to the caller and those the caller made. */
+  /** Pending invitations to the caller, and those that the caller made or that are to a folder of the caller's. */
   invitations(principal: Principal): Promise<{ received: Invitation[]; sent: Invitation[] }>;
   /** @returns the path where the space was mounted: `/NAME`, with ` (2)` and so on if that is taken. @throws `not_found`, `invitation_invalid` */
   accept(principal: Principal, id: string): Promise<{ path: string }>;
+  /** By the invited user: declined. By the one who made it or the folder's owner: taken back. @throws `not_found`, `invitation_invalid` */
   decline(principal: Principal, id: string): Promise<void>;
-  /** Takes the caller's membership and mount away. @throws `forbidden` for the owner */
+  /** Takes the caller's membership and mount away, and back what the caller invited to it. @throws `forbidden` for the owner */
   leave(principal: Principal, path: string): Promise<void>;
   members(principal: Principal, path: string): Promise<Member[]>;
 

@@ -31,8 +31,16 @@ async function removeMount(batch: Batch, { home, space, path, kind, op }: Remova
   return shown;
 }
 
+/** Takes back what is still open. @param from only what this user made */
+async function revokeInvitations(trx: Rows, space: number, from?: string): Promise<void> {
+  const pending = trx.updateTable('invitations').set({ state: 'revoked' }).where('space', '=', space).where('state', '=', 'pending');
+  await (from === undefined ? pending : pending.where('from_id', '=', from)).execute();
+}
+
 async function leaveSpace(batch: Batch, space: SpaceView, path: string, op: number | null): Promise<Node> {
-  await batch.trx.deleteFrom('members').where('space', '=', space.id).where('user_id', '=', batch.principal.userId).execute();
+  const { userId } = batch.principal;
+  await batch.trx.deleteFrom('members').where('space', '=', space.id).where('user_id', '=', userId).execute();
+  await revokeInvitations(batch.trx, space.id, userId);
   return removeMount(batch, { home: batch.view.home.id, space, path, kind: 'leave', op });
 }
 
@@ -58,7 +66,7 @@ async function deleteSpace(batch: Batch, space: SpaceView, path: string, op: num
     await removeMount(batch, { home: other.home.id, space, path: mounted.path, kind: 'leave', op: null });
   }
   await trx.deleteFrom('members').where('space', '=', space.id).where('user_id', '!=', principal.userId).execute();
-  await trx.updateTable('invitations').set({ state: 'revoked' }).where('space', '=', space.id).where('state', '=', 'pending').execute();
+  await revokeInvitations(trx, space.id);
   await trx.updateTable('spaces').set({ deleted_at_ms: batch.nowMs }).where('id', '=', space.id).execute();
   return removeMount(batch, { home: view.home.id, space, path, kind: 'delete', op });
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { ExpressionBuilder } from 'kysely';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { childPath, foldName } from '../Models/names.ts';
@@ -205,14 +206,23 @@ async function accept(store: Store, principal: Principal, id: string): Promise<{
   });
 }
 
-/** By the invited user: declined. By the one who invited: taken back. */
+/** Who may take an invitation back: the user who made it and the owner of the folder, to whom all of them are shown. */
+function sentBy(userId: string) {
+  return (e: ExpressionBuilder<MetadataSchema, 'invitations'>) => {
+    const spaces = e.selectFrom('members').innerJoin('spaces', 'spaces.id', 'members.space').where('members.user_id', '=', userId);
+    const owned = spaces.select('spaces.id').where('owner_id', '=', userId);
+    return e.or([e('from_id', '=', userId), e('space', 'in', owned)]);
+  };
+}
+
+/** By the invited user: declined. By the one who invited or the folder's owner: taken back. */
 async function decline(store: Store, { userId }: Principal, id: string): Promise<void> {
   await store.database.write(async (trx) => {
     const row = await trx
       .selectFrom('invitations')
-      .select(['to_id', 'from_id'])
+      .select('to_id')
       .where('id', '=', id)
-      .where((e) => e.or([e('to_id', '=', userId), e('from_id', '=', userId)]))
+      .where((e) => e.or([e('to_id', '=', userId), sentBy(userId)(e)]))
       .executeTakeFirst();
     if (row === undefined) throw new AppError('not_found', NO_INVITATION);
     const state = row.to_id === userId ? 'declined' : 'revoked';
@@ -227,17 +237,16 @@ async function decline(store: Store, { userId }: Principal, id: string): Promise
 }
 
 async function invitations(db: Rows, { userId }: Principal): Promise<{ received: Invitation[]; sent: Invitation[] }> {
-  const pending = (column: 'to_id' | 'from_id'): Promise<InvitationRow[]> =>
-    db
-      .selectFrom('invitations')
-      .selectAll()
-      .where(column, '=', userId)
-      .where('state', '=', 'pending')
-      .orderBy('created_at_ms')
-      .orderBy('id')
-      .limit(LIMITS.pageEntriesMax)
-      .execute();
-  return { received: (await pending('to_id')).map(invitationOf), sent: (await pending('from_id')).map(invitationOf) };
+  const pending = db
+    .selectFrom('invitations')
+    .selectAll()
+    .where('state', '=', 'pending')
+    .orderBy('created_at_ms')
+    .orderBy('id')
+    .limit(LIMITS.pageEntriesMax);
+  const received = await pending.where('to_id', '=', userId).execute();
+  const sent = await pending.where(sentBy(userId)).execute();
+  return { received: received.map(invitationOf), sent: sent.map(invitationOf) };
 }
 
 async function leave(store: Store, principal: Principal, path: string): Promise<void> {

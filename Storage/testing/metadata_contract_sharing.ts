@@ -279,4 +279,34 @@ export function contractOfSharing(open: OpenPlace): void {
     await assert.rejects(store.accept(carol, pending.id), { code: 'invitation_invalid' });
     assert.deepEqual(await store.invitations(carol), { received: [], sent: [] });
   });
+
+  const dave = { userId: 'd'.repeat(32), userName: 'dave', deviceId: 'd'.repeat(32) };
+
+  test('whoever leaves takes back the invitations made there, and no others', async (t) => {
+    const store = await (await open(t)).open();
+    await done(store, alice, [mkdir('/team'), mkdir('/other')]);
+    await share(store, '/team', carol, 'owner');
+    await done(store, carol, [mkdir('/own')]);
+    const theirs = await store.invite(carol, invitation('/team', dave));
+    const elsewhere = await store.invite(carol, invitation('/own', dave));
+    const ofOwner = await store.invite(alice, invitation('/team', bob));
+    await store.leave(carol, '/team');
+    await assert.rejects(store.accept(dave, theirs.id), { code: 'invitation_invalid' });
+    assert.deepEqual(await store.invitations(carol), { received: [], sent: [elsewhere] });
+    await store.accept(dave, elsewhere.id);
+    await store.accept(bob, ofOwner.id);
+  });
+
+  test('the owner of the folder sees and takes back every invitation to it, other members only their own', async (t) => {
+    const store = await (await open(t)).open();
+    await done(store, alice, [mkdir('/team')]);
+    await share(store, '/team', bob, 'owner');
+    await share(store, '/team', carol, 'owner');
+    const pending = await store.invite(carol, invitation('/team', dave));
+    assert.deepEqual((await store.invitations(alice)).sent, [pending]);
+    assert.deepEqual((await store.invitations(bob)).sent, []);
+    await assert.rejects(store.decline(bob, pending.id), { code: 'not_found' });
+    await store.decline(alice, pending.id);
+    await assert.rejects(store.accept(dave, pending.id), { code: 'invitation_invalid' });
+  });
 }
