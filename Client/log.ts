@@ -1,3 +1,5 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
@@ -14,7 +16,8 @@ export function createLog({ file, level }: { file: string; level: Level }): Log 
   let logger: Promise<Logger | null> | undefined;
   const open = async (): Promise<Logger> => {
     const { pino } = await import('pino');
-    const destination = pino.destination({ dest: file, mkdir: true, mode: 0o600, sync: true });
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    const destination = pino.destination({ dest: file, mode: 0o600, sync: true });
     destination.on('error', () => undefined);
     return pino({ level, base: { pid: process.pid } }, destination);
   };

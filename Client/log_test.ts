@@ -18,8 +18,10 @@ describe('the log', () => {
     assert.deepEqual(await readdir(folder), []);
   });
 
-  it('appends JSON lines to a file that only its owner reads', async () => {
-    const file = join(folder, 'logs', 'client.log');
+  it('appends JSON lines to a file that only its owner reads, in folders of its own alone', async (t) => {
+    const umask = process.umask(0o022);
+    t.after(() => process.umask(umask));
+    const file = join(folder, 'home', 'logs', 'client.log');
     for (const ms of [1, 2]) await createLog({ file, level: 'info' }).info({ command: 'ls', ms }, 'command');
     const lines = (await readFile(file, 'utf8')).trimEnd().split('\n');
     assert.deepEqual(
@@ -30,6 +32,7 @@ describe('the log', () => {
       [1, 2].map((ms) => ({ level: 30, command: 'ls', ms, msg: 'command' })),
     );
     assert.equal((await stat(file)).mode & 0o777, 0o600);
+    for (const made of [join(folder, 'home'), join(folder, 'home', 'logs')]) assert.equal((await stat(made)).mode & 0o777, 0o700, made);
   });
 
   it('that cannot be written does not fail what is logged', async () => {

@@ -1,6 +1,16 @@
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { AppError } from '../Models/errors.ts';
+
+/** For its owner only. One that is there is not opened: closing it would let go a lock that this process holds. */
+function makeLockFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'ax', 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
 
 /**
  * One process per data folder. The lock is SQLite's own lock on a small file, which the operating system lets go when the process
@@ -9,9 +19,11 @@ import { AppError } from '../Models/errors.ts';
  * @throws AppError `data_folder_locked`, `data_folder_unusable`
  */
 export function lockFolder(folder: string, name: string): Disposable {
+  const path = join(folder, `${name}.lock`);
   let database: DatabaseSync;
   try {
-    database = new DatabaseSync(join(folder, `${name}.lock`), { timeout: 0 });
+    makeLockFile(path);
+    database = new DatabaseSync(path, { timeout: 0 });
   } catch (cause) {
     throw new AppError('data_folder_unusable', `cannot write in the data folder ${folder}`, { cause });
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -115,12 +115,23 @@ function privateFile(home: string): Adapter<ProfileData> {
   };
 }
 
+/** For its owner only. One that is there is not opened: closing it would let go a lock that this process holds. */
+function makeLockFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'ax', 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
 /** SQLite's lock on a file beside the profile, which the operating system lets go when the process ends, however it ends. */
 async function lock(home: string): Promise<Disposable> {
   const { DatabaseSync } = await import('node:sqlite');
+  const path = join(home, 'profile.lock');
+  makeLockFile(path);
   const until = performance.now() + LOCK_PATIENCE_MS;
   for (;;) {
-    const database = new DatabaseSync(join(home, 'profile.lock'), { timeout: 0 });
+    const database = new DatabaseSync(path, { timeout: 0 });
     try {
       database.exec('BEGIN EXCLUSIVE');
       return {

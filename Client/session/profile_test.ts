@@ -36,6 +36,8 @@ test('a profile that was never written is empty, and reading it writes nothing',
 
 test('what is written is read back, for its owner only, and the device keeps its id', async (t) => {
   const home = await newHome(t);
+  const before = process.umask(0o022);
+  t.after(() => process.umask(before));
   const written = await openProfile(home).update((data) => {
     data.sessions.push(LOGIN);
     data.daemons['127.0.0.1:4810'] = { key: 'k', opaqueKey: 'o' };
@@ -43,7 +45,7 @@ test('what is written is read back, for its owner only, and the device keeps its
   assert.deepEqual(await openProfile(home).read(), written);
   assert.match(written.deviceId, /^[0-9a-f]{32}$/);
   assert.equal((await stat(home)).mode & 0o777, 0o700);
-  assert.equal((await stat(join(home, 'profile.json'))).mode & 0o777, 0o600);
+  for (const name of ['profile.json', 'profile.lock']) assert.equal((await stat(join(home, name))).mode & 0o777, 0o600, name);
   assert.deepEqual((await readdir(home)).sort(), ['profile.json', 'profile.lock']);
 });
 
