@@ -40,6 +40,10 @@ export function refusalIn(reply: ServerDatagram): BeginAgain | null {
   throw new AppError(error satisfies ErrorCode, MESSAGES[error]);
 }
 
+function isSessionUnknown(reply: ServerDatagram): boolean {
+  return reply.kind === 'error' && decodeWireError(reply.error) === 'session_unknown';
+}
+
 export type Contact = { readonly cookie: Uint8Array; readonly daemonKey: Uint8Array };
 
 /** Asks for a cookie and the daemon's key, with an empty HELLO. @throws AppError `server_key_changed` and as `Exchange.request` */
@@ -120,6 +124,8 @@ export async function requestInSession<Result>(
         checkPin(pins, 'key', reply.daemonKey);
         return { cookie: Uint8Array.from(reply.cookie) };
       }
+      // Unproven. To a LOGOUT a daemon that holds this session's secret answers LOGGED_OUT, whatever became of the session.
+      if (kind === 'logout' && isSessionUnknown(reply)) return null;
       if (refusalIn(reply) !== null) return null;
       const result = accept(reply, datagram, transaction);
       return result === null ? null : { result };

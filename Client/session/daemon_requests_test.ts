@@ -1,27 +1,54 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeServer, parseServer } from '../../Models/datagrams.ts';
-import { requestInSession } from './daemon_requests.ts';
+import { encodeError, encodeServer, headerOf, parseServer } from '../../Models/datagrams.ts';
+import { replyMac } from '../../Models/handshake.ts';
 import type { Exchange } from './exchange.ts';
+import { performLogout } from './handshake.ts';
+import { nodePrimitives } from './node_primitives.ts';
 
-test('a daemon that asks for a cookie again and again is given up after three rounds', async () => {
-  let asked = 0;
-  const exchange: Exchange = {
+const proof = { sessionId: new Uint8Array(16).fill(1), renewalSecret: new Uint8Array(32).fill(2) };
+const session = { proof, clockOffsetMs: 0, pins: null };
+
+/** @param replies to each request, until one is believed */
+function exchangeWith(replies: (transaction: Uint8Array) => Uint8Array[]): Exchange & { asked: number } {
+  return {
+    asked: 0,
     async request(datagram, accept) {
-      asked += 1;
-      assert.ok(asked < 10);
-      const retry = encodeServer('retry', datagram.subarray(4, 20), { cookie: new Uint8Array(16), daemonKey: new Uint8Array(32) });
-      const reply = parseServer(retry);
-      const result = reply === null ? null : accept(reply, retry);
-      assert.ok(result !== null);
-      return result;
+      this.asked += 1;
+      assert.ok(this.asked < 10);
+      for (const bytes of replies(datagram.subarray(4, 20))) {
+        const reply = parseServer(bytes);
+        const result = reply === null ? null : accept(reply, bytes);
+        if (result !== null) return result;
+      }
+      throw new Error('no believable answer');
     },
     close: () => undefined,
   };
-  const proof = { sessionId: new Uint8Array(16), renewalSecret: new Uint8Array(32) };
+}
+
+test('a daemon that asks for a cookie again and again is given up after three rounds', async () => {
+  const fields = { cookie: new Uint8Array(16), daemonKey: new Uint8Array(32) };
+  const exchange = exchangeWith((transaction) => [encodeServer('retry', transaction, fields)]);
+  await assert.rejects(performLogout(exchange, session), { code: 'busy' });
+  assert.equal(exchange.asked, 3);
+});
+
+test('a logout is done only when the daemon has proved it: anybody can say that the session is unknown', async () => {
+  const forged = (transaction: Uint8Array): Uint8Array => encodeError(transaction, 'session_unknown');
   await assert.rejects(
-    requestInSession(exchange, { kind: 'logout', proof, clockOffsetMs: 0, pins: null }, () => true),
-    { code: 'busy' },
+    performLogout(
+      exchangeWith((transaction) => [forged(transaction)]),
+      session,
+    ),
+    /no believable answer/,
   );
-  assert.equal(asked, 3);
+  const confirmed = (transaction: Uint8Array): Uint8Array => {
+    const mac = replyMac(nodePrimitives, { ...proof, header: headerOf('loggedOut', transaction) });
+    return encodeServer('loggedOut', transaction, { mac });
+  };
+  await performLogout(
+    exchangeWith((transaction) => [forged(transaction), confirmed(transaction)]),
+    session,
+  );
 });

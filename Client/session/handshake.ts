@@ -129,7 +129,7 @@ function confirm(exchange: Exchange, kind: 'ack' | 'logout', session: InSession)
   });
 }
 
-/** @throws AppError `session_unknown`, `server_key_changed`, `auth_unreachable`, `busy` */
+/** Resolves when the daemon has proved that the session has ended. @throws AppError `server_key_changed`, `auth_unreachable`, `busy` */
 export async function performLogout(exchange: Exchange, session: InSession): Promise<void> {
   await confirm(exchange, 'logout', session);
 }

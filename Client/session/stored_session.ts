@@ -1,4 +1,3 @@
-import { AppError } from '../../Models/errors.ts';
 import { TICKET } from '../../Models/ticket.ts';
 import { type AuthAddress, parseAuthAddress, urlHost } from './auth_address.ts';
 import type { InSession } from './daemon_requests.ts';
@@ -51,14 +50,12 @@ export async function renewed(profile: Profile, login: StoredLogin, patience: { 
   }
 }
 
-/** Ends the session at the daemon, then forgets it. One that the daemon no longer knows is forgotten too. @throws AppError as `performLogout` */
+/** Ends the session at the daemon, which proves it, then forgets it. @throws AppError as `performLogout` */
 export async function endSession(profile: Profile, login: StoredLogin): Promise<void> {
   const session = inSession(login, await profile.read());
   const exchange = await openExchange(parseAuthAddress(login.auth));
   try {
     await performLogout(exchange, session);
-  } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'session_unknown') throw error;
   } finally {
     exchange.close();
   }
