@@ -1,8 +1,10 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { AppError } from '../Models/errors.ts';
 import { createHttp } from './http.ts';
 import type { Session } from './session/session.ts';
 import {
+  addCounts,
   type Direction,
   type Job,
   noCounts,
@@ -44,8 +46,8 @@ const PROGRESS_MS = 100;
 /** @param options.home where long files' chunk lists are remembered */
 export function createTransfers(options: { session: Pick<Session, 'user' | 'serverUrl' | 'ticket' | 'refresh'>; home: string }): Transfers {
   const running = new Set<Run>();
-  const start = async (direction: Direction, jobs: Job[], inline: boolean, transferOptions: TransferOptions): Promise<TransferReport> => {
-    const run = new Run({ ...shardSetup(options, direction) }, inline, transferOptions);
+  const start = async (direction: Direction, jobs: Job[], threads: number, transferOptions: TransferOptions): Promise<TransferReport> => {
+    const run = new Run(shardSetup(options, direction), threads, transferOptions);
     running.add(run);
     try {
       return await run.do(jobs);
@@ -55,19 +57,12 @@ export function createTransfers(options: { session: Pick<Session, 'user' | 'serv
   };
   return {
     put: async (sources, transferOptions = {}) => {
-      const kinds = sources.map(({ local }) => localKind(local));
-      const jobs = sources.map(
-        ({ local, remote }, i): Job => ({ kind: kinds[i]?.folder === true ? 'folder' : 'file', local, remote, fresh: false }),
-      );
-      const inline =
-        jobs.length <= INLINE_FILES &&
-        kinds.every(({ folder }) => !folder) &&
-        kinds.reduce((sum, { bytes }) => sum + bytes, 0) < INLINE_BYTES;
-      return start('put', jobs, inline, transferOptions);
+      const jobs = sources.map(({ local, remote }): Job => ({ kind: localKind(local), local, remote, fresh: false }));
+      return start('put', jobs, threadsFor(jobs, measureLocal(jobs)), transferOptions);
     },
     get: async (sources, transferOptions = {}) => {
       const jobs = sources.map(({ local, remote }): Job => ({ kind: 'file', local, remote, fresh: false }));
-      return start('get', jobs, await isSmallGet(shardSetup(options, 'get'), jobs), transferOptions);
+      return start('get', jobs, threadsFor(jobs, await measureRemote(shardSetup(options, 'get'), jobs)), transferOptions);
     },
     async close() {
       await Promise.all([...running].map((run) => run.cancel()));
@@ -86,26 +81,63 @@ function shardSetup({ session, home }: Parameters<typeof createTransfers>[0], di
   };
 }
 
-/** Whether all of it is files, and few bytes of them. */
-async function isSmallGet({ serverUrl, ticket, refresh }: ShardSetup, jobs: readonly Job[]): Promise<boolean> {
-  if (jobs.length > INLINE_FILES) return false;
+/** How much there is to move at most; `null` for "much, or unknown". */
+type Amount = { readonly files: number; readonly bytes: number } | null;
+
+/** Little is done in this thread, one long file in another, the rest in all of them. */
+function threadsFor(jobs: readonly Job[], amount: Amount): number {
+  if (amount === null) return WORKERS;
+  if (amount.files <= INLINE_FILES && amount.bytes < INLINE_BYTES) return 0;
+  return jobs.length === 1 && amount.files === 1 ? 1 : WORKERS;
+}
+
+/** Looks no further than what may be little. */
+function measureLocal(jobs: readonly Job[]): Amount {
+  let files = 0;
+  let bytes = 0;
+  const paths = jobs.map(({ local }) => local);
+  for (let path = paths.pop(); path !== undefined; path = paths.pop()) {
+    const stats = lstatSync(path, { throwIfNoEntry: false });
+    if (stats?.isDirectory() === true) for (const name of namesIn(path)) paths.push(join(path, name));
+    files += 1;
+    bytes += stats?.size ?? 0;
+    if (files + paths.length > INLINE_FILES) return null;
+  }
+  return { files, bytes };
+}
+
+/** A folder that cannot be read is the transfer's to report. */
+function namesIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) return [];
+    throw error;
+  }
+}
+
+async function measureRemote({ serverUrl, ticket, refresh }: ShardSetup, jobs: readonly Job[]): Promise<Amount> {
+  if (jobs.length > INLINE_FILES) return null;
   const http = createHttp({ baseUrl: serverUrl, ticket, refresh });
   try {
-    const paths = jobs.map(({ remote }) => remote);
-    const entries = await statPaths(http, paths);
-    return entries.every((entry) => entry?.kind !== 'folder') && entries.reduce((sum, entry) => sum + (entry?.size ?? 0), 0) < INLINE_BYTES;
+    const entries = await statPaths(
+      http,
+      jobs.map(({ remote }) => remote),
+    );
+    if (entries.some((entry) => entry?.kind === 'folder')) return null;
+    return { files: entries.length, bytes: entries.reduce((sum, entry) => sum + (entry?.size ?? 0), 0) };
   } catch (error) {
-    if (error instanceof AppError && error.code === 'server_unreachable') return false; // the transfer itself tries again
+    if (error instanceof AppError && error.code === 'server_unreachable') return null; // the transfer itself tries again
     throw error;
   } finally {
     await http.close();
   }
 }
 
-function localKind(path: string): { folder: boolean; bytes: number } {
+/** @throws AppError `local_io` */
+function localKind(path: string): Job['kind'] {
   try {
-    const stats = lstatSync(path);
-    return { folder: stats.isDirectory(), bytes: stats.size };
+    return lstatSync(path).isDirectory() ? 'folder' : 'file';
   } catch (cause) {
     throw new AppError('local_io', `${path}: cannot be read`, { cause });
   }
@@ -116,7 +148,7 @@ class Run {
   readonly #setup: ShardSetup;
   readonly #options: TransferOptions;
   readonly #shards: Shard[] = [];
-  readonly #inline: boolean;
+  readonly #threads: number; // 0: all is done in this one
   readonly #counts = noCounts();
   readonly #failures: TransferFailure[] = [];
   readonly #startedAt = performance.now();
@@ -127,9 +159,9 @@ class Run {
   #wake: (() => void)[] = [];
   #cancelled = false;
 
-  constructor(setup: ShardSetup, inline: boolean, options: TransferOptions) {
+  constructor(setup: ShardSetup, threads: number, options: TransferOptions) {
     this.#setup = setup;
-    this.#inline = inline;
+    this.#threads = threads;
     this.#options = options;
   }
 
@@ -157,26 +189,20 @@ class Run {
     await Promise.all(this.#shards.map((shard) => shard.close()));
   }
 
+  /** All threads start at once: that takes them as long as it takes to find something for each. */
   async #work(): Promise<void> {
-    const first = this.#addShard();
-    const loops = [this.#loop(first)];
-    // a second thread is started once there is work for it
-    if (!this.#inline) {
-      for (let i = 1; i < WORKERS; i += 1)
-        loops.push(this.#waitForJobs().then((some) => (some ? this.#loop(this.#addShard()) : undefined)));
-    }
-    await Promise.all(loops);
+    await Promise.all(Array.from({ length: Math.max(this.#threads, 1) }, () => this.#loop(this.#addShard())));
   }
 
   #addShard(): Shard {
     const events: ShardEvents = {
       count: (more) => {
-        for (const [name, value] of Object.entries(more)) this.#counts[name as keyof typeof more] += value;
+        addCounts(this.#counts, more);
         this.#report(false);
       },
       fail: (failure) => this.#failures.push(failure),
     };
-    const shard = this.#inline ? makeShard(this.#setup, events) : new WorkerShard(this.#setup, events);
+    const shard = this.#threads === 0 ? makeShard(this.#setup, events) : new WorkerShard(this.#setup, events);
     this.#shards.push(shard);
     return shard;
   }

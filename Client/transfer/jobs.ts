@@ -39,6 +39,11 @@ export function noCounts(): Counts {
   return { filesFound: 0, bytesFound: 0, filesDone: 0, bytesDone: 0, filesMoved: 0, bytesMoved: 0, unchanged: 0 };
 }
 
+/** Called for every file: nothing is made for it. */
+export function addCounts(counts: Counts, more: Partial<Counts>): void {
+  for (const name in more) counts[name as keyof Counts] += more[name as keyof Counts] ?? 0;
+}
+
 /** Does jobs in one direction. A coordinator gives each shard jobs, and the jobs it finds below them to whichever shard is free. */
 export interface Shard {
   /** Looks at these jobs and starts moving what differs. @returns the jobs found below them */

@@ -33,7 +33,7 @@ const DELTA_WORTHWHILE = 0.7;
  * @returns the operation to send behind the chunks; it is registered
  * @throws AppError `file_changed`, `local_io`, `too_large`, and what the connection throws
  */
-export async function sendLargeFile(options: Options, stream: PushStream<PutTask>, task: EntryTask): Promise<Uint8Array> {
+export async function sendLargeFile(options: Options, stream: () => PushStream<PutTask>, task: EntryTask): Promise<Uint8Array> {
   const base = await baseChunks(options, task);
   for (let attempt = 0; attempt < SNAPSHOT_ATTEMPTS; attempt += 1) {
     const sent = await sendChunks(options, stream, task.local, base);
@@ -43,7 +43,7 @@ export async function sendLargeFile(options: Options, stream: PushStream<PutTask
     const digest = contentId(chunks, sha256);
     const done: EntryTask = { ...task, stats, sent: { digest, chunks } };
     const writer = new FrameWriter(4096);
-    writeOperation(writer, stream.register(done), {
+    writeOperation(writer, stream().register(done), {
       kind: 'put',
       path: task.remote,
       size: stats.size,
@@ -69,7 +69,12 @@ async function baseChunks({ http, cache }: Options, { remote, entry }: EntryTask
 type Sent = { readonly chunks: Chunk[]; readonly runs: (ChunkRef | ChunkRun)[]; readonly stats: Stats };
 
 /** @returns `null` when the file changed while it was read */
-async function sendChunks(options: Options, stream: PushStream<PutTask>, local: string, base: readonly Chunk[]): Promise<Sent | null> {
+async function sendChunks(
+  options: Options,
+  stream: () => PushStream<PutTask>,
+  local: string,
+  base: readonly Chunk[],
+): Promise<Sent | null> {
   const fd = openForRead(local);
   const reader = new ChunkReader(fd);
   const sender = new GroupSender(options, stream);
@@ -124,12 +129,12 @@ function addToRuns(runs: (ChunkRef | ChunkRun)[], place: number): void {
 /** Asks the server about one group of new chunks while the next one is read and hashed. */
 class GroupSender {
   readonly #options: Options;
-  readonly #stream: PushStream<PutTask>;
+  readonly #stream: () => PushStream<PutTask>;
   #group: NewChunk[] = [];
   #bytes = 0;
   #asked: Promise<void> = Promise.resolve();
 
-  constructor(options: Options, stream: PushStream<PutTask>) {
+  constructor(options: Options, stream: () => PushStream<PutTask>) {
     this.#options = options;
     this.#stream = stream;
   }
@@ -166,7 +171,7 @@ class GroupSender {
             unknown.map(({ digest }) => digest),
           );
     const skip = new Set(unknown.filter((_, i) => held[i] === true));
-    for (const [i, chunk] of group.entries()) if (!skip.has(chunk)) await this.#stream.send(...this.#encode(chunk, signatures[i]));
+    for (const [i, chunk] of group.entries()) if (!skip.has(chunk)) await this.#stream().send(...this.#encode(chunk, signatures[i]));
   }
 
   /** Signatures of the chunks that stood where these stand; `undefined` without one. */

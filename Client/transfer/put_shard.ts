@@ -1,5 +1,5 @@
 import { readdirSync, readlinkSync, type Stats } from 'node:fs';
-import { join } from 'node:path';
+import { sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CHUNK_FRAME_HEADER_BYTES, writeRawChunkHeader } from '../../Models/chunk_frames.ts';
 import { AppError } from '../../Models/errors.ts';
@@ -83,7 +83,7 @@ export class PutShard implements Shard {
   /** Entries by name for each folder that may exist, `null` for one that does not. */
   async #listings(folders: readonly Job[]): Promise<(Map<string, TreeEntry> | null)[]> {
     const existing = folders.filter((job) => !job.fresh);
-    if (existing.length === 0) return [];
+    if (existing.length === 0) return folders.map(() => null);
     const lists = await listFolders(
       this.#options.http,
       existing.map((job) => job.remote),
@@ -97,28 +97,36 @@ export class PutShard implements Shard {
   }
 
   async #putFolder(job: Job, listing: Map<string, TreeEntry> | null, found: Job[]): Promise<void> {
-    const { events } = this.#options;
     await this.#reporting(job.local, async () => {
       const names = localIo(job.local, () => readdirSync(job.local));
       if (listing === null || listing.size === 0) await this.#send({ kind: 'folder', local: job.local, remote: job.remote });
       for (const name of names) {
-        if (PART_NAME.test(name)) continue;
-        const local = join(job.local, name);
-        await this.#reporting(local, async () => {
-          const stats = lstatOrNull(local);
-          const problem = stats === null && name.includes('\ufffd') ? 'the name is not UTF-8' : nameProblem(name);
-          if (problem !== null) throw new AppError('name_invalid', problem);
-          if (stats === null) return; // gone since the folder was read
-          const entry = listing?.get(name) ?? null;
-          const remote = childPath(job.remote, name);
-          if (stats.isDirectory()) found.push({ kind: 'folder', local, remote, fresh: entry === null || entry.kind !== 'folder' });
-          else {
-            events.count({ filesFound: 1, bytesFound: stats.size });
-            await this.#putEntry(local, remote, entry, stats);
-          }
-        });
+        const task = this.#look(job, name, listing?.get(name) ?? null, found);
+        if (task !== null) await this.#reporting(task.local, () => this.#send(task));
       }
     });
+  }
+
+  /** What is to be sent of one name in a folder. Most files of most puts are the same as before: nothing here waits. */
+  #look(folder: Job, name: string, entry: TreeEntry | null, found: Job[]): PutTask | null {
+    if (PART_NAME.test(name)) return null;
+    const local = folder.local + sep + name;
+    try {
+      const stats = lstatOrNull(local);
+      const problem = stats === null && name.includes('\ufffd') ? 'the name is not UTF-8' : nameProblem(name);
+      if (problem !== null) throw new AppError('name_invalid', problem);
+      if (stats === null) return null; // gone since the folder was read
+      const remote = childPath(folder.remote, name);
+      if (stats.isDirectory()) {
+        found.push({ kind: 'folder', local, remote, fresh: entry === null || entry.kind !== 'folder' });
+        return null;
+      }
+      this.#options.events.count({ filesFound: 1, bytesFound: stats.size });
+      return this.#unlessSame({ kind: 'entry', local, remote, entry, stats, guessed: false });
+    } catch (error) {
+      this.#report(local, error);
+      return null;
+    }
   }
 
   async #putNamed({ local, remote }: Job): Promise<void> {
@@ -136,19 +144,18 @@ export class PutShard implements Shard {
 
   async #putAsked(local: string, remote: string, stats: Stats): Promise<void> {
     const [entry] = await statPaths(this.#options.http, [remote]);
-    await this.#putEntry(local, remote, entry ?? null, stats);
+    const task = this.#unlessSame({ kind: 'entry', local, remote, entry: entry ?? null, stats, guessed: false });
+    if (task !== null) await this.#send(task);
   }
 
-  async #putEntry(local: string, remote: string, entry: TreeEntry | null, stats: Stats): Promise<void> {
+  #unlessSame(task: EntryTask): EntryTask | null {
+    const { entry, stats, local } = task;
     const same =
       entry?.kind === 'file'
         ? looksSame(stats, entry)
         : entry?.kind === 'symlink' && stats.isSymbolicLink() && readLink(local) === entry.target;
-    if (same) {
-      this.#options.events.count({ filesDone: 1, bytesDone: stats.size, unchanged: 1 });
-      return;
-    }
-    await this.#send({ kind: 'entry', local, remote, entry, stats, guessed: false });
+    if (same) this.#options.events.count({ filesDone: 1, bytesDone: stats.size, unchanged: 1 });
+    return same ? null : task;
   }
 
   /** Sends, and when the stream breaks sends everything without an answer again on a new one. */
@@ -168,9 +175,13 @@ export class PutShard implements Shard {
     try {
       await work();
     } catch (error) {
-      if (!(error instanceof AppError) || !OF_ONE_FILE.has(error.code)) throw error;
-      this.#options.events.fail({ path, code: error.code, message: error.message });
+      this.#report(path, error);
     }
+  }
+
+  #report(path: string, error: unknown): void {
+    if (!(error instanceof AppError) || !OF_ONE_FILE.has(error.code)) throw error;
+    this.#options.events.fail({ path, code: error.code, message: error.message });
   }
 
   async #guarded(work: () => Promise<void>): Promise<void> {
@@ -198,7 +209,7 @@ export class PutShard implements Shard {
     else if (task.stats.size <= LIMITS.chunkBytesMin) this.#sendSmall(task);
     else {
       await this.#flush();
-      this.#writer.bytes(await sendLargeFile({ ...this.#options, deltas: this.#deltas }, this.#open(), task));
+      this.#writer.bytes(await sendLargeFile({ ...this.#options, deltas: this.#deltas }, () => this.#open(), task));
     }
   }
 

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { AppError } from '../../Models/errors.ts';
-import { noCounts, type TransferFailure } from './jobs.ts';
+import { addCounts, noCounts, type TransferFailure } from './jobs.ts';
 import { makeShard } from './make_shard.ts';
 import type { FromWorker, PlainError, ToWorker, WorkerSetup } from './worker_messages.ts';
 
@@ -37,7 +37,7 @@ const shard = makeShard(
   { ...setup, ticket: () => askTicket(false), refresh: () => askTicket(true) },
   {
     count(more) {
-      for (const [name, value] of Object.entries(more)) counts[name as keyof typeof counts] += value;
+      addCounts(counts, more);
       if (performance.now() - reportedAt > PROGRESS_MS) report();
     },
     fail: (failure) => failures.push(failure),
