@@ -1,12 +1,14 @@
 import { join } from 'node:path';
 import { KSF_DEFAULT } from '../Models/datagram_fields.ts';
 import { AppError } from '../Models/errors.ts';
+import { fingerprint } from '../Models/handshake.ts';
 import { openAccounts } from '../Storage/accounts_sql.ts';
 import { makeDurableFolder } from '../Storage/durable_file.ts';
 import { lockFolder } from '../Storage/folder_lock.ts';
 import { AUTH_DEFAULTS, createAuthDaemon } from './auth_daemon.ts';
 import { openLog } from './auth_log.ts';
 import { type AuthConfig, readConfig } from './config.ts';
+import { nodePrimitives } from './node_primitives.ts';
 import { openSecrets } from './secrets.ts';
 import { listen } from './udp_listener.ts';
 
@@ -36,7 +38,7 @@ async function main(config: AuthConfig): Promise<void> {
   const daemon = createAuthDaemon({ ...AUTH_DEFAULTS, accounts, secrets, place, ksf: KSF_DEFAULT, log, now: Date.now });
   const listening = opened.adopt(await listen(daemon, config, log), (socket) => socket.close());
   const host = listening.host.includes(':') ? `[${listening.host}]` : listening.host;
-  log.info({ host, port: listening.port }, 'listening');
+  log.info({ host, port: listening.port, key: fingerprint(nodePrimitives, secrets.boxPublicKey) }, 'listening');
   process.stdout.write(`driftless auth listening on udp://${host}:${listening.port}\n`);
   await stopped;
   log.info('stopping');

@@ -15,8 +15,15 @@ import type { createTransfers, Progress, TransferFailure, TransferReport } from 
 export type { Progress, RestChange, RestEntry, RestInvitation, RestMember, TransferFailure, TransferReport };
 
 /** `home`: folder of the profile, `~/.driftless` if not given. `auth`: the daemon, `host:port`. */
-export type ConnectOptions = { readonly username: string; readonly password?: string; readonly auth: string; readonly home?: string };
-export type RegisterOptions = { readonly username: string; readonly password: string; readonly auth: string; readonly home?: string };
+export type ConnectOptions = {
+  readonly username: string;
+  readonly password?: string;
+  readonly auth: string;
+  readonly home?: string;
+  /** Told the fingerprint of a daemon's key (`SHA256:…`) that the profile does not hold yet, before anything is sent to it. */
+  readonly onFirstContact?: (fingerprint: string) => void;
+};
+export type RegisterOptions = ConnectOptions & { readonly password: string };
 /** What is not given is taken from the profile: the last user, the daemon that user logged in at. */
 export type ResumeOptions = { readonly username?: string; readonly auth?: string; readonly home?: string };
 
@@ -112,20 +119,20 @@ export type Driftless = AsyncDisposable & {
  * Logs in; without `password` goes on with the session in the profile.
  * @throws AppError `credentials_wrong`, `auth_unreachable`, `server_key_changed`, `protocol_mismatch`, `too_many_requests`, `busy`; without password `not_logged_in`, `session_unknown`
  */
-export async function connect({ username, password, auth, home = defaultHome() }: ConnectOptions): Promise<Driftless> {
+export async function connect({ username, password, auth, home = defaultHome(), onFirstContact }: ConnectOptions): Promise<Driftless> {
   if (password === undefined) return resume({ username, auth, home });
   const { login } = await import('./session/session.ts');
-  return createDriftless(await login({ auth, username, password, home }), home);
+  return createDriftless(await login({ auth, username, password, home, onFirstContact }), home);
 }
 
 /**
  * Makes an account and logs it in.
  * @throws AppError `name_taken`, `name_invalid`, `request_invalid` (password too short or long), `registration_closed`, and as `connect`
  */
-export async function register({ username, password, auth, home = defaultHome() }: RegisterOptions): Promise<Driftless> {
+export async function register({ home = defaultHome(), ...options }: RegisterOptions): Promise<Driftless> {
   const session = await import('./session/session.ts');
-  await session.register({ auth, username, password, home });
-  return connect({ username, password, auth, home });
+  await session.register({ ...options, home });
+  return connect({ ...options, home });
 }
 
 /** Goes on with a session of the profile. @throws AppError `not_logged_in`, `session_unknown`, `auth_unreachable`, `server_key_changed` */

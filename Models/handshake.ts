@@ -44,6 +44,11 @@ export function unseal(p: Primitives, input: { key: Uint8Array; associated: Uint
   return p.decrypt({ key, nonce: sealed.subarray(0, NONCE_BYTES), associated, text: sealed.subarray(NONCE_BYTES) });
 }
 
+/** How a public key is shown to people, as OpenSSH does it. */
+export function fingerprint(p: Primitives, key: Uint8Array): string {
+  return `SHA256:${btoa(String.fromCharCode(...p.sha256(key))).replace(/=+$/, '')}`;
+}
+
 /** Keys of a request sealed to the daemon's X25519 key, and of its reply. @param shared the X25519 secret */
 export function boxKeys(
   p: Primitives,

@@ -2,7 +2,18 @@ import assert from 'node:assert/strict';
 import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { boxKeys, loginKeys, type Primitives, renewalKey, replyMac, requestMac, seal, transcriptOf, unseal } from './handshake.ts';
+import {
+  boxKeys,
+  fingerprint,
+  loginKeys,
+  type Primitives,
+  renewalKey,
+  replyMac,
+  requestMac,
+  seal,
+  transcriptOf,
+  unseal,
+} from './handshake.ts';
 
 /** Written anew here, so that the vectors do not stand on either side's own. */
 const p: Primitives = {
@@ -57,6 +68,10 @@ test('the key schedule gives the vectors of docs/PROTOCOL.md', () => {
     sealed: seal(p, { key: fill(32, 1), associated: fill(20, 2), text: fill(5, 3) }),
   };
   assert.deepEqual(Object.fromEntries(Object.entries(vectors).map(([name, bytes]) => [name, hex(bytes)])), VECTORS);
+});
+
+test('a key is shown as OpenSSH shows one', () => {
+  assert.equal(fingerprint(p, fill(32, 1)), `SHA256:${createHash('sha256').update(fill(32, 1)).digest('base64').slice(0, 43)}`);
 });
 
 test('what is sealed opens with the same key and associated data alone', () => {

@@ -34,11 +34,19 @@ function start(user: string, words: readonly string[]) {
   return spawn(process.execPath, [BIN, ...words], { cwd: folder, env, stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
+const FIRST_CONTACT = /^first contact with (\S+), key (SHA256:[A-Za-z0-9+/]{43})\n/;
+
 async function run(user: string, words: readonly string[], input = '') {
   const child = start(user, words);
   child.stdin.end(input);
-  const [bytes, err, [code]] = await Promise.all([buffer(child.stdout), text(child.stderr), once(child, 'close')]);
-  return { code: code as number | null, bytes, out: bytes.toString(), err };
+  const [bytes, said, [code]] = await Promise.all([buffer(child.stdout), text(child.stderr), once(child, 'close')]);
+  return {
+    code: code as number | null,
+    bytes,
+    out: bytes.toString(),
+    err: said.replace(FIRST_CONTACT, ''),
+    firstContact: FIRST_CONTACT.exec(said),
+  };
 }
 
 async function done(user: string, ...words: string[]): Promise<string> {
@@ -73,6 +81,13 @@ describe('the account', () => {
     const ticket = (await done('alice', 'ticket')).trim();
     const answer = await fetch(`${system.httpUrl}/v1/whoami`, { headers: { authorization: `Bearer ${ticket}` } });
     assert.equal(((await answer.json()) as { user: string }).user, 'alice');
+  });
+
+  it('shows the daemon’s key once, before anything is known of it, as the daemon’s log does', async () => {
+    const { firstContact } = await run('gina', ['register', 'gina']);
+    assert.equal(firstContact?.[1], system.auth);
+    assert.ok((await readFile(join(folder, 'logs', 'auth.log'), 'utf8')).includes(`"key":"${firstContact?.[2]}"`));
+    assert.equal((await run('gina', ['login', 'gina'])).firstContact, null);
   });
 
   it('cannot be entered with another password, nor made twice', async () => {

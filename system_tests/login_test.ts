@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -306,6 +307,22 @@ test('another daemon at the known address is a hard stop, before anything of the
   await refused(there.refresh(), 'server_key_changed');
   await refused(there.logout(), 'server_key_changed');
   assert.equal((await resume({ home })).sessionId, session.sessionId);
+});
+
+test('at first contact the key of the daemon is shown, whoever it is, and not again once it is kept', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data);
+  const key = `SHA256:${hash('sha256', server.secrets.boxPublicKey, 'base64').replace(/=$/, '')}`;
+  const shown: string[] = [];
+  const onFirstContact = (fingerprint: string): void => void shown.push(fingerprint);
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home, onFirstContact };
+  await refused(login(who), 'credentials_wrong');
+  assert.deepEqual(shown.splice(0), [key]);
+  await register(who);
+  assert.deepEqual(shown.splice(0), [key]);
+  await login(who);
+  await register({ ...who, username: 'bob' });
+  assert.deepEqual(shown, []);
 });
 
 test('an overloaded daemon says when to come back, and the client does', async (t) => {

@@ -7,7 +7,8 @@ async function enter(run: Run, username: string, how: 'register' | 'connect'): P
   const password = run.settings.password ?? (await askPassword(username, how === 'register'));
   const client = await import('../client.ts');
   const auth = run.settings.auth ?? DEFAULT_AUTH;
-  const next = await client[how]({ username, password, auth, home: run.settings.home });
+  const onFirstContact = (fingerprint: string): void => run.tell(`first contact with ${auth}, key ${fingerprint}`);
+  const next = await client[how]({ username, password, auth, home: run.settings.home, onFirstContact });
   await run.replaceClient(next);
   const verb = how === 'register' ? 'registered and logged in' : 'logged in';
   return facts({ user: next.username, server: next.serverUrl, auth }, `${verb} as ${next.username} at ${auth}; files at ${next.serverUrl}`);

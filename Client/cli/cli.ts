@@ -5,6 +5,7 @@ import { AppError } from '../../Models/errors.ts';
 import type { Driftless } from '../client.ts';
 import { createLog, LEVELS, type Level, type Log } from '../log.ts';
 import type { Run, Settings } from './command.ts';
+import { visible } from './escape.ts';
 import { handleInterrupts } from './interrupts.ts';
 import { COMMANDS, type ProgramDeps, runWords } from './program.ts';
 
@@ -40,6 +41,7 @@ function buildDeps(settings: Settings, session: ReturnType<typeof keepClient>, l
     client: session.open,
     replaceClient: session.replace,
     interruptible: interrupts.run,
+    tell: (line) => void stderr.write(`${visible(line)}\n`),
     screen: stderr.isTTY ? { columns: stderr.columns || 80, write: (text) => stderr.write(text) } : null,
   };
   const basic: ProgramDeps = {

@@ -19,6 +19,8 @@ export type Run = {
   replaceClient(next: Driftless | null): Promise<void>;
   /** Work that an interrupt ends in order: no half file is left. */
   interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  /** One line for the person, not part of the answer. */
+  tell(line: string): void;
   /** Where progress is drawn; `null` where nobody watches. */
   readonly screen: Screen | null;
 };

@@ -40,6 +40,7 @@ function program(client: Partial<Driftless>, isTerminal = false): { deps: Progra
       client: async () => client as Driftless,
       replaceClient: async () => undefined,
       interruptible: (work) => work(new AbortController().signal),
+      tell: () => undefined,
       screen: null,
     },
     out: { stream: out.stream, isTerminal },

@@ -4,7 +4,16 @@ import { encodeAuthenticated, headerOf, packFields, TEXTS, unpackFields } from '
 import { AppError } from '../../Models/errors.ts';
 import { loginKeys, renewalKey, replyAssociated, replyMac, seal, transcriptOf, unseal } from '../../Models/handshake.ts';
 import { checkPin, type DaemonPins } from './daemon_pins.ts';
-import { BEGIN_AGAIN, type BeginAgain, type InSession, makeContact, refusalIn, requestInBox, requestInSession } from './daemon_requests.ts';
+import {
+  BEGIN_AGAIN,
+  type BeginAgain,
+  type Contact,
+  type InSession,
+  makeContact,
+  refusalIn,
+  requestInBox,
+  requestInSession,
+} from './daemon_requests.ts';
 import type { Exchange } from './exchange.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import type { OpaqueSteps } from './opaque_steps.ts';
@@ -13,6 +22,8 @@ export type HandshakeDeps = {
   readonly exchange: Exchange;
   readonly steps: OpaqueSteps;
   readonly pins: DaemonPins | null;
+  /** Told the daemon's key before anything is sent to it, when there are no pins to compare it with; each time the handshake begins. */
+  readonly onFirstContact?: ((daemonKey: Uint8Array) => void) | undefined;
   /** The least stretching of the password that is accepted. */
   readonly ksfFloor: Ksf;
 };
@@ -37,6 +48,12 @@ function checkedKsf(field: Uint8Array, floor: Ksf): Ksf {
   return ksf;
 }
 
+async function contactOf({ exchange, pins, onFirstContact }: HandshakeDeps): Promise<Contact> {
+  const contact = await makeContact(exchange, pins);
+  if (pins === null) onFirstContact?.(contact.daemonKey);
+  return contact;
+}
+
 /** The daemon may be restarted in the middle; that costs a repeat, not a failure. */
 async function withRepeats<Result>(attempt: () => Promise<Result | BeginAgain>): Promise<Result> {
   for (let n = 0; n < ATTEMPTS; n += 1) {
@@ -52,7 +69,7 @@ export async function performRegistration(deps: HandshakeDeps, credentials: { us
   const name = encodeText(prepareUserName(credentials.username));
   const password = prepareNewPassword(credentials.password);
   const made = await withRepeats(async () => {
-    const contact = await makeContact(exchange, pins);
+    const contact = await contactOf(deps);
     const { state, request } = await steps.startRegistration(password);
     const answer = await requestInBox(exchange, contact, 'register', packFields(TEXTS.register, { request, name }));
     if (answer === BEGIN_AGAIN) return BEGIN_AGAIN;
@@ -90,7 +107,7 @@ export function performLogin(deps: HandshakeDeps, input: LoginInput): Promise<Gr
 async function attemptLogin(deps: HandshakeDeps, input: LoginInput): Promise<(Granted & { pins: DaemonPins }) | BeginAgain> {
   const { exchange, steps, pins } = deps;
   const { password } = input;
-  const contact = await makeContact(exchange, pins);
+  const contact = await contactOf(deps);
   const { state, ke1 } = await steps.startLogin(password);
   const hello = await requestInBox(exchange, contact, 'hello', packFields(TEXTS.hello, { ke1, name: encodeText(input.username) }));
   if (hello === BEGIN_AGAIN) return BEGIN_AGAIN;

@@ -1,9 +1,11 @@
 import { hostname } from 'node:os';
 import type { Ksf } from '../../Models/datagram_fields.ts';
+import { fingerprint } from '../../Models/handshake.ts';
 import { type AuthAddress, parseAuthAddress } from './auth_address.ts';
 import type { DaemonPins } from './daemon_pins.ts';
 import { openExchange } from './exchange.ts';
 import { type HandshakeDeps, performLogin, performRegistration } from './handshake.ts';
+import { nodePrimitives as p } from './node_primitives.ts';
 import { openOpaqueThread } from './opaque_thread.ts';
 import { openProfile, type StoredLogin } from './profile.ts';
 import { storedLogin } from './stored_session.ts';
@@ -14,13 +16,27 @@ type Options = {
   readonly password: string;
   readonly home: string;
   readonly ksfFloor: Ksf;
+  readonly onFirstContact?: OnFirstContact | undefined;
 };
+
+/** @param fingerprint of the daemon's key, `SHA256:` and base64 */
+export type OnFirstContact = (fingerprint: string) => void;
 
 const DEVICE_NAME_BYTES_MAX = 64;
 
+/** Each key is told once, however often the handshake begins anew. */
+function tellingOnce(tell: OnFirstContact | undefined): (daemonKey: Uint8Array) => void {
+  const told = new Set<string>();
+  return (daemonKey) => {
+    const text = fingerprint(p, daemonKey);
+    if (!told.has(text)) tell?.(text);
+    told.add(text);
+  };
+}
+
 async function withDaemon<Result>(
   address: AuthAddress,
-  deps: Pick<HandshakeDeps, 'pins' | 'ksfFloor'>,
+  deps: Pick<HandshakeDeps, 'pins' | 'ksfFloor' | 'onFirstContact'>,
   body: (deps: HandshakeDeps) => Promise<Result>,
 ): Promise<Result> {
   const steps = openOpaqueThread();
@@ -56,17 +72,17 @@ export const withPassword = {
   async register(options: Options): Promise<void> {
     const address = parseAuthAddress(options.auth);
     const { daemons } = await openProfile(options.home).read();
-    const known = { pins: daemons[address.text] ?? null, ksfFloor: options.ksfFloor };
-    const pins = await withDaemon(address, known, (deps) => performRegistration(deps, options));
+    const pins = await withDaemon(address, handshakeDeps(options, daemons[address.text]), (deps) => performRegistration(deps, options));
     await remember(options.home, address, pins, null);
   },
 
   async login(options: Options & { readonly deviceName?: string }): Promise<StoredLogin> {
     const address = parseAuthAddress(options.auth);
     const { daemons, deviceId } = await openProfile(options.home).update(() => undefined); // from now on this device has its id
-    const known = { pins: daemons[address.text] ?? null, ksfFloor: options.ksfFloor };
     const device = { deviceId: Buffer.from(deviceId, 'hex'), deviceName: shortened(options.deviceName ?? hostname()) };
-    const granted = await withDaemon(address, known, (deps) => performLogin(deps, { ...options, ...device }));
+    const granted = await withDaemon(address, handshakeDeps(options, daemons[address.text]), (deps) =>
+      performLogin(deps, { ...options, ...device }),
+    );
     const login = storedLogin(address, granted, Date.now());
     await remember(options.home, address, granted.pins, login);
     return login;

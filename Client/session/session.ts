@@ -19,7 +19,14 @@ export type Session = {
 };
 
 /** `auth`: HOST:PORT of the daemon; `home`: the folder of the profile. */
-type Credentials = { readonly auth: string; readonly username: string; readonly password: string; readonly home: string };
+type Credentials = {
+  readonly auth: string;
+  readonly username: string;
+  readonly password: string;
+  readonly home: string;
+  /** Told the fingerprint of a daemon's key that the profile does not hold yet, before anything is sent to it. */
+  readonly onFirstContact?: ((fingerprint: string) => void) | undefined;
+};
 /** For tests alone: what is accepted instead of KSF_FLOOR. */
 type Stretching = { readonly insecureKsfFloor?: Ksf };
 export type RegisterOptions = Credentials & Stretching;
