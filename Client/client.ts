@@ -20,7 +20,7 @@ export type ConnectOptions = {
   readonly password?: string;
   readonly auth: string;
   readonly home?: string;
-  /** Told the fingerprint of a daemon's key (`SHA256:…`) that the profile does not hold yet, before anything is sent to it. */
+  /** Told the fingerprint of a daemon's key (`SHA256:…`) that the profile does not hold yet, before it is told anything. */
   readonly onFirstContact?: (fingerprint: string) => void;
 };
 export type RegisterOptions = ConnectOptions & { readonly password: string };

@@ -57,11 +57,11 @@ export function createTransfers(options: { session: Pick<Session, 'user' | 'serv
   };
   return {
     put: async (sources, transferOptions = {}) => {
-      const jobs = sources.map(({ local, remote }): Job => ({ kind: localKind(local), local, remote, fresh: false }));
+      const jobs = sources.map(({ local, remote }): Job => ({ kind: localKind(local), local, remote, fresh: false, root: local }));
       return start('put', jobs, threadsFor(jobs, measureLocal(jobs)), transferOptions);
     },
     get: async (sources, transferOptions = {}) => {
-      const jobs = sources.map(({ local, remote }): Job => ({ kind: 'file', local, remote, fresh: false }));
+      const jobs = sources.map(({ local, remote }): Job => ({ kind: 'file', local, remote, fresh: false, root: local }));
       return start('get', jobs, threadsFor(jobs, await measureRemote(shardSetup(options, 'get'), jobs)), transferOptions);
     },
     async close() {

@@ -323,3 +323,26 @@ test('a cancelled put ends with `cancelled`, leaves nothing half and can be repe
   clean(await me.get([{ remote: '/cancelled', local: back }]));
   assert.deepEqual(await snapshot(back), await snapshot(source));
 });
+
+test('what a killed get left behind is cleared away by the next one, what another one uses is not', async () => {
+  const source = join(folder, 'left');
+  await mkdir(join(source, 'sub'), { recursive: true });
+  await writeFile(join(source, 'sub', 'x'), 'x');
+  clean(await me.put([{ local: source, remote: '/left' }]));
+  const target = join(folder, 'left-target');
+  const long = new Date(Date.now() - 3_600_000);
+  const nobody = '7fffffff'; // beyond every process id
+  const own = process.pid.toString(16).padStart(8, '0');
+  for (const name of [`.driftless-${nobody}00000001.part`, `.driftless-${nobody}00000002.part`, `.driftless-${own}00000003.part`]) {
+    await mkdir(join(target, name), { recursive: true });
+    await writeFile(join(target, name, '1'), 'half');
+    if (!name.endsWith('2.part')) await utimes(join(target, name), long, long);
+  }
+  clean(await me.get([{ remote: '/left', local: target }]));
+  assert.deepEqual((await readdir(target)).sort(), [`.driftless-${own}00000003.part`, `.driftless-${nobody}00000002.part`, 'sub'].sort());
+  clean(await me.put([{ local: target, remote: '/left-again' }]));
+  assert.deepEqual(
+    (await Array.fromAsync(me.list('/left-again'))).map(({ path }) => path),
+    ['/left-again/sub'],
+  );
+});

@@ -22,7 +22,7 @@ export type HandshakeDeps = {
   readonly exchange: Exchange;
   readonly steps: OpaqueSteps;
   readonly pins: DaemonPins | null;
-  /** Told the daemon's key before anything is sent to it, when there are no pins to compare it with; each time the handshake begins. */
+  /** Told the daemon's key before it is told anything, when there are no pins to compare it with; each time the handshake begins. */
   readonly onFirstContact?: ((daemonKey: Uint8Array) => void) | undefined;
   /** The least stretching of the password that is accepted. */
   readonly ksfFloor: Ksf;

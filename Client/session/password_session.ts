@@ -16,16 +16,13 @@ type Options = {
   readonly password: string;
   readonly home: string;
   readonly ksfFloor: Ksf;
-  readonly onFirstContact?: OnFirstContact | undefined;
+  readonly onFirstContact?: ((fingerprint: string) => void) | undefined;
 };
-
-/** @param fingerprint of the daemon's key, `SHA256:` and base64 */
-export type OnFirstContact = (fingerprint: string) => void;
 
 const DEVICE_NAME_BYTES_MAX = 64;
 
 /** Each key is told once, however often the handshake begins anew. */
-function tellingOnce(tell: OnFirstContact | undefined): (daemonKey: Uint8Array) => void {
+function tellingOnce(tell: Options['onFirstContact']): (daemonKey: Uint8Array) => void {
   const told = new Set<string>();
   return (daemonKey) => {
     const text = fingerprint(p, daemonKey);
@@ -36,14 +33,14 @@ function tellingOnce(tell: OnFirstContact | undefined): (daemonKey: Uint8Array) 
 
 async function withDaemon<Result>(
   address: AuthAddress,
-  deps: Pick<HandshakeDeps, 'pins' | 'ksfFloor' | 'onFirstContact'>,
+  { ksfFloor, onFirstContact, pins }: Options & { readonly pins: DaemonPins | undefined },
   body: (deps: HandshakeDeps) => Promise<Result>,
 ): Promise<Result> {
   const steps = openOpaqueThread();
   try {
     const exchange = await openExchange(address);
     try {
-      return await body({ ...deps, exchange, steps });
+      return await body({ exchange, steps, pins: pins ?? null, ksfFloor, onFirstContact: tellingOnce(onFirstContact) });
     } finally {
       exchange.close();
     }
@@ -72,7 +69,7 @@ export const withPassword = {
   async register(options: Options): Promise<void> {
     const address = parseAuthAddress(options.auth);
     const { daemons } = await openProfile(options.home).read();
-    const pins = await withDaemon(address, handshakeDeps(options, daemons[address.text]), (deps) => performRegistration(deps, options));
+    const pins = await withDaemon(address, { ...options, pins: daemons[address.text] }, (deps) => performRegistration(deps, options));
     await remember(options.home, address, pins, null);
   },
 
@@ -80,7 +77,7 @@ export const withPassword = {
     const address = parseAuthAddress(options.auth);
     const { daemons, deviceId } = await openProfile(options.home).update(() => undefined); // from now on this device has its id
     const device = { deviceId: Buffer.from(deviceId, 'hex'), deviceName: shortened(options.deviceName ?? hostname()) };
-    const granted = await withDaemon(address, handshakeDeps(options, daemons[address.text]), (deps) =>
+    const granted = await withDaemon(address, { ...options, pins: daemons[address.text] }, (deps) =>
       performLogin(deps, { ...options, ...device }),
     );
     const login = storedLogin(address, granted, Date.now());

@@ -24,7 +24,7 @@ type Credentials = {
   readonly username: string;
   readonly password: string;
   readonly home: string;
-  /** Told the fingerprint of a daemon's key that the profile does not hold yet, before anything is sent to it. */
+  /** Told the fingerprint of a daemon's key that the profile does not hold yet, before it is told anything. */
   readonly onFirstContact?: ((fingerprint: string) => void) | undefined;
 };
 /** For tests alone: what is accepted instead of KSF_FLOOR. */

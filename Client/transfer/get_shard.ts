@@ -9,8 +9,19 @@ import type { Http } from '../http.ts';
 import { fetchChunks } from './fetch_chunks.ts';
 import type { Job, Shard, ShardEvents } from './jobs.ts';
 import { getLargeFile } from './large_get.ts';
-import { localIo, looksSame, lstatOrNull, readSnapshot, setAttributes, sha256, writeSmallFile, writeSymlink } from './local_files.ts';
+import {
+  localIo,
+  looksSame,
+  lstatOrNull,
+  partPath,
+  readSnapshot,
+  setAttributes,
+  sha256,
+  writeSmallFile,
+  writeSymlink,
+} from './local_files.ts';
 import { listFolders, statPaths } from './requests.ts';
+import { removeAbandoned, Staging } from './staging.ts';
 import type { Wanted } from './wanted.ts';
 
 export type GetOptions = { readonly http: Http; readonly events: ShardEvents };
@@ -28,6 +39,7 @@ export class GetShard implements Shard {
   readonly #options: GetOptions;
   #small: Wanted[] = [];
   #smallBytes = 0;
+  readonly #stagings = new Map<string, Staging>(); // by the folder that a transfer fills
 
   constructor(options: GetOptions) {
     this.#options = options;
@@ -40,6 +52,7 @@ export class GetShard implements Shard {
     for (const [i, job] of folders.entries()) {
       await this.#reporting(job.remote, async () => {
         const fresh = makeFolder(job.local);
+        if (!fresh && job.local === job.root) localIo(job.local, () => removeAbandoned(job.local));
         for (const entry of listings[i] ?? []) await this.#getEntry({ ...job, fresh }, entry, found);
       });
     }
@@ -49,10 +62,25 @@ export class GetShard implements Shard {
 
   async finish(): Promise<void> {
     await this.#pullSmall();
+    this.#closeStagings();
   }
 
   async close(): Promise<void> {
     await this.#options.http.close();
+    this.#closeStagings();
+  }
+
+  #closeStagings(): void {
+    for (const [root, staging] of this.#stagings) localIo(root, () => staging.close());
+    this.#stagings.clear();
+  }
+
+  /** A file that was asked for by itself is written beside its place. */
+  #stagingOf({ kind, root }: Job): Staging | null {
+    if (kind === 'file') return null;
+    const staging = this.#stagings.get(root) ?? new Staging(root);
+    this.#stagings.set(root, staging);
+    return staging;
   }
 
   #list(folders: readonly Job[]): Promise<TreeEntry[][]> {
@@ -62,26 +90,27 @@ export class GetShard implements Shard {
     );
   }
 
-  async #getNamed({ local, remote, fresh }: Job, found: Job[]): Promise<void> {
+  async #getNamed(job: Job, found: Job[]): Promise<void> {
+    const { local, remote } = job;
     await this.#reporting(remote, async () => {
       const [entry] = await this.#again(() => statPaths(this.#options.http, [remote]));
       if (entry === undefined || entry === null) throw new AppError('not_found', `${remote}: nothing there`);
-      await this.#getOne(local, remote, entry, fresh, found);
+      await this.#getOne(job, local, remote, entry, found);
     });
   }
 
   async #getEntry(folder: Job, entry: TreeEntry, found: Job[]): Promise<void> {
     const remote = childPath(folder.remote, entry.name);
-    await this.#reporting(remote, () => this.#getOne(join(folder.local, safeName(entry.name)), remote, entry, folder.fresh, found));
+    await this.#reporting(remote, () => this.#getOne(folder, join(folder.local, safeName(entry.name)), remote, entry, found));
   }
 
-  async #getOne(local: string, remote: string, entry: TreeEntry, fresh: boolean, found: Job[]): Promise<void> {
+  async #getOne(job: Job, local: string, remote: string, entry: TreeEntry, found: Job[]): Promise<void> {
     if (entry.kind === 'folder') {
-      found.push({ kind: 'folder', local, remote, fresh });
+      found.push({ kind: 'folder', local, remote, fresh: job.fresh, root: job.root });
       return;
     }
     this.#options.events.count({ filesFound: 1, bytesFound: entry.size });
-    const stats = fresh ? null : lstatOrNull(local);
+    const stats = job.fresh ? null : lstatOrNull(local);
     if (stats?.isDirectory()) throw new AppError('already_exists', `${local}: a folder is in the way`);
     if (entry.kind === 'symlink') {
       writeSymlink(local, entry.target ?? '');
@@ -90,13 +119,13 @@ export class GetShard implements Shard {
     else if (stats !== null && hasSameContent(local, stats, entry)) {
       setAttributes(local, entry);
       this.#done(entry, false);
-    } else await this.#want({ local, remote, entry: { ...entry, digest: entry.digest as Uint8Array } });
+    } else await this.#want({ local, remote, entry: { ...entry, digest: entry.digest as Uint8Array }, staging: this.#stagingOf(job) });
   }
 
   async #want(wanted: Wanted): Promise<void> {
     const { entry } = wanted;
     if (entry.size === 0) {
-      writeSmallFile(wanted.local, [], entry);
+      writeWanted(wanted, []);
       this.#done(entry, true);
     } else if (entry.chunkCount > 1) {
       await this.#again(() => getLargeFile(this.#options.http, wanted));
@@ -139,7 +168,7 @@ export class GetShard implements Shard {
       taken();
       await this.#reporting(wanted.remote, async () => {
         if (content === null) throw new AppError('chunk_missing', 'the content cannot be read any more');
-        writeSmallFile(wanted.local, content, wanted.entry);
+        writeWanted(wanted, content);
         this.#done(wanted.entry, true);
       });
     }
@@ -170,6 +199,11 @@ export class GetShard implements Shard {
   #done({ size }: TreeEntry, moved: boolean): void {
     this.#options.events.count({ filesDone: 1, bytesDone: size, ...(moved ? { filesMoved: 1, bytesMoved: size } : { unchanged: 1 }) });
   }
+}
+
+function writeWanted({ local, entry, staging }: Wanted, content: readonly Uint8Array[]): void {
+  const part = staging === null ? partPath(local) : localIo(local, () => staging.next());
+  writeSmallFile(local, content, entry, part);
 }
 
 /** @returns whether it was made here, so that nothing can be in it. @throws AppError `local_io`, `already_exists` */

@@ -73,7 +73,7 @@ async function getFolder(
       fail: (failure) => failures.push(failure),
     },
   });
-  await shard.run([{ kind: 'folder', local: target, remote: '/d', fresh: true }]);
+  await shard.run([{ kind: 'folder', local: target, remote: '/d', fresh: true, root: target }]);
   await shard.finish();
   return { counts, failures };
 }
@@ -156,7 +156,7 @@ test('two long files of the same content arrive in one folder at the same time',
     }
     yield END_FRAME;
   });
-  const get = (name: string) => getLargeFile(http, { local: join(folder, name), remote: `/${name}`, entry: entryOf(name) });
+  const get = (name: string) => getLargeFile(http, { staging: null, local: join(folder, name), remote: `/${name}`, entry: entryOf(name) });
   const entryOf = (name: string) => ({ ...fileEntry(name, 1_100_000, digest, 2), digest });
   await Promise.all([get('one'), get('two')]);
   assert.deepEqual((await readdir(folder)).sort(), ['one', 'two']);

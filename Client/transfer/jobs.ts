@@ -19,8 +19,16 @@ export type TransferReport = {
   readonly failures: readonly TransferFailure[];
 };
 
-/** A pair of paths to make equal. `fresh`: the target of a folder is known not to exist, so there is nothing to compare with. */
-export type Job = { readonly kind: 'folder' | 'file'; readonly local: string; readonly remote: string; readonly fresh: boolean };
+/** A pair of paths to make equal. */
+export type Job = {
+  readonly kind: 'folder' | 'file';
+  readonly local: string;
+  readonly remote: string;
+  /** The target of a folder is known not to exist, so there is nothing to compare with. */
+  readonly fresh: boolean;
+  /** The local path that the whole transfer began with. */
+  readonly root: string;
+};
 
 export type Direction = 'put' | 'get';
 

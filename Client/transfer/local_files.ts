@@ -93,22 +93,36 @@ export function partPath(target: string, mark: Buffer = randomBytes(8)): string 
   return join(dirname(target), `.driftless-${mark.subarray(0, 8).toString('hex')}.part`);
 }
 
-/** A new file takes the place of `target` in one step: never a half-written one under that name. @throws AppError `local_io` */
-export function writeSmallFile(target: string, content: readonly Uint8Array[], entry: TreeEntry): void {
-  const part = partPath(target);
+/**
+ * A new file takes the place of `target` in one step: never a half-written one under that name.
+ * @param part where it is written first, on the same file system if that can be known; nothing is there yet
+ * @throws AppError `local_io`
+ */
+export function writeSmallFile(target: string, content: readonly Uint8Array[], entry: TreeEntry, part: string): void {
   localIo(target, () => {
-    const fd = openSync(part, 'wx', fileMode(entry));
+    writeNewFile(part, content, entry);
     try {
-      for (const piece of content) writeFully(fd, piece, null);
-      setTimes(fd, entry);
-      closeSync(fd);
+      takeName(part, target);
     } catch (error) {
-      closeSync(fd);
-      unlinkSync(part);
-      throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
+      const near = partPath(target); // the folder of the target is another file system
+      writeNewFile(near, content, entry);
+      takeName(near, target);
     }
-    takeName(part, target);
   });
+}
+
+function writeNewFile(path: string, content: readonly Uint8Array[], entry: TreeEntry): void {
+  const fd = openSync(path, 'wx', fileMode(entry));
+  try {
+    for (const piece of content) writeFully(fd, piece, null);
+    setTimes(fd, entry);
+  } catch (error) {
+    unlinkSync(path);
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 export function openPart(part: string, entry: TreeEntry): number {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { TreeEntry } from '../../Models/tree_frames.ts';
-import { finishPart, looksSame, mtimeUs, openPart, setAttributes, sha256, writeSmallFile } from './local_files.ts';
+import { finishPart, looksSame, mtimeUs, openPart, partPath, setAttributes, sha256, writeSmallFile } from './local_files.ts';
 
 async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'driftless-local-'));
@@ -24,7 +24,7 @@ test('a time before 1970 and one of a microsecond come back as they were, whiche
   const path = join(folder, 'f');
   for (const mtime of [-1, -1_500_000, -86_400_000_001, 0, 1, 1_700_000_000_123_457]) {
     const entry = entryWith(mtime);
-    writeSmallFile(path, [], entry);
+    writeSmallFile(path, [], entry, partPath(path));
     assert.equal(mtimeUs(lstatSync(path)), mtime);
     await writeFile(path, '');
     setAttributes(path, entry);
@@ -43,6 +43,6 @@ test('a time too far away to be told becomes the furthest one that can', async (
   const stats = lstatSync(path);
   if (stats.mtimeMs < 9_007_199_254_740) return t.skip('this file system does not hold the year 2400');
   assert.equal(mtimeUs(stats), Number.MAX_SAFE_INTEGER);
-  writeSmallFile(path, [], entryWith(Number.MAX_SAFE_INTEGER));
+  writeSmallFile(path, [], entryWith(Number.MAX_SAFE_INTEGER), partPath(path));
   assert.equal(mtimeUs(lstatSync(path)), Number.MAX_SAFE_INTEGER);
 });

@@ -118,7 +118,7 @@ export class PutShard implements Shard {
       if (stats === null) return null; // gone since the folder was read
       const remote = childPath(folder.remote, name);
       if (stats.isDirectory()) {
-        found.push({ kind: 'folder', local, remote, fresh: entry === null || entry.kind !== 'folder' });
+        found.push({ kind: 'folder', local, remote, fresh: entry === null || entry.kind !== 'folder', root: folder.root });
         return null;
       }
       this.#options.events.count({ filesFound: 1, bytesFound: stats.size });

@@ -40,7 +40,7 @@ async function putFolder(source: string, answer: (push: number, body: AsyncItera
     fail: (failure: TransferFailure) => void failures.push(failure),
   };
   const shard = new PutShard({ http, events, cache: NO_CACHE, compress: false });
-  await shard.run([{ kind: 'folder', local: source, remote: '/d', fresh: true }]);
+  await shard.run([{ kind: 'folder', local: source, remote: '/d', fresh: true, root: source }]);
   await shard.finish();
   return { counts, failures };
 }
