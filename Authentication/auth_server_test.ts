@@ -28,6 +28,8 @@ function start(t: TestContext, folder: string, more: Record<string, string> = {}
 
 test('it says where it listens in one line, and ends cleanly when told to, twice on the same folder', async (t) => {
   const folder = await place(t);
+  const umask = process.umask(0o022);
+  t.after(() => process.umask(umask));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const { child, said, ended } = start(t, folder);
     await once(child.stdout, 'data');
@@ -36,7 +38,10 @@ test('it says where it listens in one line, and ends cleanly when told to, twice
     assert.equal(await ended, 0);
     assert.equal(said.err, '');
   }
-  assert.equal((await stat(join(folder, 'data'))).mode & 0o777, 0o700);
+  for (const made of ['data', 'logs']) assert.equal((await stat(join(folder, made))).mode & 0o777, 0o700, made);
+  for (const made of ['data/auth.lock', 'data/accounts.db', 'logs/auth.log']) {
+    assert.equal((await stat(join(folder, made))).mode & 0o777, 0o600, made);
+  }
   const log = await readFile(join(folder, 'logs', 'auth.log'), 'utf8');
   const secrets = JSON.parse(await readFile(join(folder, 'data', 'auth', 'secrets.json'), 'utf8'));
   for (const [name, value] of Object.entries(secrets)) if (typeof value === 'string') assert.ok(!log.includes(value), name);

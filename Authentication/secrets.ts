@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { client, ready, server } from '@serenity-kit/opaque';
 import { calculateJwkThumbprint } from 'jose';
@@ -58,12 +58,16 @@ function createSecrets(): SecretsFile {
 
 async function readSecrets(path: string): Promise<SecretsFile | null> {
   let text: string;
+  let mode: number;
   try {
+    mode = (await stat(path)).mode;
     text = await readFile(path, 'utf8');
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw new AppError('data_folder_unusable', `cannot read ${path}`, { cause });
   }
+  const isOpen = (mode & 0o077) !== 0 && process.platform !== 'win32'; // which has no such bits
+  if (isOpen) throw new AppError('data_folder_unusable', `others may use ${path}: chmod 600 it, and think of who may have read it`);
   try {
     return SecretsFile.parse(JSON.parse(text));
   } catch {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -49,6 +49,18 @@ test('secrets are made once, for their owner only, and read back the same', asyn
   assert.ok(read.ticketKey.equals(made.ticketKey) && read.boxKey.equals(made.boxKey));
   assert.equal((await stat(join(folder, 'auth', 'secrets.json'))).mode & 0o777, 0o600);
   assert.equal((await stat(join(folder, 'auth'))).mode & 0o777, 0o700);
+});
+
+test('secrets that others may read or change are refused, with the way out', async (t) => {
+  const folder = await dataFolder(t);
+  await openSecrets(folder, { mayCreate: true });
+  const path = join(folder, 'auth', 'secrets.json');
+  for (const mode of [0o640, 0o604, 0o620, 0o644]) {
+    await chmod(path, mode);
+    await assert.rejects(openSecrets(folder, { mayCreate: true }), { code: 'data_folder_unusable', message: /chmod 600/ });
+  }
+  await chmod(path, 0o400);
+  await openSecrets(folder, { mayCreate: true });
 });
 
 test('the published key checks what the secret key signs, and holds nothing secret', async (t) => {

@@ -7,12 +7,17 @@ import type { ServerConfig } from './config.ts';
 /**
  * JSON lines in `server.log` of the log folder; warnings and worse also on standard error.
  * Nothing of a request is logged by itself: its headers and its query may hold secrets.
- * @throws AppError `config_invalid` when the log cannot be written
+ * A log that can no longer be written is said there once and fails no request.
+ * @throws AppError `config_invalid` when the log cannot be opened
  */
 export function openLog({ logFolder, logLevel }: Pick<ServerConfig, 'logFolder' | 'logLevel'>): Logger {
   try {
     mkdirSync(logFolder, { recursive: true, mode: 0o700 });
     const file = pino.destination({ dest: join(logFolder, 'server.log'), sync: true, append: true, mode: 0o600 });
+    file.once('error', (error: Error) => {
+      file.on('error', () => undefined);
+      process.stderr.write(`driftless server: the log cannot be written: ${error.message}\n`);
+    });
     const streams = [
       { level: logLevel, stream: file },
       { level: 'warn' as const, stream: process.stderr },

@@ -35,7 +35,7 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
 
   const keys = new TicketKeys(ticketKeysPath(config.dataFolder), Date.now);
   const onFailure = sparingly((err) => log.warn({ err }, 'the accounts or the ticket keys cannot be read'));
-  const revocations = stack.adopt(new Revocations(accounts, Date.now, onFailure), close);
+  const revocations = stack.adopt(new Revocations(accounts, () => performance.now(), onFailure), close);
   const refreshKeys = () => keys.refresh().catch(onFailure);
   await Promise.all([refreshKeys(), revocations.start()]);
   stack.adopt(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -53,6 +53,15 @@ async function refused(environment: Record<string, string>): Promise<string> {
   assert.deepEqual([code, out], [1, '']);
   return errors;
 }
+
+test('a log that is full fails no request', async () => {
+  const logs = join(folder, 'full');
+  await mkdir(logs);
+  await symlink('/dev/full', join(logs, 'server.log'));
+  const server = await start({ DRIFTLESS_DATA: join(folder, 'of-full'), DRIFTLESS_LOGS: logs, DRIFTLESS_LOG_LEVEL: 'debug' });
+  for (let n = 0; n < 3; n += 1) assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
+  await stop(server);
+});
 
 test('it starts before the daemon ever ran, says so, and takes tickets once there are keys', async () => {
   const data = join(folder, 'data');

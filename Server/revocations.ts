@@ -4,7 +4,7 @@ import type { AccountsReader, EndedSession } from '../Storage/accounts.ts';
 
 const POLL_MS = 1000;
 const STALE_MS = 5000;
-/** A session that ended earlier has no ticket left that could still be good; twice as long, for clocks that disagree. */
+/** A session whose end was read earlier has no ticket left that could still be good; twice as long, for clocks that disagree. */
 const KEPT_MS = (TICKET.lifetimeS + TICKET.leewayS) * 1000 * 2;
 
 /**
@@ -15,13 +15,14 @@ export class Revocations {
   readonly #accounts: Pick<AccountsReader, 'endedSessions'>;
   readonly #nowMs: () => number;
   readonly #onFailure: (error: unknown) => void;
-  readonly #endedAtMs = new Map<string, number>(); // session id to time, in the order of the ends
+  readonly #readAtMs = new Map<string, number>(); // session id to when its end was read, the oldest first
   #sequence = 0;
-  #readAtMs = Number.NEGATIVE_INFINITY;
+  #freshAtMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #polling: Promise<void> = Promise.resolve();
   #closed = false;
 
+  /** @param nowMs of a clock that is never set: neither a wall clock put right nor the daemon's must let anyone in, or keep anyone out */
   constructor(accounts: Pick<AccountsReader, 'endedSessions'>, nowMs: () => number, onFailure: (error: unknown) => void) {
     this.#accounts = accounts;
     this.#nowMs = nowMs;
@@ -37,11 +38,11 @@ export class Revocations {
   /** @throws AppError `storage_unavailable` when the last reading is too old, `ticket_revoked` */
   check(sessionId: string): void {
     if (!this.isFresh()) throw new AppError('storage_unavailable', 'the list of ended sessions cannot be read');
-    if (this.#endedAtMs.has(sessionId)) throw new AppError('ticket_revoked', 'the session has ended: log in again');
+    if (this.#readAtMs.has(sessionId)) throw new AppError('ticket_revoked', 'the session has ended: log in again');
   }
 
   isFresh(): boolean {
-    return this.#nowMs() - this.#readAtMs <= STALE_MS;
+    return this.#nowMs() - this.#freshAtMs <= STALE_MS;
   }
 
   /** Reads what ended since the last time. Never rejects. */
@@ -51,12 +52,12 @@ export class Revocations {
       let page: EndedSession[];
       do {
         page = await this.#accounts.endedSessions(this.#sequence);
-        for (const { sequence, id, endedAtMs } of page) {
-          this.#endedAtMs.set(id, endedAtMs);
+        for (const { sequence, id } of page) {
+          this.#readAtMs.set(id, startedMs);
           this.#sequence = sequence;
         }
       } while (page.length > 0);
-      this.#readAtMs = startedMs;
+      this.#freshAtMs = startedMs;
     } catch (error) {
       this.#onFailure(error);
     }
@@ -77,9 +78,9 @@ export class Revocations {
   }
 
   #forget(beforeMs: number): void {
-    for (const [id, endedAtMs] of this.#endedAtMs) {
-      if (endedAtMs >= beforeMs) return;
-      this.#endedAtMs.delete(id);
+    for (const [id, readAtMs] of this.#readAtMs) {
+      if (readAtMs >= beforeMs) return;
+      this.#readAtMs.delete(id);
     }
   }
 }

@@ -61,6 +61,16 @@ test('what ended so long ago that no ticket can be good any more is forgotten', 
   revocations.check('old');
 });
 
+test('only our own clock counts: a session whose end was written with a wrong one stays out as long', async () => {
+  const { clock, ended, revocations } = build();
+  ended.push({ sequence: 1, id: 'early', endedAtMs: 0 }, { sequence: 2, id: 'late', endedAtMs: clock.ms * 2 });
+  await revocations.poll();
+  for (const id of ['early', 'late']) assert.throws(() => revocations.check(id), { code: 'ticket_revoked' });
+  clock.ms += 24 * 3_600_000;
+  await revocations.poll();
+  for (const id of ['early', 'late']) revocations.check(id);
+});
+
 test('it reads again within a second, and no more once it is closed', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { ended, clock, revocations } = build();

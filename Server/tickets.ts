@@ -52,6 +52,12 @@ export class TicketKeys {
     return this.#reading;
   }
 
+  #replace(keys: ReadonlyMap<string, CryptoKey>, stamp: string): void {
+    this.#keys = keys;
+    this.#stamp = stamp;
+    this.generation += 1;
+  }
+
   async #read(): Promise<void> {
     this.#nextReadMs = this.#nowMs() + 1000;
     try {
@@ -62,11 +68,9 @@ export class TicketKeys {
       const imported = await Promise.all(
         keys.map(async (key) => [key.kid, (await importJWK(key, TICKET.algorithm)) as CryptoKey] as const),
       );
-      this.#keys = new Map(imported);
-      this.#stamp = stamp;
-      this.generation += 1;
+      this.#replace(new Map(imported), stamp);
     } catch (cause) {
-      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return;
+      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return this.#replace(new Map(), '');
       throw new AppError('storage_unavailable', 'the ticket keys cannot be read', { cause });
     }
   }

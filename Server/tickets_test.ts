@@ -91,6 +91,20 @@ test('a key that the daemon took away is not trusted any more, though its ticket
   await verifyWith(opened, await mintTicket(current, opened.clock.ms));
 });
 
+test('keys whose file is gone are not trusted any more', async () => {
+  const key = makeSigningKey();
+  const opened = await open(await keySet([key]));
+  const token = await mintTicket(key, opened.clock.ms);
+  await verifyWith(opened, token);
+  await rm(opened.path);
+  await opened.keys.refresh();
+  assert.equal(opened.keys.size, 0);
+  await assert.rejects(verifyWith(opened, token), { code: 'ticket_invalid' });
+  await writeFile(opened.path, await keySet([key]));
+  await opened.keys.refresh();
+  await verifyWith(opened, token);
+});
+
 test('a key file that is damaged is said to be so, and the keys known before go on', async () => {
   const key = makeSigningKey();
   const opened = await open(await keySet([key]));

@@ -64,7 +64,13 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   await writeFile(ticketKeysPath(folder), await keySet([key]));
 
   const keys = new TicketKeys(ticketKeysPath(folder), Date.now);
-  const revocations = closing(new Revocations(accounts, Date.now, () => undefined));
+  const revocations = closing(
+    new Revocations(
+      accounts,
+      () => performance.now(),
+      () => undefined,
+    ),
+  );
   await Promise.all([keys.refresh(), revocations.start()]);
   const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations });
   const logged: string[] = [];
