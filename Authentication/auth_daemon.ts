@@ -21,7 +21,7 @@ export type AuthDaemonDeps = {
   readonly secrets: Secrets;
   readonly place: ServerPlace;
   readonly ksf: Ksf; // for new accounts
-  readonly rate: Rate; // new logins, registrations and renewals of one source
+  readonly rate: Rate; // new datagrams of one kind from one source
   readonly queueMax: number; // requests being worked on
   readonly repliesMax: number; // replies kept for repeats
   readonly log: AuthLog;
@@ -43,8 +43,6 @@ const STORAGE_RETRY_MS = 1000;
 /** How far the time in a proof may be from ours: as long a captured one can be said again. */
 const PROOF_AGE_MS = 5 * 60_000;
 const ENDED_KEPT_MS = 24 * 3600 * 1000; // far longer than a ticket lives
-
-const needsToken: ReadonlySet<ClientDatagram['kind']> = new Set(['hello', 'register', 'enrol', 'renew']);
 
 function isOfSession(datagram: ClientDatagram): datagram is SessionDatagram {
   return datagram.kind === 'ack' || datagram.kind === 'renew' || datagram.kind === 'logout';
@@ -105,7 +103,7 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
     if (refused !== null) return refused;
     const before = replies.get(bytes);
     if (before !== undefined) return before;
-    const retryAfterMs = needsToken.has(datagram.kind) ? waitMs(source) : 0;
+    const retryAfterMs = waitMs(source, datagram.kind);
     if (retryAfterMs > 0) return busy(transaction, retryAfterMs);
     const work = queue.run(() => answer(datagram, bytes, source));
     if (work === null) return busy(transaction, QUEUE_RETRY_MS);

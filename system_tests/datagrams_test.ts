@@ -289,6 +289,41 @@ test('two spellings of a name are one name to the daemon, whether anybody has it
   await client.login(exchange, { ...WHO, username: 'STRASSE' });
 });
 
+test('one source is held to its rate in every kind of datagram, each by itself', async (t) => {
+  const clock = { atMs: 1_800_000_000_000 };
+  const rate = { perSecond: 1, burst: 3 };
+  const { server, client } = await world(t, { rate, now: () => clock.atMs });
+  const seen = new Map<number, Uint8Array>();
+  const exchange = directExchange((up) => {
+    seen.set(kindOf(up), Uint8Array.from(up));
+    return server.daemon.receive(up, SOURCE);
+  });
+  await client.register(exchange, WHO);
+  const granted = await client.login(exchange, WHO);
+  const answers = async (ask: (n: number) => Promise<unknown>): Promise<string> => {
+    let text = '';
+    for (let n = 0; n < 5; n += 1)
+      text += await ask(n).then(
+        () => '.',
+        (error: Error) => (error.message === 'no believable answer' ? 'b' : error.message),
+      );
+    return text;
+  };
+  const finish = seen.get(4);
+  assert.ok(finish !== undefined);
+  const guesses: number[] = [];
+  for (let n = 0; n < 5; n += 1) {
+    const guess = Uint8Array.from(finish);
+    guess[20 + 16 + 212 + n] = (guess[20 + 16 + 212 + n] ?? 0) ^ 1;
+    guesses.push(kindOf((await server.daemon.receive(guess, SOURCE)) ?? new Uint8Array(0)));
+  }
+  assert.deepEqual(guesses, [0x89, 0x89, 0x88, 0x88, 0x88]); // the login itself took one
+  assert.equal(await answers(() => client.renew(exchange, granted)), '...bb');
+  assert.equal(await answers(() => client.logout(exchange, granted)), '...bb');
+  clock.atMs += 1000;
+  assert.equal(await answers(() => client.logout(exchange, granted)), '.bbbb');
+});
+
 test('registration is closed to other machines', async (t) => {
   const { server, client } = await world(t);
   for (const address of ['192.0.2.7', '2001:db8::1', '::ffff:192.0.2.7']) {
