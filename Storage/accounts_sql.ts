@@ -137,7 +137,7 @@ async function addUser(trx: Transaction<Schema>, account: Account, atMs: number)
   await trx
     .insertInto('users')
     .values(userRow(account, atMs))
-    .onConflict((conflict) => conflict.column('folded').doNothing())
+    .onConflict((conflict) => conflict.doNothing())
     .execute();
 }
 
