@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, type Cost, measure } from './measure.ts';
 import { type Ours, startOurs } from './ours.ts';
@@ -42,50 +42,48 @@ async function* measureWorkload(
 ): AsyncGenerator<Comparison> {
   const source = join(folder, `source-${workload}`);
   makeTree(source, workload, seed, scale);
-  const served = join(folder, 'served', workload);
-  const fetched = { ours: join(folder, 'fetched-ours'), peer: join(folder, 'fetched-peer') };
-  const upload = (ours: Ours): Pair => ({
+  // Each run has folders of its own, and none is removed before the bench ends: for half a minute after many files were removed, a
+  // file system may look for a place for each new one many times longer.
+  const inRun = (run: number, what: string): string => join(folder, `${workload}-${what}-${run}`);
+  const module = (run: number): string => `${workload}-served-${run}/`;
+  const upload = (ours: Ours, run: number, file = ''): Pair => ({
     serverPid: ours.serverPid,
-    ours: ours.command('put', source, '/data'),
-    peer: rsync?.copy(`${source}/`, rsync.module(`${workload}/`)),
+    ours: ours.command('put', join(source, file), file === '' ? '/data' : `/data/${file}`),
+    peer: rsync?.copy(`${source}/`, rsync.module(module(run))),
   });
 
-  // each run of `put` begins with an empty server, or equal chunks would not be sent at all
-  const home = join(folder, `system-${workload}`);
   const put = noCosts();
   let system: Ours | null = null;
   try {
-    const measured = wanted.has(workload) ? runs : 1;
-    for (let run = 0; run < measured; run += 1) {
+    const last = (wanted.has(workload) ? runs : 1) - 1;
+    for (let run = 0; run <= last; run += 1) {
       await system?.[Symbol.asyncDispose]();
-      await empty(home, served);
-      system = await startOurs(home);
-      await both(run, put, upload(system));
+      // an empty server each time, or equal chunks would not be sent at all
+      await mkdir(inRun(run, 'system'));
+      system = await startOurs(inRun(run, 'system'));
+      await both(run, put, upload(system, run));
     }
     if (system === null) return;
     if (wanted.has(workload)) {
       yield { name: `${workload} put`, ratioMax: 1, wireBytesMax: null, ...put };
       const get = noCosts();
       for (let run = 0; run < runs; run += 1) {
-        await empty(fetched.ours, fetched.peer);
         await both(run, get, {
           serverPid: system.serverPid,
-          ours: system.command('get', '/data', fetched.ours),
-          peer: rsync?.copy(rsync.module(`${workload}/`), `${fetched.peer}/`),
+          ours: system.command('get', '/data', inRun(run, 'ours')),
+          peer: rsync?.copy(rsync.module(module(last)), `${inRun(run, 'peer')}/`),
         });
       }
-      execFileSync('diff', ['-r', source, fetched.ours]); // a fast wrong answer is no figure
-      await empty(fetched.ours, fetched.peer);
+      execFileSync('diff', ['-r', source, inRun(0, 'ours')]); // a fast wrong answer is no figure
       yield { name: `${workload} get`, ratioMax: 1, wireBytesMax: null, ...get };
     }
-    if (wanted.has('same')) yield { name: 'same put', ratioMax: 1, wireBytesMax: null, ...(await repeat(runs, upload(system))) };
+    if (wanted.has('same')) yield { name: 'same put', ratioMax: 1, wireBytesMax: null, ...(await repeat(runs, upload(system, last))) };
     if (wanted.has('insert')) {
       const change = (): Promise<void> => insertByteAtHead(join(source, BIG_FILE));
-      yield { name: 'insert put', ratioMax: 0.5, wireBytesMax: 4096, ...(await repeat(runs, upload(system), change)) };
+      yield { name: 'insert put', ratioMax: 0.5, wireBytesMax: 4096, ...(await repeat(runs, upload(system, last, BIG_FILE), change)) };
     }
   } finally {
     await system?.[Symbol.asyncDispose]();
-    for (const path of [source, served, home, fetched.ours, fetched.peer]) await rm(path, { recursive: true, force: true });
   }
 }
 
@@ -108,11 +106,4 @@ async function both(run: number, costs: Costs, { serverPid, ours, peer }: Pair):
   const runOurs = async (): Promise<unknown> => costs.ours.push(await measure(ours, serverPid));
   const runPeer = async (): Promise<unknown> => peer && costs.peer.push(await measure(peer, null));
   for (const step of run % 2 === 0 ? [runOurs, runPeer] : [runPeer, runOurs]) await step();
-}
-
-async function empty(...folders: string[]): Promise<void> {
-  for (const folder of folders) {
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(folder, { recursive: true });
-  }
 }
