@@ -16,6 +16,7 @@ before(async () => {
     wrapChunks: (chunks) => ({
       append: (batch) =>
         store.full ? Promise.reject(new AppError('storage_full', 'no space left in /secret/place')) : chunks.append(batch),
+      sync: () => chunks.sync(),
       read: (range) => chunks.read(range),
       close: () => chunks.close(),
     }),

@@ -6,7 +6,7 @@ import type { Metadata, Principal, StoredChunk } from '../Storage/metadata.ts';
 
 type Deps = {
   readonly metadata: Pick<Metadata, 'commit' | 'recordChunks' | 'have'>;
-  readonly chunks: Pick<ChunkStore, 'append'>;
+  readonly chunks: Pick<ChunkStore, 'append' | 'sync'>;
   /** Throws once the caller's session was ended: a stream may outlive it. */
   readonly assertLive: () => Promise<unknown>;
   /** What all pushes of this server hold. */
@@ -45,6 +45,8 @@ export class BatchCommitter {
   #busy = false;
   #failure: unknown = null;
   #timer: NodeJS.Timeout | null = null;
+  #unrecorded: StoredChunk[] = []; // written, in no row yet
+  #unrecordedBytes = 0; // of those that are not durable yet
 
   constructor(
     deps: Deps,
@@ -106,7 +108,10 @@ export class BatchCommitter {
   /** As `settle`, for the last time; after a failure what is left is dropped. */
   async finish(): Promise<void> {
     try {
-      if (this.#failure === null) await this.settle();
+      if (this.#failure === null) {
+        await this.settle();
+        await this.#record();
+      }
     } finally {
       this.#stopTimer();
       this.#letGo(this.#batch);
@@ -140,31 +145,47 @@ export class BatchCommitter {
       });
   }
 
+  /** The chunks of a long file are made durable in larger steps than they come: nothing refers to them before its operation does. */
   async #commit(batch: Batch): Promise<void> {
     await this.#deps.assertLive();
-    const stored = await this.#store([...batch.chunks.values()]);
-    if (batch.operations.length === 0) {
-      await this.#deps.metadata.recordChunks(this.#principal, stored);
+    const { operations, firstOperation } = batch;
+    await this.#store([...batch.chunks.values()], operations.length > 0 ? 'now' : 'later');
+    if (operations.length === 0) {
+      if (this.#unrecordedBytes >= LIMITS.unrecordedBytesMax) await this.#record();
       return;
     }
-    const position = { id: this.#stream.id, resumed: this.#stream.resumed, firstOperation: batch.firstOperation };
-    const results = await this.#deps.metadata.commit(this.#principal, position, stored, batch.operations);
-    await this.#onResults(results.map((result, i) => ({ number: batch.firstOperation + i, result })));
+    const position = { id: this.#stream.id, resumed: this.#stream.resumed, firstOperation };
+    if (this.#unrecordedBytes > 0) await this.#deps.chunks.sync(); // also when this batch itself brought no chunk
+    const results = await this.#deps.metadata.commit(this.#principal, position, this.#takeUnrecorded(), operations);
+    await this.#onResults(results.map((result, i) => ({ number: firstOperation + i, result })));
+  }
+
+  /** Makes written chunks durable and known, so that an interrupted push goes on behind them. */
+  async #record(): Promise<void> {
+    if (this.#unrecorded.length === 0) return;
+    await this.#deps.chunks.sync();
+    await this.#deps.metadata.recordChunks(this.#principal, this.#takeUnrecorded());
+  }
+
+  #takeUnrecorded(): StoredChunk[] {
+    this.#unrecordedBytes = 0;
+    return this.#unrecorded.splice(0);
   }
 
   /** Appends the chunks that are not there yet. */
-  async #store(chunks: readonly VerifiedChunk[]): Promise<StoredChunk[]> {
-    if (chunks.length === 0) return [];
+  async #store(chunks: readonly VerifiedChunk[], durable: 'now' | 'later'): Promise<void> {
+    if (chunks.length === 0) return;
     const held = await this.#deps.metadata.have(
       this.#principal,
       chunks.map((chunk) => chunk.digest),
     );
     const wanted = chunks.filter((_, i) => held[i] !== true);
-    const locations = await this.#deps.chunks.append(wanted);
-    return wanted.flatMap((chunk, i) => {
-      const location = locations[i];
-      return location === undefined ? [] : [{ digest: chunk.digest, location }];
-    });
+    const locations = await this.#deps.chunks.append(wanted, durable);
+    for (const [i, location] of locations.entries()) {
+      const { digest, length } = wanted[i] as VerifiedChunk;
+      this.#unrecorded.push({ digest, location });
+      if (durable === 'later') this.#unrecordedBytes += length;
+    }
   }
 
   #throwFailure(): void {

@@ -27,7 +27,7 @@ function committer(store: Store, held: HeldBytes = { bytes: 0 }): BatchCommitter
         return operations.map(() => done);
       },
     },
-    chunks: { append: async () => [] },
+    chunks: { append: async () => [], sync: async () => undefined },
     assertLive: async () => undefined,
     held,
   };

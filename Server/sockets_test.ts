@@ -123,6 +123,7 @@ test('a full disk is told to a client that is still sending', async () => {
   await using other = await openServer({
     wrapChunks: (chunks) => ({
       append: () => Promise.reject(new AppError('storage_full', 'no space left')),
+      sync: () => chunks.sync(),
       read: (range) => chunks.read(range),
       close: () => chunks.close(),
     }),

@@ -29,7 +29,8 @@ let failure: AppError | null = null;
 before(async () => {
   server = await openServer({
     wrapChunks: (chunks): ChunkStore => ({
-      append: (all) => (failure === null ? chunks.append(all) : Promise.reject(failure)),
+      append: (all, durable) => (failure === null ? chunks.append(all, durable) : Promise.reject(failure)),
+      sync: () => (failure === null ? chunks.sync() : Promise.reject(failure)),
       read: (range) => chunks.read(range),
       close: () => chunks.close(),
     }),

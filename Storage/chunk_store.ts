@@ -23,9 +23,12 @@ export const VERIFIED: unique symbol = Symbol('verified');
 export interface ChunkStore {
   /**
    * Appends chunks; when the promise resolves they are durable (survive a power cut), in the given order.
+   * With `later` they are only written: nothing may refer to them until `sync` was called and has resolved.
    * @throws AppError `storage_full`, `storage_unavailable`; nothing that the failed call wrote is referred to by anyone
    */
-  append(chunks: readonly VerifiedChunk[]): Promise<ChunkLocation[]>;
+  append(chunks: readonly VerifiedChunk[], durable?: 'now' | 'later'): Promise<ChunkLocation[]>;
+  /** Everything that was appended before the call is durable. @throws AppError `storage_unavailable` */
+  sync(): Promise<void>;
   /**
    * Reads consecutive bytes of one pack: frames that lie side by side come in one read.
    * @param into where to, if it is long enough: buffers that are used again spare the collector a gigabyte for each one that is served

@@ -9,7 +9,7 @@ import { makeDurableFolder, syncFolder } from './durable_file.ts';
 
 /**
  * Packs as files of one folder: `HH/NAME.pack`, HH being the first two digits of the name. Chunks are appended to one open pack;
- * appends that wait at the same time share one write and one `fdatasync`. Bytes behind the last referred-to frame, left by a crash,
+ * appends that wait at the same time share one write and one `fdatasync`.  Bytes behind the last referred-to frame, left by a crash,
  * are never read and cost only their space.
  */
 export async function openPackChunkStore(folder: string): Promise<ChunkStore> {
@@ -22,11 +22,12 @@ type PackRange = { readonly pack: string; readonly offset: number; readonly leng
 
 type Append = {
   readonly chunks: readonly VerifiedChunk[];
+  readonly durable: boolean;
   readonly resolve: (locations: ChunkLocation[]) => void;
   readonly reject: (error: unknown) => void;
 };
 
-type OpenPack = { readonly name: string; readonly handle: FileHandle; length: number; folderSynced: boolean };
+type OpenPack = { readonly name: string; readonly handle: FileHandle; length: number; folderSynced: boolean; dirty: boolean };
 
 const READERS_MAX = 64;
 
@@ -35,6 +36,7 @@ class PackChunkStore implements ChunkStore {
   #waiting: Append[] = [];
   #writing: Promise<void> | null = null;
   #pack: OpenPack | null = null;
+  #retiring: Promise<void> = Promise.resolve(); // packs that are full, until they are durable and closed
   #broken: AppError | null = null; // set once a sync failed: what the disk then holds is unknown
   readonly #readers = new Map<string, Promise<FileHandle>>(); // least recently used first
 
@@ -42,10 +44,18 @@ class PackChunkStore implements ChunkStore {
     this.#folder = folder;
   }
 
-  append(chunks: readonly VerifiedChunk[]): Promise<ChunkLocation[]> {
+  append(chunks: readonly VerifiedChunk[], durable: 'now' | 'later' = 'now'): Promise<ChunkLocation[]> {
     if (chunks.length === 0) return Promise.resolve([]);
+    return this.#enqueue(chunks, durable === 'now');
+  }
+
+  async sync(): Promise<void> {
+    await this.#enqueue([], true);
+  }
+
+  #enqueue(chunks: readonly VerifiedChunk[], durable: boolean): Promise<ChunkLocation[]> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ chunks, resolve, reject });
+      this.#waiting.push({ chunks, durable, resolve, reject });
       this.#writing ??= this.#drain();
     });
   }
@@ -75,8 +85,8 @@ class PackChunkStore implements ChunkStore {
 
   async close(): Promise<void> {
     await this.#writing;
-    await this.#pack?.handle.close();
-    this.#pack = null;
+    if (this.#pack !== null) this.#retire(this.#pack);
+    await this.#retiring;
     const readers = await Promise.allSettled(this.#readers.values());
     this.#readers.clear();
     for (const reader of readers) if (reader.status === 'fulfilled') await reader.value.close();
@@ -99,7 +109,13 @@ class PackChunkStore implements ChunkStore {
   /** Writes a group into one pack. A group may carry the pack over its normal length by one group: batches are bounded. */
   async #write(group: readonly Append[]): Promise<ChunkLocation[][]> {
     if (this.#broken !== null) throw this.#broken;
-    const pack = await this.#openForAppend();
+    const some = group.some(({ chunks }) => chunks.length > 0);
+    const locations = some ? await this.#writeToPack(await this.#openForAppend(), group) : group.map(() => []);
+    if (group.some(({ durable }) => durable)) await this.#syncAll();
+    return locations;
+  }
+
+  async #writeToPack(pack: OpenPack, group: readonly Append[]): Promise<ChunkLocation[][]> {
     const pieces: Buffer[] = [];
     let end = pack.length;
     const locations = group.map(({ chunks }) =>
@@ -110,26 +126,46 @@ class PackChunkStore implements ChunkStore {
         return location;
       }),
     );
+    pack.dirty = true;
     try {
       await writeAll(pack.handle, pieces, pack.length, end - pack.length);
     } catch (cause) {
-      await this.#abandon(pack);
+      await pack.handle.truncate(pack.length).catch(ignoreIo); // gives the space back if possible
+      this.#retire(pack); // never appended to again
       throw writeError(cause);
     }
-    await this.#sync(pack);
     pack.length = end;
     if (pack.length >= LIMITS.packBytesMax) {
-      this.#pack = null;
-      await pack.handle.close();
+      await this.#retiring; // at most one full pack is being synced while the next one is filled
+      this.#retire(pack);
     }
     return locations;
   }
 
-  async #sync(pack: OpenPack): Promise<void> {
+  /** Syncs and closes a pack that takes no more chunks, in the background. A failure shows in the next sync. */
+  #retire(pack: OpenPack): void {
+    this.#pack = null;
+    const before = this.#retiring;
+    this.#retiring = (async () => {
+      await before;
+      await this.#syncPack(pack).catch(Boolean); // it is kept in #broken
+      await pack.handle.close().catch(ignoreIo);
+    })();
+  }
+
+  async #syncAll(): Promise<void> {
+    await this.#retiring;
+    if (this.#pack !== null) await this.#syncPack(this.#pack);
+    if (this.#broken !== null) throw this.#broken;
+  }
+
+  async #syncPack(pack: OpenPack): Promise<void> {
+    if (!pack.dirty) return;
     try {
       await pack.handle.datasync();
       if (!pack.folderSynced) await syncFolder(join(this.#folder, pack.name.slice(0, 2)));
       pack.folderSynced = true;
+      pack.dirty = false;
     } catch (cause) {
       // the kernel has dropped the unwritten pages: a second sync would succeed and mean nothing
       this.#broken = new AppError('storage_unavailable', 'the disk failed to make bytes durable; writing is stopped until restart', {
@@ -155,7 +191,8 @@ class PackChunkStore implements ChunkStore {
         const name = packName(path); // whatever else lies there is not ours to write to
         if (name === null) continue;
         const { size } = await stat(this.#path(name));
-        if (size < LIMITS.packBytesMax / 2) return { name, handle: await open(this.#path(name), 'r+'), length: size, folderSynced: false };
+        if (size < LIMITS.packBytesMax / 2)
+          return { name, handle: await open(this.#path(name), 'r+'), length: size, folderSynced: false, dirty: false };
       }
       return null;
     } catch (cause) {
@@ -168,17 +205,10 @@ class PackChunkStore implements ChunkStore {
     const path = this.#path(name);
     try {
       await makeDurableFolder(join(this.#folder, name.slice(0, 2)), 0o700);
-      return { name, handle: await open(path, 'wx', 0o600), length: 0, folderSynced: false };
+      return { name, handle: await open(path, 'wx', 0o600), length: 0, folderSynced: false, dirty: false };
     } catch (cause) {
       throw writeError(cause);
     }
-  }
-
-  /** After a failed write: give the space back if possible, and never append to this pack again. */
-  async #abandon(pack: OpenPack): Promise<void> {
-    this.#pack = null;
-    await pack.handle.truncate(pack.length).catch(ignoreIo);
-    await pack.handle.close().catch(ignoreIo);
   }
 
   async #reader(pack: string): Promise<FileHandle> {

@@ -67,6 +67,19 @@ export function chunkStoreContract(
     await store.close();
   });
 
+  test(`${name}: what is appended to be durable later is read back after a sync, over several packs`, async () => {
+    const { store, reopen } = await open();
+    const chunks = Array.from({ length: 36 }, () => verifyContent(randomBytes(4 << 20), null));
+    const locations: ChunkLocation[] = [];
+    for (let i = 0; i < chunks.length; i += 4) locations.push(...(await store.append(chunks.slice(i, i + 4), 'later')));
+    assert.ok(new Set(locations.map(({ pack }) => pack)).size > 2);
+    await store.sync();
+    const again = await reopen(store);
+    for (const [i, location] of locations.entries()) await readBack(again, location, chunks[i] as VerifiedChunk);
+    await again.sync();
+    await again.close();
+  });
+
   test(`${name}: reading what is not there is corrupt, not empty`, async () => {
     const { store } = await open();
     const [location] = await store.append([verifyContent(Buffer.from('x'), null)]);
