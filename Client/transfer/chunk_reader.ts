@@ -5,11 +5,12 @@ import { LIMITS } from '../../Models/limits.ts';
 import { sha256 } from './local_files.ts';
 
 const readAsync = promisify(read);
-const BLOCK_BYTES = 4 << 20;
+const BLOCK_BYTES = 8 << 20;
+const FREE_BLOCKS_MAX = 3;
 const CARRY_BYTES = LIMITS.chunkBytesMax; // most that can be left over when the next block is taken in
 
-/** A chunk that a file was cut into. `content` is a slice of a buffer that is not written to again. */
-export type FileChunk = { readonly digest: Buffer; readonly length: number; readonly content: Uint8Array };
+/** A chunk that a file was cut into. `content` is a slice of a block; once it was released the block is read into again. */
+export type FileChunk = { readonly digest: Buffer; readonly length: number; readonly content: Uint8Array; readonly release: () => void };
 
 /**
  * Cuts an open file into chunks, reading ahead while the caller works.
@@ -23,6 +24,9 @@ export class ChunkReader {
   #position = 0; // in the file, of the next block
   #ended = false;
   #ahead: Promise<{ bytes: Uint8Array; length: number }> | null = null;
+  // blocks are used again: making and freeing two gigabytes of them for each one read costs more than to hash it
+  readonly #uses = new Map<ArrayBufferLike, number>(); // by block: chunks that were not released, and the window
+  readonly #free: Uint8Array[] = [];
 
   constructor(fd: number) {
     this.#fd = fd;
@@ -50,7 +54,19 @@ export class ChunkReader {
 
   #take(digest: Buffer, content: Uint8Array): FileChunk {
     this.#at += content.length;
-    return { digest, length: content.length, content };
+    const { buffer } = content;
+    this.#use(buffer);
+    return { digest, length: content.length, content, release: () => this.#release(buffer) };
+  }
+
+  #use(block: ArrayBufferLike): void {
+    this.#uses.set(block, (this.#uses.get(block) ?? 0) + 1);
+  }
+
+  #release(block: ArrayBufferLike): void {
+    const uses = (this.#uses.get(block) ?? 1) - 1;
+    if (uses > 0) this.#uses.set(block, uses);
+    else if (this.#uses.delete(block) && this.#free.length < FREE_BLOCKS_MAX) this.#free.push(new Uint8Array(block));
   }
 
   async #fill(): Promise<void> {
@@ -63,6 +79,8 @@ export class ChunkReader {
     const carried = this.#window.subarray(this.#at);
     const start = CARRY_BYTES - carried.length;
     bytes.set(carried, start);
+    this.#use(bytes.buffer);
+    this.#release(this.#window.buffer);
     this.#window = bytes.subarray(start, CARRY_BYTES + length);
     this.#at = 0;
     this.#ahead = this.#read();
@@ -71,7 +89,7 @@ export class ChunkReader {
 
   /** A block behind room for what will be left of the one before it. */
   async #read(): Promise<{ bytes: Uint8Array; length: number }> {
-    const bytes = Buffer.allocUnsafeSlow(CARRY_BYTES + BLOCK_BYTES);
+    const bytes = this.#free.pop() ?? Buffer.allocUnsafeSlow(CARRY_BYTES + BLOCK_BYTES);
     let length = 0;
     while (length < BLOCK_BYTES) {
       const { bytesRead } = await readAsync(this.#fd, bytes, CARRY_BYTES + length, BLOCK_BYTES - length, this.#position + length);

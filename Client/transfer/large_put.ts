@@ -112,6 +112,7 @@ async function cutAgainst(reader: ChunkReader, base: readonly Chunk[], sender: G
       await sender.add({ ...chunk, base: base[expected] ?? null });
       expected += 1;
     } else {
+      chunk.release();
       addToRuns(runs, place);
       expected = place + 1;
     }
@@ -171,7 +172,10 @@ class GroupSender {
             unknown.map(({ digest }) => digest),
           );
     const skip = new Set(unknown.filter((_, i) => held[i] === true));
-    for (const [i, chunk] of group.entries()) if (!skip.has(chunk)) await this.#stream().send(...this.#encode(chunk, signatures[i]));
+    for (const [i, chunk] of group.entries()) {
+      if (skip.has(chunk)) chunk.release();
+      else await this.#send(chunk, signatures[i]);
+    }
   }
 
   /** Signatures of the chunks that stood where these stand; `undefined` without one. */
@@ -188,18 +192,27 @@ class GroupSender {
     });
   }
 
-  #encode(chunk: NewChunk, signature: Uint8Array | undefined): Uint8Array[] {
-    const { digest, content, base } = chunk;
-    if (signature !== undefined && base !== null) {
-      const writer = new FrameWriter(4096);
-      writer.begin(FRAME.chunk).u8(ENCODING.delta).bytes(digest).u32(content.length).bytes(base.digest);
-      if (writeDelta(writer, content, signature, sha256) < content.length * DELTA_WORTHWHILE) return [writer.finish().take()];
+  async #send(chunk: NewChunk, signature: Uint8Array | undefined): Promise<void> {
+    const { digest, content, release } = chunk;
+    const shorter = this.#delta(chunk, signature) ?? (this.#options.compress ? compressChunk(content, digest) : null);
+    if (shorter !== null) {
+      release();
+      await this.#stream().send(shorter);
+      return;
     }
-    const compressed = this.#options.compress ? compressChunk(content, digest) : null;
-    if (compressed !== null) return [compressed];
     const header = new Uint8Array(CHUNK_FRAME_HEADER_BYTES);
     writeRawChunkHeader(header, 0, digest, content.length);
-    return [header, content];
+    await this.#stream().send(header);
+    await this.#stream().send(content, release);
+  }
+
+  /** `null` where it would save little. */
+  #delta({ digest, content, base }: NewChunk, signature: Uint8Array | undefined): Uint8Array | null {
+    if (signature === undefined || base === null) return null;
+    const writer = new FrameWriter(4096);
+    writer.begin(FRAME.chunk).u8(ENCODING.delta).bytes(digest).u32(content.length).bytes(base.digest);
+    const newBytes = writeDelta(writer, content, signature, sha256);
+    return newBytes < content.length * DELTA_WORTHWHILE ? writer.finish().take() : null;
   }
 }
 

@@ -17,7 +17,7 @@ export class PushStream<T> {
   readonly pending = new Map<number, T>();
   readonly #onResult: (task: T, result: OperationResult) => void;
   readonly #answer: Promise<void>;
-  #queue: Uint8Array[] = [];
+  #queue: { readonly bytes: Uint8Array; readonly sent: (() => void) | undefined }[] = [];
   #queuedBytes = 0;
   #ended = false;
   #nextNumber = 0;
@@ -41,13 +41,11 @@ export class PushStream<T> {
     return number;
   }
 
-  /** Queues bytes that must not be changed afterwards; waits while much is queued. */
-  async send(...pieces: Uint8Array[]): Promise<void> {
+  /** Queues bytes that must not be changed before `sent` is called, if it is; waits while much is queued. */
+  async send(bytes: Uint8Array, sent?: () => void): Promise<void> {
     this.#throwFailure();
-    for (const piece of pieces) {
-      this.#queue.push(piece);
-      this.#queuedBytes += piece.length;
-    }
+    this.#queue.push({ bytes, sent });
+    this.#queuedBytes += bytes.length;
     this.#wakeBody?.();
     await setImmediate(); // lets the socket take bytes and results come in
     while (this.#queuedBytes > QUEUED_BYTES_MAX && this.#failure === null) {
@@ -61,7 +59,7 @@ export class PushStream<T> {
   /** Ends the push; resolves when every operation has its result. */
   async finish(): Promise<void> {
     this.#throwFailure();
-    this.#queue.push(new FrameWriter(8).begin(FRAME.end).finish().take());
+    this.#queue.push({ bytes: new FrameWriter(8).begin(FRAME.end).finish().take(), sent: undefined });
     this.#ended = true;
     this.#wakeBody?.();
     await this.#answer;
@@ -84,11 +82,18 @@ export class PushStream<T> {
     if (!this.#ended) throw new AppError('server_unreachable', 'the server ended the push before everything was sent');
   }
 
+  /**
+   * The next piece is asked for once the socket has given the last one to the system, if it was longer than the socket's own buffer; a
+   * piece counts as sent one later than that. Should it be changed too early all the same, its digest is wrong and the server says so.
+   */
   async *#body(): AsyncGenerator<Uint8Array> {
+    let before: (() => void) | undefined;
     for (;;) {
       for (let piece = this.#queue.shift(); piece !== undefined; piece = this.#queue.shift()) {
-        yield piece;
-        this.#queuedBytes -= piece.length;
+        yield piece.bytes;
+        this.#queuedBytes -= piece.bytes.length;
+        before?.();
+        before = piece.sent;
         this.#wakeSender?.();
       }
       if (this.#ended) return;
