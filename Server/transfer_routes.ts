@@ -142,10 +142,15 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
   }
 }
 
+/** What says how a browser may show an answer: frames it neither shows nor runs (`nosniff` stays), and a small put is counted in bytes. */
+const ONLY_FOR_PAGES: ReadonlySet<string> = new Set(['content-security-policy', 'cross-origin-resource-policy', 'referrer-policy']);
+
 /** The answer to be written by hand, with the headers that every answer carries. */
 function rawAnswer(reply: FastifyReply): ServerResponse {
   const { raw } = reply.type(FRAME_TYPE).hijack();
-  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value);
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    if (value !== undefined && !ONLY_FOR_PAGES.has(name)) raw.setHeader(name, value);
+  }
   return raw;
 }
 
