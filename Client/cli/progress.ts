@@ -1,6 +1,6 @@
 import type { Progress } from '../client.ts';
 import type { Screen } from './command.ts';
-import { countOf, formatBytes, formatSeconds } from './format.ts';
+import { countOf, formatBytes, formatSeconds, grouped } from './format.ts';
 
 const REDRAW_MS = 100;
 const BAR_CELLS = 24;
@@ -28,7 +28,7 @@ export function createProgressLine(screen: Screen | null, now: () => number = ()
 export function progressText({ filesDone, filesTotal, bytesDone, bytesTotal, bytesPerSecond }: Progress): string {
   const share = shareDone({ filesDone, filesTotal, bytesDone, bytesTotal });
   const parts = [
-    filesTotal === null ? countOf(filesDone, 'file') : `${filesDone.toLocaleString('en-US')} of ${countOf(filesTotal, 'file')}`,
+    filesTotal === null ? countOf(filesDone, 'file') : `${grouped(filesDone)} of ${countOf(filesTotal, 'file')}`,
     bytesTotal === null ? formatBytes(bytesDone) : `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}`,
     `${formatBytes(bytesPerSecond)}/s`,
   ];

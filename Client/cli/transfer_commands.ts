@@ -5,7 +5,7 @@ import { childPath, splitPath } from '../../Models/names.ts';
 import type { Driftless, TransferFailure, TransferOptions, TransferReport } from '../client.ts';
 import { failureText } from '../failure_text.ts';
 import { argument, type Command, type Outcome, type Run } from './command.ts';
-import { countOf, formatBytes, formatSeconds } from './format.ts';
+import { countOf, formatBytes, formatSeconds, grouped } from './format.ts';
 import { facts } from './output.ts';
 import { createProgressLine } from './progress.ts';
 
@@ -98,7 +98,7 @@ async function run(run: Run, verb: 'sent' | 'fetched', transfer: Transfer): Prom
 
 function summary({ files, bytes, unchanged, failures }: TransferReport, verb: string, ms: number): string {
   const failed = failures.length === 0 ? '' : `, ${failures.length} failed`;
-  const same = unchanged === 0 ? '' : `, ${unchanged.toLocaleString('en-US')} unchanged`;
+  const same = unchanged === 0 ? '' : `, ${grouped(unchanged)} unchanged`;
   return `${countOf(files, 'file')} ${verb}, ${formatBytes(bytes)}${same}${failed}, in ${formatSeconds(ms / 1000)}`;
 }
 
