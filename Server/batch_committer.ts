@@ -46,7 +46,7 @@ export class BatchCommitter {
   #failure: unknown = null;
   #timer: NodeJS.Timeout | null = null;
   #unrecorded: StoredChunk[] = []; // written, in no row yet
-  #unrecordedBytes = 0; // of those that are not durable yet
+  #unrecordedBytes = 0; // of those that are not durable yet, and of what is held for them
 
   constructor(
     deps: Deps,
@@ -184,7 +184,7 @@ export class BatchCommitter {
     for (const [i, location] of locations.entries()) {
       const { digest, length } = wanted[i] as VerifiedChunk;
       this.#unrecorded.push({ digest, location });
-      if (durable === 'later') this.#unrecordedBytes += length;
+      if (durable === 'later') this.#unrecordedBytes += length + CHUNK_OVERHEAD_BYTES;
     }
   }
 

@@ -47,6 +47,45 @@ test('once a batch failed nothing behind it is committed', async () => {
   assert.deepEqual(store.commits, []);
 });
 
+test('chunks without an operation are recorded before they are many, and before the end; never before they are synced', async () => {
+  const order: string[] = [];
+  const deps = {
+    metadata: {
+      have: async (_: unknown, digests: readonly Buffer[]) => digests.map(() => false),
+      recordChunks: async (_: unknown, stored: readonly unknown[]) => void order.push(`record ${stored.length}`),
+      commit: async () => [],
+    },
+    chunks: {
+      append: async (chunks: readonly unknown[], durable?: string) => {
+        order.push(`append ${durable}`);
+        return chunks.map(() => ({ pack: 'p', offset: 0, length: 1 }));
+      },
+      sync: async () => void order.push('sync'),
+    },
+    assertLive: async () => undefined,
+    held: { bytes: 0 },
+  };
+  const batches = new BatchCommitter(deps, principal, { id: randomBytes(16), resumed: false }, async () => undefined);
+  const many = Math.ceil(LIMITS.unrecordedBytesMax / 512);
+  for (let i = 0; i < many; i += 1) {
+    const content = Buffer.alloc(4);
+    content.writeUInt32BE(i);
+    batches.addChunk(verifyContent(content, null));
+    if (batches.full) await batches.flush();
+  }
+  await batches.settle();
+  assert.equal(order.filter((step) => step.startsWith('record')).length, 1);
+  batches.addChunk(verifyContent(randomBytes(9), null));
+  await batches.finish();
+  const recorded = order.flatMap((step) => (step.startsWith('record') ? [Number(step.slice(7))] : []));
+  assert.equal(recorded.length, 2);
+  assert.equal(
+    recorded.reduce((sum, count) => sum + count, 0),
+    many + 1,
+  );
+  for (const [i, step] of order.entries()) if (step.startsWith('record')) assert.equal(order[i - 1], 'sync');
+});
+
 test('a batch is full after many tiny chunks', () => {
   const batches = committer({ commits: [], fail: null });
   let added = 0;
