@@ -37,7 +37,7 @@ export type Transfers = {
   close(): Promise<void>;
 };
 
-const WORKERS = 2;
+const THREADS = { put: 1, get: 2 } as const; // of a put the server's one is the limit, of a get the file system
 const JOBS_PER_BATCH = 32;
 const INLINE_BYTES = 8 << 20; // so little is not worth a thread
 const INLINE_FILES = 64;
@@ -58,11 +58,11 @@ export function createTransfers(options: { session: Pick<Session, 'user' | 'serv
   return {
     put: async (sources, transferOptions = {}) => {
       const jobs = sources.map(({ local, remote }): Job => ({ kind: localKind(local), local, remote, fresh: false, root: local }));
-      return start('put', jobs, threadsFor(jobs, measureLocal(jobs)), transferOptions);
+      return start('put', jobs, threadsFor('put', jobs, measureLocal(jobs)), transferOptions);
     },
     get: async (sources, transferOptions = {}) => {
       const jobs = sources.map(({ local, remote }): Job => ({ kind: 'file', local, remote, fresh: false, root: local }));
-      return start('get', jobs, threadsFor(jobs, await measureRemote(shardSetup(options, 'get'), jobs)), transferOptions);
+      return start('get', jobs, threadsFor('get', jobs, await measureRemote(shardSetup(options, 'get'), jobs)), transferOptions);
     },
     async close() {
       await Promise.all([...running].map((run) => run.cancel()));
@@ -85,10 +85,10 @@ function shardSetup({ session, home }: Parameters<typeof createTransfers>[0], di
 type Amount = { readonly files: number; readonly bytes: number } | null;
 
 /** Little is done in this thread, one long file in another, the rest in all of them. */
-function threadsFor(jobs: readonly Job[], amount: Amount): number {
-  if (amount === null) return WORKERS;
+function threadsFor(direction: Direction, jobs: readonly Job[], amount: Amount): number {
+  if (amount === null) return THREADS[direction];
   if (amount.files <= INLINE_FILES && amount.bytes < INLINE_BYTES) return 0;
-  return jobs.length === 1 && amount.files === 1 ? 1 : WORKERS;
+  return jobs.length === 1 && amount.files === 1 ? 1 : THREADS[direction];
 }
 
 /** Looks no further than what may be little. */
@@ -209,7 +209,7 @@ class Run {
 
   async #loop(shard: Shard): Promise<void> {
     while (await this.#waitForJobs()) {
-      const share = Math.ceil(this.#jobs.length / (2 * WORKERS));
+      const share = Math.ceil(this.#jobs.length / (2 * Math.max(this.#threads, 1)));
       const jobs = this.#jobs.splice(0, Math.min(JOBS_PER_BATCH, Math.max(share, 1)));
       this.#working += 1;
       try {

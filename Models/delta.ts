@@ -9,10 +9,9 @@ import { LIMITS } from './limits.ts';
  * @see Tridgell, "Efficient Algorithms for Sorting and Synchronization", 1999, chapter 3
  *
  * Signature: length of the chunk (u32); for each block its weak hash (u32) and the first two bytes of the strong one. Blocks follow one
- * another, but the last one ends where the chunk ends and so overlaps the one before it.
+ * another, each 16 KiB or a 96th of the chunk, whichever is more; but the last one ends where the chunk ends and so overlaps the one before it.
  * Script: u8 0, offset u32, length u32: copy of the base · u8 1, length u32, bytes: new bytes. The pieces follow one another.
  */
-const BLOCK = LIMITS.deltaBlockBytes;
 const STRONG_BYTES = 2;
 const SIGNATURE_HEADER_BYTES = 4;
 const SIGNATURE_ENTRY_BYTES = 4 + STRONG_BYTES;
@@ -22,25 +21,33 @@ export type Sha256 = (bytes: Uint8Array) => Uint8Array;
 /** @returns the signature of `base`; of one shorter than a block only its length */
 export function signatureOf(base: Uint8Array, sha256: Sha256): Uint8Array {
   const blocks = blockCount(base.length);
+  const block = blockBytes(base.length);
   const signature = new Uint8Array(SIGNATURE_HEADER_BYTES + blocks * SIGNATURE_ENTRY_BYTES);
   const view = new DataView(signature.buffer);
   view.setUint32(0, base.length);
   for (let i = 0; i < blocks; i += 1) {
     const start = blockStart(i, base.length);
-    const { a, b } = weakHash(base, start);
+    const { a, b } = weakHash(base, start, block);
     const at = SIGNATURE_HEADER_BYTES + i * SIGNATURE_ENTRY_BYTES;
     view.setUint32(at, ((b << 16) | a) >>> 0);
-    signature.set(sha256(base.subarray(start, start + BLOCK)).subarray(0, STRONG_BYTES), at + 4);
+    signature.set(sha256(base.subarray(start, start + block)).subarray(0, STRONG_BYTES), at + 4);
   }
   return signature;
 }
 
+/** A signature has at most 96 entries, so that a byte put into the longest chunk is still told in a few hundred bytes. */
+function blockBytes(baseBytes: number): number {
+  return Math.max(LIMITS.deltaBlockBytes, Math.ceil(baseBytes / LIMITS.deltaBlocksMax));
+}
+
 function blockCount(baseBytes: number): number {
-  return baseBytes < BLOCK ? 0 : Math.ceil(baseBytes / BLOCK);
+  const block = blockBytes(baseBytes);
+  return baseBytes < block ? 0 : Math.ceil(baseBytes / block);
 }
 
 function blockStart(index: number, baseBytes: number): number {
-  return Math.min(index * BLOCK, baseBytes - BLOCK);
+  const block = blockBytes(baseBytes);
+  return Math.min(index * block, baseBytes - block);
 }
 
 /**
@@ -49,31 +56,32 @@ function blockStart(index: number, baseBytes: number): number {
  */
 export function writeDelta(writer: FrameWriter, content: Uint8Array, signature: Uint8Array, sha256: Sha256): number {
   const blocks = new SignatureIndex(signature, sha256);
+  const { block } = blocks;
   const script = new ScriptWriter(writer, content);
   let at = 0;
   let a = 0;
   let b = 0;
   let fresh = true; // the hash is not that of the window at `at`
-  while (at + BLOCK <= content.length) {
-    if (fresh) ({ a, b } = weakHash(content, at));
+  while (at + block <= content.length) {
+    if (fresh) ({ a, b } = weakHash(content, at, block));
     const offset = blocks.find(content, at, (b << 16) | a, script.expected);
     fresh = offset >= 0;
     if (fresh) {
-      script.copy(offset, at, BLOCK);
-      at += BLOCK;
+      script.copy(offset, at, block);
+      at += block;
     } else {
       const out = content[at] as number;
-      a = (a - out + (content[at + BLOCK] ?? 0)) & 0xffff;
-      b = (b - BLOCK * out + a) & 0xffff;
+      a = (a - out + (content[at + block] ?? 0)) & 0xffff;
+      b = (b - block * out + a) & 0xffff;
       at += 1;
     }
   }
   const rest = content.length - script.done;
-  if (rest > 0 && rest < BLOCK && content.length >= BLOCK) {
-    const window = content.length - BLOCK;
-    const hash = weakHash(content, window);
+  if (rest > 0 && rest < block && content.length >= block) {
+    const window = content.length - block;
+    const hash = weakHash(content, window, block);
     const offset = blocks.find(content, window, (hash.b << 16) | hash.a, -1);
-    if (offset >= 0) script.copy(offset + BLOCK - rest, script.done, rest);
+    if (offset >= 0) script.copy(offset + block - rest, script.done, rest);
   }
   return script.end();
 }
@@ -151,10 +159,10 @@ export function applyDelta(script: Uint8Array, base: Uint8Array, contentBytes: n
 
 type WeakHash = { readonly a: number; readonly b: number };
 
-function weakHash(bytes: Uint8Array, start: number): WeakHash {
+function weakHash(bytes: Uint8Array, start: number, length: number): WeakHash {
   let a = 0;
   let b = 0;
-  for (let i = start; i < start + BLOCK; i += 1) {
+  for (let i = start; i < start + length; i += 1) {
     a = (a + (bytes[i] as number)) | 0;
     b = (b + a) | 0;
   }
@@ -165,6 +173,7 @@ function weakHash(bytes: Uint8Array, start: number): WeakHash {
 class SignatureIndex {
   readonly #signature: Uint8Array;
   readonly #baseBytes: number;
+  readonly block: number; // bytes
   readonly #sha256: Sha256;
   readonly #blocks = new Map<number, number[]>(); // weak hash to the blocks that have it
 
@@ -174,6 +183,7 @@ class SignatureIndex {
     this.#signature = signature;
     this.#sha256 = sha256;
     this.#baseBytes = signature.length < SIGNATURE_HEADER_BYTES ? -1 : view.getUint32(0);
+    this.block = blockBytes(this.#baseBytes);
     const count = blockCount(this.#baseBytes);
     if (signature.length !== SIGNATURE_HEADER_BYTES + count * SIGNATURE_ENTRY_BYTES) {
       throw new AppError('frame_invalid', 'a signature is not as long as it says');
@@ -190,7 +200,7 @@ class SignatureIndex {
   find(content: Uint8Array, at: number, weak: number, expected: number): number {
     const candidates = this.#blocks.get(weak);
     if (candidates === undefined) return -1;
-    const strong = this.#sha256(content.subarray(at, at + BLOCK));
+    const strong = this.#sha256(content.subarray(at, at + this.block));
     let found = -1;
     for (const block of candidates) {
       const entry = SIGNATURE_HEADER_BYTES + block * SIGNATURE_ENTRY_BYTES + 4;

@@ -41,6 +41,15 @@ test('one byte put in at the head costs one new byte', () => {
   assert.ok(script.length < 32, String(script.length));
 });
 
+test('the longest chunk has a short signature, and an edit inside it costs a block or two', () => {
+  const long = randomBytes(LIMITS.chunkBytesMax);
+  assert.ok(signatureOf(long, sha256).length <= 4 + 6 * LIMITS.deltaBlocksMax);
+  const edited = Buffer.concat([long.subarray(0, 2_000_000), Buffer.from('!'), long.subarray(2_000_001)]);
+  const { script, newBytes } = delta(long, edited);
+  assert.ok(newBytes <= 2 * Math.ceil(LIMITS.chunkBytesMax / LIMITS.deltaBlocksMax), String(newBytes));
+  assert.ok(Buffer.from(applyDelta(script, long, edited.length)).equals(edited));
+});
+
 test('a repetitive base does not break the copies up', () => {
   const zeros = Buffer.alloc(1 << 20, 7);
   const { script } = delta(zeros, zeros);

@@ -20,7 +20,7 @@ export const LIMITS = {
 
   packBytesMax: 64 * MiB, // a pack is closed once it is this long
   frameBytesMax: 8 * MiB, // one frame of a push, pull or tree stream, its header included
-  batchOperationsMax: 1024, // operations the server commits in one transaction
+  batchOperationsMax: 2048, // operations the server commits in one transaction
   unrecordedBytesMax: 64 * MiB, // chunk bytes of a push that are written but not yet durable; a crash costs sending them again
   batchBytesMax: 8 * MiB, // chunk bytes written between two syncs
   heldBytesMax: 64 * MiB, // in the batches of all pushes; above it a batch has at most
@@ -30,7 +30,8 @@ export const LIMITS = {
   signatureDigestsMax: 256, // chunks whose signatures one request asks for
   treePathsMax: 4096, // paths in one tree request
   treeBodyBytesMax: 4 * MiB,
-  deltaBlockBytes: 16 * KiB, // signature block, see Models/delta.ts
+  deltaBlockBytes: 16 * KiB, // least length of a signature block, see Models/delta.ts
+  deltaBlocksMax: 96,
 
   jsonBodyBytesMax: 64 * KiB,
   multipartFieldsMax: 8,

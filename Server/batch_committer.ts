@@ -29,7 +29,7 @@ class Batch {
 
 const CHUNK_OVERHEAD_BYTES = 512; // what is held for a chunk beside its content, so that tiny ones cannot fill the memory
 const OPERATION_GROWTH = 4; // an operation in memory to its frame
-const GATHER_MS = 10; // a batch that is not full waits at most this long for company
+const GATHER_MS = 50; // a batch that is not full waits at most this long for company
 
 /**
  * Gathers chunks and operations and commits them in bounded batches: bytes durable, then the rows, then the results. One batch is

@@ -8,4 +8,4 @@ import { setFlagsFromString } from 'node:v8';
  */
 setFlagsFromString('--max-semi-space-size=4');
 setFlagsFromString('--semi-space-growth-factor=1');
-setFlagsFromString('--heap-growing-percent=120');
+setFlagsFromString('--heap-growing-percent=80');

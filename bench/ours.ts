@@ -8,34 +8,32 @@ const CLI = fileURLToPath(new URL('../Client/cli/driftless.js', import.meta.url)
 export type Ours = AsyncDisposable & {
   readonly system: System;
   readonly serverPid: number;
-  /** `driftless ARGS` as the logged-in user. */
-  readonly command: (...args: string[]) => Command;
+  /** `driftless ARGS` as a new user with a good ticket, who has nothing yet. */
+  readonly newUser: () => Promise<(...args: string[]) => Command>;
 };
 
-/** An empty system of its own below `folder`, and a user with a good ticket. */
+/** A system of its own below `folder`. */
 export async function startOurs(folder: string): Promise<Ours> {
   const env = await privateEnvironment(folder, process.env);
   const system = await startSystem({ env, folder, showErrors: true });
-  const clientEnv = {
-    ...process.env,
-    DRIFTLESS_HOME: join(folder, 'home'),
-    DRIFTLESS_AUTH: system.auth,
-    DRIFTLESS_PASSWORD: 'correct horse battery staple',
-  };
-  const command = (...args: string[]): Command => ({ program: process.execPath, args: [CLI, ...args], env: clientEnv });
-  try {
-    await measure(command('register', 'bench'), null);
-    await measure(command('login', 'bench'), null);
-  } catch (error) {
-    await system[Symbol.asyncDispose]();
-    throw error;
-  }
+  let users = 0;
   return {
     system,
     get serverPid() {
       return system.running.server.pid;
     },
-    command,
+    async newUser() {
+      users += 1;
+      const clientEnv = {
+        ...process.env,
+        DRIFTLESS_HOME: join(folder, `home-${users}`),
+        DRIFTLESS_AUTH: system.auth,
+        DRIFTLESS_PASSWORD: 'correct horse battery staple',
+      };
+      const command = (...args: string[]): Command => ({ program: process.execPath, args: [CLI, ...args], env: clientEnv });
+      await measure(command('register', `bench-${users}`), null);
+      return command;
+    },
     [Symbol.asyncDispose]: () => system[Symbol.asyncDispose](),
   };
 }

@@ -18,9 +18,10 @@ export async function measureRestart({ folder, runs, scale, seed }: RestartOptio
   makeTree(source, 'many', seed, scale);
   try {
     await using ours = await startOurs(home);
-    await measure(ours.command('put', source, '/copy-0'), null);
+    const command = await ours.newUser();
+    await measure(command('put', source, '/copy-0'), null);
     const copies = FILES / (WORKLOADS.many.folders * WORKLOADS.many.filesPerFolder);
-    for (let copy = 1; copy < copies; copy += 1) await measure(ours.command('cp', '/copy-0', `/copy-${copy}`), null);
+    for (let copy = 1; copy < copies; copy += 1) await measure(command('cp', '/copy-0', `/copy-${copy}`), null);
     const seconds: number[] = [];
     for (let run = 0; run < runs; run += 1) {
       await ours.system.running.server.kill();
