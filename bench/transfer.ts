@@ -46,22 +46,23 @@ async function* measureWorkload(
   // Each run has folders of its own, and none is removed before the bench ends: for half a minute after many files were removed, a
   // file system may look for a place for each new one many times longer.
   const inRun = (run: number, what: string): string => join(folder, `${workload}-${what}-${run}`);
-  await mkdir(inRun(0, 'system'));
   const module = (run: number): string => `${workload}-served-${run}/`;
-  await using system = await startOurs(inRun(0, 'system'));
-  let command = await warmUp(system, folder, seed);
-  const upload = (run: number, file = ''): Pair => ({
-    serverPid: system.serverPid,
+  const upload = (ours: Ours, command: UserCommand, run: number, file = ''): Pair => ({
+    serverPid: ours.serverPid,
     ours: command('put', join(source, file), file === '' ? '/data' : `/data/${file}`),
     peer: rsync?.copy(`${source}/`, rsync.module(module(run))),
   });
-
   const put = noCosts();
   const last = (wanted.has(workload) ? runs : 1) - 1;
-  for (let run = 0; run <= last; run += 1) {
-    command = await system.newUser(); // or equal chunks would not be sent at all
-    await both(run, put, upload(run));
+  for (let run = 0; run < last; run += 1) {
+    await using system = await startOurs(await madeFolder(inRun(run, 'system'))); // an empty one each time, or equal chunks would not be sent at all
+    await warmUp(system, folder, seed);
+    await both(run, put, upload(system, await system.newUser(), run));
   }
+  await using system = await startOurs(await madeFolder(inRun(last, 'system')));
+  await warmUp(system, folder, seed);
+  const command = await system.newUser();
+  await both(last, put, upload(system, command, last));
   if (wanted.has(workload)) {
     yield { name: `${workload} put`, ratioMax: 1, wireBytesMax: null, ...put };
     const get = noCosts();
@@ -75,23 +76,34 @@ async function* measureWorkload(
     execFileSync('diff', ['-r', source, inRun(0, 'ours')]); // a fast wrong answer is no figure
     yield { name: `${workload} get`, ratioMax: 1, wireBytesMax: null, ...get };
   }
-  if (wanted.has('same')) yield { name: 'same put', ratioMax: 1, wireBytesMax: null, ...(await repeat(runs, upload(last))) };
+  if (wanted.has('same'))
+    yield { name: 'same put', ratioMax: 1, wireBytesMax: null, ...(await repeat(runs, upload(system, command, last))) };
   if (wanted.has('insert')) {
     const change = (): Promise<void> => insertByteAtHead(join(source, BIG_FILE));
-    yield { name: 'insert put', ratioMax: 0.5, wireBytesMax: 4096, ...(await repeat(runs, upload(last, BIG_FILE), change)) };
+    yield {
+      name: 'insert put',
+      ratioMax: 0.5,
+      wireBytesMax: 4096,
+      ...(await repeat(runs, upload(system, command, last, BIG_FILE), change)),
+    };
   }
 }
 
+async function madeFolder(path: string): Promise<string> {
+  await mkdir(path);
+  return path;
+}
+
 /** A server that has just started still compiles itself; one that people use has long done so. Other content, another user. */
-async function warmUp(system: Ours, folder: string, seed: string): Promise<Awaited<ReturnType<Ours['newUser']>>> {
+async function warmUp(system: Ours, folder: string, seed: string): Promise<void> {
   const source = join(folder, `warm-up-${randomUUID()}`);
   makeTree(source, 'small', `${seed} warm-up`, 0.5);
   const command = await system.newUser();
   await measure(command('put', source, '/data'), null);
   await measure(command('get', '/data', `${source}-back`), null);
-  return command;
 }
 
+type UserCommand = Awaited<ReturnType<Ours['newUser']>>;
 type Costs = { readonly ours: Cost[]; readonly peer: Cost[] };
 type Pair = { readonly serverPid: number; readonly ours: Command; readonly peer: Command | undefined };
 
