@@ -1,8 +1,7 @@
-import { CHUNK_FRAME_HEADER_BYTES } from '../Models/chunk_frames.ts';
 import { AppError } from '../Models/errors.ts';
 import type { ChunkLocation, ChunkStore } from '../Storage/chunk_store.ts';
 import type { Manifest, Metadata, Principal } from '../Storage/metadata.ts';
-import { openStoredFrame } from '../Storage/verified_chunk.ts';
+import { readStoredChunk } from '../Storage/verified_chunk.ts';
 import type { ByteRange } from './byte_range.ts';
 
 type Deps = { readonly chunks: Pick<ChunkStore, 'read'>; readonly metadata: Pick<Metadata, 'locate'> };
@@ -45,7 +44,7 @@ function chunksIn(manifest: Manifest, range: ByteRange): Wanted[] {
   return wanted;
 }
 
-async function readChunk(chunks: Deps['chunks'], { pack, offset, length }: ChunkLocation, expected: Wanted): Promise<Buffer> {
-  if (length !== expected.length) throw new AppError('corrupt', 'a stored chunk has another length than the file says');
-  return openStoredFrame(await chunks.read({ pack, offset, length: CHUNK_FRAME_HEADER_BYTES + length }), expected.digest);
+async function readChunk(chunks: Deps['chunks'], location: ChunkLocation, { digest, length }: Wanted): Promise<Buffer> {
+  if (location.length !== length) throw new AppError('corrupt', 'a stored chunk has another length than the file says');
+  return readStoredChunk(chunks, digest, location);
 }

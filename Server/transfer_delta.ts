@@ -1,12 +1,12 @@
 import { zstdDecompress } from 'node:zlib';
-import { CHUNK_FRAME_HEADER_BYTES, chunkBody, DIGEST_BYTES, ENCODING, readChunkHeader } from '../Models/chunk_frames.ts';
+import { chunkBody, DIGEST_BYTES, ENCODING, readChunkHeader } from '../Models/chunk_frames.ts';
 import { applyDelta, signatureOf } from '../Models/delta.ts';
 import { AppError } from '../Models/errors.ts';
 import { FRAME, type Frame, FrameWriter, joinBytes, PayloadReader } from '../Models/frames.ts';
 import { LIMITS } from '../Models/limits.ts';
-import type { ChunkLocation, ChunkStore, VerifiedChunk } from '../Storage/chunk_store.ts';
+import type { ChunkStore, VerifiedChunk } from '../Storage/chunk_store.ts';
 import type { Metadata, Principal } from '../Storage/metadata.ts';
-import { openStoredFrame, sha256, verifyContent, verifyRawFrame } from '../Storage/verified_chunk.ts';
+import { readStoredChunk, sha256, verifyContent, verifyRawFrame } from '../Storage/verified_chunk.ts';
 
 type Deps = { readonly metadata: Pick<Metadata, 'locate'>; readonly chunks: Pick<ChunkStore, 'read'> };
 
@@ -16,7 +16,7 @@ export async function* signatureFrames(deps: Deps, principal: Principal, digests
   for (const [i, digest] of digests.entries()) {
     const location = locations[i] ?? null;
     const writer = new FrameWriter(4096).begin(FRAME.signature);
-    if (location !== null) writer.bytes(signatureOf(await readChunk(deps.chunks, digest, location), sha256));
+    if (location !== null) writer.bytes(signatureOf(await readStoredChunk(deps.chunks, digest, location), sha256));
     yield writer.finish().take();
   }
 }
@@ -35,7 +35,7 @@ export async function decodeChunk(deps: Deps, principal: Principal, frame: Frame
   const baseDigest = Buffer.from(reader.bytes(DIGEST_BYTES));
   const [location] = await deps.metadata.locate(principal, [baseDigest]);
   if (location === undefined || location === null) throw new AppError('chunk_missing', 'the chunk that a delta is based on is not here');
-  const base = await readChunk(deps.chunks, baseDigest, location);
+  const base = await readStoredChunk(deps.chunks, baseDigest, location);
   return verifyContent(applyDelta(reader.bytes(reader.remaining), base, length), digest);
 }
 
@@ -48,8 +48,4 @@ function decompress(bytes: Uint8Array, length: number): Promise<Buffer> {
       else resolve(content);
     });
   });
-}
-
-async function readChunk(chunks: Pick<ChunkStore, 'read'>, digest: Buffer, { pack, offset, length }: ChunkLocation): Promise<Buffer> {
-  return openStoredFrame(await chunks.read({ pack, offset, length: CHUNK_FRAME_HEADER_BYTES + length }), digest);
 }

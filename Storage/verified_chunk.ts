@@ -3,7 +3,7 @@ import { CHUNK_FRAME_HEADER_BYTES, chunkBody, ENCODING, readChunkHeader, writeRa
 import { AppError } from '../Models/errors.ts';
 import type { Frame } from '../Models/frames.ts';
 import { LIMITS } from '../Models/limits.ts';
-import { VERIFIED, type VerifiedChunk } from './chunk_store.ts';
+import { type ChunkLocation, type ChunkStore, VERIFIED, type VerifiedChunk } from './chunk_store.ts';
 
 export function sha256(bytes: Uint8Array): Buffer {
   return hash('sha256', bytes, 'buffer');
@@ -37,6 +37,12 @@ export function verifyContent(content: Uint8Array, claimed: Uint8Array | null): 
   const header = Buffer.allocUnsafe(CHUNK_FRAME_HEADER_BYTES);
   writeRawChunkHeader(header, 0, digest, length);
   return { digest, frame: [header, asBuffer(content)], length, verified: VERIFIED };
+}
+
+/** The content of a chunk, read and checked again. @throws AppError `corrupt`, `storage_unavailable` */
+export async function readStoredChunk(chunks: Pick<ChunkStore, 'read'>, digest: Buffer, location: ChunkLocation): Promise<Buffer> {
+  const { pack, offset, length } = location;
+  return openStoredFrame(await chunks.read({ pack, offset, length: CHUNK_FRAME_HEADER_BYTES + length }), digest);
 }
 
 /** The content of a stored frame, checked again. @throws AppError `corrupt` */

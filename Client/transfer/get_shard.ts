@@ -7,7 +7,7 @@ import { childPath } from '../../Models/names.ts';
 import { safeName, type TreeEntry } from '../../Models/tree_frames.ts';
 import type { Http } from '../http.ts';
 import { fetchChunks } from './fetch_chunks.ts';
-import type { Job, Shard, ShardEvents } from './jobs.ts';
+import { type Job, PASSING, type Shard, type ShardEvents } from './jobs.ts';
 import { getLargeFile } from './large_get.ts';
 import {
   localIo,
@@ -30,7 +30,7 @@ const PULL_FILES_MAX = 4096;
 const PULL_BYTES_MAX = 64 << 20;
 const ATTEMPTS = 6;
 const DAMAGED_ATTEMPTS = 2; // of content that came but was not what was asked for
-const BROKEN = new Set(['server_unreachable', 'upload_interrupted', 'busy', 'storage_unavailable', 'ticket_expired', 'digest_mismatch']);
+const BROKEN = new Set<string>([...PASSING, 'digest_mismatch']);
 const DAMAGED = new Set(['digest_mismatch', 'corrupt']);
 const OF_ONE_FILE = new Set(['local_io', 'name_invalid', 'chunk_missing', 'not_found', 'not_a_file', 'already_exists', ...DAMAGED]);
 

@@ -19,6 +19,15 @@ export type TransferReport = {
   readonly failures: readonly TransferFailure[];
 };
 
+/** What may be over when it is tried again. */
+export const PASSING = [
+  'server_unreachable',
+  'upload_interrupted',
+  'busy',
+  'storage_unavailable',
+  'ticket_expired',
+] as const satisfies readonly ErrorCode[];
+
 /** A pair of paths to make equal. */
 export type Job = {
   readonly kind: 'folder' | 'file';

@@ -11,7 +11,7 @@ import type { Base, OperationResult } from '../../Models/operations.ts';
 import type { TreeEntry } from '../../Models/tree_frames.ts';
 import type { Http } from '../http.ts';
 import { compressChunk } from './compression.ts';
-import type { Job, Shard, ShardEvents } from './jobs.ts';
+import { type Job, PASSING, type Shard, type ShardEvents } from './jobs.ts';
 import { sendLargeFile } from './large_put.ts';
 import { isExecutable, localIo, looksSame, lstatOrNull, mtimeUs, PART_NAME, readSnapshot, sha256 } from './local_files.ts';
 import type { ManifestCache } from './manifest_cache.ts';
@@ -32,14 +32,7 @@ const SNAPSHOT_ATTEMPTS = 5;
 const STREAM_ATTEMPTS = 6;
 /** Of a stream: a chunk did not come out as it should, or the one that it was told against is not there any more. */
 const OF_A_DELTA = new Set<string>(['digest_mismatch', 'chunk_missing']);
-const BROKEN = new Set<string>([
-  'server_unreachable',
-  'upload_interrupted',
-  'busy',
-  'storage_unavailable',
-  'ticket_expired',
-  ...OF_A_DELTA,
-]);
+const BROKEN = new Set<string>([...PASSING, ...OF_A_DELTA]);
 
 /** Puts files: compares with what the server has, sends what differs through one push stream, starts that again when it breaks. */
 export class PutShard implements Shard {
