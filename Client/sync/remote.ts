@@ -1,0 +1,85 @@
+import type { Base, EntryKind, Operation, OperationResult } from '../../Models/operations.ts';
+import type { DiskFile, DiskStat } from './disk.ts';
+
+/** A node as the server has it now. */
+export type RemoteNode = {
+  readonly nodeId: number;
+  readonly parentId: number;
+  readonly name: string;
+  readonly kind: EntryKind;
+  readonly size: number; // bytes
+  readonly mtimeUs: number;
+  readonly mode: number; // permission bits
+  readonly version: number;
+  readonly digest: Buffer | null; // content id of a file
+  readonly chunkCount: number;
+  readonly target: string | null; // of a symlink
+  /** A folder whose content is not part of this feed (it was moved, copied, shared or restored to here): list it by itself. */
+  readonly unlisted: boolean;
+};
+
+/** One page of what changed. A node is in it at most as often as it pleases; the last one counts. */
+export type FeedPage = { readonly present: readonly RemoteNode[]; readonly gone: readonly number[] };
+export type FeedEnd = {
+  readonly cursor: string;
+  readonly rootId: number; // node of the synced remote folder
+};
+
+/** What goes to the server. Paths are anchored (Models/names.ts): they begin at a node, so that no rename elsewhere can mislead them. */
+export type PushItem =
+  | { readonly key: number; readonly operation: Exclude<Operation, { kind: 'put' }> }
+  | { readonly key: number; readonly upload: Upload };
+
+export type Upload = {
+  readonly path: string; // anchored
+  readonly base: Base;
+  /** As it was when the decision was made: another state now is `file_changed`. */
+  readonly expected: DiskStat;
+  readonly open: () => DiskFile;
+  /** The version this replaces, if the server has it: what is in it is not sent again, and what changed goes as a delta. */
+  readonly previous: { readonly nodeId: number; readonly version: number; readonly chunkCount: number; readonly digest: Buffer } | null;
+  /** The content is known to be on the server (a copy or a move of something synced): tried without bytes first. */
+  readonly known: (digest: Buffer) => boolean;
+};
+
+/** The state that was read and sent: stat before was stat after. */
+export type Snapshot = { readonly stat: DiskStat; readonly digest: Buffer; readonly size: number; readonly chunkCount: number };
+
+export type PushOutcome = { readonly result: OperationResult; readonly snapshot: Snapshot | null };
+
+export type FetchItem = {
+  readonly key: number;
+  readonly node: {
+    readonly nodeId: number;
+    readonly version: number;
+    readonly size: number;
+    readonly chunkCount: number;
+    readonly digest: Buffer;
+  };
+  /** A new file to write into; called when its content comes. The caller gives it its name afterwards. */
+  readonly create: () => DiskFile;
+  /** An older version of the same file that is on this disk: only what differs is fetched. */
+  readonly previous: { readonly version: number; readonly open: () => DiskFile } | null;
+};
+
+/** `file` is still open, its content checked and whole, not yet synced; whoever is told closes it. */
+export type FetchOutcome = { readonly file: DiskFile } | { readonly failure: { readonly code: string; readonly message: string } };
+
+/**
+ * The server, as the sync engine sees it. All methods throw AppError for what ends all of it (`server_unreachable`, `ticket_revoked`, `storage_full`, …);
+ * what concerns one item is its outcome.
+ */
+export type Remote = {
+  /**
+   * What changed in the remote folder since `cursor`, or with `null` all of it, parents before what is in them.
+   * `root`: a path, or a node as `@ID`. Pages are handed over as they come; nothing may be concluded before the end has come.
+   * @throws AppError `cursor_invalid`: the server was restored since, or went back; `not_found`: there is no such folder
+   */
+  changes(root: string, cursor: string | null, onPage: (page: FeedPage) => void): Promise<FeedEnd>;
+  /** In this order, in one stream, each answered once; safe to repeat. Fails as a whole only after what was answered was handed over. */
+  push(items: Iterable<PushItem>, onDone: (key: number, outcome: PushOutcome) => void): Promise<void>;
+  fetch(items: Iterable<FetchItem>, onDone: (key: number, outcome: FetchOutcome) => void): Promise<void>;
+  /** Calls back when something may have changed there; a lost connection is not told. @returns ends it */
+  watch(onHint: () => void): () => void;
+  close(): Promise<void>;
+};
