@@ -6,7 +6,7 @@ import type { Base, ChunkRef, Operation, OperationResult } from './operations.ts
 
 /**
  * Operation frame: number (u32, chosen by the client, repeated in the result), kind (u8), then by kind, in the order of the fields:
- *   put      path, size f64, mtime f64, executable u8, base f64, content id (32), run count u32, runs
+ *   put      path, size f64, mtime f64, mode u16, base f64, content id (32), run count u32, runs
  *   symlink  path, target, mtime f64, base f64 · mkdir  path, existingOk u8 · move, copy  from, to · delete  path, base f64
  * A base is a version, -1 for "absent" or -2 for "any". A run of chunks is u8 0, digest (32), length u32: one chunk; or
  * u8 1, first u32, count u32: chunks of the version that the put is based on, so that a change to a long file is told in a few bytes.
@@ -24,7 +24,7 @@ export function writeOperation(writer: FrameWriter, number: number, operation: O
   writer.begin(FRAME.operation).u32(number).u8(KINDS.indexOf(operation.kind));
   switch (operation.kind) {
     case 'put':
-      writer.text(operation.path).f64(operation.size).f64(operation.mtimeUs).u8(Number(operation.executable));
+      writer.text(operation.path).f64(operation.size).f64(operation.mtimeUs).u16(operation.mode);
       writer.f64(baseNumber(operation.base)).bytes(operation.digest).u32(operation.chunks.length);
       for (const chunk of operation.chunks) {
         if ('digest' in chunk) writer.u8(0).bytes(chunk.digest).u32(chunk.length);
@@ -69,7 +69,7 @@ function readBody(reader: PayloadReader, kind: Operation['kind']): OperationFram
         path: reader.text(),
         size: atMost(reader.f64(), LIMITS.fileBytesMax, 'bytes of a file'),
         mtimeUs: reader.f64(),
-        executable: reader.u8() === 1,
+        mode: reader.u16(),
         base: readBase(reader),
         digest: reader.bytes(DIGEST_BYTES),
         chunks: readRuns(reader),

@@ -4,6 +4,9 @@ import type { ErrorCode } from './errors.ts';
 /** The version the change is based on: that version, nothing there, or whatever is there. */
 export type Base = number | 'absent' | 'any';
 
+/** Permission bits that something has which came without any, and the most there can be. Set-id and sticky bits are never carried. */
+export const MODE = { file: 0o644, executable: 0o755, folder: 0o755, symlink: 0o777, max: 0o777 } as const;
+
 export type ChunkRef = { readonly digest: Uint8Array; readonly length: number };
 
 export type Operation =
@@ -12,7 +15,7 @@ export type Operation =
       readonly path: string;
       readonly size: number; // bytes
       readonly mtimeUs: number; // microseconds since 1970, carried, never used for order
-      readonly executable: boolean;
+      readonly mode: number; // permission bits: the low nine of a mode
       readonly base: Base;
       /** Content id, see Models/content_id.ts. */
       readonly digest: Uint8Array;
@@ -44,7 +47,7 @@ export type Entry = {
   readonly mtimeUs: number;
   readonly version: number; // journal number of the entry's newest version, within its space
   readonly digest: Uint8Array | null; // content id; null for a folder
-  readonly executable: boolean;
+  readonly mode: number; // permission bits; of a symlink always 0o777
   readonly chunkCount: number;
   readonly target: string | null; // of a symlink
   /** Set on the top folder of a space that is not the caller's home: what the caller may do there. */

@@ -2,7 +2,7 @@ import { DIGEST_BYTES } from './chunk_frames.ts';
 import { AppError } from './errors.ts';
 import { FRAME, type FrameWriter, PayloadReader } from './frames.ts';
 import { nameProblem } from './names.ts';
-import type { ChunkRef, EntryKind } from './operations.ts';
+import { type ChunkRef, type EntryKind, MODE } from './operations.ts';
 
 /** An entry as a tree stream tells it: what a transfer compares. */
 export type TreeEntry = {
@@ -11,7 +11,7 @@ export type TreeEntry = {
   readonly size: number; // bytes
   readonly mtimeUs: number;
   readonly version: number;
-  readonly executable: boolean;
+  readonly mode: number; // permission bits
   readonly chunkCount: number;
   readonly digest: Uint8Array | null; // of a file
   readonly target: string | null; // of a symlink
@@ -19,7 +19,7 @@ export type TreeEntry = {
 
 /**
  * Folder frame: index of the path in the request (u32), last page of this folder (u8), then entries until the payload's end:
- *   kind u8 (0 file, 1 folder, 2 symlink, 255 nothing there), and unless nothing is there: executable u8, name, size f64, mtime f64,
+ *   kind u8 (0 file, 1 folder, 2 symlink, 255 nothing there), and unless nothing is there: mode u16, name, size f64, mtime f64,
  *   version f64, and for a file chunk count u32 and content id (32), for a symlink its target.
  * `stat` answers with a folder frame for each path, holding one entry.
  */
@@ -36,7 +36,7 @@ export function writeEntry(writer: FrameWriter, entry: TreeEntry | null): void {
     writer.u8(NOTHING);
     return;
   }
-  writer.u8(KINDS.indexOf(entry.kind)).u8(Number(entry.executable)).text(entry.name);
+  writer.u8(KINDS.indexOf(entry.kind)).u16(entry.mode).text(entry.name);
   writer.f64(entry.size).f64(entry.mtimeUs).f64(entry.version);
   if (entry.kind === 'file') writer.u32(entry.chunkCount).bytes(entry.digest ?? NO_DIGEST);
   else if (entry.kind === 'symlink') writer.text(entry.target ?? '');
@@ -57,7 +57,7 @@ function readEntry(reader: PayloadReader): TreeEntry | null {
   if (number === NOTHING) return null;
   const kind = KINDS[number];
   if (kind === undefined) throw new AppError('frame_invalid', 'unknown kind of entry');
-  const executable = reader.u8() === 1;
+  const mode = readMode(reader);
   const name = reader.text();
   const size = reader.f64();
   const mtimeUs = reader.f64();
@@ -66,7 +66,13 @@ function readEntry(reader: PayloadReader): TreeEntry | null {
   const chunkCount = file ? reader.u32() : 0;
   const digest = file ? reader.bytes(DIGEST_BYTES) : null;
   const target = kind === 'symlink' ? reader.text() : null;
-  return { name, kind, size, mtimeUs, version, executable, chunkCount, digest, target };
+  return { name, kind, size, mtimeUs, version, mode, chunkCount, digest, target };
+}
+
+function readMode(reader: PayloadReader): number {
+  const mode = reader.u16();
+  if (mode > MODE.max) throw new AppError('frame_invalid', 'a mode has bits that are no permission bits');
+  return mode;
 }
 
 /** A name that came from the server, about to become part of a local path. @throws AppError `name_invalid` */

@@ -4,7 +4,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { splitLast } from '../Models/names.ts';
-import type { Operation } from '../Models/operations.ts';
+import { MODE, type Operation } from '../Models/operations.ts';
 import { microsecondsFromIso, PathQuery, parseBase, UploadResult } from '../Models/rest.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
@@ -76,7 +76,7 @@ async function commitUpload(
     path: fields.path,
     size,
     mtimeUs: fields.mtime === undefined ? Date.now() * 1000 : microsecondsFromIso(fields.mtime),
-    executable: fields.executable === 'true',
+    mode: fields.executable === 'true' ? MODE.executable : MODE.file,
     base: parseBase(fields.base),
     digest: content.digest,
     chunks,

@@ -3,6 +3,8 @@ import type { Entry } from '../Models/operations.ts';
 import { isoFromMicroseconds, type RestChange, type RestEntry, type RestInvitation } from '../Models/rest.ts';
 import type { Change, Invitation } from '../Storage/metadata.ts';
 
+const OWNER_EXECUTES = 0o100;
+
 /** Stored shapes as the REST routes tell them. */
 
 export function restEntry(entry: Entry): z.input<typeof RestEntry> {
@@ -13,7 +15,7 @@ export function restEntry(entry: Entry): z.input<typeof RestEntry> {
     mtime: isoFromMicroseconds(entry.mtimeUs),
     version: entry.version,
     digest: hexOrNull(entry.digest),
-    executable: entry.executable,
+    executable: entry.kind === 'file' && (entry.mode & OWNER_EXECUTES) !== 0,
     target: entry.target,
     shared: entry.shared,
   };

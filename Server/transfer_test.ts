@@ -85,7 +85,7 @@ function put(path: string, contents: readonly Uint8Array[], more: Partial<Extrac
     path,
     size,
     mtimeUs: 1_000_000,
-    executable: false,
+    mode: 0o644,
     base: 'absent',
     digest: contentId(chunks, sha256),
     chunks,

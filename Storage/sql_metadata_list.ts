@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../Models/errors.ts';
 import { childPath, joinPath, splitPath } from '../Models/names.ts';
-import type { Entry, EntryKind, Role } from '../Models/operations.ts';
+import { type Entry, type EntryKind, MODE, type Role } from '../Models/operations.ts';
 import { type BulkQuery, bulkQuery } from './bulk.ts';
 import { runSql } from './database.ts';
 import type { FolderPage, ListedEntry, Manifest } from './metadata.ts';
@@ -29,7 +29,7 @@ export function listedEntry(node: Node): ListedEntry {
     mtimeUs: node.mtimeUs,
     version: node.version,
     digest: node.digest,
-    executable: node.executable === 1,
+    mode: node.mode,
     chunkCount: node.chunkCount,
     target: node.target,
     shared: null,
@@ -52,7 +52,7 @@ async function resolve(store: Store, db: Rows, view: View, paths: readonly strin
 
 /** What a user who has not stored anything yet sees at `/`. */
 function emptyHome(path: string): Entry {
-  const nothing = { size: 0, mtimeUs: 0, version: 0, digest: null, executable: false, chunkCount: 0, target: null, shared: null };
+  const nothing = { size: 0, mtimeUs: 0, version: 0, digest: null, mode: MODE.folder, chunkCount: 0, target: null, shared: null };
   return { path, name: '', kind: 'folder', nodeId: 0, ...nothing };
 }
 

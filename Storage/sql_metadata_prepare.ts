@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { contentId, EMPTY_DIGEST_HEX } from '../Models/content_id.ts';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
-import type { Base, ChunkRef, Operation } from '../Models/operations.ts';
+import { type Base, type ChunkRef, MODE, type Operation } from '../Models/operations.ts';
 import { asBuffer } from './sql_metadata_chunks.ts';
 import { KIND } from './sql_metadata_schema.ts';
 import type { PathBook, Place } from './sql_metadata_tree.ts';
@@ -13,7 +13,7 @@ export type Content = {
   readonly size: number;
   readonly mtimeUs: number;
   readonly digest: Buffer;
-  readonly executable: number;
+  readonly mode: number; // permission bits
   readonly target: string | null;
   readonly chunks: readonly ChunkRef[];
 };
@@ -34,7 +34,12 @@ function checkNumbers(size: number, mtimeUs: number, base: Base): void {
   if (!whole || !based) throw new AppError('request_invalid', 'size, mtime or base is not a whole number');
 }
 
+function checkMode(mode: number): void {
+  if (!Number.isInteger(mode) || mode < 0 || mode > MODE.max) throw new AppError('request_invalid', 'a mode is nine permission bits');
+}
+
 function putContent(op: Operation & { kind: 'put' }): Content {
+  checkMode(op.mode);
   checkNumbers(op.size, op.mtimeUs, op.base);
   if (op.size > LIMITS.fileBytesMax || op.chunks.length > LIMITS.fileChunksMax) throw new AppError('too_large', 'the file is too large');
   let sum = 0;
@@ -49,7 +54,7 @@ function putContent(op: Operation & { kind: 'put' }): Content {
   const id = op.chunks.length === 0 ? EMPTY : contentId(op.chunks as { digest: Uint8Array; length: number }[], sha256);
   if (!digest.equals(id)) throw new AppError('digest_mismatch', 'the digest is not that of the chunks');
   const { size, mtimeUs, chunks } = op;
-  return { kind: KIND.file, size, mtimeUs, digest, executable: op.executable ? 1 : 0, target: null, chunks };
+  return { kind: KIND.file, size, mtimeUs, digest, mode: op.mode, target: null, chunks };
 }
 
 /** A symlink's content is the text of its target. */
@@ -65,7 +70,7 @@ function symlinkContent(op: Operation & { kind: 'symlink' }): Content {
     size: bytes.length,
     mtimeUs: op.mtimeUs,
     digest: sha256(bytes),
-    executable: 0,
+    mode: MODE.symlink,
     target: op.target,
     chunks: [],
   };

@@ -41,9 +41,9 @@ function sameContent(node: Node, content: Content): boolean {
 }
 
 function nodeFor(batch: Batch, place: Place, folder: Node, existing: Node | null, content: Content): Node {
-  const { kind, size, mtimeUs, digest, executable, target: linkTarget, chunks } = content;
+  const { kind, size, mtimeUs, digest, mode, target: linkTarget, chunks } = content;
   if (existing !== null) {
-    return Object.assign(existing, { kind, size, mtimeUs, digest, executable, target: linkTarget, chunkCount: chunks.length });
+    return Object.assign(existing, { kind, size, mtimeUs, digest, mode, target: linkTarget, chunkCount: chunks.length });
   }
   return {
     id: batch.nextId(),
@@ -56,7 +56,7 @@ function nodeFor(batch: Batch, place: Place, folder: Node, existing: Node | null
     size,
     mtimeUs,
     digest,
-    executable,
+    mode,
     chunkCount: chunks.length,
     target: linkTarget,
     mount: null,
@@ -70,7 +70,7 @@ export function applyPut(batch: Batch, { place, base, content }: Prepared & { ki
   const { folder, existing } = target(batch, place);
   if (existing?.kind === KIND.folder || existing?.kind === KIND.mount) throw new AppError('not_a_file', `${place.path} is a folder`);
   const same = existing !== null && sameContent(existing, content);
-  if (same && existing.mtimeUs === content.mtimeUs && existing.executable === content.executable) return unchanged(existing);
+  if (same && existing.mtimeUs === content.mtimeUs && existing.mode === content.mode) return unchanged(existing);
   if (!same) {
     checkBase(base, existing);
     batch.chunkUse.claim(space.id, content.chunks);

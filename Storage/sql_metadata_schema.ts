@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import type { EntryKind, Role } from '../Models/operations.ts';
+import { type EntryKind, MODE, type Role } from '../Models/operations.ts';
 import type { SqlValue } from './bulk.ts';
 import type { ChangeKind, InvitationState } from './metadata.ts';
 
@@ -41,7 +41,7 @@ export type MetadataSchema = {
     size: number;
     mtime_us: number;
     digest: Buffer | null;
-    executable: number;
+    mode: number;
     chunk_count: number;
     target: string | null;
     mount: number | null;
@@ -57,7 +57,7 @@ export type MetadataSchema = {
     size: number;
     mtime_us: number;
     digest: Buffer | null;
-    executable: number;
+    mode: number;
     target: string | null;
     manifest: Buffer | null;
     commit_id: number;
@@ -115,7 +115,7 @@ export type Node = {
   size: number;
   mtimeUs: number;
   digest: Buffer | null;
-  executable: number;
+  mode: number;
   chunkCount: number;
   target: string | null;
   readonly mount: number | null;
@@ -123,7 +123,7 @@ export type Node = {
 
 /** The columns of `nodes n` in the names of Node. */
 export const NODE_COLUMNS = `n.id, n.space, n.parent, n.name, n.key, n.kind, n.version, n.size, n.mtime_us AS "mtimeUs", n.digest,
-  n.executable, n.chunk_count AS "chunkCount", n.target, n.mount`;
+  n.mode, n.chunk_count AS "chunkCount", n.target, n.mount`;
 
 export const NODE_INSERT_COLUMNS = [
   'id',
@@ -136,7 +136,7 @@ export const NODE_INSERT_COLUMNS = [
   'size',
   'mtime_us',
   'digest',
-  'executable',
+  'mode',
   'chunk_count',
   'target',
   'mount',
@@ -155,7 +155,7 @@ export function nodeValues(node: Node, deletedSeq: number | null): SqlValue[] {
     node.size,
     node.mtimeUs,
     node.digest,
-    node.executable,
+    node.mode,
     node.chunkCount,
     node.target,
     node.mount,
@@ -170,6 +170,6 @@ export function folderNode(
 ): Node {
   const kind = mount === null ? KIND.folder : KIND.mount;
   const { id, space, parent, name, key } = place;
-  const nothing = { version: 0, size: 0, mtimeUs: nowMs * 1000, digest: null, executable: 0, chunkCount: 0, target: null };
+  const nothing = { version: 0, size: 0, mtimeUs: nowMs * 1000, digest: null, mode: MODE.folder, chunkCount: 0, target: null };
   return { id, space, parent, name, key, kind, ...nothing, mount };
 }

@@ -29,7 +29,7 @@ function batchFrom(first: number, count: number): Batch {
     chunks.push({ digest, location: { pack, offset: (i % 60_000) * 1100, length: 1024 } });
     const path = `/bench/folder-${Math.floor(i / FILES_PER_FOLDER)}/file-${i}.txt`;
     const refs = [{ digest, length: 1024 }];
-    operations.push({ kind: 'put', path, size: 1024, mtimeUs: 1.7e15 + i, executable: false, base: 'absent', digest, chunks: refs });
+    operations.push({ kind: 'put', path, size: 1024, mtimeUs: 1.7e15 + i, mode: 0o644, base: 'absent', digest, chunks: refs });
   }
   return { operations, chunks };
 }

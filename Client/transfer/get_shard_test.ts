@@ -24,7 +24,7 @@ async function temporaryFolder(t: TestContext): Promise<string> {
 }
 
 function fileEntry(name: string, size: number, digest: Uint8Array, chunkCount: number): TreeEntry {
-  return { name, kind: 'file', size, mtimeUs: 1_000_000, version: 1, executable: false, chunkCount, digest, target: null };
+  return { name, kind: 'file', size, mtimeUs: 1_000_000, version: 1, mode: 0o644, chunkCount, digest, target: null };
 }
 
 function chunkFrame(digest: Uint8Array, content: Uint8Array): Uint8Array {

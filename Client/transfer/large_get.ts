@@ -22,7 +22,7 @@ export async function getLargeFile(http: Http, { local, remote, entry }: Wanted)
   if (!Buffer.from(manifest.digest).equals(entry.digest)) throw new AppError('not_found', `${remote}: replaced while it was being fetched`);
   checkManifest(manifest.chunks, entry);
   const part = partPath(local, sha256(Buffer.concat([entry.digest, Buffer.from(basename(local))])));
-  const fd = openPart(part, entry);
+  const fd = openPart(part);
   try {
     const held = localIo(part, () => heldChunks(fd, manifest.chunks));
     await fetchRest(http, fd, part, manifest.chunks, held);

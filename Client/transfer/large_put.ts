@@ -10,7 +10,7 @@ import type { ChunkRef } from '../../Models/operations.ts';
 import type { Http } from '../http.ts';
 import { ChunkReader, type FileChunk } from './chunk_reader.ts';
 import { compressChunk } from './compression.ts';
-import { isExecutable, localError, lstatOrNull, mtimeUs, openForRead, sameSnapshot, sha256 } from './local_files.ts';
+import { localError, lstatOrNull, mtimeUs, openForRead, permissions, sameSnapshot, sha256 } from './local_files.ts';
 import type { ManifestCache } from './manifest_cache.ts';
 import type { PushStream } from './push_stream.ts';
 import type { EntryTask, PutTask } from './put_task.ts';
@@ -48,7 +48,7 @@ export async function sendLargeFile(options: Options, stream: () => PushStream<P
       path: task.remote,
       size: stats.size,
       mtimeUs: mtimeUs(stats),
-      executable: isExecutable(stats),
+      mode: permissions(stats),
       base: task.entry === null ? 'absent' : task.entry.version,
       digest,
       chunks: runs,

@@ -37,13 +37,14 @@ export function mtimeUs(stats: Stats): number {
   return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.round(stats.mtimeMs * 1000)));
 }
 
-export function isExecutable(stats: Stats): boolean {
-  return (stats.mode & 0o100) !== 0;
+/** The low nine bits of the mode: what is carried. Set-id and sticky bits never are. */
+export function permissions(stats: Stats): number {
+  return stats.mode & 0o777;
 }
 
 /** Size, time and mode are the same: what rsync calls a quick check. */
 export function looksSame(stats: Stats, entry: TreeEntry): boolean {
-  return stats.isFile() && stats.size === entry.size && mtimeUs(stats) === entry.mtimeUs && isExecutable(stats) === entry.executable;
+  return stats.isFile() && stats.size === entry.size && mtimeUs(stats) === entry.mtimeUs && permissions(stats) === entry.mode;
 }
 
 export function sameSnapshot(before: Stats, after: Stats): boolean {
@@ -112,10 +113,14 @@ export function writeSmallFile(target: string, content: readonly Uint8Array[], e
   });
 }
 
+/** Of a file until it is whole: what is private is never readable by others, not even before it has its name. */
+const PRIVATE = 0o600;
+
 function writeNewFile(path: string, content: readonly Uint8Array[], entry: TreeEntry): void {
-  const fd = openSync(path, 'wx', fileMode(entry));
+  const fd = openSync(path, 'wx', PRIVATE);
   try {
     for (const piece of content) writeFully(fd, piece, null);
+    if (entry.mode !== PRIVATE) fchmodSync(fd, entry.mode);
     setTimes(fd, entry);
   } catch (error) {
     unlinkSync(path);
@@ -125,8 +130,13 @@ function writeNewFile(path: string, content: readonly Uint8Array[], entry: TreeE
   }
 }
 
-export function openPart(part: string, entry: TreeEntry): number {
-  return localIo(part, () => openSync(part, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, fileMode(entry)));
+/** One that an earlier transfer left is gone on with. */
+export function openPart(part: string): number {
+  return localIo(part, () => {
+    const fd = openSync(part, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, PRIVATE);
+    fchmodSync(fd, PRIVATE);
+    return fd;
+  });
 }
 
 /** @param position `null` writes where the file stands */
@@ -140,7 +150,7 @@ export function writeFully(fd: number, bytes: Uint8Array, position: number | nul
 export function finishPart(fd: number, part: string, target: string, entry: TreeEntry): void {
   localIo(target, () => {
     try {
-      fchmodSync(fd, fileMode(entry) & ~process.umask());
+      fchmodSync(fd, entry.mode);
       setTimes(fd, entry);
     } finally {
       closeSync(fd);
@@ -154,8 +164,7 @@ export function setAttributes(path: string, entry: TreeEntry): void {
   localIo(path, () => {
     const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
-      const { mode } = fstatSync(fd);
-      fchmodSync(fd, entry.executable ? mode | (0o111 & ~process.umask()) : mode & ~0o111);
+      fchmodSync(fd, entry.mode);
       setTimes(fd, entry);
     } finally {
       closeSync(fd);
@@ -205,10 +214,6 @@ function takeName(part: string, target: string): void {
     unlinkSync(part);
     throw error;
   }
-}
-
-function fileMode(entry: TreeEntry): number {
-  return entry.executable ? 0o777 : 0o666;
 }
 
 /** The access time is set with it; a time that the file system cannot hold is left as it is. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { lstatSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -14,9 +14,9 @@ async function temporaryFolder(t: TestContext): Promise<string> {
   return folder;
 }
 
-function entryWith(mtime: number): TreeEntry {
+function entryWith(mtime: number, mode = 0o644): TreeEntry {
   const digest = sha256(new Uint8Array(0));
-  return { name: 'f', kind: 'file', size: 0, mtimeUs: mtime, version: 1, executable: false, chunkCount: 0, digest, target: null };
+  return { name: 'f', kind: 'file', size: 0, mtimeUs: mtime, version: 1, mode, chunkCount: 0, digest, target: null };
 }
 
 test('a time before 1970 and one of a microsecond come back as they were, whichever way a file is written', async (t) => {
@@ -30,9 +30,39 @@ test('a time before 1970 and one of a microsecond come back as they were, whiche
     setAttributes(path, entry);
     assert.equal(mtimeUs(lstatSync(path)), mtime);
     const part = join(folder, 'part');
-    finishPart(openPart(part, entry), part, path, entry);
+    finishPart(openPart(part), part, path, entry);
     assert.equal(mtimeUs(lstatSync(path)), mtime);
     assert.ok(looksSame(lstatSync(path), entry));
+  }
+});
+
+test('a file has exactly the permission bits it comes with, and until it is whole nobody else can read it', async (t) => {
+  const folder = await temporaryFolder(t);
+  const umask = process.umask();
+  t.after(() => process.umask(umask));
+  for (const mask of [0, 0o077]) {
+    process.umask(mask);
+    for (const mode of [0o600, 0o644, 0o666, 0o755, 0o400]) {
+      const path = join(folder, `f-${mask}-${mode}`);
+      const part = partPath(path);
+      const seen: number[] = [];
+      const content = Object.assign([new Uint8Array(1)], {
+        *[Symbol.iterator]() {
+          seen.push(lstatSync(part).mode & 0o777);
+          yield new Uint8Array(1);
+        },
+      });
+      writeSmallFile(path, content, entryWith(0, mode), part);
+      assert.deepEqual([...seen, lstatSync(path).mode & 0o777], [0o600, mode]);
+      await chmod(path, 0o606);
+      setAttributes(path, entryWith(0, mode));
+      assert.equal(lstatSync(path).mode & 0o777, mode);
+      await writeFile(part, '', { mode: 0o666 }); // as an interrupted transfer may have left it
+      const fd = openPart(part);
+      assert.equal(lstatSync(part).mode & 0o777, 0o600);
+      finishPart(fd, part, path, entryWith(0, mode));
+      assert.equal(lstatSync(path).mode & 0o777, mode);
+    }
   }
 });
 

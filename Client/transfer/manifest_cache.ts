@@ -6,7 +6,7 @@ import { DIGEST_BYTES } from '../../Models/chunk_frames.ts';
 import { AppError } from '../../Models/errors.ts';
 import { FrameWriter, PayloadReader } from '../../Models/frames.ts';
 import type { TreeEntry } from '../../Models/tree_frames.ts';
-import { isExecutable, mtimeUs, sha256 } from './local_files.ts';
+import { mtimeUs, permissions, sha256 } from './local_files.ts';
 import type { SentFile } from './put_task.ts';
 
 /** The version that a long file had here last time, and its chunks: so that a change to it is sent without first asking what is there. */
@@ -20,7 +20,7 @@ export type ManifestCache = {
   settle(): Promise<void>;
 };
 
-const FORMAT = 1;
+const FORMAT = 2;
 const FILES_MAX = 2048;
 
 /**
@@ -49,13 +49,7 @@ export function openManifestCache(home: string, scope: string): ManifestCache {
 async function writeVersion(folder: string, path: string, version: number, stats: Stats, { digest, chunks }: SentFile): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const writer = new FrameWriter(chunks.length * 36 + 256);
-  writer
-    .u8(FORMAT)
-    .f64(version)
-    .f64(stats.size)
-    .f64(mtimeUs(stats))
-    .u8(Number(isExecutable(stats)))
-    .bytes(digest);
+  writer.u8(FORMAT).f64(version).f64(stats.size).f64(mtimeUs(stats)).u16(permissions(stats)).bytes(digest);
   for (const chunk of chunks) writer.bytes(chunk.digest).u32(chunk.length);
   const bytes = writer.take();
   const temporary = `${path}.${process.pid}`;
@@ -87,7 +81,7 @@ function parseVersion(bytes: Uint8Array): CachedVersion | null {
   const version = reader.f64();
   const size = reader.f64();
   const mtime = reader.f64();
-  const executable = reader.u8() === 1;
+  const mode = reader.u16();
   const digest = reader.bytes(DIGEST_BYTES);
   const chunks: { digest: Uint8Array; length: number }[] = [];
   while (reader.remaining > 0) chunks.push({ digest: reader.bytes(DIGEST_BYTES), length: reader.u32() });
@@ -97,7 +91,7 @@ function parseVersion(bytes: Uint8Array): CachedVersion | null {
     size,
     mtimeUs: mtime,
     version,
-    executable,
+    mode,
     chunkCount: chunks.length,
     digest,
     target: null,

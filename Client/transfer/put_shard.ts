@@ -13,7 +13,7 @@ import type { Http } from '../http.ts';
 import { compressChunk } from './compression.ts';
 import { type Job, PASSING, type Shard, type ShardEvents } from './jobs.ts';
 import { sendLargeFile } from './large_put.ts';
-import { isExecutable, localIo, looksSame, lstatOrNull, mtimeUs, PART_NAME, readSnapshot, sha256 } from './local_files.ts';
+import { localIo, looksSame, lstatOrNull, mtimeUs, PART_NAME, permissions, readSnapshot, sha256 } from './local_files.ts';
 import type { ManifestCache } from './manifest_cache.ts';
 import { PushStream } from './push_stream.ts';
 import type { EntryTask, PutTask } from './put_task.ts';
@@ -264,7 +264,7 @@ export class PutShard implements Shard {
       path: task.remote,
       size: content.length,
       mtimeUs: mtimeUs(task.stats),
-      executable: isExecutable(task.stats),
+      mode: permissions(task.stats),
       base: baseOf(task.entry),
       digest,
       chunks: content.length === 0 ? [] : [{ digest, length: content.length }],

@@ -37,10 +37,10 @@ const resolved = (wanted: 'any' | 'absent' | 'current' | 'stale', version: numbe
 const draft: fc.Arbitrary<Draft> = fc.oneof(
   {
     weight: 5,
-    arbitrary: fc.tuple(path, content, base, fc.constantFrom(1, 2), fc.boolean()).map(
-      ([at, what, on, mtimeUs, executable]): Draft =>
+    arbitrary: fc.tuple(path, content, base, fc.constantFrom(1, 2), fc.constantFrom(0o600, 0o755)).map(
+      ([at, what, on, mtimeUs, mode]): Draft =>
         (versionOf) =>
-          put(at, what, { base: resolved(on, versionOf(at)), mtimeUs, executable }),
+          put(at, what, { base: resolved(on, versionOf(at)), mtimeUs, mode }),
     ),
   },
   {

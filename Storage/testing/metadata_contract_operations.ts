@@ -69,6 +69,7 @@ const REFUSALS: [why: string, operation: Operation, code: ErrorCode][] = [
     'too_large',
   ],
   ['a put with a fraction for a size', { ...lengthens, size: 1.5 }, 'request_invalid'],
+  ['a put with more than permission bits', put('/new', one, { mode: 0o4755 }), 'request_invalid'],
   ['a path that does not begin with a slash', put('docs', one), 'path_invalid'],
   ['a path that climbs', put('/docs/../x', one), 'name_invalid'],
   ['a path with an empty name', put('/docs//x', one), 'name_invalid'],
@@ -136,7 +137,7 @@ export function contractOfOperations(open: OpenPlace): void {
   test('a put makes the folders above it, and is listed with everything it carries', async (t) => {
     const store = await (await open(t)).open({ now: () => 1234 });
     const operations = [
-      put('/x/y/many', many, { executable: true, mtimeUs: -7 }),
+      put('/x/y/many', many, { mode: 0o750, mtimeUs: -7 }),
       put('/x/empty', empty),
       put('/x/one', one),
       symlink('/x/link', '../é'),
@@ -146,16 +147,16 @@ export function contractOfOperations(open: OpenPlace): void {
     assert.equal(file?.version, 3, 'two folders come first');
     const size = many.size;
     assert.deepEqual(
-      [file?.path, file?.name, file?.kind, file?.size, file?.mtimeUs, file?.executable, file?.chunkCount],
-      ['/x/y/many', 'many', 'file', size, -7, true, 3],
+      [file?.path, file?.name, file?.kind, file?.size, file?.mtimeUs, file?.mode, file?.chunkCount],
+      ['/x/y/many', 'many', 'file', size, -7, 0o750, 3],
     );
     assert.deepEqual(file?.digest, many.digest);
     assert.deepEqual([nothing?.size, nothing?.chunkCount, nothing?.digest], [0, 0, empty.digest]);
-    assert.deepEqual([single?.nodeId, single?.version, single?.chunkCount, single?.executable], [first?.nodeId, first?.version, 1, false]);
-    assert.deepEqual([link?.kind, link?.target, link?.size], ['symlink', '../é', 5]);
+    assert.deepEqual([single?.nodeId, single?.version, single?.chunkCount, single?.mode], [first?.nodeId, first?.version, 1, 0o644]);
+    assert.deepEqual([link?.kind, link?.target, link?.size, link?.mode], ['symlink', '../é', 5, 0o777]);
     assert.deepEqual(
-      [folder?.path, folder?.kind, folder?.digest, folder?.size, folder?.mtimeUs, folder?.shared],
-      ['/x', 'folder', null, 0, 1_234_000, null],
+      [folder?.path, folder?.kind, folder?.digest, folder?.size, folder?.mtimeUs, folder?.mode, folder?.shared],
+      ['/x', 'folder', null, 0, 1_234_000, 0o755, null],
     );
   });
 
@@ -186,10 +187,7 @@ export function contractOfOperations(open: OpenPlace): void {
     const again = await commit(store, alice, [put('/f', one, { base: 'absent' }), put('/f', one, { base: 99 }), mkdir('/', true)]);
     assert.deepEqual(words(again), ['unchanged', 'unchanged', 'unchanged']);
     assert.deepEqual(again[0], { ...made, status: 'unchanged' });
-    const touched = await done(store, alice, [
-      put('/f', one, { base: 'absent', mtimeUs: 1 }),
-      put('/f', one, { base: 99, executable: true }),
-    ]);
+    const touched = await done(store, alice, [put('/f', one, { base: 'absent', mtimeUs: 1 }), put('/f', one, { base: 99, mode: 0o600 })]);
     assert.deepEqual(
       touched.map((result) => result.version),
       [2, 3],

@@ -37,12 +37,12 @@ export function contentOf(...parts: (string | Buffer)[]): Content {
   return { chunks, digest: contentId(refs, sha256), size: refs.reduce((sum, ref) => sum + ref.length, 0) };
 }
 
-type PutOptions = { base?: Base; mtimeUs?: number; executable?: boolean };
+type PutOptions = { base?: Base; mtimeUs?: number; mode?: number };
 
 export function put(path: string, content: Content, options: PutOptions = {}): Operation {
-  const { base = 'any', mtimeUs = 1_700_000_000_000_000, executable = false } = options;
+  const { base = 'any', mtimeUs = 1_700_000_000_000_000, mode = 0o644 } = options;
   const chunks = content.chunks.map((chunk) => chunk.ref);
-  return { kind: 'put', path, size: content.size, mtimeUs, executable, base, digest: content.digest, chunks };
+  return { kind: 'put', path, size: content.size, mtimeUs, mode, base, digest: content.digest, chunks };
 }
 
 export const mkdir = (path: string, existingOk = false): Operation => ({ kind: 'mkdir', path, existingOk });

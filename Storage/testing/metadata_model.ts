@@ -105,7 +105,7 @@ export function applyToModel(root: ModelFolder, operation: Operation): string {
   switch (operation.kind) {
     case 'put': {
       const content = Buffer.from(operation.digest).toString('hex');
-      return write(root, operation.path, operation.base, { kind: 'file', content, traits: `${operation.mtimeUs} ${operation.executable}` });
+      return write(root, operation.path, operation.base, { kind: 'file', content, traits: `${operation.mtimeUs} ${operation.mode}` });
     }
     case 'symlink':
       return write(root, operation.path, operation.base, { kind: 'symlink', content: operation.target, traits: `${operation.mtimeUs}` });

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { sql } from 'kysely';
+import { type DatabaseAddress, openDatabase } from './database.ts';
+import { MIGRATIONS } from './sql_metadata.ts';
+import type { MetadataSchema } from './sql_metadata_schema.ts';
+import { startPostgres } from './testing/postgres.ts';
+
+async function temporaryFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'driftless-migration-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A database as it was before modes: a folder, an executable and an ordinary file, a symlink, a mount, and a change for each but the last. */
+async function writtenBefore(address: DatabaseAddress, folder: string): Promise<void> {
+  const first = join(folder, 'metadata');
+  await mkdir(first, { recursive: true });
+  await copyFile(new URL('0001-metadata.sql', MIGRATIONS), join(first, '0001-metadata.sql'));
+  const database = await openDatabase<MetadataSchema>(address, pathToFileURL(first));
+  const digest = Buffer.alloc(32, 1);
+  const rows = [
+    { id: 1, kind: 1, executable: 0, content: null, target: null },
+    { id: 2, kind: 0, executable: 1, content: digest, target: null },
+    { id: 3, kind: 0, executable: 0, content: digest, target: null },
+    { id: 4, kind: 2, executable: 0, content: digest, target: 'f' },
+    { id: 5, kind: 3, executable: 0, content: null, target: null },
+  ];
+  await database.write(async (trx) => {
+    for (const { id, kind, executable, content, target } of rows) {
+      await sql`INSERT INTO nodes (id, space, parent, name, key, kind, version, size, mtime_us, digest, executable, chunk_count, target)
+        VALUES (${id}, 9, 0, ${`n${id}`}, ${`N${id}`}, ${kind}, ${id}, 0, 0, ${content}, ${executable}, 0, ${target})`.execute(trx);
+      await sql`INSERT INTO journal (space, seq, kind, node, path, size, mtime_us, digest, executable, target, commit_id)
+        VALUES (9, ${id}, 0, ${id}, ${`/n${id}`}, 0, 0, ${content}, ${executable}, ${target}, 1)`.execute(trx);
+    }
+  });
+  await database.close();
+}
+
+async function keepsModes(address: DatabaseAddress, folder: string): Promise<void> {
+  await writtenBefore(address, folder);
+  const database = await openDatabase<MetadataSchema>(address, MIGRATIONS);
+  try {
+    const expected = [0o755, 0o755, 0o644, 0o777, 0o755];
+    const nodes = await database.db.selectFrom('nodes').select('mode').orderBy('id').execute();
+    assert.deepEqual(
+      nodes.map(({ mode }) => mode),
+      expected,
+    );
+    const journal = await database.db.selectFrom('journal').select('mode').orderBy('seq').execute();
+    assert.deepEqual(
+      journal.map(({ mode }) => mode),
+      expected,
+    );
+  } finally {
+    await database.close();
+  }
+}
+
+test('the executable bit of before becomes permission bits, on SQLite', async (t) => {
+  const folder = await temporaryFolder(t);
+  await keepsModes({ kind: 'sqlite', file: join(folder, 'driftless.db') }, folder);
+});
+
+test('the executable bit of before becomes permission bits, on PostgreSQL', async (t) => {
+  const postgres = await startPostgres();
+  t.after(() => postgres.close());
+  await keepsModes({ kind: 'postgres', url: await postgres.createDatabase() }, await temporaryFolder(t));
+});
