@@ -1,28 +1,34 @@
 /**
  * What the sync engine needs of a file system, and nothing else of it touches one. Paths are relative to the synced folder, components
- * divided by '/', '' is the folder itself; no call follows a symlink anywhere on the way, and none reaches outside. Calls are synchronous: for small files a call
- * into the thread pool costs more than the file. They throw the system's errors (`code` ENOENT, EEXIST, ENOTEMPTY, ENOSPC, EACCES, EIO, EXDEV, …; ENOTDIR or ELOOP for
- * a symlink on the way). Contract: Client/sync/testing/disk_contract.ts.
+ * divided by '/', '' is the folder itself; no call follows a symlink anywhere on the way, and none reaches outside. Calls are synchronous:
+ * for small files a call into the thread pool costs more than the file. They throw the system's errors with their `code`: ENOENT, EEXIST,
+ * ENOTEMPTY, EISDIR, ENOSPC, EACCES, EIO, EXDEV, EMFILE, …; ENOTDIR or ELOOP for a symlink on the way; EINVAL for a component that is
+ * empty, `.` or `..`; ESTALE if the folder itself is no longer where it was. Contract: Client/sync/testing/disk_contract.ts.
  */
 export type Disk = {
-  /** `null`: nothing there (ENOENT, ENOTDIR); every other failure is thrown, so that an error is never taken for an absence. */
+  /** `null`: nothing there (also when something on the way is not a folder); every other failure is thrown: an error is never taken for an absence. */
   stat(path: string): DiskStat | null;
   list(folder: string): DiskListing;
+  /** @throws EINVAL for anything but a symlink, EILSEQ for a target that is not UTF-8 */
   readlink(path: string): string;
-  /** An existing regular file, for reading. */
+  /** An existing regular file, for reading. @throws ELOOP for a symlink, EISDIR, EINVAL or ENXIO for what is special */
   open(path: string): DiskFile;
-  /** A new file (O_EXCL), for reading and writing. */
+  /** A new file, for reading and writing. @param mode less the process's mask @throws EEXIST, for a symlink too */
   create(path: string, mode: number): DiskFile;
-  /** Never replaces: EEXIST. */
+  /** Of a symlink: another name of the link itself. Never replaces: EEXIST. @throws EPERM for a folder; EPERM, ENOTSUP where there are no links */
   link(from: string, to: string): void;
-  /** Replaces, as rename(2) does: whoever calls makes sure that nothing of value is at `to`. */
+  /** Replaces, as rename(2) does: whoever calls makes sure that nothing of value is at `to`. Two names of one file: nothing happens. */
   rename(from: string, to: string): void;
+  /** @throws EISDIR or EPERM for a folder */
   unlink(path: string): void;
+  /** @param mode less the process's mask */
   mkdir(path: string, mode: number): void;
+  /** @throws ENOTEMPTY or EEXIST, ENOTDIR */
   rmdir(path: string): void;
   symlink(target: string, path: string): void;
-  /** Of a folder or file by its name; for a symlink only the times. */
+  /** Of a folder or file. @throws ELOOP for a symlink */
   setMode(path: string, mode: number): void;
+  /** Of a symlink: its own. A time that the file system cannot hold is left as it is. */
   setTimes(path: string, mtimeUs: number): void;
   /** Names in this folder are durable. */
   syncFolder(folder: string): void;
@@ -53,6 +59,7 @@ export type DiskFile = {
   /** @returns bytes read; 0 at the end */
   read(target: Uint8Array, position: number): number;
   readAhead(target: Uint8Array, position: number): Promise<number>;
+  /** All of it, or it throws. @throws EBADF if it was opened for reading */
   write(bytes: Uint8Array, position: number): void;
   truncate(size: number): void;
   setMode(mode: number): void;
