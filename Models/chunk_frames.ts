@@ -7,9 +7,10 @@ import { LIMITS } from './limits.ts';
  *   raw    the content
  *   zstd   length of the content (u32), a zstd frame
  *   delta  length of the content (u32), digest of the base chunk (32), a script of Models/delta.ts
- * At rest and in a pull only raw occurs, so that what a pack holds can be sent as it lies there.
+ *   patch  length of the content (u32), digest of the base chunk (32), a zstd frame whose dictionary is the content of the base
+ * At rest only raw occurs, so that what a pack holds can be sent as it lies there. A patch occurs only in a pull that names bases.
  */
-export const ENCODING = { raw: 0, zstd: 1, delta: 2 } as const;
+export const ENCODING = { raw: 0, zstd: 1, delta: 2, patch: 3 } as const;
 
 export const DIGEST_BYTES = 32;
 export const CHUNK_FRAME_HEADER_BYTES = FRAME_HEADER_BYTES + 1 + DIGEST_BYTES;
@@ -35,7 +36,7 @@ export function readChunkHeader(frame: Frame): ChunkHeader {
   const first = frame.pieces[0] as Uint8Array;
   const header = first.length >= CHUNK_FRAME_HEADER_BYTES ? first : gather(frame.pieces, 0, CHUNK_FRAME_HEADER_BYTES);
   const encoding = header[FRAME_HEADER_BYTES] as number;
-  if (encoding > ENCODING.delta) throw new AppError('frame_invalid', `unknown chunk encoding ${encoding}`);
+  if (encoding > ENCODING.patch) throw new AppError('frame_invalid', `unknown chunk encoding ${encoding}`);
   const contentBytes = frame.length - 1 - DIGEST_BYTES;
   if (contentBytes > LIMITS.chunkBytesMax + 64) throw new AppError('too_large', `a chunk has at most ${LIMITS.chunkBytesMax} bytes`);
   return { encoding, digest: header.subarray(FRAME_HEADER_BYTES + 1, CHUNK_FRAME_HEADER_BYTES) };

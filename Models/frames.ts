@@ -17,6 +17,7 @@ export const FRAME = {
   paths: 8, // tree: paths of folders
   manifest: 9, // tree
   signature: 10, // signature of one chunk
+  runs: 13, // tree: a manifest told against an older version
 } as const;
 
 export const FRAME_TYPE = 'application/vnd.driftless.frames';
@@ -99,7 +100,7 @@ export class FrameParser {
 /** Length of the frame whose header is at `at`, header included. */
 function frameBytes(bytes: Uint8Array, at: number): number {
   const type = bytes[at] as number;
-  if (type === 0 || type > FRAME.signature) throw new AppError('frame_invalid', `unknown frame type ${type}`);
+  if (type === 0 || type > FRAME.runs) throw new AppError('frame_invalid', `unknown frame type ${type}`);
   const length = readU32(bytes, at + 1);
   if (length > LIMITS.frameBytesMax - FRAME_HEADER_BYTES) throw new AppError('frame_invalid', `a frame of ${length} bytes is too long`);
   return FRAME_HEADER_BYTES + length;

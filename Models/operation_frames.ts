@@ -25,11 +25,8 @@ export function writeOperation(writer: FrameWriter, number: number, operation: O
   switch (operation.kind) {
     case 'put':
       writer.text(operation.path).f64(operation.size).f64(operation.mtimeUs).u16(operation.mode);
-      writer.f64(baseNumber(operation.base)).bytes(operation.digest).u32(operation.chunks.length);
-      for (const chunk of operation.chunks) {
-        if ('digest' in chunk) writer.u8(0).bytes(chunk.digest).u32(chunk.length);
-        else writer.u8(1).u32(chunk.first).u32(chunk.count);
-      }
+      writer.f64(baseNumber(operation.base)).bytes(operation.digest);
+      writeRuns(writer, operation.chunks);
       break;
     case 'symlink':
       writer.text(operation.path).text(operation.target).f64(operation.mtimeUs).f64(baseNumber(operation.base));
@@ -88,7 +85,17 @@ function readBody(reader: PayloadReader, kind: Operation['kind']): OperationFram
   }
 }
 
-function readRuns(reader: PayloadReader): (ChunkRef | ChunkRun)[] {
+/** Run count u32, runs. */
+export function writeRuns(writer: FrameWriter, runs: readonly (ChunkRef | ChunkRun)[]): void {
+  writer.u32(runs.length);
+  for (const run of runs) {
+    if ('digest' in run) writer.u8(0).bytes(run.digest).u32(run.length);
+    else writer.u8(1).u32(run.first).u32(run.count);
+  }
+}
+
+/** @throws AppError `frame_invalid`, `too_large` */
+export function readRuns(reader: PayloadReader): (ChunkRef | ChunkRun)[] {
   const count = atMost(reader.u32(), LIMITS.fileChunksMax, 'chunks');
   const runs: (ChunkRef | ChunkRun)[] = [];
   for (let i = 0; i < count; i += 1) {

@@ -28,6 +28,7 @@ export async function* signatureFrames(deps: Deps, principal: Principal, digests
 export async function decodeChunk(deps: Deps, principal: Principal, frame: Frame): Promise<VerifiedChunk> {
   const { encoding, digest } = readChunkHeader(frame);
   if (encoding === ENCODING.raw) return verifyRawFrame(frame);
+  if (encoding === ENCODING.patch) throw new AppError('frame_invalid', 'a patch occurs only in a pull');
   const reader = new PayloadReader(joinBytes(chunkBody(frame)));
   const length = reader.u32();
   if (length > LIMITS.chunkBytesMax) throw new AppError('too_large', `a chunk has at most ${LIMITS.chunkBytesMax} bytes`);

@@ -16,7 +16,7 @@ import { PROBLEMS } from './openapi.ts';
 import { sendPiece } from './response_stream.ts';
 import { signatureFrames } from './transfer_delta.ts';
 import { endingWithError } from './transfer_errors.ts';
-import { pullFrames } from './transfer_pull.ts';
+import { type Pulled, pullFrames } from './transfer_pull.ts';
 import { servePush } from './transfer_push.ts';
 import { treeFrames } from './transfer_tree.ts';
 
@@ -34,6 +34,12 @@ const PushQuery = z.object({
     .regex(/^[0-9a-f]{32}$/)
     .optional()
     .describe('Name of this series of operations; with it, repeating an operation number repeats its result'),
+});
+const PullQuery = z.object({
+  bases: z
+    .literal('1')
+    .optional()
+    .describe('Behind each digest that of a chunk the client has, or zeros: what is asked for may come as a patch'),
 });
 const frames = { description: 'Frames, see docs/PROTOCOL.md', content: { [FRAME_TYPE]: { schema: z.any() } } };
 
@@ -94,10 +100,15 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
 
   routes.post(
     ROUTES.pull,
-    { ...digestRoute, schema: { summary: 'These chunks, in this order', response: { 200: frames, ...PROBLEMS } } },
+    {
+      ...digestRoute,
+      schema: { summary: 'These chunks, in this order', querystring: PullQuery, response: { 200: frames, ...PROBLEMS } },
+    },
     async (request, reply) => {
       const { principal } = await authenticate(request);
-      return sendFrames(request, reply, pullFrames(deps, principal, readDigests(request.body, LIMITS.pullDigestsMax)));
+      const digests = readDigests(request.body, LIMITS.pullDigestsMax);
+      const pulled = request.query.bases === '1' ? readPairs(digests) : digests.map((digest) => ({ digest, base: null }));
+      return sendFrames(request, reply, pullFrames(deps, principal, pulled));
     },
   );
 
@@ -161,4 +172,15 @@ function readDigests(body: unknown, max: number): Buffer[] {
   }
   if (body.length > max * DIGEST_BYTES) throw new AppError('too_large', `at most ${max} digests in one request`);
   return Array.from({ length: body.length / DIGEST_BYTES }, (_, i) => body.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES));
+}
+
+const NO_DIGEST = Buffer.alloc(DIGEST_BYTES);
+
+/** @throws AppError `request_invalid` */
+function readPairs(digests: readonly Buffer[]): Pulled[] {
+  if (digests.length % 2 !== 0) throw new AppError('request_invalid', 'the body is pairs of digests');
+  return Array.from({ length: digests.length / 2 }, (_, i) => {
+    const base = digests[2 * i + 1] as Buffer;
+    return { digest: digests[2 * i] as Buffer, base: base.equals(NO_DIGEST) ? null : base };
+  });
 }

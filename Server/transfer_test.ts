@@ -4,13 +4,14 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
-import { zstdCompressSync } from 'node:zlib';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { CHUNK_FRAME_HEADER_BYTES, ENCODING } from '../Models/chunk_frames.ts';
 import { contentId } from '../Models/content_id.ts';
 import { writeDelta } from '../Models/delta.ts';
 import { AppError } from '../Models/errors.ts';
-import { FRAME, FRAME_TYPE, type Frame, FrameParser, FrameWriter, joinBytes, payloadOf } from '../Models/frames.ts';
+import { FRAME, FRAME_TYPE, type Frame, FrameParser, FrameWriter, joinBytes, PayloadReader, payloadOf } from '../Models/frames.ts';
 import { LIMITS } from '../Models/limits.ts';
+import { readManifestRuns } from '../Models/manifest_runs.ts';
 import { type OperationFrame, readError, readResult, writeOperation } from '../Models/operation_frames.ts';
 import type { OperationResult } from '../Models/operations.ts';
 import { ROUTES } from '../Models/routes.ts';
@@ -160,6 +161,83 @@ test('a digest gives nobody else anything: not held, missing, no signature, no p
   const delta = new FrameWriter().begin(FRAME.chunk).u8(ENCODING.delta).bytes(sha256(secret)).u32(secret.length).bytes(sha256(secret));
   delta.u8(0).u32(0).u32(secret.length).finish();
   assert.equal((await push(bob, stream(delta.take()))).error?.code, 'chunk_missing');
+});
+
+test('a pull that names bases gets patches, and only against what the caller can read', async () => {
+  const [old, other] = [randomBytes(600_000), randomBytes(600_000)];
+  const edited = Buffer.concat([Buffer.from('!'), old]);
+  const files = [put('/patched', [edited]), put('/before', [old]), put('/other', [other])];
+  await push(alice, stream(...[old, edited, other].map(chunkFrame), operations(files)));
+  const pairs = (all: readonly (readonly [Buffer, Buffer])[]): Buffer =>
+    Buffer.concat(all.flatMap(([content, of]) => [sha256(content), of.length === 0 ? Buffer.alloc(32) : sha256(of)]));
+  const ask = async (user: User, body: Buffer): Promise<Frame[]> =>
+    framesIn(await post(user, `${ROUTES.pull}?bases=1`, 'application/octet-stream', body));
+  const none = Buffer.alloc(0);
+  const [patch, against, raw, stranger] = await ask(
+    alice,
+    pairs([
+      [edited, old],
+      [edited, other],
+      [other, none],
+      [old, randomBytes(9)],
+    ]),
+  );
+  const reader = new PayloadReader(payloadOf(patch as Frame));
+  assert.deepEqual([reader.u8(), Buffer.from(reader.bytes(32)), reader.u32()], [ENCODING.patch, sha256(edited), edited.length]);
+  assert.deepEqual(Buffer.from(reader.bytes(32)), sha256(old));
+  assert.ok(reader.remaining < 200, `${reader.remaining} bytes for one that was put in`);
+  assert.deepEqual(zstdDecompressSync(reader.bytes(reader.remaining), { dictionary: old }), edited);
+  for (const [frame, content] of [
+    [against, edited],
+    [raw, other],
+    [stranger, old],
+  ] as const) {
+    assert.ok(Buffer.from(joinBytes((frame as Frame).pieces)).equals(chunkFrame(content)));
+  }
+  await push(bob, stream(chunkFrame(edited), operations([put('/mine', [edited])])));
+  const [his, secret] = await ask(
+    bob,
+    pairs([
+      [edited, old],
+      [old, edited],
+    ]),
+  );
+  assert.ok(Buffer.from(joinBytes((his as Frame).pieces)).equals(chunkFrame(edited)), 'a base that is not his does not exist for him');
+  assert.equal(secret?.type, FRAME.missing);
+  assert.equal((await post(alice, `${ROUTES.pull}?bases=1`, 'application/octet-stream', sha256(old))).status, 400);
+});
+
+test('a base that looks like a dictionary of zstd is left aside', async () => {
+  const old = Buffer.concat([Buffer.from([0x37, 0xa4, 0x30, 0xec]), randomBytes(100_000)]);
+  const edited = Buffer.concat([old, Buffer.from('!')]);
+  await push(alice, stream(chunkFrame(old), chunkFrame(edited), operations([put('/magic', [old]), put('/magic2', [edited])])));
+  const body = Buffer.concat([sha256(edited), sha256(old)]);
+  const [frame] = await framesIn(await post(alice, `${ROUTES.pull}?bases=1`, 'application/octet-stream', body));
+  assert.ok(Buffer.from(joinBytes((frame as Frame).pieces)).equals(chunkFrame(edited)));
+});
+
+test('a manifest is told against an older version, and whole where that is unknown', async () => {
+  const [a, b, c] = [randomBytes(600_000), randomBytes(600_000), randomBytes(600_000)];
+  await push(alice, stream(...[a, b, c].map(chunkFrame), operations([put('/runs', [a, b]), put('/stranger', [c])])));
+  const [first, stranger] = [await statOf(alice, '/runs'), await statOf(alice, '/stranger')];
+  await push(alice, stream(operations([put('/runs', [c, a, b], { base: first?.version ?? 0 })])));
+  const ask = async (user: User, path: string, against: number) => {
+    const body = JSON.stringify({ manifest: path, against });
+    const [frame] = await framesIn(await post(user, ROUTES.tree, 'application/json', body));
+    return readManifestRuns(payloadOf(frame as Frame));
+  };
+  const runs = await ask(alice, '/runs', first?.version ?? 0);
+  assert.deepEqual(
+    runs?.runs.map((run) => ('first' in run ? [run.first, run.count] : run.length)),
+    [c.length, [0, 2]],
+  );
+  for (const against of [stranger?.version ?? 0, 999_999]) {
+    assert.deepEqual(
+      (await ask(alice, '/runs', against))?.runs.map((run) => 'digest' in run),
+      [true, true, true],
+    );
+  }
+  assert.equal(await ask(bob, '/runs', first?.version ?? 0), null);
 });
 
 test('compressed and delta chunks are stored as what they stand for', async () => {

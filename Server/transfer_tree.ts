@@ -1,5 +1,6 @@
 import { assertNever } from '../Models/errors.ts';
 import { FrameWriter } from '../Models/frames.ts';
+import { type ManifestRuns, RunWriter, writeManifestRuns } from '../Models/manifest_runs.ts';
 import { beginFolder, writeEntry, writeManifest, writePaths } from '../Models/tree_frames.ts';
 import type { TreeRequest } from '../Models/tree_request.ts';
 import type { ListedEntry, Metadata, Principal } from '../Storage/metadata.ts';
@@ -50,7 +51,23 @@ async function* framesOf(metadata: Metadata, principal: Principal, request: Tree
       writeManifest(writer, index, manifest ?? null);
       yield;
     }
+  } else if ('manifest' in request) {
+    writeManifestRuns(writer, await manifestRuns(metadata, principal, request));
+    yield;
   } else assertNever(request);
+}
+
+/** All of it by itself where the older version is not known. */
+async function manifestRuns(
+  metadata: Metadata,
+  principal: Principal,
+  { manifest: path, against }: { readonly manifest: string; readonly against: number },
+): Promise<ManifestRuns | null> {
+  const [manifest] = await metadata.manifests(principal, [path]);
+  if (manifest === undefined || manifest === null) return null;
+  const older = new RunWriter(await metadata.olderChunks(principal, path, against));
+  for (const chunk of manifest.chunks) older.add(chunk);
+  return { ...manifest, runs: older.runs };
 }
 
 /** Long names and targets can make a page longer than a frame may be. @returns at least one part */

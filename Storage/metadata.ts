@@ -105,6 +105,8 @@ export interface Metadata {
   walkFolders(principal: Principal, path: string): AsyncIterable<readonly string[]>;
   /** Manifests of files; `null` where there is no file. */
   manifests(principal: Principal, paths: readonly string[]): Promise<(Manifest | null)[]>;
+  /** The chunks that the file at `path` had in this version; none if it is not one of its versions, or no longer told of. */
+  olderChunks(principal: Principal, path: string, version: number): Promise<Manifest['chunks']>;
   page(principal: Principal, query: PageQuery): Promise<Page>;
 
   changes(

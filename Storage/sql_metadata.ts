@@ -12,7 +12,7 @@ import { openChunks, openPacks } from './sql_metadata_chunks.ts';
 import { commit, openBatch } from './sql_metadata_commit.ts';
 import { leaseIds } from './sql_metadata_ids.ts';
 import { ledgerStatements } from './sql_metadata_ledger.ts';
-import { listStatements, manifests, type Reading, readFolders, stat, walk } from './sql_metadata_list.ts';
+import { listStatements, manifests, olderChunks, type Reading, readFolders, stat, walk } from './sql_metadata_list.ts';
 import { page } from './sql_metadata_page.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { membersAt, sharing } from './sql_metadata_sharing.ts';
@@ -124,6 +124,7 @@ export async function sqlMetadata(database: Database<MetadataSchema>, options: {
     locate: async (principal, digests) => store.chunks.locate(db, await loadView(db, principal.userId), digests),
     stat: async (principal, paths) => stat(store, db, await loadView(db, principal.userId), paths),
     manifests: async (principal, paths) => manifests(store, db, await loadView(db, principal.userId), paths),
+    olderChunks: async (principal, path, version) => olderChunks(store, db, await loadView(db, principal.userId), { path, version }),
     async *readFolders(principal, paths) {
       yield* readFolders(await reading(principal), paths);
     },

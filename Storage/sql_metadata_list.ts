@@ -96,6 +96,23 @@ export async function manifests(store: Store, db: Rows, view: View, paths: reado
   });
 }
 
+export async function olderChunks(store: Store, db: Rows, view: View, at: { path: string; version: number }): Promise<Manifest['chunks']> {
+  if (view.home === null) return [];
+  const [found] = await resolve(store, db, view, [at.path]);
+  const node = found?.node ?? null;
+  if (node?.kind !== KIND.file) return [];
+  const row = await db
+    .selectFrom('journal')
+    .select(['size', 'digest', 'manifest'])
+    .where('space', '=', node.space)
+    .where('seq', '=', at.version)
+    .where('node', '=', node.id)
+    .executeTakeFirst();
+  if (row === undefined || row.digest === null) return [];
+  if (row.manifest !== null) return decodeManifest(row.manifest);
+  return row.size === 0 ? [] : [{ digest: row.digest, length: row.size }];
+}
+
 export type ListStatements = {
   /** Children of several folders at once, at most PAGE + 1 rows of them. */
   readonly children: BulkQuery<Node>;

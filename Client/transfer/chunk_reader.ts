@@ -1,10 +1,8 @@
-import { read } from 'node:fs';
-import { promisify } from 'node:util';
 import { findCut } from '../../Models/chunking.ts';
 import { LIMITS } from '../../Models/limits.ts';
+import type { ByteSource } from './byte_file.ts';
 import { sha256 } from './local_files.ts';
 
-const readAsync = promisify(read);
 const BLOCK_BYTES = 8 << 20;
 const FREE_BLOCKS_MAX = 3;
 const CARRY_BYTES = LIMITS.chunkBytesMax; // most that can be left over when the next block is taken in
@@ -18,7 +16,7 @@ export type FileChunk = { readonly digest: Buffer; readonly length: number; read
  * its start to its end are the same chunk.
  */
 export class ChunkReader {
-  readonly #fd: number;
+  readonly #source: Pick<ByteSource, 'readAhead'>;
   #window: Uint8Array = new Uint8Array(0);
   #at = 0; // of the next chunk in the window
   #position = 0; // in the file, of the next block
@@ -28,8 +26,8 @@ export class ChunkReader {
   readonly #uses = new Map<ArrayBufferLike, number>(); // by block: chunks that were not released, and the window
   readonly #free: Uint8Array[] = [];
 
-  constructor(fd: number) {
-    this.#fd = fd;
+  constructor(source: Pick<ByteSource, 'readAhead'>) {
+    this.#source = source;
   }
 
   /** @param guess a chunk that may come next @returns `null` at the end of the file */
@@ -92,9 +90,10 @@ export class ChunkReader {
     const bytes = this.#free.pop() ?? Buffer.allocUnsafeSlow(CARRY_BYTES + BLOCK_BYTES);
     let length = 0;
     while (length < BLOCK_BYTES) {
-      const { bytesRead } = await readAsync(this.#fd, bytes, CARRY_BYTES + length, BLOCK_BYTES - length, this.#position + length);
-      if (bytesRead === 0) break;
-      length += bytesRead;
+      const target = bytes.subarray(CARRY_BYTES + length, CARRY_BYTES + BLOCK_BYTES);
+      const count = await this.#source.readAhead(target, this.#position + length);
+      if (count === 0) break;
+      length += count;
     }
     this.#position += length;
     return { bytes, length };

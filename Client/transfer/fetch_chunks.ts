@@ -1,38 +1,48 @@
 import { createHash } from 'node:crypto';
 import { chunkBody, ENCODING, readChunkHeader } from '../../Models/chunk_frames.ts';
 import { AppError } from '../../Models/errors.ts';
-import { FRAME, type Frame } from '../../Models/frames.ts';
+import { FRAME, type Frame, joinBytes } from '../../Models/frames.ts';
 import type { ChunkRef } from '../../Models/operations.ts';
 import type { Http } from '../http.ts';
 import { sha256 } from './local_files.ts';
+import { applyPatch } from './patch.ts';
 import { pullChunks } from './requests.ts';
+
+/** A chunk that is here, which the wanted one may resemble: the server may answer with what differs. */
+export type PatchBase = { readonly digest: Uint8Array; readonly read: () => Uint8Array };
+export type WantedChunk = ChunkRef & { readonly base?: PatchBase | null };
 
 /**
  * The content of these chunks, in this order, each checked against its digest and length; `null` for one that cannot be read.
  * Content comes in slices of the received buffers.
  * @throws AppError `digest_mismatch`, `protocol_mismatch`, and what the connection throws
  */
-export async function* fetchChunks(http: Http, wanted: readonly ChunkRef[]): AsyncGenerator<readonly Uint8Array[] | null> {
+export async function* fetchChunks(http: Http, wanted: readonly WantedChunk[]): AsyncGenerator<readonly Uint8Array[] | null> {
   let next = 0;
-  for await (const frames of pullChunks(
-    http,
-    wanted.map(({ digest }) => digest),
-  )) {
+  const pairs = wanted.map(({ digest, base }) => ({ digest, base: base?.digest ?? null }));
+  for await (const frames of pullChunks(http, pairs)) {
     for (const frame of frames) {
       const expected = wanted[next];
       if (expected === undefined) throw new AppError('protocol_mismatch', 'the server sent a chunk that was not asked for');
       next += 1;
-      yield frame.type === FRAME.missing ? null : openChunk(frame, expected);
+      yield frame.type === FRAME.missing ? null : await openChunk(frame, expected);
     }
   }
   if (next < wanted.length) throw new AppError('server_unreachable', 'the server sent fewer chunks than were asked for');
 }
 
-function openChunk(frame: Frame, expected: ChunkRef): Uint8Array[] {
-  if (frame.type !== FRAME.chunk || readChunkHeader(frame).encoding !== ENCODING.raw) {
-    throw new AppError('protocol_mismatch', 'the server sent something that is no raw chunk');
+async function openChunk(frame: Frame, expected: WantedChunk): Promise<readonly Uint8Array[]> {
+  const encoding = frame.type === FRAME.chunk ? readChunkHeader(frame).encoding : null;
+  const { base } = expected;
+  if (encoding === ENCODING.patch && base !== null && base !== undefined) {
+    const content = await applyPatch(joinBytes(chunkBody(frame)), { digest: base.digest, content: base.read() }, expected.length);
+    return checked([content], expected);
   }
-  const content = chunkBody(frame);
+  if (encoding !== ENCODING.raw) throw new AppError('protocol_mismatch', 'the server sent something that is no chunk as asked for');
+  return checked(chunkBody(frame), expected);
+}
+
+function checked(content: readonly Uint8Array[], expected: ChunkRef): readonly Uint8Array[] {
   const length = content.reduce((sum, piece) => sum + piece.length, 0);
   if (length !== expected.length || !digestOf(content).equals(expected.digest)) {
     throw new AppError('digest_mismatch', 'the server sent a chunk that is not what was asked for');

@@ -1,6 +1,7 @@
 import { DIGEST_BYTES } from '../../Models/chunk_frames.ts';
 import { AppError } from '../../Models/errors.ts';
 import { FRAME, type Frame, FrameParser, payloadOf } from '../../Models/frames.ts';
+import { type ManifestRuns, readManifestRuns } from '../../Models/manifest_runs.ts';
 import { readError } from '../../Models/operation_frames.ts';
 import { ROUTES } from '../../Models/routes.ts';
 import { type ManifestFrame, readFolder, readManifest, type TreeEntry } from '../../Models/tree_frames.ts';
@@ -82,10 +83,26 @@ export async function fetchSignatures(http: Http, digests: readonly Uint8Array[]
   return signatures;
 }
 
+/** The chunks of a file as runs of an older version of it; `null` when there is no such file. */
+export async function fetchManifestRuns(http: Http, path: string, against: number): Promise<ManifestRuns | null> {
+  let found: ManifestRuns | null = null;
+  for await (const frame of treeFrames(http, { manifest: path, against })) found = readManifestRuns(payloadOf(frame));
+  return found;
+}
+
+/** A chunk to pull, and a chunk that is here already which it may be told against. */
+export type PullPair = { readonly digest: Uint8Array; readonly base: Uint8Array | null };
+
 /** The frames of these chunks in this order: chunk frames, or a missing frame in the place of one that cannot be read. */
-export async function* pullChunks(http: Http, digests: readonly Uint8Array[], signal?: AbortSignal): AsyncGenerator<Frame[]> {
-  const body = Buffer.alloc(digests.length * DIGEST_BYTES);
-  for (const [i, digest] of digests.entries()) body.set(digest, i * DIGEST_BYTES);
-  const answer = await http.stream('POST', ROUTES.pull, { headers: DIGESTS, body, signal });
+export async function* pullChunks(http: Http, pairs: readonly PullPair[]): AsyncGenerator<Frame[]> {
+  const withBases = pairs.some(({ base }) => base !== null);
+  const step = withBases ? 2 * DIGEST_BYTES : DIGEST_BYTES;
+  const body = Buffer.alloc(pairs.length * step);
+  for (const [i, { digest, base }] of pairs.entries()) {
+    body.set(digest, i * step);
+    if (base !== null) body.set(base, i * step + DIGEST_BYTES);
+  }
+  const query = withBases ? { bases: 1 } : undefined;
+  const answer = await http.stream('POST', ROUTES.pull, { query, headers: DIGESTS, body });
   yield* framesOf(answer.body);
 }

@@ -181,6 +181,20 @@ export function contractOfOperations(open: OpenPlace): void {
     assert.deepEqual([folder, link, missing], [null, null, null]);
   });
 
+  test('chunks of an older version are told of the file that had it, wherever that was moved to', async (t) => {
+    const store = await (await open(t)).open();
+    const [first, other] = await done(store, alice, [put('/f', many), put('/g', two)], [many, two]);
+    await done(store, alice, [put('/f', one, { base: first?.version ?? 0 }), move('/f', '/moved')], [one]);
+    const older = async (path: string, version = first?.version ?? 0, who = alice) =>
+      (await store.olderChunks(who, path, version)).map(({ digest }) => digest);
+    assert.deepEqual(
+      await older('/moved'),
+      many.chunks.map((chunk) => chunk.ref.digest),
+    );
+    assert.deepEqual(await older('/g', other?.version ?? 0), [two.chunks[0]?.ref.digest]);
+    assert.deepEqual([await older('/g'), await older('/'), await older('/moved', 999)], [[], [], []]);
+  });
+
   test('what is equal is unchanged, whatever it is based on; equal content with another time or mode is a new version', async (t) => {
     const store = await (await open(t)).open();
     const [made] = await done(store, alice, [put('/f', one, { base: 'absent' })], [one]);
