@@ -218,26 +218,26 @@ test('a base that looks like a dictionary of zstd is left aside', async () => {
 
 test('a manifest is told against an older version, and whole where that is unknown', async () => {
   const [a, b, c] = [randomBytes(600_000), randomBytes(600_000), randomBytes(600_000)];
-  await push(alice, stream(...[a, b, c].map(chunkFrame), operations([put('/runs', [a, b]), put('/stranger', [c])])));
-  const [first, stranger] = [await statOf(alice, '/runs'), await statOf(alice, '/stranger')];
-  await push(alice, stream(operations([put('/runs', [c, a, b], { base: first?.version ?? 0 })])));
+  await push(alice, stream(...[a, b, c].map(chunkFrame), operations([put('/told', [a, b]), put('/untold', [c])])));
+  const [first, stranger] = [await statOf(alice, '/told'), await statOf(alice, '/untold')];
+  await push(alice, stream(operations([put('/told', [c, a, b], { base: first?.version ?? 0 })])));
   const ask = async (user: User, path: string, against: number) => {
     const body = JSON.stringify({ manifest: path, against });
     const [frame] = await framesIn(await post(user, ROUTES.tree, 'application/json', body));
     return readManifestRuns(payloadOf(frame as Frame));
   };
-  const runs = await ask(alice, '/runs', first?.version ?? 0);
+  const runs = await ask(alice, '/told', first?.version ?? 0);
   assert.deepEqual(
     runs?.runs.map((run) => ('first' in run ? [run.first, run.count] : run.length)),
     [c.length, [0, 2]],
   );
   for (const against of [stranger?.version ?? 0, 999_999]) {
     assert.deepEqual(
-      (await ask(alice, '/runs', against))?.runs.map((run) => 'digest' in run),
+      (await ask(alice, '/told', against))?.runs.map((run) => 'digest' in run),
       [true, true, true],
     );
   }
-  assert.equal(await ask(bob, '/runs', first?.version ?? 0), null);
+  assert.equal(await ask(bob, '/told', first?.version ?? 0), null);
 });
 
 test('compressed and delta chunks are stored as what they stand for', async () => {
