@@ -1,0 +1,39 @@
+import type { DiskStat } from './disk.ts';
+
+/** Nothing at all happened to it: also no change of mode or name. The device is left out: some have another number after each start. */
+export function isUntouched(found: DiskStat, expected: DiskStat): boolean {
+  if (found.kind !== expected.kind || found.ino !== expected.ino) return false;
+  if (found.kind === 'folder') return true; // its times are those of what is in it
+  return hasSameContent(found, expected) && found.ctimeMs === expected.ctimeMs && found.mode === expected.mode;
+}
+
+/** As far as can be told once a new name or a new time has changed its time of change. */
+export function hasSameContent(found: DiskStat, expected: DiskStat): boolean {
+  return found.kind === expected.kind && found.ino === expected.ino && found.size === expected.size && found.mtimeMs === expected.mtimeMs;
+}
+
+export function isSameEntry(a: DiskStat | null, b: DiskStat | null): boolean {
+  return a !== null && b !== null && a.ino === b.ino && a.dev === b.dev && a.kind === b.kind;
+}
+
+/** The system's code of a failure, '' for any other. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+/** The tree is not as it was a moment ago: what is looked for is gone, what was free is taken, a folder on the way is none any more. */
+export function isSurprise(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR', 'ELOOP', 'EEXIST', 'ENOTEMPTY', 'EISDIR'].includes(codeOf(error));
+}
+
+export function folderOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
+
+export function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+export function inFolder(folder: string, name: string): string {
+  return folder === '' ? name : `${folder}/${name}`;
+}
