@@ -55,6 +55,14 @@ export const LIMITS = {
   requestsPerSocketMax: 100_000,
   keepAliveTimeoutMs: 72_000,
   connectionsMax: 4096,
+  eventLinksMax: 2048, // event connections at the same time; each is one of `connectionsMax`
+  eventLinksPerUserMax: 64,
+  eventGapMs: 10, // between two messages on one event connection; what changes meanwhile is told with the second
+  eventPingMs: 30_000, // a client that has not answered the last ping by the next one is dropped
+  eventCheckMs: 500, // how often it is asked whether the session of an event connection has ended
+  eventMessageBytesMax: 1024, // of what a client sends, which is read away
+  eventMessagesMax: 32, // so many from one client between two pings
+  eventCloseTimeoutMs: 2000, // for the client to answer that the connection is being closed
   ticketBytesMax: 2048,
   ticketsCachedMax: 10_000,
   idempotencyKeyBytesMax: 255,

@@ -10,6 +10,7 @@ export const ROUTES = {
   copy: '/v1/copy', // POST FromToBody
   changes: '/v1/changes', // GET ChangesQuery
   invitations: '/v1/invitations', // GET; POST InviteBody; POST :id/accept, :id/decline
+  events: '/v1/events', // GET as a WebSocket, see events.ts
   members: '/v1/members', // GET ?path
   leave: '/v1/leave', // POST PathBody
   have: '/v1/have', // binary, see Models/frames.ts

@@ -20,6 +20,8 @@ import type { Metadata } from '../Storage/metadata.ts';
 import type { Authenticate } from './authenticate.ts';
 import { registerChangeRoutes } from './change_routes.ts';
 import { registerEntryRoutes } from './entry_routes.ts';
+import type { ChangeFanOut } from './events_fan_out.ts';
+import { isEventUpgrade, registerEventRoute } from './events_routes.ts';
 import { registerFileRoutes } from './file_routes.ts';
 import { type Readiness, registerHealthRoutes } from './health_routes.ts';
 import { PROBLEM_TYPE, problemOf, sendProblem, toAppError } from './http_errors.ts';
@@ -43,6 +45,8 @@ export type AppDeps = {
   readonly chunks: ChunkStore;
   readonly accounts: Pick<AccountsReader, 'findUser'>;
   readonly authenticate: Authenticate;
+  /** Where committed changes are heard of. */
+  readonly changes: ChangeFanOut;
   readonly readiness: Readiness;
   readonly log: FastifyBaseLogger;
   /** Listening on loopback only: then only loopback names are taken as Host. */
@@ -70,6 +74,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   registerEntryRoutes(app, routeDeps);
   registerFileRoutes(app, routeDeps);
   registerChangeRoutes(app, routeDeps);
+  await registerEventRoute(app, routeDeps);
   registerShareRoutes(app, routeDeps);
   registerTransferRoutes(app, routeDeps);
   app.get(ROUTES.openapi, { config: { public: true }, schema: { hide: true } }, async () => app.swagger());
@@ -93,7 +98,12 @@ function serverOptions(log: FastifyBaseLogger): FastifyHttpOptions<RawServerDefa
     connectionTimeout: LIMITS.idleSocketTimeoutMs,
     keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
     maxRequestsPerSocket: LIMITS.requestsPerSocketMax,
-    http: { headersTimeout: LIMITS.requestTimeoutMs, maxHeaderSize: LIMITS.headerBytesMax, connectionsCheckingInterval: 5000 },
+    http: {
+      headersTimeout: LIMITS.requestTimeoutMs,
+      maxHeaderSize: LIMITS.headerBytesMax,
+      connectionsCheckingInterval: 5000,
+      shouldUpgradeCallback: isEventUpgrade,
+    },
     clientErrorHandler: answerMalformed,
     frameworkErrors: (error, request, reply) => {
       setAnswerHeaders(request, reply);

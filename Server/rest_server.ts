@@ -8,10 +8,11 @@ import type { DatabaseAddress } from '../Storage/database.ts';
 import { makeDurableFolder } from '../Storage/durable_file.ts';
 import { lockFolder } from '../Storage/folder_lock.ts';
 import { openPackChunkStore } from '../Storage/pack_chunk_store.ts';
-import { openSqlMetadata } from '../Storage/sql_metadata.ts';
+import { openServerStore } from '../Storage/server_store.ts';
 import { buildApp } from './app.ts';
 import { createAuthenticator } from './authenticate.ts';
 import { readConfig, type ServerConfig, ticketKeysPath } from './config.ts';
+import { LocalFanOut } from './events_fan_out.ts';
 import { listen, stopListening } from './listen.ts';
 import { openLog } from './log.ts';
 import { createReadiness } from './readiness.ts';
@@ -30,12 +31,21 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   const address = (name: string): DatabaseAddress =>
     config.databaseUrl === null ? { kind: 'sqlite', file: join(config.dataFolder, name) } : { kind: 'postgres', url: config.databaseUrl };
   const chunks = stack.adopt(await openPackChunkStore(join(config.dataFolder, 'packs')), close);
-  const metadata = stack.adopt(await openSqlMetadata(address('driftless.db')), close);
+  const store = stack.adopt(await openServerStore(address('driftless.db')), close);
+  const { metadata } = store;
   const accounts = stack.adopt(openAccountsReader(address('accounts.db')), close);
 
   const keys = new TicketKeys(ticketKeysPath(config.dataFolder), Date.now);
   const onFailure = sparingly((err) => log.warn({ err }, 'the accounts or the ticket keys cannot be read'));
   const revocations = stack.adopt(new Revocations(accounts, () => performance.now(), onFailure), close);
+  const changes = stack.adopt(
+    new LocalFanOut(
+      store.readersOf,
+      sparingly((err) => log.warn({ err }, 'who may know of a change cannot be read')),
+    ),
+    close,
+  );
+  store.onTouched((touched) => changes.publish(touched));
   const refreshKeys = () => keys.refresh().catch(onFailure);
   await Promise.all([refreshKeys(), revocations.start()]);
   stack.adopt(
@@ -46,7 +56,7 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations });
   const readiness = createReadiness({ dataFolder: config.dataFolder, metadata, keys, revocations });
   const loopbackOnly = isLoopbackHost(config.host === '::1' ? '[::1]' : config.host);
-  const app = await buildApp({ metadata, chunks, accounts, authenticate, readiness, log, loopbackOnly });
+  const app = await buildApp({ metadata, chunks, accounts, authenticate, changes, readiness, log, loopbackOnly });
   stack.adopt(app, stopListening);
   return listen(app, config);
 }

@@ -18,6 +18,7 @@ import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { membersAt, sharing } from './sql_metadata_sharing.ts';
 import { nodeLookups, openPathBook } from './sql_metadata_tree.ts';
 import { loadView } from './sql_metadata_view.ts';
+import { type Touched, tellingTouched } from './touched.ts';
 
 export const MIGRATIONS = new URL('./migrations/metadata/', import.meta.url);
 
@@ -36,12 +37,14 @@ async function readEpoch(database: Database<MetadataSchema>): Promise<string> {
   return (await read())?.value ?? '';
 }
 
-function openStore(database: Database<MetadataSchema>, now: () => number): Store {
+function openStore(opened: Database<MetadataSchema>, { now = Date.now, onTouched = () => undefined }: MetadataOptions): Store {
+  const { database, touchedBy } = tellingTouched(opened, onTouched);
   const { dialect } = database;
   const ids = leaseIds(database);
   const packs = openPacks(database, ids);
   return {
     database,
+    touchedBy,
     ids,
     packs,
     chunks: openChunks(database, packs),
@@ -97,19 +100,25 @@ function typedIteration(method: Method): Method {
   };
 }
 
+export type MetadataOptions = {
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Told of each transaction that changed something, see `tellingTouched`. */
+  readonly onTouched?: (touched: Touched) => void;
+};
+
 /**
  * The metadata port on SQLite or PostgreSQL.
- * @param options.now milliseconds since 1970
  * @throws AppError as `openDatabase`
  */
-export async function openSqlMetadata(address: DatabaseAddress, options: { now?: () => number } = {}): Promise<Metadata> {
+export async function openSqlMetadata(address: DatabaseAddress, options: MetadataOptions = {}): Promise<Metadata> {
   return sqlMetadata(await openDatabase<MetadataSchema>(address, MIGRATIONS), options);
 }
 
 /** The same on a database that is open; closing the port closes it. */
-export async function sqlMetadata(database: Database<MetadataSchema>, options: { now?: () => number } = {}): Promise<Metadata> {
+export async function sqlMetadata(database: Database<MetadataSchema>, options: MetadataOptions = {}): Promise<Metadata> {
   const epoch = await readEpoch(database);
-  const store = openStore(database, options.now ?? Date.now);
+  const store = openStore(database, options);
   const lists = listStatements(database.dialect);
   const { db } = database;
   const reading = async (principal: Principal): Promise<Reading> => ({ store, lists, db, view: await loadView(db, principal.userId) });

@@ -9,10 +9,13 @@ import type { Ledger, LedgerStatements } from './sql_metadata_ledger.ts';
 import { EDITOR, folderNode, type MetadataSchema, type Node, type Rows } from './sql_metadata_schema.ts';
 import type { FolderRef, Lookups, Place, Tree } from './sql_metadata_tree.ts';
 import type { SpaceView, WriterView } from './sql_metadata_view.ts';
+import type { TouchedNow } from './touched.ts';
 
 /** What the parts of the SQL metadata share: the database and the statements made once for it. */
 export type Store = {
   readonly database: Database<MetadataSchema>;
+  /** What this transaction has touched so far. */
+  readonly touchedBy: (trx: object) => TouchedNow;
   readonly ids: Ids;
   readonly packs: Packs;
   readonly chunks: Chunks;

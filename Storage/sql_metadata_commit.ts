@@ -86,6 +86,7 @@ export async function openBatch(store: Store, trx: Rows, scope: BatchScope): Pro
     stream: stream?.id ?? null,
     nowMs,
     nextId,
+    touched: store.touchedBy(trx).spaces,
   });
   await ledger.lock(spacesOf(view, scope.paths));
   if (dialect === 'postgres') view = await viewForWriting(trx, principal, deps); // while it waited for a lock, mounts may have changed

@@ -103,6 +103,8 @@ export type LedgerDeps = {
   readonly nowMs: number;
   /** A fresh id, for a row of `commits`. */
   readonly nextId: () => number;
+  /** The spaces whose journal grew are added to it. */
+  readonly touched: Set<number>;
 };
 
 type Book = { readonly commitId: number; readonly firstSeq: number; head: number };
@@ -146,6 +148,7 @@ export function openLedger(trx: Rows, deps: LedgerDeps): Ledger {
 
   async function closeBooks(): Promise<void> {
     for (const [space, { commitId, firstSeq, head }] of books) {
+      deps.touched.add(space);
       await trx.updateTable('spaces').set({ head }).where('id', '=', space).execute();
       const { userId: user_id, userName: user_name, deviceId: device } = deps.principal;
       const who = { user_id, user_name, device, stream: deps.stream, at_ms: deps.nowMs };

@@ -32,15 +32,17 @@ async function removeMount(batch: Batch, { home, space, path, kind, op }: Remova
 }
 
 /** Takes back what is still open. @param from only what this user made */
-async function revokeInvitations(trx: Rows, space: number, from?: string): Promise<void> {
+async function revokeInvitations({ trx, store }: Batch, space: number, from?: string): Promise<void> {
   const pending = trx.updateTable('invitations').set({ state: 'revoked' }).where('space', '=', space).where('state', '=', 'pending');
-  await (from === undefined ? pending : pending.where('from_id', '=', from)).execute();
+  const revoked = await (from === undefined ? pending : pending.where('from_id', '=', from)).returning('to_id').execute();
+  for (const { to_id } of revoked) store.touchedBy(trx).users.add(to_id);
 }
 
 async function leaveSpace(batch: Batch, space: SpaceView, path: string, op: number | null): Promise<Node> {
   const { userId } = batch.principal;
   await batch.trx.deleteFrom('members').where('space', '=', space.id).where('user_id', '=', userId).execute();
-  await revokeInvitations(batch.trx, space.id, userId);
+  await revokeInvitations(batch, space.id, userId);
+  batch.store.touchedBy(batch.trx).spaces.add(space.id);
   return removeMount(batch, { home: batch.view.home.id, space, path, kind: 'leave', op });
 }
 
@@ -66,7 +68,7 @@ async function deleteSpace(batch: Batch, space: SpaceView, path: string, op: num
     await removeMount(batch, { home: other.home.id, space, path: mounted.path, kind: 'leave', op: null });
   }
   await trx.deleteFrom('members').where('space', '=', space.id).where('user_id', '!=', principal.userId).execute();
-  await revokeInvitations(trx, space.id);
+  await revokeInvitations(batch, space.id);
   await trx.updateTable('spaces').set({ deleted_at_ms: batch.nowMs }).where('id', '=', space.id).execute();
   return removeMount(batch, { home: view.home.id, space, path, kind: 'delete', op });
 }

@@ -151,6 +151,9 @@ async function invite(store: Store, principal: Principal, request: InviteRequest
       created_at_ms: batch.nowMs,
     };
     await batch.trx.insertInto('invitations').values(row).execute();
+    const touched = store.touchedBy(batch.trx);
+    touched.spaces.add(space);
+    touched.users.add(row.to_id);
     return invitationOf(row);
   });
 }
@@ -202,6 +205,7 @@ async function accept(store: Store, principal: Principal, id: string): Promise<{
     mount.version = ledger.record(view.home.id, { kind: 'join', node: { ...mount, id: space.root }, path });
     ledger.insert(mount);
     await ledger.finish();
+    store.touchedBy(trx).spaces.add(space.id);
     return { path };
   });
 }
@@ -220,7 +224,7 @@ async function decline(store: Store, { userId }: Principal, id: string): Promise
   await store.database.write(async (trx) => {
     const row = await trx
       .selectFrom('invitations')
-      .select('to_id')
+      .select(['to_id', 'space'])
       .where('id', '=', id)
       .where((e) => e.or([e('to_id', '=', userId), sentBy(userId)(e)]))
       .executeTakeFirst();
@@ -233,6 +237,9 @@ async function decline(store: Store, { userId }: Principal, id: string): Promise
       .where('state', '=', 'pending')
       .executeTakeFirst();
     if (numUpdatedRows === 0n) throw new AppError('invitation_invalid', 'the invitation is not open any more');
+    const touched = store.touchedBy(trx);
+    touched.spaces.add(row.space);
+    touched.users.add(row.to_id);
   });
 }
 

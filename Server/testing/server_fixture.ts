@@ -9,10 +9,11 @@ import { openAccounts } from '../../Storage/accounts_sql.ts';
 import type { ChunkStore } from '../../Storage/chunk_store.ts';
 import type { Metadata } from '../../Storage/metadata.ts';
 import { openPackChunkStore } from '../../Storage/pack_chunk_store.ts';
-import { openSqlMetadata } from '../../Storage/sql_metadata.ts';
+import { openServerStore } from '../../Storage/server_store.ts';
 import { buildApp } from '../app.ts';
 import { createAuthenticator } from '../authenticate.ts';
 import { ticketKeysPath } from '../config.ts';
+import { LocalFanOut } from '../events_fan_out.ts';
 import { createReadiness } from '../readiness.ts';
 import { Revocations } from '../revocations.ts';
 import { createTicketVerifier, TicketKeys } from '../tickets.ts';
@@ -57,7 +58,8 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'driftless-server-')), (path) => rm(path, { recursive: true, force: true }));
   const closing = <T extends { close(): Promise<unknown> }>(part: T): T => stack.adopt(part, async (open) => void (await open.close()));
   const chunks = closing(await openPackChunkStore(join(folder, 'packs')));
-  const metadata = closing(await openSqlMetadata({ kind: 'sqlite', file: join(folder, 'driftless.db') }));
+  const store = closing(await openServerStore({ kind: 'sqlite', file: join(folder, 'driftless.db') }));
+  const { metadata } = store;
   const accounts = closing(await openAccounts({ kind: 'sqlite', file: join(folder, 'accounts.db') }));
   const key = makeSigningKey();
   await mkdir(join(folder, 'auth'));
@@ -74,12 +76,19 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   await Promise.all([keys.refresh(), revocations.start()]);
   const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations });
   const logged: string[] = [];
+  const changes = closing(
+    new LocalFanOut(store.readersOf, (error) => {
+      throw error;
+    }),
+  );
+  store.onTouched((touched) => changes.publish(touched));
   const app = closing(
     await buildApp({
       metadata,
       chunks: options.wrapChunks?.(chunks) ?? chunks,
       accounts,
       authenticate,
+      changes,
       readiness: createReadiness({ dataFolder: folder, metadata, keys, revocations }),
       log: pino({ level: 'trace' }, { write: (line) => logged.push(line) }),
       loopbackOnly: options.loopbackOnly ?? true,

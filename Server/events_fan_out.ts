@@ -1,0 +1,96 @@
+import type { SpaceReaders } from '../Storage/space_readers.ts';
+import type { Touched } from '../Storage/touched.ts';
+
+/** Brings the news of committed changes to the users that they concern. */
+export interface ChangeFanOut {
+  /** Something was committed. Returns at once and never throws. */
+  publish(touched: Touched): void;
+  /**
+   * @param tell called after changes that the user can read, once for several that come together; must neither throw nor wait
+   * @returns ends the subscription
+   */
+  subscribe(userId: string, tell: () => void): () => void;
+}
+
+const RETRY_MS = 1000;
+
+/**
+ * The fan-out inside one process: who may know of a change is asked from the database when it was made, one question at a time for all
+ * that came meanwhile, and none while nobody listens. What was published is kept until the question was answered.
+ */
+export class LocalFanOut implements ChangeFanOut {
+  readonly #readersOf: SpaceReaders;
+  readonly #onFailure: (error: unknown) => void;
+  readonly #listeners = new Map<string, Set<() => void>>(); // by user
+  #spaces = new Set<number>();
+  #users = new Set<string>();
+  #telling: Promise<void> | null = null;
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(readersOf: SpaceReaders, onFailure: (error: unknown) => void) {
+    this.#readersOf = readersOf;
+    this.#onFailure = onFailure;
+  }
+
+  publish({ spaces, users }: Touched): void {
+    if (this.#listeners.size === 0 || this.#closed) return;
+    for (const space of spaces) this.#spaces.add(space);
+    for (const user of users) this.#users.add(user);
+    this.#start();
+  }
+
+  subscribe(userId: string, tell: () => void): () => void {
+    const own = this.#listeners.get(userId) ?? new Set();
+    this.#listeners.set(userId, own.add(tell));
+    return () => {
+      own.delete(tell);
+      if (own.size === 0 && this.#listeners.get(userId) === own) this.#listeners.delete(userId);
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    await this.#telling;
+  }
+
+  #start(): void {
+    this.#telling ??= this.#tellAll()
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => {
+        this.#telling = null;
+      });
+  }
+
+  async #tellAll(): Promise<void> {
+    while (this.#users.size > 0 || this.#spaces.size > 0) {
+      const users = this.#users;
+      this.#users = new Set();
+      this.#tell(users);
+      const spaces = this.#spaces;
+      this.#spaces = new Set();
+      if (spaces.size > 0) this.#tell(await this.#readers(spaces));
+    }
+  }
+
+  async #readers(spaces: ReadonlySet<number>): Promise<readonly string[]> {
+    try {
+      return await this.#readersOf([...spaces]);
+    } catch (error) {
+      for (const space of spaces) this.#spaces.add(space);
+      throw error;
+    }
+  }
+
+  #tell(users: Iterable<string>): void {
+    for (const user of users) for (const tell of this.#listeners.get(user) ?? []) tell();
+  }
+
+  #failed(error: unknown): void {
+    this.#onFailure(error);
+    if (this.#closed) return;
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#start(), RETRY_MS).unref();
+  }
+}

@@ -1,0 +1,100 @@
+import { eventText } from '../Models/events.ts';
+import { LIMITS } from '../Models/limits.ts';
+
+/** What of a WebSocket is used here. */
+export type EventSocket = {
+  send(text: string, sent: () => void): void;
+  ping(): void;
+  close(code: number, reason: string): void;
+  /** Cuts the connection without a word. */
+  terminate(): void;
+};
+
+/** Close codes of RFC 6455. */
+export const CLOSE = { goingAway: 1001, refused: 1008, tryLater: 1013 } as const;
+
+const CONNECTED = eventText({ type: 'connected' });
+const CHANGED = eventText({ type: 'changed' });
+
+/**
+ * One client that listens. At most one message is on its way and one is waiting, whatever happens: a client that does not read costs
+ * no memory, and is cut when it does not answer a ping either.
+ */
+export class EventLink {
+  readonly #socket: EventSocket;
+  #sending = false;
+  #gap: NodeJS.Timeout | undefined;
+  #cutting: NodeJS.Timeout | undefined;
+  #waiting = false;
+  #answered = true;
+  #received = 0;
+  #ended = false;
+
+  constructor(socket: EventSocket) {
+    this.#socket = socket;
+    this.#send(CONNECTED);
+  }
+
+  /** Something is new: said at once, or as soon as may be. */
+  tell(): void {
+    this.#waiting = true;
+    this.#next();
+  }
+
+  answered(): void {
+    this.#answered = true;
+  }
+
+  /** Something came from the client; nothing it could say is wanted. */
+  received(): void {
+    this.#received += 1;
+    if (this.#received > LIMITS.eventMessagesMax) this.close(CLOSE.refused, 'too_many_requests');
+  }
+
+  /** To be called once in `LIMITS.eventPingMs`. */
+  ping(): void {
+    if (this.#answered) {
+      this.#answered = false;
+      this.#received = 0;
+      this.#socket.ping();
+    } else this.cut();
+  }
+
+  /** @param reason one of our error codes, or nothing */
+  close(code: number, reason: string): void {
+    if (this.#ended) return;
+    this.gone();
+    this.#socket.close(code, reason);
+    this.#cutting = setTimeout(() => this.#socket.terminate(), LIMITS.eventCloseTimeoutMs);
+  }
+
+  cut(): void {
+    this.gone();
+    this.#socket.terminate();
+  }
+
+  /** The connection is no more. */
+  gone(): void {
+    this.#ended = true;
+    clearTimeout(this.#gap);
+    clearTimeout(this.#cutting);
+  }
+
+  #next(): void {
+    if (!this.#waiting || this.#sending || this.#gap !== undefined || this.#ended) return;
+    this.#waiting = false;
+    this.#gap = setTimeout(() => {
+      this.#gap = undefined;
+      this.#next();
+    }, LIMITS.eventGapMs);
+    this.#send(CHANGED);
+  }
+
+  #send(text: string): void {
+    this.#sending = true;
+    this.#socket.send(text, () => {
+      this.#sending = false;
+      this.#next();
+    });
+  }
+}

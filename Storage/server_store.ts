@@ -1,0 +1,30 @@
+import { type DatabaseAddress, openDatabase } from './database.ts';
+import type { Metadata } from './metadata.ts';
+import { type SpaceReaders, sqlSpaceReaders } from './space_readers.ts';
+import { MIGRATIONS, sqlMetadata } from './sql_metadata.ts';
+import type { MetadataSchema } from './sql_metadata_schema.ts';
+import type { Touched } from './touched.ts';
+
+/** All that the file server keeps in the metadata database. */
+export type ServerStore = {
+  readonly metadata: Metadata;
+  readonly readersOf: SpaceReaders;
+  /** `tell` is called after each transaction that changed something; one listener. It must neither throw nor wait. */
+  onTouched(tell: (touched: Touched) => void): void;
+  close(): Promise<void>;
+};
+
+/** @throws AppError as `openDatabase` */
+export async function openServerStore(address: DatabaseAddress): Promise<ServerStore> {
+  const database = await openDatabase<MetadataSchema>(address, MIGRATIONS);
+  let tell: (touched: Touched) => void = () => undefined;
+  const metadata = await sqlMetadata(database, { onTouched: (touched) => tell(touched) });
+  return {
+    metadata,
+    readersOf: sqlSpaceReaders(database.db),
+    onTouched(listener) {
+      tell = listener;
+    },
+    close: () => metadata.close(),
+  };
+}
