@@ -1,57 +1,38 @@
-import type { NodeId, Tree } from './tree.ts';
+import type { Plan, PlanInput, Stuck } from './actions.ts';
+import { decideFates } from './fates.ts';
+import { frozenNodes } from './frozen.ts';
+import { claimNames } from './name_claims.ts';
+import { pairedTree, pairNew } from './pairing.ts';
+import { mergePlaces } from './places.ts';
+import { idsOf, makeSteps } from './steps.ts';
+import type { NodeId } from './tree.ts';
+import type { Trees } from './trees.ts';
 
-export type Side = 'local' | 'remote';
+export type { Action, Conflict, Plan, PlanInput, Side, Stuck } from './actions.ts';
 
 /**
- * One step. On `side`, with the other side as the source of what is carried over.
- *
- * adopt     what is new locally as `local` and new remotely as `id` is one and the same: from now on it has the id `id`
- * hash      the local content must be known before anything can be decided about this node
- * record    both sides are the same: that is what they now agree on; nothing there on both sides: it is forgotten
- * make      a new folder; mode and mtime of the other side
- * put       a new leaf at `parent`/`name`, with content, mode and mtime of the other side
- * replace   the content of a leaf that is there; mode and mtime with it
- * touch     mode and mtime only
- * move      to `parent`/`name`
- * delete    a leaf, or a folder that is empty by then. Never recursive.
- * set_aside (local) content that was edited on both sides: the local file gets the name `name` in its own folder and is a new node
- *           from then on; the node itself has no local file after that
+ * What must be done so that both sides become one; see docs/decisions/0040-how-two-sides-become-one.md. Its cost grows with what changed, not with the trees.
+ * When some of it fails, and what depends on that fails too, nothing is lost: the next plan finds the rest.
  */
-export type Action =
-  | { readonly type: 'adopt'; readonly id: NodeId; readonly local: NodeId }
-  | { readonly type: 'hash' | 'record'; readonly id: NodeId }
-  | { readonly type: 'make' | 'put' | 'move'; readonly side: Side; readonly id: NodeId; readonly parent: NodeId; readonly name: string }
-  | { readonly type: 'replace' | 'touch' | 'delete'; readonly side: Side; readonly id: NodeId }
-  | { readonly type: 'set_aside'; readonly id: NodeId; readonly name: string };
-
-/** What a person is told of, and can decide again. The copy is an ordinary file and is synced like one. */
-export type Conflict = {
-  readonly id: NodeId;
-  readonly kind: 'edited_twice' | 'created_twice' | 'name_taken';
-  readonly parent: NodeId; // where the copy is
-  readonly copyName: string;
-};
-
-/** Something that stays as it is on both sides until a person or a later change resolves it. */
-export type Stuck = { readonly id: NodeId; readonly reason: 'name_collides' };
-
-export type Plan = {
-  /** In the order in which they must run. Those of one step do not depend on each other: they may run in any order, or together. */
-  readonly steps: readonly (readonly Action[])[];
-  readonly conflicts: readonly Conflict[];
-  readonly stuck: readonly Stuck[];
-};
-
-export type PlanInput = {
-  readonly ancestor: Tree;
-  readonly local: Tree;
-  readonly remote: Tree;
-  /** Every node in which two of the trees differ; others may be in it. */
-  readonly changed: Iterable<NodeId>;
-  /** Not to be touched on either side now, nor anything below it: unreadable, still being written, waiting after an error. */
-  readonly held: (id: NodeId) => boolean;
-  /** Named in conflict copies. */
-  readonly device: string;
-  /** The local file system takes names that fold together for the same. */
-  readonly localFolds: boolean;
-};
+export function plan(input: PlanInput): Plan {
+  const ids = idsOf(input.changed);
+  const pairs = pairNew({ ...input, changed: ids });
+  const trees: Trees = { ancestor: input.ancestor, local: pairedTree(input.local, pairs), remote: input.remote };
+  const frozen = new Set<NodeId>();
+  const hashes = new Set<NodeId>();
+  const stuck: Stuck[] = [];
+  // whatever turns out to be unable to move may keep others from moving: decided anew until there is no more of it
+  for (;;) {
+    const isFrozen = frozenNodes(trees, (id) => frozen.has(id) || input.held(id));
+    const places = mergePlaces(trees, ids);
+    const fates = decideFates(trees, { places, isFrozen, needHash: (id) => hashes.add(id) });
+    const claims = claimNames(input, { trees, ids, places, fates });
+    for (const id of claims.hashes) hashes.add(id);
+    stuck.push(...claims.stuck);
+    if (claims.frozen.length === 0) {
+      const steps = makeSteps(input, { trees, ids, pairs, fates, claims, hashes });
+      return { steps, conflicts: claims.conflicts, stuck };
+    }
+    for (const id of claims.frozen) frozen.add(id);
+  }
+}

@@ -12,7 +12,7 @@ export type TreeNode = {
   readonly id: NodeId;
   readonly parent: NodeId;
   readonly name: string; // as the server has it
-  readonly kind: NodeKind;
+  readonly kind: NodeKind; // a file may become a symlink; between a folder and a leaf it is another node
   /**
    * What two leaves are compared by: the content id of a file in hex, the target of a symlink, '' for a folder. `null`: a local file that
    * was not read yet; it equals nothing, itself included.

@@ -1,0 +1,138 @@
+import { assertNever } from '../../../Models/errors.ts';
+import { foldName } from '../../../Models/names.ts';
+import type { Action, PlanInput, Side } from './actions.ts';
+import type { Fate, Fates } from './fates.ts';
+import type { NameClaims } from './name_claims.ts';
+import type { Pairs } from './pairing.ts';
+import { orderSide, type Placement } from './side_order.ts';
+import { type NodeId, ROOT, type TreeNode } from './tree.ts';
+import { isFolder, otherSide, SIDES, sameAttributes, sameContent, samePlace, type Trees } from './trees.ts';
+
+/** What is to be done, by kind; the order comes after. */
+type Work = {
+  readonly placements: Record<Side, Map<NodeId, Placement>>;
+  readonly deleted: Record<Side, NodeId[]>;
+  readonly records: Action[];
+  /** Of leaves, once everything has its place. */
+  readonly contents: Action[];
+  /** Of folders, once everything in them is done: that changes their time. */
+  readonly folderTouches: Action[];
+};
+
+/** Each node's fate as actions, in the order in which they must run. */
+export function makeSteps(
+  input: PlanInput,
+  decided: { trees: Trees; ids: readonly NodeId[]; pairs: Pairs; fates: Fates; claims: NameClaims; hashes: ReadonlySet<NodeId> },
+): Action[][] {
+  const { trees, ids, pairs, fates, claims, hashes } = decided;
+  const work: Work = {
+    placements: { local: new Map(), remote: new Map() },
+    deleted: { local: [], remote: [] },
+    records: [],
+    contents: [],
+    folderTouches: [],
+  };
+  for (const id of ids) collect(id, work, { trees, fates, claims });
+
+  const [local, remote] = SIDES.map((side) =>
+    orderSide(side, trees[side], {
+      placements: work.placements[side],
+      setAside: side === 'local' ? claims.copies : new Map(),
+      deleted: work.deleted[side],
+      fates,
+      isOneName: (name, other) => name === other || side === 'remote' || (input.localFolds && foldName(name) === foldName(other)),
+    }),
+  );
+  if (local === undefined || remote === undefined) return [];
+  const known = [...[...hashes].map((id): Action => ({ type: 'hash', id })), ...work.records];
+  const steps = [
+    [...pairs.localOf].map(([id, localId]): Action => ({ type: 'adopt', id, local: localId })),
+    known,
+    ...together(local.levels, remote.levels),
+    [...local.puts, ...remote.puts, ...work.contents],
+    ...together(local.deletes, remote.deletes),
+    work.folderTouches,
+  ];
+  return steps.filter((step) => step.length > 0);
+}
+
+function collect(id: NodeId, work: Work, { trees, fates, claims }: { trees: Trees; fates: Fates; claims: NameClaims }): void {
+  const fate = fates(id);
+  switch (fate.type) {
+    case 'still':
+      return;
+    case 'gone':
+      if (trees.ancestor.get(id) !== undefined) work.records.push({ type: 'record', id });
+      return;
+    case 'dies':
+      work.deleted[fate.side].push(id);
+      return;
+    case 'lives':
+      collectLiving(id, fate, work, { trees, claims });
+      return;
+    default:
+      assertNever(fate);
+  }
+}
+
+function collectLiving(
+  id: NodeId,
+  fate: Fate & { type: 'lives' },
+  work: Work,
+  { trees, claims }: { trees: Trees; claims: NameClaims },
+): void {
+  const local = trees.local.get(id);
+  const remote = trees.remote.get(id);
+  const agreed = trees.ancestor.get(id);
+  const there = { local: fate.content === 'twice' ? undefined : local, remote };
+  const what = remote ?? local;
+  if (what === undefined) return;
+  let changes = 0;
+  for (const side of SIDES) {
+    const placement = placementOf(there[side], what, claims.placeOf(id));
+    if (placement === null) continue;
+    work.placements[side].set(id, placement);
+    changes += 1;
+  }
+  if (there.local !== undefined && there.remote !== undefined) {
+    const taken = takeOver(id, fate, isFolder(what));
+    if (taken !== null) {
+      (taken.late ? work.folderTouches : work.contents).push(taken.action);
+      changes += 1;
+    }
+    if (changes === 0 && !isAgreed(there.local, agreed)) work.records.push({ type: 'record', id });
+  }
+}
+
+function placementOf(node: TreeNode | undefined, what: TreeNode, place: { parent: NodeId; name: string }): Placement | null {
+  if (node === undefined) return { type: isFolder(what) ? 'make' : 'put', parent: place.parent, name: place.name };
+  return samePlace(node, place) ? null : { type: 'move', parent: place.parent, name: place.name };
+}
+
+function takeOver(
+  id: NodeId,
+  fate: { readonly content: Side | 'twice' | null; readonly attributes: Side | null },
+  folder: boolean,
+): { action: Action; late: boolean } | null {
+  if (fate.content === 'local' || fate.content === 'remote')
+    return { action: { type: 'replace', side: otherSide(fate.content), id }, late: false };
+  if (fate.attributes !== null) return { action: { type: 'touch', side: otherSide(fate.attributes), id }, late: folder };
+  return null;
+}
+
+function isAgreed(node: TreeNode, agreed: TreeNode | undefined): boolean {
+  return agreed !== undefined && samePlace(node, agreed) && sameContent(node, agreed) && sameAttributes(node, agreed);
+}
+
+/** What is first on one side runs with what is first on the other. */
+function together(local: readonly (readonly Action[])[], remote: readonly (readonly Action[])[]): Action[][] {
+  const steps: Action[][] = [];
+  for (let n = 0; n < Math.max(local.length, remote.length); n += 1) steps.push([...(local[n] ?? []), ...(remote[n] ?? [])]);
+  return steps;
+}
+
+export function idsOf(changed: Iterable<NodeId>): NodeId[] {
+  const ids = new Set(changed);
+  ids.delete(ROOT);
+  return [...ids];
+}
