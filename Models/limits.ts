@@ -63,6 +63,7 @@ export const LIMITS = {
   eventMessageBytesMax: 1024, // of what a client sends, which is read away
   eventMessagesMax: 32, // so many from one client between two pings
   eventCloseTimeoutMs: 2000, // for the client to answer that the connection is being closed
+  syncStatesPerUserMax: 256, // sync indexes of one user; of more the one not used for longest is forgotten
   ticketBytesMax: 2048,
   ticketsCachedMax: 10_000,
   idempotencyKeyBytesMax: 255,

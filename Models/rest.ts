@@ -122,6 +122,17 @@ export const RestMember = z.object({ user: z.string(), role: RoleName, state: z.
 export type RestMember = z.infer<typeof RestMember>;
 export const MembersPage = z.object({ members: z.array(RestMember) });
 
+export const SyncStateBody = z.object({
+  state: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .describe('Name of the index: 32 random hex digits, made with it'),
+  counter: z.int().min(0).describe('Higher each time it is shown'),
+});
+export const SyncStateResult = z.object({
+  accepted: z.boolean().describe('False: this or a higher counter was shown before, so this is an older copy of the index, or one of two'),
+});
+
 export const WhoAmI = z.object({
   user: z.string(),
   role: z.enum(['user', 'admin']),

@@ -17,6 +17,7 @@ import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Metadata } from '../Storage/metadata.ts';
+import type { SyncStates } from '../Storage/sync_states.ts';
 import type { Authenticate } from './authenticate.ts';
 import { registerChangeRoutes } from './change_routes.ts';
 import { registerEntryRoutes } from './entry_routes.ts';
@@ -30,6 +31,7 @@ import { DOCS_PREFIX, registerOpenApi } from './openapi.ts';
 import { onRequestEnd } from './request_end.ts';
 import { registerRequestRules, setAnswerHeaders } from './request_rules.ts';
 import { registerShareRoutes } from './share_routes.ts';
+import { registerSyncStateRoute } from './sync_state_routes.ts';
 import { registerTransferRoutes } from './transfer_routes.ts';
 
 type RouteLine = { readonly method: string; readonly url: string; readonly public: boolean };
@@ -43,6 +45,7 @@ declare module 'fastify' {
 export type AppDeps = {
   readonly metadata: Metadata;
   readonly chunks: ChunkStore;
+  readonly syncStates: SyncStates;
   readonly accounts: Pick<AccountsReader, 'findUser'>;
   readonly authenticate: Authenticate;
   /** Where committed changes are heard of. */
@@ -76,6 +79,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   registerChangeRoutes(app, routeDeps);
   await registerEventRoute(app, routeDeps);
   registerShareRoutes(app, routeDeps);
+  registerSyncStateRoute(app, routeDeps);
   registerTransferRoutes(app, routeDeps);
   app.get(ROUTES.openapi, { config: { public: true }, schema: { hide: true } }, async () => app.swagger());
   await app.ready();

@@ -3,12 +3,14 @@ import type { Metadata } from './metadata.ts';
 import { type SpaceReaders, sqlSpaceReaders } from './space_readers.ts';
 import { MIGRATIONS, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
+import { type SyncStates, sqlSyncStates } from './sync_states.ts';
 import type { Touched } from './touched.ts';
 
 /** All that the file server keeps in the metadata database. */
 export type ServerStore = {
   readonly metadata: Metadata;
   readonly readersOf: SpaceReaders;
+  readonly syncStates: SyncStates;
   /** `tell` is called after each transaction that changed something; one listener. It must neither throw nor wait. */
   onTouched(tell: (touched: Touched) => void): void;
   close(): Promise<void>;
@@ -22,6 +24,7 @@ export async function openServerStore(address: DatabaseAddress): Promise<ServerS
   return {
     metadata,
     readersOf: sqlSpaceReaders(database.db),
+    syncStates: sqlSyncStates(database),
     onTouched(listener) {
       tell = listener;
     },

@@ -74,6 +74,7 @@ export type MetadataSchema = {
     device: string;
     at_ms: number;
   };
+  sync_states: { user_id: string; state: string; counter: number; shown_at_ms: number };
   packs: { id: number; name: string };
   chunks: { digest: Buffer; space: number; pack: number; start: number; length: number };
 };

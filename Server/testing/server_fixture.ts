@@ -85,6 +85,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   const app = closing(
     await buildApp({
       metadata,
+      syncStates: store.syncStates,
       chunks: options.wrapChunks?.(chunks) ?? chunks,
       accounts,
       authenticate,
