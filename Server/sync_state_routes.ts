@@ -10,16 +10,14 @@ export type SyncStateRouteDeps = { readonly syncStates: SyncStates; readonly aut
 
 /** Where a client asks whether its sync index is still the newest copy of itself. */
 export function registerSyncStateRoute(app: FastifyInstance, { syncStates, authenticate }: SyncStateRouteDeps): void {
-  app
-    .withTypeProvider<ZodTypeProvider>()
-    .post(
-      ROUTES.syncStates,
-      {
-        schema: { summary: 'Show how far a sync index has counted', body: SyncStateBody, response: { 200: SyncStateResult, ...PROBLEMS } },
-      },
-      async (request) => {
-        const { principal } = await authenticate(request);
-        return { accepted: await syncStates.advance(principal.userId, request.body) };
-      },
-    );
+  app.withTypeProvider<ZodTypeProvider>().post(
+    ROUTES.syncStates,
+    {
+      schema: { summary: 'Show how far a sync index has counted', body: SyncStateBody, response: { 200: SyncStateResult, ...PROBLEMS } },
+    },
+    async (request) => {
+      const { principal } = await authenticate(request);
+      return { accepted: await syncStates.advance(principal.userId, request.body) };
+    },
+  );
 }
