@@ -11,8 +11,8 @@ type Place = { readonly folder: Inode; readonly key: string };
 
 /**
  * Changes of names that a power cut may take back, in the order in which they were made. What is promised: the names of a folder are durable after a
- * sync of that folder; a rename never loses what it moves, but until both folders are synced a file may be found under both names. All else
- * is up to chance: any of the changes may be there without those before it, unless that made a folder disappear that is not empty.
+ * sync of that folder; a rename never loses what it moves, so a folder that it moves to is there with it, but until both folders are synced a file
+ * may be found under both names. All else is up to chance: any of the changes may be there without those before it to other names, unless that made a folder disappear that is not empty.
  */
 export class NameJournal {
   #pending: NameChange[] = [];
@@ -54,8 +54,15 @@ export class NameJournal {
     const share = [0, 0.2, 0.5, 0.8, 1][Math.floor(random() * 5)] ?? 0;
     const inOrder = random() < 0.3;
     const until = Math.floor(random() * (this.#pending.length + 1));
-    for (const [index, change] of this.#pending.entries()) if (inOrder ? index < until : random() < share) apply(change);
+    for (const [index, change] of [...this.#pending].entries()) if (inOrder ? index < until : random() < share) this.#settle(change);
     this.#pending = [];
+  }
+
+  /** The folder is there, and those above it. */
+  #settleWay(folder: Inode): void {
+    for (let at: Inode | null = folder; at !== null; at = at.parent) {
+      for (const change of [...this.#pending]) if (change.inode === at && change.added !== null) this.#settle(change);
+    }
   }
 
   /** The new name is durable, that the old one is gone is not. */
@@ -69,12 +76,13 @@ export class NameJournal {
   /** With all that happened to the same names before it. */
   #settle(change: NameChange | undefined): void {
     if (change === undefined || !this.#pending.includes(change)) return;
+    const earlier = this.#pending.splice(0, this.#pending.indexOf(change));
+    this.#pending.shift();
+    this.#pending.unshift(...earlier);
     if (change.inode.kind === 'folder' && change.added === null) this.syncFolder(change.inode); // it was empty when it went
-    for (const earlier of this.#pending.slice(0, this.#pending.indexOf(change))) {
-      if (touchSameName(earlier, change) || bothMoveFolders(earlier, change)) this.#settle(earlier);
-    }
+    for (const other of earlier) if (touchSameName(other, change) || bothMoveFolders(other, change)) this.#settle(other);
+    if (change.removed !== null && change.added !== null) this.#settleWay(change.added.folder);
     apply(change);
-    this.#pending.splice(this.#pending.indexOf(change), 1);
   }
 }
 

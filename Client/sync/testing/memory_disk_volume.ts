@@ -22,6 +22,7 @@ export type VolumeOptions = {
 };
 
 const NAME_BYTES_MAX = 255;
+const ABSENT = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 const NOT_ON_WINDOWS = /[<>:"\\|?*]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i;
 
 /** The system's error. */
@@ -70,12 +71,12 @@ export class MemoryVolume {
     return folder.entries.get(key)?.inode;
   }
 
-  /** `null`: nothing there, or something on the way is not a folder. */
+  /** `null`: nothing there, or something on the way is not a folder, a symlink also. */
   peek(path: string): Inode | null {
     try {
       return this.lookUp(path, 'lstat') ?? null;
     } catch (error) {
-      if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return null;
+      if (error instanceof Error && 'code' in error && ABSENT.has(String(error.code))) return null;
       throw error;
     }
   }
@@ -181,7 +182,7 @@ export class MemoryVolume {
   }
 
   setMode(inode: Inode, mode: number): void {
-    if (inode.kind === 'symlink') return;
+    if (inode.kind === 'symlink') throw systemError('ELOOP', 'chmod', '');
     inode.attributes = { ...inode.attributes, mode: this.#storedMode(inode.kind, mode), ctimeMs: this.#time() };
   }
 
@@ -258,6 +259,8 @@ export class MemoryVolume {
 
   #place(path: string, call: string): { folder: Inode; key: string; name: string } {
     const parts = path.split('/');
+    if (parts.some((part) => part === '' || part === '.' || part === '..' || part.includes('\u0000')))
+      throw systemError('EINVAL', call, path);
     const last = parts.pop() ?? '';
     let folder = this.root;
     for (const part of parts) {
@@ -269,7 +272,6 @@ export class MemoryVolume {
       folder = next;
     }
     this.#mustBeAllowed(folder, 0o100, call, path);
-    if (last === '' || last === '.' || last === '..' || last.includes('\u0000')) throw systemError('EINVAL', call, path);
     if (Buffer.byteLength(last) > NAME_BYTES_MAX) throw systemError('ENAMETOOLONG', call, path);
     if (this.options.anyName === false && NOT_ON_WINDOWS.test(last)) throw systemError('EINVAL', call, path);
     return { folder, key: this.#key(last), name: this.options.decomposes === true ? last.normalize('NFD') : last };
