@@ -26,6 +26,7 @@ export const ERROR_CODES = [
   'already_exists',
   'not_a_folder',
   'not_a_file',
+  'not_empty', // a folder that was to be deleted only if nothing is in it
   'folder_into_itself',
   'version_stale', // the entry changed since the version this was based on
   'user_unknown', // invitation to nobody

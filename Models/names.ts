@@ -55,6 +55,28 @@ export function joinPath(parts: readonly string[]): string {
   return `/${parts.join('/')}`;
 }
 
+/** A path that begins at a node, wherever that node is now: `@ID` is the node itself, `@ID/name/name` what is below it. */
+export type AnchoredPath = { readonly id: number; readonly below: readonly string[] };
+
+export function writeAnchored(id: number, ...below: readonly string[]): string {
+  return below.length === 0 ? `@${id}` : `@${id}/${below.join('/')}`;
+}
+
+/**
+ * @returns `null` for a path that does not begin with `@`
+ * @throws AppError `path_invalid` (no decimal number below 2^53, too long, too deep), `name_invalid` (a component)
+ */
+export function readAnchored(path: string): AnchoredPath | null {
+  if (!path.startsWith('@')) return null;
+  const slash = path.indexOf('/');
+  const digits = slash === -1 ? path.slice(1) : path.slice(1, slash);
+  const id = Number(digits);
+  if (!/^[1-9][0-9]{0,15}$/.test(digits) || !Number.isSafeInteger(id)) {
+    throw new AppError('path_invalid', 'an anchored path begins with "@" and the number of a node');
+  }
+  return { id, below: slash === -1 ? [] : splitPath(path.slice(slash)) };
+}
+
 /** The folder that holds `path`, and the last component. @throws AppError as `splitPath`, `path_invalid` for the root */
 export function splitLast(path: string): { parent: string; name: string } {
   const parts = splitPath(path);

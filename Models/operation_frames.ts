@@ -7,12 +7,15 @@ import type { Base, ChunkRef, Operation, OperationResult } from './operations.ts
 /**
  * Operation frame: number (u32, chosen by the client, repeated in the result), kind (u8), then by kind, in the order of the fields:
  *   put      path, size f64, mtime f64, mode u16, base f64, content id (32), run count u32, runs
- *   symlink  path, target, mtime f64, base f64 · mkdir  path, existingOk u8 · move, copy  from, to · delete  path, base f64
+ *   symlink  path, target, mtime f64, base f64 · mkdir  path, existingOk u8, given u8 (1 mode, 2 mtime), mode u16, mtime f64 (0 where not given)
+ *   move  from, to, base f64 · copy  from, to · delete  path, base f64, onlyEmpty u8
  * A base is a version, -1 for "absent" or -2 for "any". A run of chunks is u8 0, digest (32), length u32: one chunk; or
  * u8 1, first u32, count u32: chunks of the version that the put is based on, so that a change to a long file is told in a few bytes.
  * Result frame: number u32, status u8 (0 done, 1 unchanged, 2 refused); node f64, version f64 · or code, message.
  */
 const KINDS = ['put', 'symlink', 'mkdir', 'move', 'copy', 'delete'] as const satisfies readonly Operation['kind'][];
+const GIVEN_MODE = 1;
+const GIVEN_MTIME = 2;
 const STATUSES = ['done', 'unchanged', 'refused'] as const satisfies readonly OperationResult['status'][];
 
 /** A put whose chunks may be told as runs of the version it is based on; `resolveRuns` makes an Operation of it. */
@@ -33,13 +36,17 @@ export function writeOperation(writer: FrameWriter, number: number, operation: O
       break;
     case 'mkdir':
       writer.text(operation.path).u8(Number(operation.existingOk));
+      writer.u8((operation.mode === null ? 0 : GIVEN_MODE) | (operation.mtimeUs === null ? 0 : GIVEN_MTIME));
+      writer.u16(operation.mode ?? 0).f64(operation.mtimeUs ?? 0);
       break;
     case 'move':
+      writer.text(operation.from).text(operation.to).f64(baseNumber(operation.base));
+      break;
     case 'copy':
       writer.text(operation.from).text(operation.to);
       break;
     case 'delete':
-      writer.text(operation.path).f64(baseNumber(operation.base));
+      writer.text(operation.path).f64(baseNumber(operation.base)).u8(Number(operation.onlyEmpty));
       break;
     default:
       assertNever(operation);
@@ -74,15 +81,24 @@ function readBody(reader: PayloadReader, kind: Operation['kind']): OperationFram
     case 'symlink':
       return { kind, path: reader.text(), target: reader.text(), mtimeUs: reader.f64(), base: readBase(reader) };
     case 'mkdir':
-      return { kind, path: reader.text(), existingOk: reader.u8() === 1 };
+      return { kind, path: reader.text(), existingOk: reader.u8() === 1, ...readGiven(reader) };
     case 'move':
+      return { kind, from: reader.text(), to: reader.text(), base: readBase(reader) };
     case 'copy':
       return { kind, from: reader.text(), to: reader.text() };
     case 'delete':
-      return { kind, path: reader.text(), base: readBase(reader) };
+      return { kind, path: reader.text(), base: readBase(reader), onlyEmpty: reader.u8() === 1 };
     default:
       return assertNever(kind);
   }
+}
+
+function readGiven(reader: PayloadReader): { mode: number | null; mtimeUs: number | null } {
+  const given = reader.u8();
+  if ((given & ~(GIVEN_MODE | GIVEN_MTIME)) !== 0) throw new AppError('frame_invalid', 'a folder is given something unknown');
+  const mode = reader.u16();
+  const mtimeUs = reader.f64();
+  return { mode: (given & GIVEN_MODE) === 0 ? null : mode, mtimeUs: (given & GIVEN_MTIME) === 0 ? null : mtimeUs };
 }
 
 /** Run count u32, runs. */

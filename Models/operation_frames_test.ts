@@ -24,6 +24,22 @@ const GOLDEN: [operation: OperationFrame, hex: string][] = [
     },
     `0200000075 00000102 00 00022f61 4014000000000000 bff0000000000000 01a0 bff0000000000000 ${'ab'.repeat(32)} 00000002 00 ${'ab'.repeat(32)} 00000003 01 00000001 00000002`,
   ],
+  [
+    { kind: 'symlink', path: '/a', target: 'b', mtimeUs: 1, base: 7 },
+    '020000001c 00000102 01 00022f61 000162 3ff0000000000000 401c000000000000',
+  ],
+  [
+    { kind: 'mkdir', path: '@5/a', existingOk: true, mode: null, mtimeUs: null },
+    '0200000017 00000102 02 000440352f61 01 00 0000 0000000000000000',
+  ],
+  [
+    { kind: 'mkdir', path: '/a', existingOk: false, mode: 0o700, mtimeUs: 1 },
+    '0200000015 00000102 02 00022f61 00 03 01c0 3ff0000000000000',
+  ],
+  [{ kind: 'mkdir', path: '/a', existingOk: false, mode: null, mtimeUs: 1 }, '0200000015 00000102 02 00022f61 00 02 0000 3ff0000000000000'],
+  [{ kind: 'move', from: '@5', to: '/a', base: 7 }, '0200000015 00000102 03 00024035 00022f61 401c000000000000'],
+  [{ kind: 'copy', from: '@5', to: '/a' }, '020000000d 00000102 04 00024035 00022f61'],
+  [{ kind: 'delete', path: '@5', base: 'any', onlyEmpty: true }, '0200000012 00000102 05 00024035 c000000000000000 01'],
 ];
 
 test('operations are laid out like this, byte by byte, and come back the same', () => {

@@ -1,4 +1,7 @@
-/** What a client asks the server to change, and what became of it. The wire form is in frames.ts, the REST form in rest.ts. */
+/**
+ * What a client asks the server to change, and what became of it. The wire form is in operation_frames.ts, the REST form in rest.ts.
+ * Every path may be anchored (names.ts); then only `mkdir` makes folders that are missing on the way, below the anchor.
+ */
 import type { ErrorCode } from './errors.ts';
 
 /** The version the change is based on: that version, nothing there, or whatever is there. */
@@ -23,10 +26,18 @@ export type Operation =
       readonly chunks: readonly ChunkRef[];
     }
   | { readonly kind: 'symlink'; readonly path: string; readonly target: string; readonly mtimeUs: number; readonly base: Base }
-  | { readonly kind: 'mkdir'; readonly path: string; readonly existingOk: boolean }
-  | { readonly kind: 'move'; readonly from: string; readonly to: string }
+  | {
+      readonly kind: 'mkdir';
+      readonly path: string;
+      readonly existingOk: boolean;
+      /** What the folder gets, also one that exists; `null` leaves it, and a new folder gets 0o755 and the time of now. */
+      readonly mode: number | null;
+      readonly mtimeUs: number | null;
+    }
+  | { readonly kind: 'move'; readonly from: string; readonly to: string; readonly base: Base /* of what is moved */ }
   | { readonly kind: 'copy'; readonly from: string; readonly to: string }
-  | { readonly kind: 'delete'; readonly path: string; readonly base: Base };
+  /** `onlyEmpty`: not a folder that has something in it. */
+  | { readonly kind: 'delete'; readonly path: string; readonly base: Base; readonly onlyEmpty: boolean };
 
 /** `put`, `symlink` and `mkdir` make the folders above them where they are missing. */
 export type OperationResult =

@@ -81,7 +81,7 @@ export function parseBase(text: string): Base {
 
 export const RestChange = z.object({
   cursor: z.string(),
-  kind: z.enum(['put', 'symlink', 'mkdir', 'move', 'copy', 'delete', 'share', 'join', 'leave', 'import']),
+  kind: z.enum(['put', 'symlink', 'mkdir', 'move', 'copy', 'delete', 'share', 'join', 'leave', 'import', 'attributes']),
   path: z.string(),
   from: z.string().nullable(),
   version: z.int(),

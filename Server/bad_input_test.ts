@@ -296,6 +296,36 @@ test('a route that does not exist and a method that a route does not take are to
   assertRefused(body, 'request_invalid', 'a GET with a body');
 });
 
+test('a path that begins at a node is for streams only', async () => {
+  const who = { userId: alice.id, userName: alice.name, deviceId: alice.sessionId };
+  const [made] = await server.metadata.commit(
+    who,
+    { id: Buffer.alloc(16, 3), firstOperation: 0, resumed: false },
+    [],
+    [{ kind: 'mkdir', path: '/anchored/x', existingOk: true, mode: null, mtimeUs: null }],
+  );
+  assert.ok(made?.status === 'done');
+  const path = `@${made.nodeId}`;
+  for (const route of [ROUTES.entry, ROUTES.list, ROUTES.files, ROUTES.preview, ROUTES.members]) {
+    assertRefused(await get(alice, route, path), 'path_invalid', route);
+  }
+  for (const body of [
+    { from: path, to: '/a' },
+    { from: '/anchored', to: `${path}/b` },
+  ]) {
+    assertRefused(await post(alice, ROUTES.move, body), 'path_invalid', JSON.stringify(body));
+    assertRefused(await post(alice, ROUTES.copy, body), 'path_invalid', JSON.stringify(body));
+  }
+  assertRefused(await post(alice, ROUTES.folders, { path: `${path}/y` }), 'path_invalid', 'a folder');
+  assertRefused(await post(alice, ROUTES.leave, { path }), 'path_invalid', 'leaving');
+  assertRefused(await server.ask(alice, uploadOf(`${path}/f`, 'x')), 'path_invalid', 'an upload');
+  assertRefused(
+    await server.ask(alice, { method: 'DELETE', url: `${ROUTES.entry}?path=${encodeURIComponent(path)}` }),
+    'path_invalid',
+    'delete',
+  );
+});
+
 test('a file where a folder is meant, and the other way, are refused by name', async () => {
   await server.ask(alice, uploadOf('/kinds/file', 'x'));
   assertRefused(await get(alice, ROUTES.files, '/kinds'), 'not_a_file', 'download of a folder');

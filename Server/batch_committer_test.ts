@@ -9,7 +9,7 @@ import { verifyContent } from '../Storage/verified_chunk.ts';
 import { BatchCommitter, type HeldBytes } from './batch_committer.ts';
 
 const principal = { userId: 'u', userName: 'u', deviceId: 'd' };
-const mkdir = (path: string): Operation => ({ kind: 'mkdir', path, existingOk: true });
+const mkdir = (path: string): Operation => ({ kind: 'mkdir', path, existingOk: true, mode: null, mtimeUs: null });
 
 type Store = { readonly commits: Operation[][]; fail: AppError | null };
 
@@ -40,7 +40,9 @@ test('once a batch failed nothing behind it is committed', async () => {
   batches.addOperation(0, mkdir('/new'), 32);
   await assert.rejects(batches.settle(), { code: 'storage_unavailable' });
   store.fail = null;
-  assert.throws(() => batches.addOperation(1, { kind: 'delete', path: '/old', base: 'any' }, 32), { code: 'storage_unavailable' });
+  assert.throws(() => batches.addOperation(1, { kind: 'delete', path: '/old', base: 'any', onlyEmpty: false }, 32), {
+    code: 'storage_unavailable',
+  });
   await sleep(50); // longer than a batch waits for company
   await assert.rejects(batches.flush(), { code: 'storage_unavailable' });
   await batches.finish();

@@ -60,6 +60,7 @@ function registerReads(app: ZodApp, { metadata, authenticate }: EntryRouteDeps):
     { schema: { summary: 'One file, folder or symlink', querystring: PathQuery, response: { 200: RestEntry, ...PROBLEMS } } },
     async (request) => {
       const { principal } = await authenticate(request);
+      splitPath(request.query.path);
       const [entry] = await metadata.stat(principal, [request.query.path]);
       if (entry === undefined || entry === null) throw new AppError('not_found', 'there is nothing at this path');
       return restEntry(entry);
@@ -87,13 +88,13 @@ function registerWrites(app: ZodApp, deps: EntryRouteDeps): void {
   app.post(
     ROUTES.folders,
     { schema: { summary: 'Make a folder, and those above it where they are missing', body: FolderBody, response: written } },
-    async (request) => perform(request, deps, { kind: 'mkdir', ...request.body }, request.body.path),
+    async (request) => perform(request, deps, { kind: 'mkdir', ...request.body, mode: null, mtimeUs: null }, request.body.path),
   );
   for (const kind of ['move', 'copy'] as const) {
     app.post(
       ROUTES[kind],
       { schema: { summary: kind === 'move' ? 'Rename or move' : 'Copy, without moving bytes', body: FromToBody, response: written } },
-      async (request) => perform(request, deps, { kind, ...request.body }, request.body.to),
+      async (request) => perform(request, deps, transferOf(kind, request.body), request.body.to),
     );
   }
   app.delete(
@@ -101,9 +102,14 @@ function registerWrites(app: ZodApp, deps: EntryRouteDeps): void {
     { schema: { summary: 'Delete a file, or a folder with what is in it', querystring: DeleteQuery, response: written } },
     async (request) => {
       const { path, base } = request.query;
-      return perform(request, deps, { kind: 'delete', path, base: parseBase(base) }, path);
+      return perform(request, deps, { kind: 'delete', path, base: parseBase(base), onlyEmpty: false }, path);
     },
   );
+}
+
+function transferOf(kind: 'move' | 'copy', { from, to }: { from: string; to: string }): Operation {
+  splitPath(from);
+  return kind === 'move' ? { kind, from, to, base: 'any' } : { kind, from, to };
 }
 
 async function perform(request: Parameters<Authenticate>[0], deps: EntryRouteDeps, operation: Operation, path: string) {

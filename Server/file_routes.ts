@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
-import { splitLast } from '../Models/names.ts';
+import { splitLast, splitPath } from '../Models/names.ts';
 import { MODE, type Operation } from '../Models/operations.ts';
 import { microsecondsFromIso, PathQuery, parseBase, UploadResult } from '../Models/rest.ts';
 import { ROUTES } from '../Models/routes.ts';
@@ -64,6 +64,7 @@ async function commitUpload(
   principal: Principal,
   { fields, content }: UploadForm<Received>,
 ) {
+  splitPath(fields.path);
   const { size, chunks, unrecorded } = content;
   const digest = content.digest.toString('hex');
   if (fields.size !== undefined && Number(fields.size) !== size) {
@@ -143,8 +144,9 @@ async function sendFile(
 
 const PRECONDITION_FAILED = new AppError('version_stale', 'the file has another content now');
 
-/** @throws AppError `not_found`, `not_a_file` */
+/** @throws AppError `path_invalid`, `name_invalid`, `not_found`, `not_a_file` */
 async function manifestAt(metadata: FileRouteDeps['metadata'], principal: Principal, path: string): Promise<Manifest> {
+  splitPath(path);
   const [manifest] = await metadata.manifests(principal, [path]);
   if (manifest !== undefined && manifest !== null) return manifest;
   const [entry] = await metadata.stat(principal, [path]);

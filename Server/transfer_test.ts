@@ -15,7 +15,7 @@ import { readManifestRuns } from '../Models/manifest_runs.ts';
 import { type OperationFrame, readError, readResult, writeOperation } from '../Models/operation_frames.ts';
 import type { OperationResult } from '../Models/operations.ts';
 import { ROUTES } from '../Models/routes.ts';
-import { readFolder, readPaths } from '../Models/tree_frames.ts';
+import { readFolder, readManifest, readPaths } from '../Models/tree_frames.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import { sha256, verifyContent } from '../Storage/verified_chunk.ts';
 import { openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
@@ -94,6 +94,8 @@ function put(path: string, contents: readonly Uint8Array[], more: Partial<Extrac
   };
 }
 
+const mkdir = (path: string): OperationFrame => ({ kind: 'mkdir', path, existingOk: true, mode: null, mtimeUs: null });
+
 function operations(all: readonly OperationFrame[], first = 0): Uint8Array {
   const writer = new FrameWriter();
   for (const [i, operation] of all.entries()) writeOperation(writer, first + i, operation);
@@ -126,7 +128,7 @@ test('what is pushed is listed and pulled; a refused operation does not hold up 
       chunkFrame(one),
       operations([put('/p/one', [one]), put('/p/../up', [one])]),
       chunkFrame(two),
-      operations([put('/p/both', [one, two]), { kind: 'mkdir', path: '/p/one', existingOk: true }, put('/p/empty', [])], 2),
+      operations([put('/p/both', [one, two]), mkdir('/p/one'), put('/p/empty', [])], 2),
     ),
   );
   assert.deepEqual(
@@ -347,11 +349,11 @@ test('chunks of the replaced version are told as a run, and only of that version
 });
 
 test('a stream that is named gives the same result for the same number, once done', async () => {
-  await push(alice, stream(operations([{ kind: 'mkdir', path: '/once', existingOk: false }])));
+  await push(alice, stream(operations([mkdir('/once')])));
   const body = stream(
     operations([
-      { kind: 'move', from: '/once', to: '/moved' },
-      { kind: 'delete', path: '/moved', base: 'any' },
+      { kind: 'move', from: '/once', to: '/moved', base: 'any' },
+      { kind: 'delete', path: '/moved', base: 'any', onlyEmpty: false },
     ]),
   );
   const query = `?stream=${randomBytes(16).toString('hex')}`;
@@ -428,10 +430,7 @@ test('bodies that are no digests, or too many, and tree requests that ask nothin
 
 test('a tree request lists folders, paths and manifests; an error in the middle is an error frame', async () => {
   const content = [randomBytes(600_000), randomBytes(600_001)];
-  await push(
-    alice,
-    stream(...content.map(chunkFrame), operations([put('/t/a/file', content), { kind: 'mkdir', path: '/t/b', existingOk: true }])),
-  );
+  await push(alice, stream(...content.map(chunkFrame), operations([put('/t/a/file', content), mkdir('/t/b')])));
   const ask = async (body: unknown): Promise<Frame[]> => framesIn(await post(alice, ROUTES.tree, 'application/json', JSON.stringify(body)));
   const listed = (await ask({ list: ['/t', '/t/none', '/t/a'] }))
     .filter(({ type }) => type === FRAME.folder)
@@ -522,4 +521,59 @@ test('more pushes than may run at once are told to come again', async () => {
   for (const sending of open) sending.end(END);
   await Promise.all(open.map((sending) => once(sending, 'close')));
   assert.ok((await push(alice, END)).ended);
+});
+
+test('operations and questions may begin at a node, and are based on versions', async () => {
+  const content = randomBytes(900);
+  const made = await push(alice, stream(chunkFrame(content), operations([put('/from/f', [content]), mkdir('/to')])));
+  const [file, to] = [0, 1].map((number) => made.results.get(number));
+  assert.ok(file?.status === 'done' && to?.status === 'done');
+  const { results } = await push(
+    alice,
+    stream(
+      operations([
+        { kind: 'move', from: `@${file.nodeId}`, to: `@${to.nodeId}/g`, base: file.version - 1 },
+        { kind: 'move', from: `@${file.nodeId}`, to: `@${to.nodeId}/g`, base: file.version },
+        put(`@${to.nodeId}/none/h`, [content]),
+        { kind: 'mkdir', path: `@${to.nodeId}`, existingOk: true, mode: 0o700, mtimeUs: 12 },
+        { kind: 'delete', path: `@${to.nodeId}`, base: 'any', onlyEmpty: true },
+        { kind: 'delete', path: '/from', base: 'any', onlyEmpty: true },
+      ]),
+    ),
+  );
+  assert.deepEqual(
+    [0, 1, 2, 3, 4, 5].map((number) => code(results.get(number))),
+    ['version_stale', 'done', 'not_found', 'done', 'not_empty', 'done'],
+  );
+  const folder = await statOf(alice, `@${to.nodeId}`);
+  assert.deepEqual([folder?.name, folder?.mode, folder?.mtimeUs], ['to', 0o700, 12]);
+  assert.deepEqual((await statOf(alice, `@${to.nodeId}/g`))?.digest, (await statOf(alice, `@${file.nodeId}`))?.digest);
+  assert.equal(await statOf(bob, `@${file.nodeId}`), null);
+  const ask = (body: unknown): Promise<Response> => post(alice, ROUTES.tree, 'application/json', JSON.stringify(body));
+  const [listed] = await framesIn(await ask({ list: [`@${to.nodeId}`] }));
+  assert.deepEqual(
+    readFolder(payloadOf(listed as Frame)).entries.map((entry) => entry?.name),
+    ['g'],
+  );
+  const [manifest] = await framesIn(await ask({ manifests: [`@${file.nodeId}`] }));
+  assert.equal(readManifest(payloadOf(manifest as Frame)).manifest?.size, 900);
+});
+
+test('a change that is told as runs may begin at a node', async () => {
+  const parts = [randomBytes(600_000), randomBytes(700_000)];
+  const made = await push(alice, stream(...parts.map(chunkFrame), operations([put('/anchored-runs', parts)])));
+  const first = made.results.get(0);
+  assert.ok(first?.status === 'done');
+  const added = randomBytes(10);
+  const whole = put(`@${first.nodeId}`, [...parts, added], { base: first.version });
+  assert.ok(whole.kind === 'put');
+  const runs: OperationFrame = {
+    ...whole,
+    chunks: [
+      { first: 0, count: 2 },
+      { digest: sha256(added), length: added.length },
+    ],
+  };
+  assert.equal(code((await push(alice, stream(chunkFrame(added), operations([runs])))).results.get(0)), 'done');
+  assert.equal((await statOf(alice, '/anchored-runs'))?.chunkCount, 3);
 });

@@ -36,7 +36,7 @@ export type PageQuery = {
 };
 export type Page = { readonly entries: readonly Entry[]; readonly next: string | null };
 
-export type ChangeKind = 'put' | 'symlink' | 'mkdir' | 'move' | 'copy' | 'delete' | 'share' | 'join' | 'leave' | 'import';
+export type ChangeKind = 'put' | 'symlink' | 'mkdir' | 'move' | 'copy' | 'delete' | 'share' | 'join' | 'leave' | 'import' | 'attributes';
 export type Change = {
   readonly cursor: string; // position just behind this change
   readonly space: number;

@@ -119,9 +119,20 @@ export function holdsMounts(view: WriterView, path: string): boolean {
   return false;
 }
 
-export function newFolder(batch: Batch, parent: Node, place: { name: string; key: string; path: string; op: number | null }): Node {
-  const { name, key } = place;
+type NewFolder = {
+  readonly name: string;
+  readonly key: string;
+  readonly path: string;
+  readonly op: number | null;
+  readonly mode: number | null;
+  readonly mtimeUs: number | null;
+};
+
+export function newFolder(batch: Batch, parent: Node, place: NewFolder): Node {
+  const { name, key, mode, mtimeUs } = place;
   const node = folderNode({ id: batch.nextId(), space: parent.space, parent: parent.id, name, key }, { nowMs: batch.nowMs });
+  node.mode = mode ?? node.mode;
+  node.mtimeUs = mtimeUs ?? node.mtimeUs;
   node.version = batch.ledger.record(node.space, { kind: 'mkdir', node, path: place.path, op: place.op });
   batch.ledger.insert(node);
   batch.tree.put(parent, node.key, node);
@@ -133,5 +144,6 @@ export function newFolder(batch: Batch, parent: Node, place: { name: string; key
 export function madeFolder(batch: Batch, ref: FolderRef): Node {
   if (ref.parent === null) return batch.tree.root(ref.space);
   const parent = madeFolder(batch, ref.parent);
-  return batch.tree.child(parent, ref.key) ?? newFolder(batch, parent, { name: ref.name, key: ref.key, path: ref.path, op: null });
+  const { name, key, path } = ref;
+  return batch.tree.child(parent, key) ?? newFolder(batch, parent, { name, key, path, op: null, mode: null, mtimeUs: null });
 }

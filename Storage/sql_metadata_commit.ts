@@ -2,14 +2,15 @@ import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { ChunkRef, Operation, OperationResult } from '../Models/operations.ts';
 import type { Principal, StoredChunk, StreamPosition } from './metadata.ts';
+import { type Anchors, findAnchors, placesFrom, spelledOut } from './sql_metadata_anchors.ts';
 import { type Batch, openChunkUse, type Store } from './sql_metadata_batch.ts';
 import { openLedger } from './sql_metadata_ledger.ts';
 import { endMembership } from './sql_metadata_members.ts';
 import { applyCopy, applyMove } from './sql_metadata_move.ts';
 import { type Prepared, prepare } from './sql_metadata_prepare.ts';
 import { applyDelete, applyMkdir, applyPut } from './sql_metadata_put.ts';
-import type { Rows } from './sql_metadata_schema.ts';
-import { openPathBook, openTree, type PathBook, type Place } from './sql_metadata_tree.ts';
+import { KIND, type Node, type Rows } from './sql_metadata_schema.ts';
+import { openPathBook, openTree, type Place } from './sql_metadata_tree.ts';
 import { viewForWriting, type WriterView } from './sql_metadata_view.ts';
 
 /** For rows of `commits` and the few nodes of sharing; what a batch makes is counted. */
@@ -124,9 +125,9 @@ function refused(error: unknown): OperationResult {
 /** These are not about one operation: the whole transaction fails. */
 const FAILURES: ReadonlySet<string> = new Set(['corrupt', 'storage_full', 'storage_unavailable', 'internal']);
 
-function prepared(op: Operation, book: PathBook): Prepared | AppError {
+function prepared(op: Operation, placeOf: (path: string) => Place): Prepared | AppError {
   try {
-    return prepare(op, book);
+    return prepare(op, placeOf);
   } catch (error) {
     if (error instanceof AppError) return error;
     throw error;
@@ -144,6 +145,31 @@ function goesAlone(operation: Prepared | AppError): boolean {
   return operation.kind === 'move' || operation.kind === 'copy';
 }
 
+/** Where the run that begins at `index` ends at the latest: before a move or copy that is still to be done, behind one that is its first. */
+function endOfRun(operations: readonly Operation[], results: readonly (OperationResult | undefined)[], index: number): number {
+  let begun = false;
+  for (let i = index; i < operations.length; i += 1) {
+    if (results[i] !== undefined) continue;
+    const { kind } = operations[i] as Operation;
+    if (kind === 'move' || kind === 'copy') return begun ? i : i + 1;
+    begun = true;
+  }
+  return operations.length;
+}
+
+/** Where the anchors of these operations are, in spaces that are locked, so that they stay there until the operations are carried out. */
+async function lockAnchors(batch: Batch, operations: readonly Operation[]): Promise<Anchors> {
+  const paths = operations.flatMap(pathsOf).filter((path) => path.startsWith('@'));
+  if (paths.length === 0) return new Map();
+  await batch.ledger.flush(); // nodes are where earlier operations moved them
+  for (;;) {
+    const anchors = await findAnchors(batch.trx, batch.store.lookups, batch.view, paths);
+    const spelled = paths.flatMap((path) => spelledOut(path, anchors) ?? []);
+    const late = await batch.ledger.lock(spacesOf(batch.view, spelled));
+    if (!late || batch.store.database.dialect === 'sqlite') return anchors;
+  }
+}
+
 /** Fills `results` where they are still missing. */
 async function run(opened: Batch, { stream, operations }: CommitRequest, results: (OperationResult | undefined)[]): Promise<void> {
   let batch = opened;
@@ -151,9 +177,11 @@ async function run(opened: Batch, { stream, operations }: CommitRequest, results
   const first = stream?.firstOperation ?? 0;
   for (let index = 0; index < operations.length; ) {
     const steps: Step[] = [];
-    for (; index < operations.length; index += 1) {
+    const end = endOfRun(operations, results, index);
+    const placeOf = placesFrom(book, await lockAnchors(batch, operations.slice(index, end)));
+    for (; index < end; index += 1) {
       if (results[index] !== undefined) continue;
-      const operation = prepared(operations[index] as Operation, book);
+      const operation = prepared(operations[index] as Operation, placeOf);
       const alone = goesAlone(operation);
       if (alone && steps.length > 0) break;
       steps.push({ index, operation });
@@ -183,8 +211,23 @@ async function load(batch: Batch, steps: readonly Step[]): Promise<void> {
     for (const place of placesOf(operation)) places.push(place);
     if (operation.kind === 'put') for (const ref of operation.content.chunks) refs.push(ref);
   }
-  await batch.tree.load(places);
+  const starts = new Set(places.flatMap(({ anchor }) => anchor?.place ?? []));
+  await batch.tree.load(starts.size === 0 ? places : [...places, ...starts]);
+  await countChildren(batch, steps);
   await batch.chunkUse.load(refs);
+}
+
+/** What `onlyEmpty` needs to know. */
+async function countChildren(batch: Batch, steps: readonly Step[]): Promise<void> {
+  const folders: Node[] = [];
+  for (const { operation } of steps) {
+    if (operation instanceof AppError || operation.kind !== 'delete' || !operation.onlyEmpty) continue;
+    const node = batch.tree.at(operation.place);
+    if (node?.kind === KIND.folder) folders.push(node);
+  }
+  if (folders.length === 0) return;
+  await batch.ledger.flush();
+  await batch.tree.countChildren(folders);
 }
 
 async function withNewView(batch: Batch, operations: readonly Operation[]): Promise<Batch> {
@@ -194,9 +237,17 @@ async function withNewView(batch: Batch, operations: readonly Operation[]): Prom
   return { ...batch, view, tree: openTree(batch.trx, batch.store.lookups) };
 }
 
+/** An earlier operation of the run may have deleted the node, and put another one in its place. @throws AppError `not_found` */
+function checkAnchors(batch: Batch, operation: Prepared): void {
+  for (const place of placesOf(operation)) {
+    if (!batch.tree.holdsAnchor(place)) throw new AppError('not_found', `nothing at @${place.anchor?.id}`);
+  }
+}
+
 function apply(batch: Batch, operation: Prepared | AppError, op: number): OperationResult {
   if (operation instanceof AppError) return refused(operation);
   try {
+    checkAnchors(batch, operation);
     switch (operation.kind) {
       case 'put':
         return applyPut(batch, operation, op);
@@ -214,9 +265,10 @@ function apply(batch: Batch, operation: Prepared | AppError, op: number): Operat
 
 async function applyAlone(batch: Batch, operation: Prepared, op: number): Promise<{ result: OperationResult; mountsMoved: boolean }> {
   try {
+    checkAnchors(batch, operation);
     if (operation.kind === 'move') return await applyMove(batch, operation, op);
     if (operation.kind === 'copy') return { result: await applyCopy(batch, operation, op), mountsMoved: false };
-    if (operation.kind === 'delete') return { result: await endMembership(batch, operation.place, op), mountsMoved: true };
+    if (operation.kind === 'delete') return { result: await endMembership(batch, operation, op), mountsMoved: true };
     throw new Error(`${operation.kind} does not go alone`);
   } catch (error) {
     return { result: refused(error), mountsMoved: false };

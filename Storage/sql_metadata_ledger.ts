@@ -25,8 +25,11 @@ export type Ledger = {
   record(space: number, entry: JournalEntry): number;
   /** The journal numbers of the space continue behind `seq`; for a space made in this transaction. */
   begin(space: number, seq: number): void;
-  /** Takes the locks of spaces that will be written; in the order of their ids when given together. */
-  lock(spaces: readonly number[]): Promise<void>;
+  /**
+   * Takes the locks of spaces that will be written; in the order of their ids when given together.
+   * @returns whether one of them was not locked before, so that what was read of it may be old
+   */
+  lock(spaces: readonly number[]): Promise<boolean>;
   /** The space's newest journal number, those taken here included; under its lock. */
   head(space: number): number;
   insert(node: Node): void;
@@ -184,7 +187,9 @@ export function openLedger(trx: Rows, deps: LedgerDeps): Ledger {
     begin: (space, seq) => void heads.set(space, seq),
     async lock(spaces) {
       const missing = spaces.filter((id) => !heads.has(id));
-      for (const [id, head] of await lockSpaces(trx, deps.dialect, missing)) heads.set(id, head);
+      const locked = await lockSpaces(trx, deps.dialect, missing);
+      for (const [id, head] of locked) heads.set(id, head);
+      return locked.size > 0;
     },
     head(space) {
       const head = books.get(space)?.head ?? heads.get(space);

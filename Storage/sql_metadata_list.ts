@@ -1,11 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../Models/errors.ts';
-import { childPath, joinPath, splitPath } from '../Models/names.ts';
+import { childPath, readAnchored, splitPath } from '../Models/names.ts';
 import { type Entry, type EntryKind, MODE, type Role } from '../Models/operations.ts';
 import { type BulkQuery, bulkQuery } from './bulk.ts';
 import { runSql } from './database.ts';
 import type { FolderPage, ListedEntry, Manifest } from './metadata.ts';
 import type { Dialect } from './migrate.ts';
+import { findAnchors, placesFrom } from './sql_metadata_anchors.ts';
 import type { Store } from './sql_metadata_batch.ts';
 import { ENTRY_KINDS, KIND, NODE_COLUMNS, type Node, ROLES, type Rows } from './sql_metadata_schema.ts';
 import { openPathBook, openTree, type Place } from './sql_metadata_tree.ts';
@@ -41,13 +42,35 @@ export function topEntry(space: SpaceView, name: string, root: Node): ListedEntr
   return { ...listedEntry(root), name, shared: sharedOf(space) };
 }
 
-/** Places of paths, with what is there. */
-async function resolve(store: Store, db: Rows, view: View, paths: readonly string[]): Promise<{ place: Place; node: Node | null }[]> {
-  const book = openPathBook(view);
-  const places = paths.map((path) => book.place(path));
-  const tree = openTree(db, store.lookups);
-  await tree.load(places);
-  return places.map((place) => ({ place, node: tree.at(place) }));
+type Resolved = { readonly path: string; readonly place: Place | null; readonly node: Node | null };
+
+/** Places of paths, with what is there. `place` is null for what is anchored at a node that is nowhere. */
+async function resolve(store: Store, db: Rows, view: View, paths: readonly string[]): Promise<Resolved[]> {
+  const { lookups } = store;
+  const placeOf = placesFrom(openPathBook(view), await findAnchors(db, lookups, view, paths));
+  const places = paths.map((path) => orNowhere(path, placeOf));
+  const there = places.filter((place) => place !== null);
+  const starts = new Set(there.flatMap(({ anchor }) => anchor?.place ?? []));
+  const tree = openTree(db, lookups);
+  await tree.load([...there, ...starts]);
+  return places.map((place, i) => {
+    const path = place?.path ?? (paths[i] as string);
+    return { path, place, node: place !== null && tree.holdsAnchor(place) ? tree.at(place) : null };
+  });
+}
+
+function orNowhere(path: string, placeOf: (path: string) => Place): Place | null {
+  try {
+    return placeOf(path);
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'not_found') return null;
+    throw error;
+  }
+}
+
+/** Of a user who has stored nothing yet there is only the root. @throws AppError `path_invalid`, `name_invalid` */
+function isEmptyRoot(path: string): boolean {
+  return readAnchored(path) === null && splitPath(path).length === 0;
 }
 
 /** What a user who has not stored anything yet sees at `/`. */
@@ -57,10 +80,10 @@ function emptyHome(path: string): Entry {
 }
 
 export async function stat(store: Store, db: Rows, view: View, paths: readonly string[]): Promise<(Entry | null)[]> {
-  if (view.home === null) return paths.map((path) => (splitPath(path).length === 0 ? emptyHome(path) : null));
+  if (view.home === null) return paths.map((path) => (isEmptyRoot(path) ? emptyHome(path) : null));
   const found = await resolve(store, db, view, paths);
   return found.map(({ place, node }) => {
-    if (node === null) return null;
+    if (node === null || place === null) return null;
     const listed = place.top === null ? listedEntry(node) : topEntry(place.top.space, place.name, node);
     return { path: place.path, ...listed };
   });
@@ -80,19 +103,19 @@ function shortManifest(node: Node): StoredManifest {
 
 export async function manifests(store: Store, db: Rows, view: View, paths: readonly string[]): Promise<(Manifest | null)[]> {
   if (view.home === null) {
-    for (const path of paths) splitPath(path);
+    for (const path of paths) isEmptyRoot(path);
     return paths.map(() => null);
   }
   const found = await resolve(store, db, view, paths);
   const several = found.flatMap(({ node }) => (node?.kind === KIND.file && node.chunkCount > 1 ? [[node.space, node.version]] : []));
   const rows = await store.manifests(db, several);
   const byVersion = new Map(rows.map((row) => [`${row.space}:${row.version}`, row.manifest]));
-  return found.map(({ place, node }) => {
+  return found.map(({ path, node }) => {
     if (node?.kind !== KIND.file) return null;
     const bytes = byVersion.get(`${node.space}:${node.version}`);
     if (bytes === undefined && node.chunkCount > 1) throw new AppError('corrupt', 'a manifest is missing');
     const { chunks } = bytes === undefined ? shortManifest(node) : { chunks: decodeManifest(bytes) };
-    return { path: place.path, version: node.version, size: node.size, digest: node.digest as Buffer, chunks };
+    return { path, version: node.version, size: node.size, digest: node.digest as Buffer, chunks };
   });
 }
 
@@ -198,7 +221,7 @@ export type Reading = { readonly store: Store; readonly lists: ListStatements; r
 
 export async function* readFolders({ store, lists, db, view }: Reading, paths: readonly string[]): AsyncGenerator<FolderPage> {
   if (view.home === null) {
-    for (const path of paths) yield { path: joinPath(splitPath(path)), entries: [], last: true };
+    for (const path of paths) yield { path: isEmptyRoot(path) ? '/' : path, entries: [], last: true };
     return;
   }
   const found = await resolve(store, db, view, paths);
@@ -211,16 +234,16 @@ export async function* readFolders({ store, lists, db, view }: Reading, paths: r
       ),
     behind: (folder, after) => runSql<Node>(db, lists.childrenBehind, [folder, after?.key ?? '']),
   });
-  for (const { place, node } of found) {
+  for (const { path, node } of found) {
     if (node?.kind !== KIND.folder) {
-      yield { path: place.path, entries: [], last: true };
+      yield { path, entries: [], last: true };
       continue;
     }
     for (let last = false; !last; ) {
       const { value, done } = await groups.next();
       if (done) return;
       last = value.last;
-      yield { path: place.path, entries: await entriesOf(store, db, view, value.rows), last };
+      yield { path, entries: await entriesOf(store, db, view, value.rows), last };
     }
   }
 }
@@ -234,11 +257,12 @@ export async function* walk({ store, lists, db, view }: Reading, path: string): 
     yield [{ id: 0, path: '/' }];
     return;
   }
+  splitPath(path);
   const [top] = await resolve(store, db, view, [path]);
   if (top?.node?.kind !== KIND.folder) {
     throw top?.node == null ? new AppError('not_found', `nothing at ${path}`) : new AppError('not_a_folder', `${path} is not a folder`);
   }
-  let level: FolderAt[] = [{ id: top.node.id, path: top.place.path }];
+  let level: FolderAt[] = [{ id: top.node.id, path: top.path }];
   yield level;
   while (level.length > 0) {
     const paths = new Map(level.map((folder) => [folder.id, folder.path]));

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import { AppError } from '../Models/errors.ts';
-import type { OperationResult } from '../Models/operations.ts';
+import type { Base, OperationResult } from '../Models/operations.ts';
 import { type Batch, done, pathInSpace } from './sql_metadata_batch.ts';
+import { checkBaseOf, checkEmpty } from './sql_metadata_put.ts';
 import { KIND, NODE_COLUMNS, type Node, type Rows } from './sql_metadata_schema.ts';
 import type { Place } from './sql_metadata_tree.ts';
 import { loadView, type SpaceView } from './sql_metadata_view.ts';
@@ -73,11 +74,16 @@ async function deleteSpace(batch: Batch, space: SpaceView, path: string, op: num
   return removeMount(batch, { home: view.home.id, space, path, kind: 'delete', op });
 }
 
+type Ending = { readonly place: Place; readonly base: Base; readonly onlyEmpty: boolean };
+
 /** Deleting a mount: a member leaves, the owner deletes the shared space. */
-export async function endMembership(batch: Batch, place: Place, op: number | null): Promise<OperationResult> {
+export async function endMembership(batch: Batch, { place, base, onlyEmpty }: Ending, op: number | null): Promise<OperationResult> {
   const space = place.top?.space;
   if (space === undefined || space.isHome) throw new AppError('path_invalid', 'the root folder cannot be deleted');
   await batch.ledger.flush();
+  const mount = await mountIn(batch.trx, batch.view.home.id, space.id);
+  if (mount !== undefined) checkBaseOf(batch, base, mount);
+  if (onlyEmpty) checkEmpty(batch, batch.tree.root(space));
   const path = pathInSpace(place);
   const end = space.ownerId === batch.principal.userId ? deleteSpace : leaveSpace;
   return done(await end(batch, space, path, op));

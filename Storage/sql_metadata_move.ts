@@ -5,7 +5,7 @@ import type { OperationResult } from '../Models/operations.ts';
 import { type Batch, done, holdsMounts, pathInSpace, requireEditor, unchanged } from './sql_metadata_batch.ts';
 import { copySubtree } from './sql_metadata_copy.ts';
 import type { Prepared } from './sql_metadata_prepare.ts';
-import { tombstone } from './sql_metadata_put.ts';
+import { checkBaseOf, tombstone } from './sql_metadata_put.ts';
 import { KIND, type Node } from './sql_metadata_schema.ts';
 import type { FolderRef, Place } from './sql_metadata_tree.ts';
 
@@ -67,7 +67,7 @@ async function manifestOf(batch: Batch, node: Node): Promise<Buffer | null> {
 /** @returns the result, and whether mounts changed their path, so that the view must be read again */
 export async function applyMove(
   batch: Batch,
-  operation: Prepared & { kind: 'move' | 'copy' },
+  operation: Prepared & { kind: 'move' },
   op: number,
 ): Promise<{ result: OperationResult; mountsMoved: boolean }> {
   const { from, to } = operation;
@@ -77,6 +77,7 @@ export async function applyMove(
   requireEditor(fromSpace);
   const folder = destination(batch, operation, node);
   if (to.path === from.path) return { result: unchanged(node), mountsMoved: false };
+  checkBaseOf(batch, operation.base, node);
   await checkReach(batch, node, from, to);
   const toSpace = (to.parent as FolderRef).space;
   const mountsMoved = node.kind === KIND.mount || holdsMounts(batch.view, from.path);
@@ -98,7 +99,7 @@ export async function applyMove(
   return { result: { ...done(node), nodeId: shown.id } as OperationResult, mountsMoved };
 }
 
-export async function applyCopy(batch: Batch, operation: Prepared & { kind: 'move' | 'copy' }, op: number): Promise<OperationResult> {
+export async function applyCopy(batch: Batch, operation: Prepared & { kind: 'copy' }, op: number): Promise<OperationResult> {
   const { from, to } = operation;
   await batch.ledger.flush(); // the copy reads what earlier operations of the batch wrote
   if (from.parent === null) throw new AppError('path_invalid', 'the root folder cannot be moved or copied');

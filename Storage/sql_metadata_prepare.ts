@@ -5,7 +5,7 @@ import { LIMITS } from '../Models/limits.ts';
 import { type Base, type ChunkRef, MODE, type Operation } from '../Models/operations.ts';
 import { asBuffer } from './sql_metadata_chunks.ts';
 import { KIND } from './sql_metadata_schema.ts';
-import type { PathBook, Place } from './sql_metadata_tree.ts';
+import type { Place } from './sql_metadata_tree.ts';
 
 /** What a put or symlink writes, checked as far as that is possible without looking at the database. */
 export type Content = {
@@ -21,9 +21,16 @@ export type Content = {
 /** An operation with its paths understood. `put` stands for symlinks too. */
 export type Prepared =
   | { readonly kind: 'put'; readonly place: Place; readonly base: Base; readonly content: Content }
-  | { readonly kind: 'mkdir'; readonly place: Place; readonly existingOk: boolean }
-  | { readonly kind: 'delete'; readonly place: Place; readonly base: Base }
-  | { readonly kind: 'move' | 'copy'; readonly from: Place; readonly to: Place };
+  | {
+      readonly kind: 'mkdir';
+      readonly place: Place;
+      readonly existingOk: boolean;
+      readonly mode: number | null;
+      readonly mtimeUs: number | null;
+    }
+  | { readonly kind: 'delete'; readonly place: Place; readonly base: Base; readonly onlyEmpty: boolean }
+  | { readonly kind: 'move'; readonly from: Place; readonly to: Place; readonly base: Base }
+  | { readonly kind: 'copy'; readonly from: Place; readonly to: Place };
 
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 const EMPTY = Buffer.from(EMPTY_DIGEST_HEX, 'hex');
@@ -77,19 +84,23 @@ function symlinkContent(op: Operation & { kind: 'symlink' }): Content {
 }
 
 /** @throws AppError the reason why the operation is refused whatever is stored */
-export function prepare(op: Operation, book: PathBook): Prepared {
+export function prepare(op: Operation, placeOf: (path: string) => Place): Prepared {
   switch (op.kind) {
     case 'put':
-      return { kind: 'put', place: book.place(op.path), base: op.base, content: putContent(op) };
+      return { kind: 'put', place: placeOf(op.path), base: op.base, content: putContent(op) };
     case 'symlink':
-      return { kind: 'put', place: book.place(op.path), base: op.base, content: symlinkContent(op) };
+      return { kind: 'put', place: placeOf(op.path), base: op.base, content: symlinkContent(op) };
     case 'mkdir':
-      return { kind: 'mkdir', place: book.place(op.path), existingOk: op.existingOk };
+      checkMode(op.mode ?? MODE.folder);
+      checkNumbers(0, op.mtimeUs ?? 0, 'any');
+      return { kind: 'mkdir', place: placeOf(op.path), existingOk: op.existingOk, mode: op.mode, mtimeUs: op.mtimeUs };
     case 'delete':
       checkNumbers(0, 0, op.base);
-      return { kind: 'delete', place: book.place(op.path), base: op.base };
+      return { kind: 'delete', place: placeOf(op.path), base: op.base, onlyEmpty: op.onlyEmpty };
     case 'move':
+      checkNumbers(0, 0, op.base);
+      return { kind: 'move', from: placeOf(op.from), to: placeOf(op.to), base: op.base };
     case 'copy':
-      return { kind: op.kind, from: book.place(op.from), to: book.place(op.to) };
+      return { kind: 'copy', from: placeOf(op.from), to: placeOf(op.to) };
   }
 }

@@ -7,11 +7,22 @@ import type { FolderRef, Place } from './sql_metadata_tree.ts';
 
 /** The operations that need nothing but what was loaded for the batch, so that thousands of them go out in a few statements. */
 
+/** @throws AppError `version_stale` */
 function checkBase(base: Base, existing: Node | null): void {
   if (base === 'any') return;
   if (base === 'absent' ? existing !== null : existing?.version !== base) {
     throw new AppError('version_stale', 'the entry changed since the version this is based on');
   }
+}
+
+/**
+ * Of a mount too, whose place has a version in the home and whose content has one in its own space: readers are told either.
+ * @throws AppError `version_stale`
+ */
+export function checkBaseOf(batch: Batch, base: Base, node: Node): void {
+  const space = node.mount === null ? undefined : batch.view.byId.get(node.mount);
+  if (space !== undefined && batch.tree.root(space).version === base) return;
+  checkBase(base, node);
 }
 
 function encodeManifest(chunks: readonly ChunkRef[]): Buffer | null {
@@ -68,6 +79,7 @@ export function applyPut(batch: Batch, { place, base, content }: Prepared & { ki
   const { space } = place.parent;
   requireEditor(space);
   const { folder, existing } = target(batch, place);
+  if (folder === null && place.anchor !== null) throw new AppError('not_found', `no folder for ${place.path}`);
   if (existing?.kind === KIND.folder || existing?.kind === KIND.mount) throw new AppError('not_a_file', `${place.path} is a folder`);
   const same = existing !== null && sameContent(existing, content);
   if (same && existing.mtimeUs === content.mtimeUs && existing.mode === content.mode) return unchanged(existing);
@@ -86,25 +98,45 @@ export function applyPut(batch: Batch, { place, base, content }: Prepared & { ki
   return done(node);
 }
 
-export function applyMkdir(batch: Batch, { place, existingOk }: Prepared & { kind: 'mkdir' }, op: number): OperationResult {
+export function applyMkdir(batch: Batch, operation: Prepared & { kind: 'mkdir' }, op: number): OperationResult {
+  const { place, existingOk, mode, mtimeUs } = operation;
   if (place.parent !== null && place.top === null) requireEditor(place.parent.space);
   const { folder, existing } = place.top === null ? target(batch, place) : { folder: null, existing: batch.tree.root(place.top.space) };
   if (existing !== null) {
     if (!existingOk) throw new AppError('already_exists', `${place.path} exists`);
     if (existing.kind !== KIND.folder) throw new AppError('not_a_folder', `${place.path} is not a folder`);
-    return unchanged(existing);
+    return setAttributes(batch, place, existing, { mode: mode ?? existing.mode, mtimeUs: mtimeUs ?? existing.mtimeUs, op });
   }
   const parent = folder ?? madeFolder(batch, place.parent as FolderRef);
-  return done(newFolder(batch, parent, { name: place.name, key: place.key, path: pathInSpace(place), op }));
+  return done(newFolder(batch, parent, { name: place.name, key: place.key, path: pathInSpace(place), op, mode, mtimeUs }));
+}
+
+type Attributes = { readonly mode: number; readonly mtimeUs: number; readonly op: number };
+
+function setAttributes(batch: Batch, place: Place, folder: Node, { mode, mtimeUs, op }: Attributes): OperationResult {
+  if (folder.mode === mode && folder.mtimeUs === mtimeUs) return unchanged(folder);
+  const { space } = (place.top ?? place.parent) as FolderRef;
+  requireEditor(space);
+  Object.assign(folder, { mode, mtimeUs });
+  const path = place.top === null ? pathInSpace(place) : '/';
+  folder.version = batch.ledger.record(space.id, { kind: 'attributes', node: folder, path, op });
+  batch.ledger.update(folder);
+  return done(folder);
+}
+
+/** @throws AppError `not_empty` */
+export function checkEmpty(batch: Batch, folder: Node): void {
+  if (!batch.tree.isEmpty(folder)) throw new AppError('not_empty', 'something is in the folder');
 }
 
 /** Of anything but a mount. What is below a deleted folder keeps its rows: it cannot be reached, and comes back whole with the folder. */
-export function applyDelete(batch: Batch, { place, base }: Prepared & { kind: 'delete' }, op: number): OperationResult {
+export function applyDelete(batch: Batch, { place, base, onlyEmpty }: Prepared & { kind: 'delete' }, op: number): OperationResult {
   if (place.parent === null) throw new AppError('path_invalid', 'the root folder cannot be deleted');
   const node = batch.tree.at(place);
   if (node === null) throw new AppError('not_found', `nothing at ${place.path}`);
   requireEditor(place.parent.space);
   checkBase(base, node);
+  if (onlyEmpty && node.kind === KIND.folder) checkEmpty(batch, node);
   if (holdsMounts(batch.view, place.path)) {
     throw new AppError('forbidden', 'the folder holds shared folders: leave or delete those first');
   }

@@ -102,6 +102,7 @@ export const JOURNAL_KINDS = [
   'join',
   'leave',
   'import',
+  'attributes',
 ] as const satisfies readonly ChangeKind[];
 
 /** A living row of `nodes`. Inside a commit it is also the state that later operations of the batch see. */

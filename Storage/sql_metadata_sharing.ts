@@ -261,7 +261,7 @@ async function leave(store: Store, principal: Principal, path: string): Promise<
     const space = place.top?.space;
     if (space === undefined || space.isHome) throw new AppError('not_found', `no shared folder at ${place.path}`);
     if (space.ownerId === principal.userId) throw new AppError('forbidden', 'the owner cannot leave a shared folder, only delete it');
-    await endMembership(batch, place, null);
+    await endMembership(batch, { place, base: 'any', onlyEmpty: false }, null);
   });
 }
 

@@ -22,10 +22,12 @@ export type Place = {
   readonly name: string;
   readonly key: string;
   readonly top: FolderRef | null;
+  /** The node that the path began at, and where that is. */
+  readonly anchor: { readonly id: number; readonly place: Place } | null;
 };
 
 export type PathBook = {
-  /** @throws AppError `path_invalid`, `name_invalid` */
+  /** @throws AppError `path_invalid`, `name_invalid`; anchored paths too are refused: see sql_metadata_anchors.ts */
   place(path: string): Place;
   /** How many folders the paths asked for name: no more can be missing. */
   folderCount(): number;
@@ -60,19 +62,27 @@ export function openPathBook(view: View): PathBook {
     folderCount: () => folders.size,
     place(given) {
       const path = given.length > 1 && given.endsWith('/') ? given.slice(0, -1) : given;
-      if (path === '/') return { path, parent: null, name: '', key: '', top: folder('/') };
+      if (path === '/') return { path, parent: null, name: '', key: '', top: folder('/'), anchor: null };
       const cut = path.lastIndexOf('/');
       const above = cut > 0 ? path.slice(0, cut) : '/';
       // The whole path is checked once per folder; for one more name in a known folder the name and the length are enough.
       if (!path.startsWith('/') || path.length > 1024 || !folders.has(above) || (folders.get(above)?.depth ?? 0) > 100) splitPath(path);
       const name = checkName(path.slice(cut + 1));
       const mounted = view.mounts.get(path);
-      return { path, parent: checkedFolder(above), name, key: foldName(name), top: mounted === undefined ? null : folder(path) };
+      const top = mounted === undefined ? null : folder(path);
+      return { path, parent: checkedFolder(above), name, key: foldName(name), top, anchor: null };
     },
   };
 }
 
-export type Lookups = { readonly children: BulkQuery<Node>; readonly byId: BulkQuery<Node> };
+export type Lookups = {
+  readonly children: BulkQuery<Node>;
+  readonly byId: BulkQuery<Node>;
+  readonly chains: BulkQuery<ChainRow>;
+  readonly childCounts: BulkQuery<{ id: number; count: number }>;
+};
+/** A living node on the way up from one that was asked for. */
+export type ChainRow = { readonly id: number; readonly parent: number | null; readonly name: string; readonly kind: number };
 
 export function nodeLookups(dialect: Dialect): Lookups {
   return {
@@ -86,6 +96,19 @@ export function nodeLookups(dialect: Dialect): Lookups {
       { id: 'int8' },
       `SELECT ${NODE_COLUMNS} FROM v CROSS JOIN nodes n WHERE n.id = v.id AND n.deleted_seq IS NULL`,
     ),
+    chains: bulkQuery<ChainRow>(
+      dialect,
+      { id: 'int8' },
+      `SELECT * FROM (WITH RECURSIVE up (id, parent, name, kind) AS (
+         SELECT n.id, n.parent, n.name, n.kind FROM v CROSS JOIN nodes n WHERE n.id = v.id AND n.deleted_seq IS NULL
+         UNION SELECT n.id, n.parent, n.name, n.kind FROM up CROSS JOIN nodes n WHERE n.id = up.parent AND n.deleted_seq IS NULL)
+       SELECT * FROM up) AS chain`,
+    ),
+    childCounts: bulkQuery<{ id: number; count: number }>(
+      dialect,
+      { id: 'int8' },
+      'SELECT v.id, (SELECT count(*) FROM nodes n WHERE n.parent = v.id AND n.deleted_seq IS NULL) AS count FROM v',
+    ),
   };
 }
 
@@ -93,12 +116,18 @@ export function nodeLookups(dialect: Dialect): Lookups {
 export type Tree = {
   /** Reads what `node` and `at` will be asked about these places. */
   load(places: readonly Place[]): Promise<void>;
+  /** Reads how many children these folders have. What was changed must be flushed before. */
+  countChildren(folders: readonly Node[]): Promise<void>;
+  /** Of a folder that was counted, or made since. */
+  isEmpty(folder: Node): boolean;
   /** The node of a folder path if everything on the way is there under exactly these names. @throws AppError see `way` */
   folder(ref: FolderRef, way: Way): Node | null;
   /** The living child with this key, whatever its exact name. */
   child(parent: Node, key: string): Node | null;
   /** What is at a place under exactly this name; for the top of a space its root. Null if nothing, or if the way there does not exist. */
   at(place: Place): Node | null;
+  /** An anchored path still leads to the node it began at; any other one always does. */
+  holdsAnchor(place: Place): boolean;
   root(space: SpaceView): Node;
   put(parent: Node, key: string, node: Node | null): void;
   /** A folder made just now has no children to look for. */
@@ -112,11 +141,18 @@ export function openTree(db: Rows, lookups: Lookups): Tree {
   const children = new Map<number, Map<string, Node | null>>();
   const roots = new Map<number, Node>();
   const fresh = new Set<number>();
+  const counts = new Map<number, number>();
 
   function put(parent: number, key: string, node: Node | null): void {
     const siblings = children.get(parent);
     if (siblings === undefined) children.set(parent, new Map([[key, node]]));
     else siblings.set(key, node);
+  }
+
+  function change(parent: number, key: string, node: Node | null): void {
+    const count = counts.get(parent);
+    if (count !== undefined) counts.set(parent, count + Number(node !== null) - Number(children.get(parent)?.get(key) != null));
+    put(parent, key, node);
   }
 
   function childOf(parent: number, key: string): Node | null | undefined {
@@ -168,6 +204,13 @@ export function openTree(db: Rows, lookups: Lookups): Tree {
     return node;
   }
 
+  function at(place: Place): Node | null {
+    if (place.top !== null) return root(place.top.space);
+    const parent = folder(place.parent as FolderRef, 'seek');
+    const node = parent === null ? null : child(parent, place.key);
+    return node !== null && node.name === place.name ? node : null;
+  }
+
   return {
     async load(places) {
       const byDepth: Set<FolderRef>[] = [];
@@ -189,14 +232,26 @@ export function openTree(db: Rows, lookups: Lookups): Tree {
     folder,
     root,
     child,
-    at(place) {
-      if (place.top !== null) return root(place.top.space);
-      const parent = folder(place.parent as FolderRef, 'seek');
-      const node = parent === null ? null : child(parent, place.key);
-      return node !== null && node.name === place.name ? node : null;
+    async countChildren(folders) {
+      const ids = new Set(folders.map((node) => node.id));
+      const rows = await lookups.childCounts(
+        db,
+        [...ids].map((id) => [id]),
+      );
+      for (const { id, count } of rows) counts.set(id, count);
     },
-    put: (parent, key, node) => put(parent.id, key, node),
-    addFresh: (node) => void fresh.add(node.id),
+    isEmpty(node) {
+      const count = counts.get(node.id);
+      if (count === undefined) throw new Error('a folder was asked for that is not counted');
+      return count === 0;
+    },
+    at,
+    holdsAnchor: ({ anchor }) => anchor === null || at(anchor.place)?.id === anchor.id,
+    put: (parent, key, node) => change(parent.id, key, node),
+    addFresh(node) {
+      fresh.add(node.id);
+      counts.set(node.id, 0);
+    },
   };
 }
 

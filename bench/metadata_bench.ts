@@ -81,7 +81,7 @@ async function readBack(store: Metadata, files: number): Promise<void> {
   report(`list ${entries} entries`, listed, { count: entries, unit: 'entry' });
   const page = { path: '/', search: `file-${files - 1}`, sort: 'name', descending: false, after: null, limit: 100 } as const;
   report('search the whole tree for part of a name', await timed(async () => void (await store.page(who, page))));
-  const move: Operation = { kind: 'move', from: '/bench', to: '/moved' };
+  const move: Operation = { kind: 'move', from: '/bench', to: '/moved', base: 'any' };
   report(
     'move the folder that holds them all',
     await timed(async () => void (await store.commit(who, { id: Buffer.alloc(16), firstOperation: 0, resumed: false }, [], [move]))),

@@ -196,7 +196,7 @@ export class PutShard implements Shard {
   async #write(task: PutTask): Promise<void> {
     if (task.kind === 'folder') {
       const number = this.#open().register(task);
-      writeOperation(this.#writer, number, { kind: 'mkdir', path: task.remote, existingOk: true });
+      writeOperation(this.#writer, number, { kind: 'mkdir', path: task.remote, existingOk: true, mode: null, mtimeUs: null });
     } else if (task.stats.isSymbolicLink()) this.#sendSymlink(task);
     else if (!task.stats.isFile()) throw new AppError('not_a_file', 'neither file, folder nor symbolic link');
     else if (task.stats.size <= LIMITS.chunkBytesMin) this.#sendSmall(task);

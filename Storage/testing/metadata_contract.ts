@@ -1,4 +1,5 @@
 import { describe } from 'node:test';
+import { contractOfAnchors } from './metadata_contract_anchors.ts';
 import { contractOfChanges } from './metadata_contract_changes.ts';
 import { contractByModel } from './metadata_contract_model.ts';
 import { contractOfOperations } from './metadata_contract_operations.ts';
@@ -11,6 +12,7 @@ import type { OpenPlace } from './metadata_fixture.ts';
 export function metadataContract(name: string, open: OpenPlace): void {
   describe(`metadata on ${name}`, () => {
     contractOfOperations(open);
+    contractOfAnchors(open);
     contractOfReading(open);
     contractOfSharing(open);
     contractOfChanges(open);

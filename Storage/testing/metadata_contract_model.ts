@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { writeAnchored } from '../../Models/names.ts';
 import type { Base, Operation } from '../../Models/operations.ts';
 import type { Metadata, Principal } from '../metadata.ts';
 import {
@@ -14,11 +15,22 @@ import {
   type OpenPlace,
   person,
   put,
-  remove,
   symlink,
   words,
 } from './metadata_fixture.ts';
-import { applyToModel, type ModelFolder, modelListing, newModelFolder, noteVersion, versionAt } from './metadata_model.ts';
+import {
+  applyToModel,
+  MODEL_NOW_MS,
+  type Model,
+  type ModelFolder,
+  type ModelNode,
+  modelListing,
+  modelNodes,
+  newModelFolder,
+  noteVersion,
+  plainPath,
+  versionAt,
+} from './metadata_model.ts';
 
 const RUNS = 30;
 
@@ -27,8 +39,29 @@ const name = fc.constantFrom('a', 'A', 'b', 'é', 'e\u0301', 'ß', 'SS');
 const path = fc
   .tuple(fc.boolean(), fc.array(name, { minLength: 1, maxLength: 3 }))
   .map(([shared, names]) => `${shared ? '/team' : ''}/${names.join('/')}`);
+const where: fc.Arbitrary<Where> = fc.oneof(
+  {
+    weight: 2,
+    arbitrary: path.map(
+      (at): Where =>
+        () =>
+          at,
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(fc.nat(), fc.array(name, { maxLength: 2 })).map(
+      ([node, names]): Where =>
+        ({ anchored }) =>
+          anchored(node, names),
+    ),
+  },
+);
 const content = fc.constantFrom(contentOf(), contentOf('one'), contentOf('two'), contentOf('two', 'parts'));
-type Draft = (versionOf: (path: string) => number | null) => Operation;
+/** What a draft may look at: the versions before its batch, and a path from the node of that number on, be it there still or not. */
+type Before = { versionOf(path: string): number | null; anchored(node: number, names: readonly string[]): string };
+type Draft = (before: Before) => Operation;
+type Where = (before: Before) => string;
 
 const base = fc.constantFrom<'any' | 'absent' | 'current' | 'stale'>('any', 'any', 'absent', 'current', 'current', 'stale');
 const resolved = (wanted: 'any' | 'absent' | 'current' | 'stale', version: number | null): Base =>
@@ -37,50 +70,52 @@ const resolved = (wanted: 'any' | 'absent' | 'current' | 'stale', version: numbe
 const draft: fc.Arbitrary<Draft> = fc.oneof(
   {
     weight: 5,
-    arbitrary: fc.tuple(path, content, base, fc.constantFrom(1, 2), fc.constantFrom(0o600, 0o755)).map(
-      ([at, what, on, mtimeUs, mode]): Draft =>
-        (versionOf) =>
-          put(at, what, { base: resolved(on, versionOf(at)), mtimeUs, mode }),
+    arbitrary: fc.tuple(where, content, base, fc.constantFrom(1, 2), fc.constantFrom(0o600, 0o755)).map(
+      ([place, what, on, mtimeUs, mode]): Draft =>
+        (before) => {
+          const at = place(before);
+          return put(at, what, { base: resolved(on, before.versionOf(at)), mtimeUs, mode });
+        },
     ),
   },
   {
     weight: 1,
-    arbitrary: fc.tuple(path, base).map(
-      ([at, on]): Draft =>
-        (versionOf) =>
-          symlink(at, 'target', resolved(on, versionOf(at))),
+    arbitrary: fc.tuple(where, base).map(
+      ([place, on]): Draft =>
+        (before) => {
+          const at = place(before);
+          return symlink(at, 'target', resolved(on, before.versionOf(at)));
+        },
     ),
   },
   {
     weight: 2,
-    arbitrary: fc.tuple(path, fc.boolean()).map(
-      ([at, ok]): Draft =>
-        () =>
-          mkdir(at, ok),
+    arbitrary: fc.tuple(where, fc.boolean(), fc.constantFrom(null, 0o700), fc.constantFrom(null, 3)).map(
+      ([place, existingOk, mode, mtimeUs]): Draft =>
+        (before) => ({ kind: 'mkdir', path: place(before), existingOk, mode, mtimeUs }),
     ),
   },
   {
     weight: 3,
-    arbitrary: fc.tuple(path, path).map(
-      ([from, to]): Draft =>
-        () =>
-          move(from, to),
+    arbitrary: fc.tuple(where, where, base).map(
+      ([from, to, on]): Draft =>
+        (before) =>
+          move(from(before), to(before), resolved(on, before.versionOf(from(before)))),
     ),
   },
   {
     weight: 2,
-    arbitrary: fc.tuple(path, path).map(
+    arbitrary: fc.tuple(where, where).map(
       ([from, to]): Draft =>
-        () =>
-          copy(from, to),
+        (before) =>
+          copy(from(before), to(before)),
     ),
   },
   {
-    weight: 2,
-    arbitrary: path.map(
-      (at): Draft =>
-        () =>
-          remove(at),
+    weight: 3,
+    arbitrary: fc.tuple(where, base, fc.boolean()).map(
+      ([place, on, onlyEmpty]): Draft =>
+        (before) => ({ kind: 'delete', path: place(before), base: resolved(on, before.versionOf(place(before))), onlyEmpty }),
     ),
   },
 );
@@ -145,18 +180,56 @@ async function pair(store: Metadata, run: number): Promise<[Pair, Pair]> {
   ];
 }
 
-async function sameAsModel(store: Metadata, { who, root }: Pair, drafts: readonly Draft[]): Promise<void> {
+/** Takes ids and versions over from the port, and looks that modes and times are the same. */
+async function learn(store: Metadata, { who, root }: Pair, known: Map<number, ModelNode>): Promise<void> {
+  const nodes: [string, ModelNode][] = [['/', root], ...modelNodes(root)];
+  const entries = await store.stat(
+    who,
+    nodes.map(([at]) => at),
+  );
+  for (const [i, [at, node]] of nodes.entries()) {
+    const entry = entries[i];
+    assert.ok(entry, `nothing at ${at}`);
+    known.set(entry.nodeId, node);
+    node.version = entry.version;
+    const traits = node.kind === 'file' ? node.traits : `${entry.mtimeUs}`;
+    if (node.kind === 'folder') assert.deepEqual([entry.mode, entry.mtimeUs], [node.mode, node.mtimeUs], at);
+    else assert.equal(node.kind === 'file' ? `${entry.mtimeUs} ${entry.mode}` : `${entry.mtimeUs}`, traits, at);
+  }
+}
+
+function beforeOf(model: Model): Before {
+  const ids = [...model.known.keys()];
+  return {
+    versionOf(at) {
+      const plain = plainPath(model, at);
+      return plain === null ? null : versionAt(model.root, plain);
+    },
+    anchored(node, names) {
+      const id = ids[node % ids.length] as number;
+      const known = model.known.get(id);
+      // what is shared, and the root, are not to be moved or deleted themselves
+      const top = known === model.root || (known?.kind === 'folder' && known === model.root.children.get('TEAM')?.node);
+      return writeAnchored(id, ...(top && names.length === 0 ? ['a'] : names));
+    },
+  };
+}
+
+async function sameAsModel(store: Metadata, user: Pair, known: Map<number, ModelNode>, drafts: readonly Draft[]): Promise<void> {
+  await learn(store, user, known);
+  const model: Model = { root: user.root, known };
   // Versions within a batch are not known beforehand, so each draft is based on what stands before the batch.
-  const operations = drafts.map((make) => make((at) => versionAt(root, at)));
+  const operations = drafts.map((make) => make(beforeOf(model)));
   const contents = operations.flatMap((operation) => (operation.kind === 'put' ? [operation] : []));
   const chunks = contents.flatMap((operation) =>
     operation.chunks.map(({ digest, length }) => ({ digest: Buffer.from(digest), location: { pack: 'f'.repeat(32), offset: 1, length } })),
   );
-  const results = await store.commit(who, { id: Buffer.alloc(16, 1), firstOperation: 0, resumed: false }, chunks, operations);
+  const results = await store.commit(user.who, { id: Buffer.alloc(16, 1), firstOperation: 0, resumed: false }, chunks, operations);
   const expected = operations.map((operation, i) => {
-    const word = applyToModel(root, operation);
+    const at = plainPath(model, 'path' in operation ? operation.path : operation.to);
+    const word = applyToModel(model, operation);
     const result = results[i];
-    if (word === 'done' && result?.status === 'done' && 'path' in operation) noteVersion(root, operation.path, result.version);
+    if (word === 'done' && result?.status === 'done' && at !== null) noteVersion(user.root, at, result.version);
     return word;
   });
   assert.deepEqual(
@@ -168,14 +241,16 @@ async function sameAsModel(store: Metadata, { who, root }: Pair, drafts: readonl
 
 export function contractByModel(open: OpenPlace): void {
   test('random batches of two users who share a folder do what a plain model does, and the change feed tells it all', async (t) => {
-    const store = await (await open(t)).open();
+    const store = await (await open(t)).open({ now: () => MODEL_NOW_MS });
     const seed = Date.now() % 2 ** 31;
     t.diagnostic(`seed ${seed}`);
     let run = 0;
     const property = fc.asyncProperty(batches, async (all) => {
       run += 1;
       const users = await pair(store, run);
-      for (const [second, drafts] of all) await sameAsModel(store, users[second ? 1 : 0], drafts);
+      const known = new Map<number, ModelNode>();
+      for (const [second, drafts] of all) await sameAsModel(store, users[second ? 1 : 0], known, drafts);
+      for (const user of users) await learn(store, user, known);
       for (const { who, root } of users) {
         assert.deepEqual(await listing(store, who), modelListing(root));
         assert.deepEqual(await replayed(store, who), await listed(store, who));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Operation } from '../../Models/operations.ts';
 import type { Metadata, PageQuery, SortKey } from '../metadata.ts';
-import { alice, bob, contentOf, done, mkdir, type OpenPlace, put, share, symlink, walkedFolders } from './metadata_fixture.ts';
+import { alice, bob, contentOf, done, mkdir, type OpenPlace, put, remove, share, symlink, walkedFolders } from './metadata_fixture.ts';
 
 const sizes = ['a', 'bbb', 'cc', 'dddd', 'bbb'].map((text) => contentOf(text));
 
@@ -141,7 +141,7 @@ export function contractOfReading(open: OpenPlace): void {
   test('a search finds part of a name anywhere below, folded, and takes every character as itself', async (t) => {
     const store = await (await open(t)).open();
     await done(store, alice, [...NAMES.map((name) => mkdir(`/x/y/${name}`)), mkdir('/alphabet'), mkdir('/x/ALPHA'), mkdir('/gone/alpha')]);
-    await done(store, alice, [{ kind: 'delete', path: '/gone', base: 'any' }]);
+    await done(store, alice, [remove('/gone')]);
     assert.deepEqual(await paged(store, { path: '/', search: 'AlphA' }), ['/x/ALPHA', '/x/y/alpha', '/alphabet'].sort(byName));
     assert.deepEqual(await paged(store, { path: '/x/y', search: 'alpha' }), ['/x/y/alpha']);
     assert.deepEqual(await paged(store, { path: '/', search: '%_\\' }), ['/x/y/z%_\\']);

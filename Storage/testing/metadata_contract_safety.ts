@@ -28,7 +28,7 @@ const short = one.digest.toString('hex').slice(0, 8);
 /** A mkdir that breaks whoever looks at its path once more than so often: a fault in the middle of a commit. */
 function breaking(looks: number): Operation & { broke: boolean } {
   let left = looks;
-  const operation = { kind: 'mkdir' as const, existingOk: true, broke: false };
+  const operation = { kind: 'mkdir' as const, existingOk: true, mode: null, mtimeUs: null, broke: false };
   return Object.defineProperty(operation as typeof operation & { path: string }, 'path', {
     get(): string {
       left -= 1;

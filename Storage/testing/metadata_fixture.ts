@@ -45,10 +45,11 @@ export function put(path: string, content: Content, options: PutOptions = {}): O
   return { kind: 'put', path, size: content.size, mtimeUs, mode, base, digest: content.digest, chunks };
 }
 
-export const mkdir = (path: string, existingOk = false): Operation => ({ kind: 'mkdir', path, existingOk });
-export const move = (from: string, to: string): Operation => ({ kind: 'move', from, to });
+export const mkdir = (path: string, existingOk = false): Operation => ({ kind: 'mkdir', path, existingOk, mode: null, mtimeUs: null });
+export const move = (from: string, to: string, base: Base = 'any'): Operation => ({ kind: 'move', from, to, base });
 export const copy = (from: string, to: string): Operation => ({ kind: 'copy', from, to });
-export const remove = (path: string, base: Base = 'any'): Operation => ({ kind: 'delete', path, base });
+export const remove = (path: string, base: Base = 'any'): Operation => ({ kind: 'delete', path, base, onlyEmpty: false });
+export const removeEmpty = (path: string, base: Base = 'any'): Operation => ({ kind: 'delete', path, base, onlyEmpty: true });
 export const symlink = (path: string, target: string, base: Base = 'any'): Operation => ({
   kind: 'symlink',
   path,
@@ -99,6 +100,13 @@ export async function walkedFolders(store: Metadata, who: Principal, path = '/')
   const folders: string[] = [];
   for await (const page of store.walkFolders(who, path)) folders.push(...page);
   return folders;
+}
+
+/** The node at a path. */
+export async function nodeAt(store: Metadata, who: Principal, path: string): Promise<number> {
+  const [entry] = await store.stat(who, [path]);
+  assert.ok(entry, `nothing at ${path}`);
+  return entry.nodeId;
 }
 
 /** Everything below a path as lines: path, kind, and content id or target. */
