@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, openSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type Adapter, Low } from 'lowdb';
+import { Low } from 'lowdb';
 import { AppError } from '../../Models/errors.ts';
 import type { DaemonPins } from './daemon_pins.ts';
+import { privateFile, waitForLock } from './private_file.ts';
 
 /** A login as it is kept between runs. Ids are 32 hex digits. */
 export type StoredLogin = {
@@ -34,9 +33,6 @@ export type Profile = {
   /** Changes what is on disk now, whatever another process wrote in between; durable when it resolves. @throws AppError `local_io` */
   update(change: (data: ProfileData) => void): Promise<ProfileData>;
 };
-
-const LOCK_PATIENCE_MS = 10_000;
-const LOCK_RETRY_MS = 15;
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -79,75 +75,6 @@ function parseProfile(text: string, path: string): ProfileData {
   return value;
 }
 
-/** Only for the holder of the lock, so one name for the temporary file is enough, and a killed writer's is not left for ever. */
-async function writePrivately(home: string, path: string, text: string): Promise<void> {
-  const temporary = `${path}.tmp`;
-  await rm(temporary, { force: true });
-  const handle = await open(temporary, 'wx', 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, path);
-  const folder = await open(home, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
-/** lowdb's own file adapter does not sync, and gives the file to everyone. */
-function privateFile(home: string): Adapter<ProfileData> {
-  const path = join(home, 'profile.json');
-  return {
-    async read() {
-      try {
-        return parseProfile(await readFile(path, 'utf8'), path);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-        throw error;
-      }
-    },
-    write: (data) => writePrivately(home, path, `${JSON.stringify(data, null, 2)}\n`),
-  };
-}
-
-/** For its owner only. One that is there is not opened: closing it would let go a lock that this process holds. */
-function makeLockFile(path: string): void {
-  try {
-    closeSync(openSync(path, 'ax', 0o600));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
-}
-
-/** SQLite's lock on a file beside the profile, which the operating system lets go when the process ends, however it ends. */
-async function lock(home: string): Promise<Disposable> {
-  const { DatabaseSync } = await import('node:sqlite');
-  const path = join(home, 'profile.lock');
-  makeLockFile(path);
-  const until = performance.now() + LOCK_PATIENCE_MS;
-  for (;;) {
-    const database = new DatabaseSync(path, { timeout: 0 });
-    try {
-      database.exec('BEGIN EXCLUSIVE');
-      return {
-        [Symbol.dispose]() {
-          database.close();
-        },
-      };
-    } catch (error) {
-      database.close();
-      const busy = error instanceof Error && /locked|busy/i.test(error.message);
-      if (!busy || performance.now() > until) throw error;
-      await sleep(LOCK_RETRY_MS * (0.5 + Math.random()));
-    }
-  }
-}
-
 function asLocal(home: string): (error: unknown) => never {
   return (cause) => {
     if (cause instanceof AppError) throw cause;
@@ -161,10 +88,15 @@ function emptyProfile(): ProfileData {
 
 /** @param home a folder; made with mode 0700 when something is first written */
 export function openProfile(home: string): Profile {
-  const fresh = (): Low<ProfileData> => new Low(privateFile(home), emptyProfile());
+  const path = join(home, 'profile.json');
+  const fresh = (): Low<ProfileData> =>
+    new Low(
+      privateFile(path, (text) => parseProfile(text, path)),
+      emptyProfile(),
+    );
   async function update(change: (data: ProfileData) => void): Promise<ProfileData> {
     await mkdir(home, { recursive: true, mode: 0o700 });
-    using _held = await lock(home);
+    using _held = await waitForLock(join(home, 'profile.lock'));
     const file = fresh();
     await file.read();
     await file.update(change);
