@@ -1,0 +1,160 @@
+import type { NodeId } from './core/tree.ts';
+import type { DiskFile, DiskStat } from './disk.ts';
+import { contentIs } from './hash_local.ts';
+import { asidePath, type PlaceIntent } from './local_tree.ts';
+import type { FetchItem, FetchOutcome } from './remote.ts';
+import type { LocalNode, ServerNode } from './sync_index.ts';
+import { expectedOf, type WorkScope } from './work_scope.ts';
+
+/** A leaf that comes from the server: new at a place, or in the place of an older version. */
+export type Download =
+  | { readonly type: 'put'; readonly id: NodeId; readonly parent: NodeId; readonly name: string }
+  | { readonly type: 'replace'; readonly id: NodeId };
+
+const GROUP_FILES = 512;
+const GROUP_BYTES = 64 << 20;
+
+type Wanted = {
+  readonly id: NodeId;
+  readonly parent: NodeId;
+  readonly name: string;
+  readonly path: string;
+  readonly source: ServerNode;
+  readonly before: LocalNode | undefined;
+  readonly intent: PlaceIntent;
+};
+
+/** Fetches in groups of bounded size; what came of a group is placed also when the rest of it did not come. */
+export async function download(scope: WorkScope, downloads: readonly Download[]): Promise<void> {
+  const { index } = scope.deps;
+  let group: Download[] = [];
+  let bytes = 0;
+  for (const one of downloads) {
+    group.push(one);
+    bytes += index.remote.get(one.id)?.size ?? 0;
+    if (group.length < GROUP_FILES && bytes < GROUP_BYTES) continue;
+    await downloadGroup(scope, group);
+    group = [];
+    bytes = 0;
+  }
+  if (group.length > 0) await downloadGroup(scope, group);
+}
+
+async function downloadGroup(scope: WorkScope, group: readonly Download[]): Promise<void> {
+  const { index, remote, tree } = scope.deps;
+  const wanted = new Map<number, Wanted>();
+  index.transaction(() => {
+    for (const one of group) {
+      const found = want(scope, one);
+      if (found !== null) wanted.set(found.intent.id, found);
+    }
+  });
+  const staged: Wanted[] = [];
+  const items: FetchItem[] = [];
+  for (const one of wanted.values()) {
+    if (one.source.kind === 'symlink')
+      stage(scope, staged, one, () => tree.stageSymlink(one.intent.id, one.source.content ?? '', one.source.mtimeUs));
+    else items.push(fetchItem(scope, one));
+  }
+  const onDone = (key: number, outcome: FetchOutcome): void => {
+    const one = wanted.get(key);
+    if (one === undefined) return;
+    if ('file' in outcome) stage(scope, staged, one, () => finish(scope, one, outcome.file));
+    else {
+      tree.discard(one.intent.id);
+      scope.failed(one.id, one.path, outcome.failure);
+    }
+  };
+  try {
+    if (items.length > 0) await remote.fetch(items, onDone);
+  } finally {
+    await placeAll(scope, staged);
+  }
+}
+
+function stage(scope: WorkScope, staged: Wanted[], one: Wanted, work: () => void): void {
+  try {
+    work();
+    staged.push(one);
+  } catch (error) {
+    scope.deps.tree.discard(one.intent.id);
+    scope.failed(one.id, one.path, error);
+  }
+}
+
+function finish(scope: WorkScope, { intent, source }: Wanted, file: DiskFile): void {
+  scope.deps.tree.finish(intent.id, file, { mode: source.mode, mtimeUs: source.mtimeUs });
+}
+
+function want(scope: WorkScope, one: Download): Wanted | null {
+  const { index, now } = scope.deps;
+  const source = index.remote.get(one.id);
+  const before = one.type === 'replace' ? index.local.get(one.id) : undefined;
+  const place = one.type === 'put' ? one : before;
+  if (source === undefined || place === undefined) return null;
+  const { parent, name } = place;
+  const path = scope.childPath(one.id, parent, name);
+  if (path === null) return null;
+  const id = index.newId();
+  const expected = before === undefined ? null : expectedOf(before);
+  const intent: PlaceIntent = { kind: 'place', id, path, expected, aside: asidePath(id, path, now()) };
+  return { id: one.id, parent, name, path, source, before, intent };
+}
+
+function fetchItem(scope: WorkScope, { intent, source, before, path }: Wanted): FetchItem {
+  const { disk, tree, index } = scope.deps;
+  const agreed = before === undefined ? undefined : index.ancestor.get(before.id);
+  const isOlderVersion = before !== undefined && agreed !== undefined && agreed.kind === 'file' && before.content === agreed.content;
+  return {
+    key: intent.id,
+    node: {
+      nodeId: source.node,
+      version: source.version,
+      size: source.size,
+      chunkCount: source.chunkCount,
+      digest: Buffer.from(source.content ?? '', 'hex'),
+    },
+    create: () => tree.stage(intent.id),
+    previous: isOlderVersion ? { version: agreed.version, open: () => disk.open(path) } : null,
+  };
+}
+
+/** Content durable, then intents, then the names, then what was reached. */
+async function placeAll(scope: WorkScope, staged: readonly Wanted[]): Promise<void> {
+  if (staged.length === 0) return;
+  const { index, tree } = scope.deps;
+  await tree.seal();
+  index.transaction(() => index.addIntents(staged.map(({ intent }) => intent)));
+  const reached: { one: Wanted; stat: () => DiskStat | null }[] = [];
+  const ended: number[] = [];
+  for (const one of staged) {
+    const { before, parent, intent } = one;
+    try {
+      scope.keepTime(parent);
+      const achieved = tree.place(intent, (file) => contentIs(file, before?.content ?? null));
+      if (achieved.status === 'done') reached.push({ one, stat: () => achieved.stat });
+      else scope.changed(one.path);
+      ended.push(intent.id);
+    } catch (error) {
+      scope.unfinished = true;
+      scope.failed(one.id, one.path, error);
+    }
+  }
+  await tree.settle();
+  index.transaction(() => {
+    for (const { one, stat } of reached) record(scope, one, stat());
+    index.endIntents(ended);
+  });
+}
+
+function record(scope: WorkScope, { id, parent, name, source, before, path }: Wanted, stat: DiskStat | null): void {
+  const { index } = scope.deps;
+  if (stat === null) {
+    scope.changed(path);
+    return;
+  }
+  const { kind, content, mode, mtimeUs, size } = source;
+  index.setLocal(id, { id, parent, name, kind, content, mode, mtimeUs, seen: scope.seen(stat) });
+  index.agree(id);
+  scope.tell('down', before === undefined ? 'put' : 'replace', path, size);
+}

@@ -1,0 +1,346 @@
+import { AppError } from '../../Models/errors.ts';
+import { type Plan, plan } from './core/plan.ts';
+import { type NodeId, ROOT } from './core/tree.ts';
+import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk.ts';
+import { type ExecuteReport, execute } from './execute.ts';
+import { pullFeed } from './feed.ts';
+import { approve, endApproval, guardDeletes, guardRoot, type Held, withoutDeletes } from './guards.ts';
+import { IGNORE_FILE, type IgnoreRules } from './ignore_rules.ts';
+import type { LocalTree } from './local_tree.ts';
+import type { Reason } from './reasons.ts';
+import type { Remote } from './remote.ts';
+import { isUnchanged, localPath, type NameForms, Scan, type ScanReport, seenStat } from './scan.ts';
+import type { SyncIndex } from './sync_index.ts';
+import type { Done } from './work_scope.ts';
+
+export type EngineDeps = {
+  readonly disk: Disk;
+  readonly tree: LocalTree;
+  readonly index: SyncIndex;
+  readonly remote: Remote;
+  /** From the text of the ignore file in the synced folder, `null` without one. */
+  readonly rules: (ignoreFile: string | null) => IgnoreRules;
+  readonly names: NameForms;
+  readonly features: DiskFeatures;
+  /** The remote folder: a path. */
+  readonly remoteRoot: string;
+  /** Named in conflict copies. */
+  readonly device: string;
+  readonly now: () => number; // ms
+  readonly breathe: () => Promise<void>;
+  /** Content id of a local file; `null` when it changed while it was read. */
+  readonly hash: (open: () => DiskFile) => Promise<{ readonly content: string; readonly stat: DiskStat } | null>;
+  /** Tells the server that this index goes on; false: it was restored from an older copy, or copied to a second device. */
+  readonly claimState: (state: string, counter: number) => Promise<boolean>;
+  readonly newState: () => string; // 32 hex digits, random
+  readonly onEvent: (event: EngineEvent) => void;
+};
+
+export type EngineEvent =
+  | { readonly type: 'done'; readonly done: Done }
+  | { readonly type: 'problem'; readonly path: string; readonly reason: Reason; readonly detail: string }
+  | { readonly type: 'held'; readonly held: readonly Held[] }
+  | { readonly type: 'healed' };
+
+/** What a pass looks at. Everything, unless something narrower is asked for. */
+export type PassOptions = {
+  readonly folders?: Iterable<string>;
+  readonly feed?: boolean;
+  /** Files that are being written to just now, by path: left as they are known. */
+  readonly restless?: ReadonlySet<string>;
+};
+
+export type PassReport = {
+  /** Both sides are the same, apart from what is a problem, a conflict, or held. */
+  readonly complete: boolean;
+  readonly achieved: number;
+  readonly entries: number; // looked at
+  readonly held: readonly Held[];
+  readonly problems: number;
+  /** Soonest time at which something that could not be done may be tried again, ms; `null`: nothing is waiting. */
+  readonly retryAtMs: number | null;
+};
+
+const ROUNDS_MAX = 50;
+const RETRY_FIRST_MS = 200;
+const RETRY_MS_MAX = 60_000;
+/** These change by themselves within moments. */
+const QUICK: ReadonlySet<Reason> = new Set(['still_changing']);
+const QUICK_RETRY_MS = 20;
+
+/**
+ * Keeps one local and one remote folder the same. One pass at a time; everything it touches is given to it.
+ * A pass can be broken off anywhere, also by killing the process: the next one goes on from what was achieved.
+ */
+export type Engine = {
+  /** @throws AppError what ends all of it: `server_unreachable`, `not_logged_in`, `local_io` (the folder itself cannot be read), … */
+  pass(options?: PassOptions): Promise<PassReport>;
+  /** What a pass would do, as far as that can be known before it is done. Nothing is changed but what is known. */
+  preview(): Promise<Plan>;
+  /** What waits for a person's word. */
+  readonly held: readonly Held[];
+  approve(): void;
+};
+
+export function createEngine(deps: EngineDeps): Engine {
+  const { disk, tree, index, names, now } = deps;
+  let recovered = false;
+  let claimed = false;
+  let rules = deps.rules(index.setting('ignore_file') ?? null);
+  let held: readonly Held[] = [];
+  const attempts = new Map<string, number>(); // failures in a row, by path
+
+  function report(id: NodeId | null, path: string, reason: Reason, detail: string): void {
+    const count = (attempts.get(path) ?? 0) + 1;
+    attempts.set(path, count);
+    const first = QUICK.has(reason) ? QUICK_RETRY_MS : RETRY_FIRST_MS;
+    const most = QUICK.has(reason) ? 2000 : RETRY_MS_MAX;
+    const retryAtMs = id === null ? 0 : now() + Math.min(first * 2 ** (count - 1), most);
+    index.setProblem({ path, id, reason, detail, sinceMs: now(), retryAtMs });
+    deps.onEvent({ type: 'problem', path, reason, detail });
+  }
+
+  /** @returns whether anything was left to recover: then everything must be looked at */
+  async function recover(): Promise<boolean> {
+    if (recovered) return false;
+    const intents = index.intents();
+    await tree.recover(intents);
+    tree.clearStaged();
+    index.transaction(() => index.endIntents(intents.map(({ id }) => id)));
+    recovered = true;
+    return intents.length > 0;
+  }
+
+  /** An index that is not the only one of its history, or not the newest, proves nothing about what was deleted. */
+  async function claim(): Promise<void> {
+    if (claimed) return;
+    const state = index.setting('state') ?? deps.newState();
+    const counter = Number(index.setting('state_counter') ?? '0') + 1;
+    index.transaction(() => {
+      index.setSetting('state', state);
+      index.setSetting('state_counter', String(counter));
+    });
+    if (!(await deps.claimState(state, counter))) {
+      index.transaction(() => {
+        index.forgetAgreement();
+        for (const name of ['cursor', 'state', 'state_counter']) index.setSetting(name, null);
+      });
+      deps.onEvent({ type: 'healed' });
+      return claim();
+    }
+    claimed = true;
+  }
+
+  /** Rules that changed: what they leave out now is known no more, what they let in is found by looking at everything. */
+  function checkRules(): boolean {
+    const text = readIgnoreFile(disk, index);
+    index.setSetting('ignore_file', text);
+    rules = deps.rules(text);
+    const before = index.setting('rules');
+    if (before === rules.fingerprint) return false;
+    index.transaction(() => {
+      index.setSetting('rules', rules.fingerprint);
+      index.forgetPictures();
+      if (before !== undefined) index.setSetting('cursor', null);
+    });
+    return before !== undefined;
+  }
+
+  async function scan(folders: Iterable<string> | undefined, restless: ReadonlySet<string>): Promise<ScanReport> {
+    const scanning = new Scan({ ...deps, rules, restless });
+    const found = folders === undefined ? await scanning.full() : await scanning.folders(folders);
+    await compareSuspects(found.suspects);
+    index.transaction(() => takeFindings(found));
+    return found;
+  }
+
+  /** Problems of scanning are known anew for each folder that was looked at. */
+  function takeFindings(found: ScanReport): void {
+    const current = new Set(found.findings.map(({ path }) => path));
+    for (const problem of index.problems()) {
+      const folder = problem.path.slice(0, Math.max(problem.path.lastIndexOf('/'), 0));
+      if (found.folders.has(folder) && !current.has(problem.path) && (problem.id === null || SCANNED.has(problem.reason))) {
+        index.clearProblem(problem.path);
+        attempts.delete(problem.path);
+      }
+    }
+    for (const { id, path, reason, detail } of found.findings) report(id, path, reason, detail);
+  }
+
+  /** Files so recent that their numbers prove nothing: their content is compared. */
+  async function compareSuspects(suspects: readonly NodeId[]): Promise<void> {
+    for (const id of suspects) {
+      const node = index.local.get(id);
+      const path = localPath(index, names, id);
+      if (node === undefined || path === null || node.content === null) continue;
+      try {
+        const read = await deps.hash(() => disk.open(path));
+        if (read === null || !isUnchanged(read.stat, node)) continue; // it is seen as changed next time
+        index.setLocal(id, { ...node, content: read.content, seen: seenStat(read.stat, now(), deps.features) });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      }
+    }
+  }
+
+  function currentPlan(): Plan {
+    const waiting = new Set<NodeId>();
+    for (const { id, retryAtMs } of index.problems()) if (id !== null && retryAtMs > now()) waiting.add(id);
+    return plan({
+      ancestor: index.ancestor,
+      local: index.local,
+      remote: index.remote,
+      changed: index.changed(),
+      held: (id) => waiting.has(id),
+      device: deps.device,
+      localFolds: deps.features.foldsCase || deps.features.foldsUnicode,
+    });
+  }
+
+  function guarded(planned: Plan): Plan {
+    const deletes = guardDeletes(planned, index);
+    setHeld(deletes);
+    return withoutDeletes(planned, new Set(deletes.flatMap((one) => (one.guard === 'deletes' ? [one.side] : []))));
+  }
+
+  function setHeld(next: readonly Held[]): void {
+    if (JSON.stringify(next) !== JSON.stringify(held) && next.length > 0) deps.onEvent({ type: 'held', held: next });
+    held = next;
+    index.setSetting('held', next.length === 0 ? null : JSON.stringify(next));
+  }
+
+  async function carryOut(planned: Plan, refusals: Map<NodeId, number>): Promise<ExecuteReport> {
+    const onDone = (done: Done): void => {
+      if (attempts.delete(done.path)) index.clearProblem(done.path);
+      deps.onEvent({ type: 'done', done });
+    };
+    const result = await execute({ ...deps, onDone, onProblem: report }, planned, refusals);
+    if (result.unfinished) recovered = false;
+    return result;
+  }
+
+  async function pull(): Promise<void> {
+    const root = index.ancestor.get(ROOT)?.node;
+    const result = await pullFeed({ ...deps, rules }, root === undefined ? deps.remoteRoot : `@${root}`);
+    if (result === 'healed') deps.onEvent({ type: 'healed' });
+  }
+
+  /** What a plan could not decide, and what was a problem and is none any more. */
+  function takeStuck({ stuck }: Plan): void {
+    const differing = new Set(index.changed());
+    const stuckIds = new Set(stuck.map(({ id }) => id));
+    for (const { path, id, reason } of index.problems()) {
+      if (id === null || SCANNED.has(reason) || (reason === 'name_collides' ? stuckIds.has(id) : differing.has(id))) continue;
+      index.clearProblem(path);
+      attempts.delete(path);
+    }
+    for (const { id, reason } of stuck) {
+      const path = localPath(index, names, id);
+      if (path !== null) index.setProblem({ path, id, reason, detail: '', sinceMs: now(), retryAtMs: 0 });
+    }
+  }
+
+  function passReport(part: Pick<PassReport, 'complete' | 'achieved' | 'entries'>): PassReport {
+    const problems = index.problems();
+    const retries = problems.flatMap(({ id, retryAtMs }) => (id === null ? [] : [retryAtMs]));
+    return { ...part, held, problems: problems.length, retryAtMs: retries.length === 0 ? null : Math.min(...retries) };
+  }
+
+  /** @returns false when nothing may be done before a person was asked */
+  function begin(): boolean {
+    const problem = seenRoot();
+    if (problem === null) return true;
+    setHeld([problem]);
+    return false;
+  }
+
+  function seenRoot(): Held | null {
+    try {
+      return guardRoot(deps);
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === undefined) throw cause;
+      throw new AppError('local_io', 'the synced folder cannot be read', { cause });
+    }
+  }
+
+  async function pass(options: PassOptions = {}): Promise<PassReport> {
+    if (!begin()) return passReport({ complete: false, achieved: 0, entries: 0 });
+    const recovering = await recover();
+    const rulesChanged = checkRules();
+    const all = rulesChanged || recovering || !claimed || options.folders === undefined;
+    await claim();
+    if (all || options.feed !== false) await pull();
+    const restless = options.restless ?? new Set();
+    const refusals = new Map<NodeId, number>();
+    let { entries } = await scan(all ? undefined : options.folders, restless);
+    let achieved = 0;
+    for (let round = 0; round < ROUNDS_MAX; round += 1) {
+      const planned = guarded(currentPlan());
+      index.transaction(() => takeStuck(planned));
+      if (planned.steps.every((step) => step.length === 0)) {
+        if (held.length === 0) endApproval(deps);
+        if (checkRules()) return pass({ ...options, feed: true }); // the ignore file itself came with this pass
+        return passReport({ complete: planned.stuck.length === 0 && held.length === 0, achieved, entries });
+      }
+      const result = await carryOut(planned, refusals);
+      achieved += result.achieved;
+      if (result.unfinished) await recover();
+      if (result.stale) await pull();
+      if (result.dirty.size > 0) entries += (await scan(result.dirty, restless)).entries;
+      if (result.achieved === 0 && !result.stale) break; // what could not be done now is tried again later
+    }
+    return passReport({ complete: false, achieved, entries });
+  }
+
+  return {
+    pass,
+    async preview() {
+      if (!begin()) return { steps: [], conflicts: [], stuck: [] };
+      await recover();
+      checkRules();
+      await claim();
+      await pull();
+      await scan(undefined, new Set());
+      for (let round = 0; ; round += 1) {
+        const planned = currentPlan();
+        const hashes = planned.steps.map((step) => step.filter(({ type }) => type === 'hash')).filter((step) => step.length > 0);
+        if (hashes.length === 0 || round === ROUNDS_MAX) return planned;
+        await carryOut({ steps: hashes, conflicts: [], stuck: [] }, new Map());
+      }
+    },
+    get held() {
+      return held;
+    },
+    approve: () => approve(deps, held),
+  };
+}
+
+const IGNORE_FILE_BYTES_MAX = 256 * 1024;
+
+/** The rules that are known stay in force while the file cannot be read. */
+function readIgnoreFile(disk: Disk, index: SyncIndex): string | null {
+  try {
+    const stat = disk.stat(IGNORE_FILE);
+    if (stat === null || stat.kind !== 'file') return null;
+    const file = disk.open(IGNORE_FILE);
+    try {
+      const bytes = Buffer.alloc(Math.min(stat.size, IGNORE_FILE_BYTES_MAX));
+      return bytes.subarray(0, file.read(bytes, 0)).toString();
+    } finally {
+      file.close();
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return index.setting('ignore_file') ?? null;
+  }
+}
+
+/** What scanning itself finds out: gone once it is not found any more. */
+const SCANNED: ReadonlySet<Reason> = new Set([
+  'ignored',
+  'excluded',
+  'name_not_utf8',
+  'name_not_there',
+  'special_file',
+  'no_permission_local',
+]);

@@ -1,0 +1,170 @@
+import { AppError } from '../../Models/errors.ts';
+import { type NodeId, ROOT } from './core/tree.ts';
+import type { IgnoreRules } from './ignore_rules.ts';
+import type { FeedPage, Remote, RemoteNode } from './remote.ts';
+import { childOf, type NameForms } from './scan.ts';
+import type { ServerNode, SyncIndex } from './sync_index.ts';
+
+export type FeedDeps = {
+  readonly index: SyncIndex;
+  readonly remote: Pick<Remote, 'changes'>;
+  readonly rules: Pick<IgnoreRules, 'match'>;
+  readonly names: NameForms;
+};
+
+/** `healed`: the server is not the one it was (restored, or set back): from now on nothing counts as agreed, and nothing is deleted on either side. */
+export type FeedResult = 'pulled' | 'healed';
+
+/**
+ * Brings the remote tree of the index up to date.
+ * @param root path or anchor of the synced remote folder
+ * @throws AppError `not_found` (there is no such folder) and what the connection throws; the index is then as complete as before, or more
+ */
+export async function pullFeed(deps: FeedDeps, root: string): Promise<FeedResult> {
+  const { index } = deps;
+  const cursor = index.setting('cursor') ?? null;
+  try {
+    if (cursor === null) await listWhole(deps, root);
+    else await follow(deps, root, cursor);
+    return 'pulled';
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'cursor_invalid') throw error;
+    index.transaction(() => {
+      index.forgetAgreement();
+      index.setSetting('cursor', null);
+    });
+    await listWhole(deps, root);
+    return 'healed';
+  }
+}
+
+async function listWhole(deps: FeedDeps, root: string): Promise<void> {
+  const { index } = deps;
+  const pages: FeedPage[] = [];
+  let view = openView(deps, true);
+  index.transaction(() => index.beginListing());
+  const end = await deps.remote.changes(root, null, (page) => {
+    // until the root is known no parent is
+    if (index.ancestor.get(ROOT) === undefined) pages.push(page);
+    else index.transaction(() => view.apply(page));
+  });
+  if (pages.length > 0) {
+    index.transaction(() => index.setRoot(end.rootId));
+    view = openView(deps, true);
+    for (const page of pages) index.transaction(() => view.apply(page));
+  }
+  index.transaction(() => {
+    index.setRoot(end.rootId);
+    view.finish();
+    index.endListing();
+    index.setSetting('cursor', end.cursor);
+  });
+}
+
+async function follow(deps: FeedDeps, root: string, cursor: string): Promise<void> {
+  const { index, remote } = deps;
+  const view = openView(deps, false);
+  const end = await remote.changes(root, cursor, (page) => index.transaction(() => view.apply(page)));
+  index.transaction(() => view.finish());
+  for (const node of view.unlisted()) await listSubtree(deps, node);
+  index.transaction(() => index.setSetting('cursor', end.cursor));
+}
+
+/** What is in a folder that came from elsewhere. Gone again meanwhile: a later feed says so. */
+async function listSubtree(deps: FeedDeps, node: number): Promise<void> {
+  const { index, remote } = deps;
+  const view = openView(deps, false);
+  try {
+    await remote.changes(`@${node}`, null, (page) => index.transaction(() => view.apply(page)));
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'not_found') throw error;
+  }
+  index.transaction(() => view.finish());
+}
+
+type View = { apply(page: FeedPage): void; finish(): void; unlisted(): number[] };
+
+/** Takes pages into the index; a node may come before its parent does. */
+function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
+  const waiting = new Map<number, RemoteNode>(); // their parent is not known yet
+  const unlisted = new Set<number>();
+  const rootNode = index.ancestor.get(ROOT)?.node;
+
+  /** From the root, with the names of this disk; `null`: not below the root. */
+  function pathOf(id: NodeId): string | null {
+    const parts: string[] = [];
+    for (let at = id; at !== ROOT; ) {
+      const node = index.remote.get(at);
+      if (node === undefined || parts.length > 1000) return null;
+      parts.push(names.toLocal(node.name) ?? node.name);
+      at = node.parent;
+    }
+    return parts.reverse().join('/');
+  }
+
+  function leaveOut(id: NodeId | undefined): void {
+    if (id !== undefined) index.exclude(id);
+  }
+
+  /** @returns false if the parent is not known */
+  function take(node: RemoteNode): boolean {
+    if (node.nodeId === rootNode) return true;
+    const parent = index.byServerNode(node.parentId);
+    const folder = parent === undefined ? null : pathOf(parent);
+    if (parent === undefined || folder === null) return false;
+    const known = index.byServerNode(node.nodeId);
+    if (rules.match(childOf(folder, names.toLocal(node.name) ?? node.name), node.kind) !== null) {
+      leaveOut(known);
+      return true;
+    }
+    const id = known ?? index.newId();
+    index.setRemote(id, serverNode(id, parent, node));
+    if (node.unlisted) unlisted.add(node.nodeId);
+    return true;
+  }
+
+  function gone(node: number): void {
+    waiting.delete(node);
+    const id = index.byServerNode(node);
+    if (id !== undefined && id !== ROOT) index.setRemoteGone(id);
+  }
+
+  return {
+    apply({ present, gone: removed }) {
+      for (const node of removed) gone(node);
+      for (const node of present) {
+        waiting.delete(node.nodeId);
+        if (whole) index.listed(node.nodeId);
+        if (!take(node)) waiting.set(node.nodeId, node);
+      }
+    },
+    finish() {
+      for (let taken = true; taken; ) {
+        taken = false;
+        for (const [id, node] of waiting) {
+          if (!take(node)) continue;
+          waiting.delete(id);
+          taken = true;
+        }
+      }
+      for (const node of waiting.keys()) gone(node); // outside the synced folder
+    },
+    unlisted: () => [...unlisted],
+  };
+}
+
+function serverNode(id: NodeId, parent: NodeId, node: RemoteNode): ServerNode {
+  return {
+    id,
+    parent,
+    name: node.name,
+    kind: node.kind,
+    content: node.kind === 'file' ? (node.digest?.toString('hex') ?? '') : (node.target ?? ''),
+    mode: node.mode,
+    mtimeUs: node.mtimeUs,
+    node: node.nodeId,
+    version: node.version,
+    size: node.size,
+    chunkCount: node.chunkCount,
+  };
+}

@@ -1,0 +1,52 @@
+import { findCut } from '../../Models/chunking.ts';
+import { contentId } from '../../Models/content_id.ts';
+import { ChunkReader } from '../transfer/chunk_reader.ts';
+import { sha256 } from '../transfer/local_files.ts';
+import type { DiskFile, DiskStat } from './disk.ts';
+
+/**
+ * Reads a file for its content id.
+ * @returns the id in hex and the state that was read; `null` when it changed meanwhile
+ * @throws the system's error
+ */
+export async function hashLocal(open: () => DiskFile): Promise<{ content: string; stat: DiskStat } | null> {
+  const file = open();
+  const reader = new ChunkReader(file);
+  try {
+    const before = file.stat();
+    const chunks: { digest: Buffer; length: number }[] = [];
+    let bytes = 0;
+    for (let chunk = await reader.next(null); chunk !== null; chunk = await reader.next(null)) {
+      chunks.push({ digest: chunk.digest, length: chunk.length });
+      bytes += chunk.length;
+      chunk.release();
+    }
+    const after = file.stat();
+    const same = before.size === after.size && before.mtimeMs === after.mtimeMs && before.ctimeMs === after.ctimeMs;
+    return same && bytes === after.size ? { content: contentId(chunks, sha256).toString('hex'), stat: after } : null;
+  } finally {
+    await reader.settle().catch(Boolean); // a failed read was thrown where it was awaited
+    file.close();
+  }
+}
+
+const COMPARED_BYTES_MAX = 32 << 20;
+
+/** Whether a file has the content with this id, read at once. A very long one, or an unknown content: no. */
+export function contentIs(file: DiskFile, content: string | null): boolean {
+  const { size } = file.stat();
+  if (content === null || size > COMPARED_BYTES_MAX) return false;
+  const bytes = new Uint8Array(size);
+  for (let length = 0; length < size; ) {
+    const read = file.read(bytes.subarray(length), length);
+    if (read === 0) return false;
+    length += read;
+  }
+  const chunks: { digest: Buffer; length: number }[] = [];
+  for (let at = 0; at < size; ) {
+    const end = findCut(bytes, at, size);
+    chunks.push({ digest: sha256(bytes.subarray(at, end)), length: end - at });
+    at = end;
+  }
+  return contentId(chunks, sha256).toString('hex') === content;
+}

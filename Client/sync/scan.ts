@@ -1,0 +1,432 @@
+import { foldName, nameProblem } from '../../Models/names.ts';
+import { type NodeId, ROOT } from './core/tree.ts';
+import type { Disk, DiskFeatures, DiskStat } from './disk.ts';
+import type { IgnoreRules, LeftOut } from './ignore_rules.ts';
+import { PRIVATE_FOLDER } from './local_tree.ts';
+import type { Reason } from './reasons.ts';
+import type { LocalNode, SeenStat, SyncIndex } from './sync_index.ts';
+
+/** What is not synced, and which line says so (ignore_rules.ts). */
+export type Rules = {
+  match(
+    path: string,
+    kind: 'file' | 'folder',
+  ): { readonly source: 'ignored' | 'excluded'; readonly line: number; readonly pattern: string } | null;
+};
+/** How a name is written on this disk (portable_names.ts). */
+export type NameForms = { toLocal(name: string): string | null; toRemote(localName: string): string };
+
+export type ScanDeps = {
+  readonly disk: Disk;
+  readonly index: SyncIndex;
+  readonly rules: Pick<IgnoreRules, 'match'>;
+  readonly names: NameForms;
+  readonly features: DiskFeatures;
+  readonly now: () => number; // ms
+  /** Files that are being written to just now, by path: left as they are known. */
+  readonly restless: ReadonlySet<string>;
+  /** Called between slices of work, so that a long scan does not hold up the process. */
+  readonly breathe: () => Promise<void>;
+};
+
+export type Finding = { readonly path: string; readonly id: NodeId | null; readonly reason: Reason; readonly detail: string };
+export type ScanReport = {
+  readonly entries: number;
+  /** Entries that cannot be synced as they are. */
+  readonly findings: readonly Finding[];
+  /** Folders whose content could not be seen: nothing may be concluded about them. */
+  readonly unreadable: readonly NodeId[];
+  /** The same numbers as before, but so recent that the content must be compared. */
+  readonly suspects: readonly NodeId[];
+  /** Folders that were looked at, as paths: what was known of problems directly in them is known anew. */
+  readonly folders: ReadonlySet<string>;
+};
+
+const SLICE_MS = 10;
+const CLOCK_STEP_MS = 10; // a system's clock for file times moves on in steps of up to this
+
+export const childOf = (folder: string, name: string): string => (folder === '' ? name : `${folder}/${name}`);
+export const parentOf = (path: string): string => path.slice(0, Math.max(path.lastIndexOf('/'), 0));
+
+/** Whole microseconds, as the wire has them. */
+export function mtimeUsOf(stat: Pick<DiskStat, 'mtimeMs'>): number {
+  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.round(stat.mtimeMs * 1000)));
+}
+
+export function seenStat(stat: DiskStat, nowMs: number, features: Pick<DiskFeatures, 'timeStepMs'>): SeenStat {
+  const { ino, birthMs, size, mtimeMs, ctimeMs, mode } = stat;
+  const racy = stat.kind === 'file' && mtimeMs > nowMs - features.timeStepMs - CLOCK_STEP_MS;
+  return { ino, birthMs, size: stat.kind === 'folder' ? 0 : size, mtimeMs, ctimeMs, mode, racy };
+}
+
+/** The content cannot have changed since. */
+export function isUnchanged(stat: DiskStat, node: LocalNode): boolean {
+  const { seen } = node;
+  return (
+    stat.kind === node.kind &&
+    stat.ino === seen.ino &&
+    stat.size === seen.size &&
+    stat.mtimeMs === seen.mtimeMs &&
+    stat.ctimeMs === seen.ctimeMs
+  );
+}
+
+/** Where a node is on this disk, from the local tree; `null`: its name or one above it cannot be written here. */
+export function localPath(index: Pick<SyncIndex, 'local'>, names: NameForms, id: NodeId): string | null {
+  const parts: string[] = [];
+  for (let at = id; at !== ROOT; ) {
+    const node = index.local.get(at);
+    const name = node === undefined ? null : names.toLocal(node.name);
+    if (node === undefined || name === null || parts.length > 1000) return null;
+    parts.push(name);
+    at = node.parent;
+  }
+  return parts.reverse().join('/');
+}
+
+/** A folder that stands where another one was: the same one made anew, or another. Decided once everything else was looked at. */
+type Doubtful = { readonly path: string; readonly stat: DiskStat; readonly known: LocalNode };
+/** One name in a folder. Neither stat nor error: it is being written to just now. */
+type Look = { readonly name: string; readonly path: string; readonly stat: DiskStat | null; readonly error: unknown };
+type Work = { readonly id: NodeId; readonly path: string; readonly deep: boolean };
+
+const PICTURED_NUMBERS = 6;
+
+/** Names, and of each the numbers that show a change; `null` where one could not be seen. */
+function pictureOf(looks: readonly Look[]): Uint8Array | null {
+  const numbers = new Float64Array(looks.length * PICTURED_NUMBERS);
+  let at = 0;
+  for (const { stat } of looks) {
+    if (stat === null) return null;
+    numbers[at] = stat.ino;
+    numbers[at + 1] = stat.birthMs;
+    numbers[at + 2] = stat.size;
+    numbers[at + 3] = stat.mtimeMs;
+    numbers[at + 4] = stat.ctimeMs;
+    numbers[at + 5] = stat.mode;
+    at += PICTURED_NUMBERS;
+  }
+  const names = looks.map(({ name, stat }) => `${stat?.kind}/${name}`).join('/');
+  return Buffer.concat([new Uint8Array(numbers.buffer), Buffer.from(names)]);
+}
+
+/** Compares the disk with the local tree of the index, and brings that up to date. */
+export class Scan {
+  readonly #deps: ScanDeps;
+  readonly #work: Work[] = [];
+  readonly #doubtful: Doubtful[] = [];
+  readonly #missing = new Map<NodeId, string>(); // by where they were
+  readonly #matched = new Set<NodeId>(); // found elsewhere than before
+  readonly #findings: Finding[] = [];
+  readonly #unreadable: NodeId[] = [];
+  readonly #suspects: NodeId[] = [];
+  readonly #folders = new Set<string>();
+  #entries = 0;
+
+  constructor(deps: ScanDeps) {
+    this.#deps = deps;
+  }
+
+  /** Everything. */
+  async full(): Promise<ScanReport> {
+    this.#work.push({ id: ROOT, path: '', deep: true });
+    return this.#run();
+  }
+
+  /** These folders without what is in the folders in them; what is new is looked at whole. */
+  async folders(paths: Iterable<string>): Promise<ScanReport> {
+    const { index } = this.#deps;
+    for (const path of paths) {
+      const found = index.transaction(() => this.#nearest(path));
+      if (found !== null && !this.#work.some((work) => work.path === found.path)) this.#work.push({ ...found, deep: false });
+    }
+    return this.#run();
+  }
+
+  async #run(): Promise<ScanReport> {
+    const { index, now, breathe } = this.#deps;
+    while (this.#work.length > 0 || this.#doubtful.length > 0) {
+      index.transaction(() => {
+        const until = now() + SLICE_MS;
+        do this.#next();
+        while (now() < until && this.#work.length > 0);
+      });
+      await breathe();
+    }
+    index.transaction(() => this.#endMissing());
+    return {
+      entries: this.#entries,
+      findings: this.#findings,
+      unreadable: this.#unreadable,
+      suspects: this.#suspects,
+      folders: this.#folders,
+    };
+  }
+
+  /** The folder, or the nearest one above it that is known. */
+  #nearest(path: string): { id: NodeId; path: string } | null {
+    const { index, names } = this.#deps;
+    let id = ROOT;
+    let at = '';
+    for (const part of path === '' ? [] : path.split('/')) {
+      const name = names.toRemote(part);
+      const [child] = index.local.named(id, foldName(name)).filter((node) => node.name === name);
+      if (child === undefined || child.kind !== 'folder') break;
+      id = child.id;
+      at = childOf(at, part);
+    }
+    return { id, path: at };
+  }
+
+  #next(): void {
+    const work = this.#work.pop();
+    const doubtful = work === undefined ? this.#doubtful.pop() : undefined;
+    if (work !== undefined) this.#folder(work);
+    else if (doubtful !== undefined) this.#settleDoubt(doubtful);
+  }
+
+  #folder({ id, path, deep }: Work): void {
+    const { disk, index } = this.#deps;
+    let listing: ReturnType<Disk['list']>;
+    try {
+      listing = disk.list(path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if ((code === 'ENOENT' || code === 'ENOTDIR') && path !== '') return; // gone meanwhile: the folder above it is looked at next
+      this.#cannotRead(path, id, error);
+      return;
+    }
+    const looks = this.#look(path, listing.names);
+    const shown = deep && listing.undecodable.length === 0 ? pictureOf(looks) : null;
+    if (shown !== null && this.#isAsPictured(id, path, looks, shown)) return;
+    this.#folders.add(path);
+    const known = new Map(index.local.children(id).map((child) => [child.name, child]));
+    const seen = new Set<NodeId>();
+    const findings = this.#findings.length;
+    for (const look of looks) this.#entry({ id, path, deep }, look, known, seen);
+    if (shown !== null && this.#findings.length === findings) this.#keepPicture(id, shown, looks, known);
+    for (const bytes of listing.undecodable) {
+      const shown = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
+      this.#find({ path: childOf(path, shown), id: null, reason: 'name_not_utf8', detail: Buffer.from(bytes).toString('hex') });
+    }
+    for (const child of known.values()) if (!seen.has(child.id) && !this.#matched.has(child.id)) this.#missing.set(child.id, path);
+  }
+
+  #look(folder: string, listed: readonly string[]): Look[] {
+    const { disk, restless } = this.#deps;
+    const looks: Look[] = [];
+    for (const name of listed) {
+      if (folder === '' && name === PRIVATE_FOLDER) continue;
+      const path = childOf(folder, name);
+      this.#entries += 1;
+      if (restless.has(path)) looks.push({ name, path, stat: null, error: null });
+      else {
+        try {
+          const stat = disk.stat(path);
+          if (stat !== null) looks.push({ name, path, stat, error: null });
+        } catch (error) {
+          looks.push({ name, path, stat: null, error });
+        }
+      }
+    }
+    return looks;
+  }
+
+  /** Nothing in the folder has changed since all in it was in sync. */
+  #isAsPictured(id: NodeId, path: string, looks: readonly Look[], shown: Uint8Array): boolean {
+    const picture = this.#deps.index.picture(id);
+    if (picture === undefined || Buffer.compare(picture.shown, shown) !== 0) return false;
+    const inside = looks.filter(({ stat }) => stat?.kind === 'folder');
+    if (inside.length !== picture.folders.length) return false;
+    for (const [i, look] of inside.entries())
+      this.#work.push({ id: picture.folders[i] as NodeId, path: childOf(path, look.name), deep: true });
+    return true;
+  }
+
+  /** Kept only of a folder in which everything is in sync, and nothing is so recent that its numbers prove nothing. */
+  #keepPicture(id: NodeId, shown: Uint8Array, looks: readonly Look[], known: ReadonlyMap<string, LocalNode>): void {
+    const { index, names } = this.#deps;
+    if (known.size !== looks.length) return;
+    const folders: NodeId[] = [];
+    for (const { name } of looks) {
+      const child = known.get(names.toRemote(name));
+      if (child === undefined || child.seen.racy) return;
+      if (child.kind === 'folder') folders.push(child.id);
+    }
+    if (!index.differsIn(id)) index.setPicture(id, { shown, folders });
+  }
+
+  #entry(folder: Work, { name: localName, path, stat, error }: Look, known: ReadonlyMap<string, LocalNode>, seen: Set<NodeId>): void {
+    const { names, rules } = this.#deps;
+    const name = names.toRemote(localName);
+    const existing = known.get(name);
+    if (stat === null) {
+      if (existing !== undefined) seen.add(existing.id);
+      if (error !== null) this.#cannotRead(path, existing?.id ?? null, error);
+      return;
+    }
+    const rule = rules.match(path, stat.kind === 'other' ? 'file' : stat.kind);
+    if (rule !== null) {
+      this.#leaveOut(path, existing, rule);
+      if (existing !== undefined) seen.add(existing.id);
+      return;
+    }
+    const problem = nameProblem(name);
+    if (stat.kind === 'other') this.#find({ path, id: null, reason: 'special_file', detail: '' });
+    else if (problem !== null) this.#find({ path, id: null, reason: 'name_not_there', detail: problem });
+    else if (existing !== undefined && (existing.kind === 'folder') === (stat.kind === 'folder')) {
+      if (stat.kind === 'folder') this.#knownFolder(folder, path, stat, existing, seen);
+      else {
+        seen.add(existing.id);
+        this.#knownLeaf(path, stat, existing);
+      }
+    } else this.#newEntry(folder, path, name, stat);
+  }
+
+  #leaveOut(path: string, existing: LocalNode | undefined, rule: LeftOut): void {
+    if (existing !== undefined) this.#deps.index.exclude(existing.id);
+    this.#find({ path, id: null, reason: rule.source, detail: `${rule.line}: ${rule.pattern}` });
+  }
+
+  #knownLeaf(path: string, stat: DiskStat, known: LocalNode): void {
+    if (isUnchanged(stat, known)) {
+      if (known.seen.racy) this.#suspects.push(known.id);
+      return;
+    }
+    this.#set(path, known.id, known.parent, known.name, stat);
+  }
+
+  #knownFolder(folder: Work, path: string, stat: DiskStat, known: LocalNode, seen: Set<NodeId>): void {
+    const same = stat.ino === known.seen.ino && stat.birthMs === known.seen.birthMs;
+    if (!same && known.seen.ino !== 0) {
+      const mover = this.#movedHere(stat, 'folder');
+      if (mover === null) {
+        seen.add(known.id);
+        this.#doubtful.push({ path, stat, known });
+      } else this.#moveHere(folder, path, known.name, stat, mover);
+      return;
+    }
+    seen.add(known.id);
+    this.#refreshFolder(path, stat, known, folder.deep);
+  }
+
+  #refreshFolder(path: string, stat: DiskStat, known: LocalNode, deep: boolean): void {
+    if (
+      stat.mtimeMs !== known.seen.mtimeMs ||
+      stat.ino !== known.seen.ino ||
+      stat.birthMs !== known.seen.birthMs ||
+      this.#mode(stat, known) !== known.mode
+    ) {
+      this.#set(path, known.id, known.parent, known.name, stat);
+    }
+    if (deep) this.#work.push({ id: known.id, path, deep: true });
+  }
+
+  #newEntry(folder: Work, path: string, name: string, stat: DiskStat): void {
+    const mover = this.#movedHere(stat, stat.kind === 'folder' ? 'folder' : 'leaf');
+    if (mover !== null) {
+      this.#moveHere(folder, path, name, stat, mover);
+      return;
+    }
+    const id = this.#deps.index.newId();
+    this.#set(path, id, folder.id, name, stat);
+    if (stat.kind === 'folder') this.#work.push({ id, path, deep: true });
+  }
+
+  /** A node that was elsewhere and is not there any more, and is this very file or folder. */
+  #movedHere(stat: DiskStat, kind: 'folder' | 'leaf'): NodeId | null {
+    const { disk, index, names } = this.#deps;
+    if (stat.birthMs === 0) return null;
+    for (const id of index.byIdentity(stat.ino, stat.birthMs)) {
+      const node = index.local.get(id) ?? index.ancestor.get(id);
+      if (node === undefined || this.#matched.has(id) || (node.kind === 'folder') !== (kind === 'folder')) continue;
+      const before = index.local.get(id) === undefined ? null : localPath(index, names, id);
+      const there = before === null ? null : disk.stat(before);
+      if (there === null || there.ino !== stat.ino || there.birthMs !== stat.birthMs) return id;
+    }
+    return null;
+  }
+
+  #moveHere(folder: Work, path: string, name: string, stat: DiskStat, id: NodeId): void {
+    this.#matched.add(id);
+    this.#missing.delete(id);
+    this.#set(path, id, folder.id, name, stat);
+    if (stat.kind === 'folder') this.#work.push({ id, path, deep: true });
+  }
+
+  /** The folder that was known here has not appeared elsewhere: then this is the same one, made anew. */
+  #settleDoubt({ path, stat, known }: Doubtful): void {
+    const { index } = this.#deps;
+    const now = index.local.get(known.id);
+    if (now !== undefined && now.parent === known.parent && now.name === known.name) {
+      this.#set(path, known.id, known.parent, known.name, stat);
+      this.#work.push({ id: known.id, path, deep: true });
+      return;
+    }
+    const id = index.newId();
+    this.#set(path, id, known.parent, known.name, stat);
+    this.#work.push({ id, path, deep: true });
+  }
+
+  #set(path: string, id: NodeId, parent: NodeId, name: string, stat: DiskStat): void {
+    const { disk, index, now, features } = this.#deps;
+    const before = index.local.get(id) ?? index.ancestor.get(id);
+    let content: string | null = '';
+    try {
+      if (stat.kind === 'symlink') content = disk.readlink(path);
+      else if (stat.kind === 'file') content = null;
+    } catch (error) {
+      this.#cannotRead(path, id, error);
+      return;
+    }
+    const kind = stat.kind === 'other' ? 'file' : stat.kind;
+    index.setLocal(id, {
+      id,
+      parent,
+      name,
+      kind,
+      content,
+      mode: this.#mode(stat, before),
+      mtimeUs: mtimeUsOf(stat),
+      seen: seenStat(stat, now(), features),
+    });
+  }
+
+  #mode(stat: DiskStat, before: { readonly mode: number } | undefined): number {
+    if (this.#deps.features.permissions) return stat.mode & 0o777;
+    return before?.mode ?? (stat.kind === 'folder' ? 0o755 : 0o644);
+  }
+
+  #endMissing(): void {
+    const { disk, index, names } = this.#deps;
+    for (const [id, folder] of this.#missing) {
+      const node = index.local.get(id);
+      const path = node === undefined ? null : localPath(index, names, id);
+      if (node === undefined || path === null || parentOf(path) !== folder) continue;
+      try {
+        const stat = disk.stat(path);
+        // something of another kind in its place is another node; the same kind came since: it is looked at next time
+        if (stat === null || (stat.kind === 'folder') !== (node.kind === 'folder') || this.#isTaken(node)) index.setLocalGone(id);
+      } catch (error) {
+        this.#cannotRead(path, id, error);
+      }
+    }
+  }
+
+  /** Another node was found under its name. */
+  #isTaken({ id, parent, name }: LocalNode): boolean {
+    return this.#deps.index.local.named(parent, foldName(name)).some((other) => other.id !== id && other.name === name);
+  }
+
+  #cannotRead(path: string, id: NodeId | null, error: unknown): void {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    if (id !== null) this.#unreadable.push(id);
+    const reason: Reason = code === 'EACCES' || code === 'EPERM' ? 'no_permission_local' : 'local_error';
+    this.#find({ path, id, reason, detail: reason === 'local_error' ? message : code });
+  }
+
+  #find(finding: Finding): void {
+    this.#findings.push(finding);
+  }
+}

@@ -1,0 +1,315 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { type NodeId, ROOT } from './core/tree.ts';
+import type { DiskFeatures } from './disk.ts';
+import { openIgnoreRules } from './ignore_rules.ts';
+import { portableNames } from './portable_names.ts';
+import { localPath, Scan, type ScanReport } from './scan.ts';
+import { openSyncIndex, type SyncIndex } from './sync_index.ts';
+import { type BeforeDiskCall, openMemoryDisk } from './testing/memory_disk.ts';
+import { type OtherProgram, otherProgram } from './testing/memory_disk_user.ts';
+import { MemoryVolume } from './testing/memory_disk_volume.ts';
+
+const FEATURES: DiskFeatures = {
+  hardLinks: true,
+  foldsCase: false,
+  foldsUnicode: false,
+  birthTimes: true,
+  permissions: true,
+  symlinks: true,
+  anyName: true,
+  timeStepMs: 0,
+};
+
+/** A folder that was scanned and whose state then counts as agreed, as if it had been sent. */
+class Fixture {
+  nowMs = 1_700_000_000_000;
+  readonly index: SyncIndex = openSyncIndex(':memory:');
+  readonly user: OtherProgram;
+  readonly names = portableNames(FEATURES);
+  before: BeforeDiskCall = () => undefined;
+  readonly #volume = new MemoryVolume({ now: () => this.tick() });
+
+  constructor() {
+    this.user = otherProgram(this.#volume);
+    this.index.setRoot(1);
+  }
+
+  tick(): number {
+    this.nowMs += 1;
+    return this.nowMs;
+  }
+
+  scan(folders?: string[], { ignore = null as string | null, restless = [] as string[] } = {}): Promise<ScanReport> {
+    const scanning = new Scan({
+      disk: openMemoryDisk(this.#volume, (call) => this.before(call)),
+      index: this.index,
+      rules: openIgnoreRules({ ignoreFile: ignore, excludes: [] }),
+      names: this.names,
+      features: FEATURES,
+      now: () => this.nowMs,
+      restless: new Set(restless),
+      breathe: async () => undefined,
+    });
+    return folders === undefined ? scanning.full() : scanning.folders(folders);
+  }
+
+  /** What is here now is what both sides have. */
+  async agree(): Promise<void> {
+    this.nowMs += 60_000;
+    await this.scan();
+    for (const id of this.index.changed()) {
+      const here = this.index.local.get(id);
+      if (here === undefined) this.index.setRemote(id, null);
+      else {
+        const content = here.content ?? `content of ${id}`;
+        this.index.setLocal(id, { ...here, content });
+        this.index.setRemote(id, { ...here, content, node: id + 1000, version: 1, size: 0, chunkCount: 1 });
+      }
+      this.index.agree(id);
+    }
+    assert.deepEqual(this.index.changed(), []);
+    this.nowMs += 60_000;
+  }
+
+  id(path: string): NodeId {
+    const found = this.ids().get(path);
+    assert.ok(found !== undefined, `${path} is not known`);
+    return found;
+  }
+
+  ids(): Map<string, NodeId> {
+    const found = new Map<string, NodeId>();
+    const visit = (folder: NodeId): void => {
+      for (const { id } of this.index.local.children(folder)) {
+        const path = localPath(this.index, this.names, id);
+        if (path !== null) found.set(path, id);
+        visit(id);
+      }
+    };
+    visit(ROOT);
+    return found;
+  }
+}
+
+const bytes = (text: string): Buffer => Buffer.from(text);
+
+suite('scan', () => {
+  test('what is there is found, with its kind, and content is not read', async () => {
+    const fixture = new Fixture();
+    fixture.user.makeFolder('a');
+    fixture.user.write('a/b', bytes('one'));
+    fixture.user.symlink('b', 'a/link');
+    await fixture.scan();
+    const { index } = fixture;
+    assert.deepEqual([...fixture.ids().keys()].sort(), ['a', 'a/b', 'a/link']);
+    assert.equal(index.local.get(fixture.id('a/b'))?.content, null);
+    assert.equal(index.local.get(fixture.id('a/link'))?.content, 'b');
+  });
+
+  test('nothing changed: nothing differs', async () => {
+    const fixture = new Fixture();
+    fixture.user.makeFolder('a');
+    fixture.user.write('a/b', bytes('one'));
+    await fixture.agree();
+    const report = await fixture.scan();
+    assert.deepEqual(fixture.index.changed(), []);
+    assert.deepEqual(report.suspects, []);
+    assert.equal(report.entries, 2);
+  });
+
+  for (const [how, edit] of [
+    ['truncated and written', (user: OtherProgram) => user.write('f', bytes('other'))],
+    ['saved by rename', (user: OtherProgram) => user.save('f', bytes('other'))],
+    ['changed with the same size and the same time of change', (user: OtherProgram) => user.editQuietly('f', bytes('eno'))],
+  ] as const) {
+    test(`a file that was ${how} is the same node with unknown content`, async () => {
+      const fixture = new Fixture();
+      fixture.user.write('f', bytes('one'));
+      await fixture.agree();
+      const id = fixture.id('f');
+      edit(fixture.user);
+      await fixture.scan();
+      assert.equal(fixture.id('f'), id);
+      assert.equal(fixture.index.local.get(id)?.content, null);
+    });
+  }
+
+  test('a moved file, a moved folder and a file moved out of a moved folder keep their nodes', async () => {
+    const fixture = new Fixture();
+    for (const folder of ['a', 'a/deep', 'b']) fixture.user.makeFolder(folder);
+    for (const file of ['a/1', 'a/deep/2', 'b/3']) fixture.user.write(file, bytes(file));
+    await fixture.agree();
+    const before = new Map([...fixture.ids()]);
+    fixture.user.move('a', 'c');
+    fixture.user.move('c/deep/2', 'two');
+    fixture.user.move('b/3', 'c/three');
+    await fixture.scan();
+    for (const [now, then] of [
+      ['c', 'a'],
+      ['c/1', 'a/1'],
+      ['c/deep', 'a/deep'],
+      ['two', 'a/deep/2'],
+      ['c/three', 'b/3'],
+      ['b', 'b'],
+    ] as const)
+      assert.equal(fixture.id(now), before.get(then), now);
+    assert.equal(fixture.ids().size, 6);
+    assert.equal(fixture.index.local.get(fixture.id('c/1'))?.content !== null, true, 'what is in a moved folder needs no reading');
+  });
+
+  test('a folder that was moved away and made anew is another one; one that was made anew in its place is the same', async () => {
+    const fixture = new Fixture();
+    fixture.user.makeFolder('photos');
+    fixture.user.write('photos/1', bytes('1'));
+    fixture.user.makeFolder('notes');
+    fixture.user.write('notes/1', bytes('n'));
+    await fixture.agree();
+    const [photos, notes, note] = [fixture.id('photos'), fixture.id('notes'), fixture.id('notes/1')];
+    fixture.user.move('photos', 'zphotos');
+    fixture.user.makeFolder('photos');
+    fixture.user.remove('notes');
+    fixture.user.makeFolder('notes');
+    fixture.user.write('notes/1', bytes('n'));
+    await fixture.scan();
+    assert.equal(fixture.id('zphotos'), photos);
+    assert.notEqual(fixture.id('photos'), photos);
+    assert.equal(fixture.id('notes'), notes);
+    assert.equal(fixture.id('notes/1'), note);
+  });
+
+  test('two folders that changed names are told apart by what they are', async () => {
+    const fixture = new Fixture();
+    fixture.user.makeFolder('a');
+    fixture.user.makeFolder('b');
+    fixture.user.write('a/1', bytes('1'));
+    await fixture.agree();
+    const [a, b] = [fixture.id('a'), fixture.id('b')];
+    fixture.user.move('a', 't');
+    fixture.user.move('b', 'a');
+    fixture.user.move('t', 'b');
+    await fixture.scan();
+    assert.deepEqual([fixture.id('b'), fixture.id('a')], [a, b]);
+    assert.equal(fixture.ids().size, 3);
+  });
+
+  test('a hard link is a new file; an inode that is used again is not the old file', async () => {
+    const fixture = new Fixture();
+    fixture.user.write('f', bytes('one'));
+    fixture.user.write('g', bytes('two'));
+    await fixture.agree();
+    const [f, g] = [fixture.id('f'), fixture.id('g')];
+    fixture.user.hardLink('f', 'link');
+    fixture.user.remove('g');
+    fixture.user.write('h', bytes('new'));
+    await fixture.scan();
+    assert.equal(fixture.id('f'), f);
+    assert.ok(![f, g].includes(fixture.id('link')));
+    assert.ok(![f, g].includes(fixture.id('h')));
+    assert.equal(fixture.index.local.get(g), undefined);
+  });
+
+  test('what is gone is gone with all below it', async () => {
+    const fixture = new Fixture();
+    fixture.user.makeFolder('a');
+    fixture.user.makeFolder('a/b');
+    fixture.user.write('a/b/c', bytes('c'));
+    await fixture.agree();
+    fixture.user.remove('a');
+    await fixture.scan(['']);
+    assert.equal(fixture.ids().size, 0);
+    assert.equal(fixture.index.changed().length, 3);
+  });
+
+  test('a file in the place of a folder and a folder in the place of a file are new', async () => {
+    const fixture = new Fixture();
+    fixture.user.makeFolder('a');
+    fixture.user.write('f', bytes('f'));
+    await fixture.agree();
+    const [a, f] = [fixture.id('a'), fixture.id('f')];
+    fixture.user.remove('a');
+    fixture.user.remove('f');
+    fixture.user.write('a', bytes('a'));
+    fixture.user.makeFolder('f');
+    await fixture.scan();
+    assert.equal(fixture.index.local.get(a), undefined);
+    assert.equal(fixture.index.local.get(f), undefined);
+    assert.equal(fixture.index.local.get(fixture.id('a'))?.kind, 'file');
+  });
+
+  for (const code of ['EACCES', 'EIO', 'EMFILE']) {
+    test(`a folder that answers ${code} is not empty, and a file that does is not gone`, async () => {
+      const fixture = new Fixture();
+      fixture.user.makeFolder('a');
+      fixture.user.write('a/b', bytes('b'));
+      fixture.user.write('f', bytes('f'));
+      await fixture.agree();
+      fixture.before = ({ name, path }) => {
+        if ((name === 'list' && path === 'a') || (name === 'stat' && path === 'f')) throw Object.assign(new Error(code), { code });
+      };
+      const report = await fixture.scan();
+      assert.deepEqual(fixture.index.changed(), []);
+      assert.deepEqual([...report.unreadable].sort(), [fixture.id('a'), fixture.id('f')].sort());
+      assert.deepEqual(report.findings.map(({ path }) => path).sort(), ['a', 'f']);
+    });
+  }
+
+  test('what is ignored is not gone: it leaves the index on both sides', async () => {
+    const fixture = new Fixture();
+    fixture.user.makeFolder('build');
+    fixture.user.write('build/out', bytes('o'));
+    fixture.user.write('keep', bytes('k'));
+    await fixture.agree();
+    const report = await fixture.scan(undefined, { ignore: 'build/\n' });
+    assert.deepEqual(fixture.index.changed(), []);
+    assert.deepEqual([...fixture.ids().keys()], ['keep']);
+    assert.deepEqual(report.findings, [{ path: 'build', id: null, reason: 'ignored', detail: '1: build/' }]);
+    assert.equal(fixture.index.agreedCount(), 1);
+  });
+
+  test('names that are not UTF-8 are reported and what is beside them is synced', async () => {
+    const fixture = new Fixture();
+    fixture.user.makeUndecodable('', Buffer.from([0x66, 0xff]));
+    fixture.user.write('g', bytes('g'));
+    const report = await fixture.scan();
+    assert.deepEqual([...fixture.ids().keys()], ['g']);
+    assert.deepEqual(report.findings, [{ path: 'f\ufffd', id: null, reason: 'name_not_utf8', detail: '66ff' }]);
+  });
+
+  test('a file changed at the moment of the scan is suspect until time has passed', async () => {
+    const fixture = new Fixture();
+    fixture.user.write('f', bytes('one'));
+    await fixture.scan();
+    const id = fixture.id('f');
+    const here = fixture.index.local.get(id);
+    assert.ok(here?.seen.racy);
+    fixture.index.setLocal(id, { ...here, content: 'x' });
+    fixture.index.setRemote(id, { ...here, content: 'x', node: 7, version: 1, size: 3, chunkCount: 1 });
+    assert.ok(fixture.index.agree(id));
+    assert.deepEqual((await fixture.scan()).suspects, [id]);
+  });
+
+  test('a look at some folders sees a move between them, and leaves the rest alone', async () => {
+    const fixture = new Fixture();
+    for (const folder of ['a', 'b', 'c']) fixture.user.makeFolder(folder);
+    for (const file of ['a/1', 'c/2']) fixture.user.write(file, bytes(file));
+    await fixture.agree();
+    const one = fixture.id('a/1');
+    fixture.user.move('a/1', 'b/1');
+    fixture.user.write('c/2', bytes('other'));
+    const report = await fixture.scan(['a', 'b']);
+    assert.equal(fixture.id('b/1'), one);
+    assert.deepEqual([...report.folders].sort(), ['a', 'b']);
+    assert.notEqual(fixture.index.local.get(fixture.id('c/2'))?.content, null);
+  });
+
+  test('a file that is being written to just now is left as it is known', async () => {
+    const fixture = new Fixture();
+    fixture.user.write('old', bytes('1'));
+    await fixture.agree();
+    fixture.user.write('old', bytes('22'));
+    fixture.user.write('new', bytes('1'));
+    await fixture.scan(undefined, { restless: ['old', 'new'] });
+    assert.deepEqual(fixture.index.changed(), []);
+  });
+});

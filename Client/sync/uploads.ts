@@ -1,0 +1,222 @@
+import { assertNever, type ErrorCode } from '../../Models/errors.ts';
+import type { OperationResult } from '../../Models/operations.ts';
+import type { Action } from './core/plan.ts';
+import { type NodeId, ROOT } from './core/tree.ts';
+import type { Reason } from './reasons.ts';
+import type { PushItem, PushOutcome } from './remote.ts';
+import { mtimeUsOf } from './scan.ts';
+import type { LocalNode, ServerNode } from './sync_index.ts';
+import { expectedOf, type WorkScope } from './work_scope.ts';
+
+/** Actions on the server, in the order in which they must arrive. */
+export type RemoteAction = Extract<Action, { side: unknown }>;
+
+const RECORDED_TOGETHER = 512;
+const REFUSALS_MAX = 5;
+
+/** Refused because something newer is there. */
+const STALE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'version_stale',
+  'already_exists',
+  'not_found',
+  'name_collides',
+  'not_empty',
+  'folder_into_itself',
+  'not_a_folder',
+  'not_a_file',
+]);
+
+const REFUSED: Readonly<Record<string, Reason>> = {
+  forbidden: 'no_permission_remote',
+  storage_full: 'over_quota',
+  too_large: 'too_large',
+  name_invalid: 'name_not_there',
+  path_invalid: 'name_not_there',
+  name_collides: 'name_collides',
+  deletes_held: 'held_server',
+  file_changed: 'still_changing',
+};
+
+/** One push stream for all of it. */
+export class Uploads {
+  readonly #scope: WorkScope;
+  /** How often in this pass the server had something newer. */
+  readonly #refusals: Map<NodeId, number>;
+  readonly #making = new Map<NodeId, { parent: NodeId; name: string }>(); // folders that this stream makes
+  readonly #sent = new Map<number, RemoteAction>();
+  readonly #nodes = new Set<NodeId>();
+  #answered: { action: RemoteAction; outcome: PushOutcome }[] = [];
+  /** The server knows something newer: its feed must be read before the next plan. */
+  stale = false;
+
+  constructor(scope: WorkScope, refusals: Map<NodeId, number>) {
+    this.#scope = scope;
+    this.#refusals = refusals;
+  }
+
+  async run(actions: readonly RemoteAction[]): Promise<void> {
+    if (actions.length === 0) return;
+    try {
+      await this.#scope.deps.remote.push(this.#items(actions), (key, outcome) => {
+        const action = this.#sent.get(key);
+        if (action === undefined) return;
+        this.#answered.push({ action, outcome });
+        if (this.#answered.length >= RECORDED_TOGETHER) this.#record();
+      });
+    } finally {
+      this.#record(); // what was answered is done, also when the rest was not
+    }
+  }
+
+  #record(): void {
+    const answered = this.#answered;
+    this.#answered = [];
+    this.#scope.deps.index.transaction(() => {
+      for (const { action, outcome } of answered) this.#take(action, outcome);
+    });
+  }
+
+  /** One operation for each node: the version that a second one would be based on is not known before the answer. The next plan has it again. */
+  *#items(actions: readonly RemoteAction[]): Generator<PushItem> {
+    for (const [key, action] of actions.entries()) {
+      const item = this.#nodes.has(action.id) ? null : this.#item(key, action);
+      if (item === null) continue;
+      this.#nodes.add(action.id);
+      this.#sent.set(key, action);
+      yield item;
+    }
+  }
+
+  #item(key: number, action: RemoteAction): PushItem | null {
+    const { index } = this.#scope.deps;
+    const here = index.local.get(action.id);
+    const there = index.remote.get(action.id);
+    switch (action.type) {
+      case 'make': {
+        const path = this.#place(action.parent, action.name);
+        if (here === undefined || path === null) return null;
+        this.#making.set(action.id, action);
+        return { key, operation: { kind: 'mkdir', path, existingOk: true, mode: here.mode, mtimeUs: here.mtimeUs } };
+      }
+      case 'put': {
+        const path = this.#place(action.parent, action.name);
+        return here === undefined || path === null ? null : this.#content(key, here, path, undefined);
+      }
+      case 'replace':
+        return here === undefined || there === undefined ? null : this.#content(key, here, `@${there.node}`, there);
+      case 'touch':
+        if (here === undefined || there === undefined) return null;
+        if (here.kind !== 'folder') return this.#content(key, here, `@${there.node}`, there);
+        return { key, operation: { kind: 'mkdir', path: `@${there.node}`, existingOk: true, mode: here.mode, mtimeUs: here.mtimeUs } };
+      case 'move': {
+        const to = this.#place(action.parent, action.name);
+        if (there === undefined || to === null) return null;
+        return { key, operation: { kind: 'move', from: `@${there.node}`, to, base: there.version } };
+      }
+      case 'delete':
+        if (there === undefined) return null;
+        return { key, operation: { kind: 'delete', path: `@${there.node}`, base: there.version, onlyEmpty: true } };
+      default:
+        return assertNever(action);
+    }
+  }
+
+  #content(key: number, here: LocalNode, path: string, there: ServerNode | undefined): PushItem | null {
+    const { disk, index } = this.#scope.deps;
+    const base = there === undefined ? 'absent' : there.version;
+    if (here.kind === 'symlink') {
+      return { key, operation: { kind: 'symlink', path, target: here.content ?? '', mtimeUs: here.mtimeUs, base } };
+    }
+    const local = this.#scope.path(here.id);
+    if (local === null) return null;
+    const previous = there === undefined || there.kind !== 'file' ? null : previousOf(there);
+    const known = (digest: Buffer): boolean => index.hasContent(digest.toString('hex'));
+    return { key, upload: { path, base, expected: expectedOf(here), open: () => disk.open(local), previous, known } };
+  }
+
+  /** Begins at the nearest folder that the server has already. */
+  #place(parent: NodeId, name: string): string | null {
+    const { index } = this.#scope.deps;
+    const making = this.#making.get(parent);
+    if (making !== undefined) {
+      const above = this.#place(making.parent, making.name);
+      return above === null ? null : `${above}/${name}`;
+    }
+    const folder = parent === ROOT ? index.ancestor.get(ROOT) : index.remote.get(parent);
+    return folder === undefined ? null : `@${folder.node}/${name}`;
+  }
+
+  #take(action: RemoteAction, { result, snapshot }: PushOutcome): void {
+    if (result.status === 'refused') {
+      this.#refused(action, result);
+      return;
+    }
+    const { index } = this.#scope.deps;
+    const { id } = action;
+    const there = index.remote.get(id);
+    const server = { node: result.nodeId, version: result.version };
+    switch (action.type) {
+      case 'delete':
+        index.setRemote(id, null);
+        break;
+      case 'move':
+        if (there !== undefined) index.setRemote(id, { ...there, parent: action.parent, name: action.name, version: server.version });
+        break;
+      case 'make':
+      case 'put':
+        this.#recordSent(id, action, server, snapshot);
+        break;
+      case 'replace':
+      case 'touch':
+        if (there !== undefined) this.#recordSent(id, there, server, snapshot);
+        break;
+      default:
+        assertNever(action);
+    }
+    index.agree(id);
+    const path = this.#scope.path(id) ?? there?.name ?? '';
+    this.#scope.tell('up', action.type, path, result.status === 'done' ? (snapshot?.size ?? 0) : 0);
+  }
+
+  #recordSent(
+    id: NodeId,
+    { parent, name }: { parent: NodeId; name: string },
+    server: { node: number; version: number },
+    snapshot: PushOutcome['snapshot'],
+  ): void {
+    const { index } = this.#scope.deps;
+    const seen = index.local.get(id);
+    if (seen === undefined) return;
+    // what was read and sent is what is agreed: not what may be there by now
+    const here: LocalNode =
+      snapshot === null
+        ? seen
+        : { ...seen, content: snapshot.digest.toString('hex'), mtimeUs: mtimeUsOf(snapshot.stat), seen: this.#scope.seen(snapshot.stat) };
+    index.setLocal(id, here);
+    const { kind, content, mode, mtimeUs } = here;
+    const size = snapshot?.size ?? 0;
+    index.setRemote(id, { id, parent, name, kind, content, mode, mtimeUs, ...server, size, chunkCount: snapshot?.chunkCount ?? 0 });
+  }
+
+  #refused({ id }: RemoteAction, { code, message }: OperationResult & { status: 'refused' }): void {
+    const path = this.#scope.path(id) ?? '';
+    if (STALE.has(code)) {
+      const count = (this.#refusals.get(id) ?? 0) + 1;
+      this.#refusals.set(id, count);
+      this.stale = true;
+      if (count < REFUSALS_MAX) return;
+      this.#refusals.delete(id); // what the feed tells does not explain it: tried again later
+    }
+    if (code === 'file_changed') this.#scope.changed(path);
+    this.#scope.deps.onProblem(id, path, REFUSED[code] ?? 'remote_error', message);
+  }
+}
+
+function previousOf({ node, version, chunkCount, content }: ServerNode): {
+  nodeId: number;
+  version: number;
+  chunkCount: number;
+  digest: Buffer;
+} {
+  return { nodeId: node, version, chunkCount, digest: Buffer.from(content ?? '', 'hex') };
+}

@@ -1,0 +1,124 @@
+import type { Action } from './core/plan.ts';
+import { type NodeId, ROOT } from './core/tree.ts';
+import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk.ts';
+import type { LocalTree } from './local_tree.ts';
+import type { Reason } from './reasons.ts';
+import type { Remote } from './remote.ts';
+import { childOf, localPath, type NameForms, parentOf, seenStat } from './scan.ts';
+import type { LocalNode, SeenStat, SyncIndex } from './sync_index.ts';
+
+export type WorkDeps = {
+  readonly disk: Disk;
+  readonly tree: LocalTree;
+  readonly index: SyncIndex;
+  readonly remote: Pick<Remote, 'push' | 'fetch'>;
+  readonly names: NameForms;
+  readonly features: DiskFeatures;
+  readonly now: () => number; // ms
+  /** Content id of a local file; `null` when it changed while it was read. */
+  readonly hash: (open: () => DiskFile) => Promise<{ readonly content: string; readonly stat: DiskStat } | null>;
+  readonly onDone: (done: Done) => void;
+  readonly onProblem: (id: NodeId, path: string, reason: Reason, detail: string) => void;
+};
+
+export type Done = { readonly direction: 'up' | 'down'; readonly kind: Action['type']; readonly path: string; readonly bytes: number };
+
+/** What the parts of carrying out one plan share: where things are, and what became of them. */
+export class WorkScope {
+  readonly deps: WorkDeps;
+  /** Folders to be looked at before the next plan: a person was faster there. */
+  readonly dirty = new Set<string>();
+  achieved = 0;
+  /** Intents that were not seen through are still recorded: they must be recovered before anything else is done. */
+  unfinished = false;
+  readonly #times = new Map<NodeId, number>(); // of folders in which names came or went, the time they had
+
+  constructor(deps: WorkDeps) {
+    this.deps = deps;
+  }
+
+  path(id: NodeId): string | null {
+    return localPath(this.deps.index, this.deps.names, id);
+  }
+
+  /** `null`, and a reason, for a name that this disk cannot hold. */
+  childPath(id: NodeId, parent: NodeId, name: string): string | null {
+    const { names, onProblem } = this.deps;
+    const folder = this.path(parent);
+    if (folder === null) return null;
+    const local = names.toLocal(name);
+    if (local === null) onProblem(id, childOf(folder, name), 'name_not_here', name);
+    return local === null ? null : childOf(folder, local);
+  }
+
+  seen(stat: DiskStat): SeenStat {
+    return seenStat(stat, this.deps.now(), this.deps.features);
+  }
+
+  tell(direction: Done['direction'], kind: Action['type'], path: string, bytes = 0): void {
+    this.achieved += 1;
+    this.deps.onDone({ direction, kind, path, bytes });
+  }
+
+  /** A person was faster: what is there now is looked at before the next plan. */
+  changed(path: string): void {
+    this.dirty.add(parentOf(path));
+  }
+
+  /** The system refused for this one. @throws what is no failure of the system */
+  failed(id: NodeId, path: string, error: unknown): void {
+    const { code, message, cause } = error as { code?: unknown; message?: string; cause?: { code?: unknown } };
+    if (typeof code !== 'string') throw error;
+    const system = typeof cause?.code === 'string' ? cause.code : code;
+    this.changed(path);
+    this.deps.onProblem(id, path, LOCAL_REASONS[system] ?? 'local_error', message ?? system);
+  }
+
+  /** A folder's time is that of its last change by a person, not by this program. */
+  keepTime(folder: NodeId): void {
+    if (folder === ROOT || this.#times.has(folder)) return;
+    const node = this.deps.index.local.get(folder);
+    if (node !== undefined) this.#times.set(folder, node.mtimeUs);
+  }
+
+  setTime(folder: NodeId, mtimeUs: number): void {
+    this.#times.set(folder, mtimeUs);
+  }
+
+  restoreTimes(): void {
+    const { index } = this.deps;
+    index.transaction(() => {
+      for (const [id, mtimeUs] of this.#times) {
+        const node = index.local.get(id);
+        const path = node === undefined ? null : this.path(id);
+        if (node !== undefined && path !== null) this.#restoreTime(node, path, mtimeUs);
+      }
+    });
+  }
+
+  #restoreTime(node: LocalNode, path: string, mtimeUs: number): void {
+    const { disk, index } = this.deps;
+    try {
+      if (disk.stat(path)?.kind !== 'folder') return;
+      disk.setTimes(path, mtimeUs);
+      const stat = disk.stat(path);
+      if (stat?.kind === 'folder') index.setLocal(node.id, { ...node, mtimeUs, seen: this.seen(stat) });
+    } catch (error) {
+      this.failed(node.id, path, error);
+    }
+  }
+}
+
+const LOCAL_REASONS: Readonly<Record<string, Reason>> = {
+  EACCES: 'no_permission_local',
+  EPERM: 'no_permission_local',
+  EROFS: 'no_permission_local',
+  ENOSPC: 'disk_full',
+  EDQUOT: 'disk_full',
+};
+
+/** What the disk shows while nobody has changed the node. */
+export function expectedOf({ kind, seen }: LocalNode): DiskStat {
+  const { ino, birthMs, size, mtimeMs, ctimeMs, mode } = seen;
+  return { kind, dev: 0, ino, birthMs, size, mtimeMs, ctimeMs, mode };
+}
