@@ -1,0 +1,99 @@
+import { foldName } from '../../Models/names.ts';
+import { type NodeId, ROOT } from './core/tree.ts';
+import type { ReasonDetails } from './explanations.ts';
+import type { Held } from './guards.ts';
+import type { IgnoreRules } from './ignore_rules.ts';
+import type { EntryState, Reason } from './reasons.ts';
+import type { NameForms } from './scan.ts';
+import { type Problem, type SyncIndex, sameAttributes, sameNode } from './sync_index.ts';
+
+/** One state and one reason for an entry. */
+export type EntryReason = { readonly path: string; readonly state: EntryState; readonly reason: Reason; readonly details: ReasonDetails };
+
+export type EntryQuestion = {
+  readonly index: SyncIndex;
+  readonly rules: Pick<IgnoreRules, 'match'>;
+  readonly names: NameForms;
+  readonly held: readonly Held[];
+  readonly paused: boolean;
+  readonly offline: boolean;
+  /** What is on the disk at a path, as far as it can be seen. */
+  readonly kindOf: (path: string) => 'file' | 'folder' | 'symlink' | 'other' | null;
+};
+
+const STATE_OF: Partial<Record<Reason, EntryState>> = {
+  ignored: 'excluded',
+  excluded: 'excluded',
+  still_changing: 'waiting',
+  name_collides: 'held',
+};
+
+/** Why an entry is, or is not, the same on both sides. @returns `null`: there is no such entry on either side */
+export function entryReason(question: EntryQuestion, path: string): EntryReason | null {
+  const { index, held } = question;
+  const id = find(question, path);
+  const answer = (state: EntryState, reason: Reason, details: ReasonDetails = {}): EntryReason => ({
+    path,
+    state,
+    reason,
+    details: { path, ...details },
+  });
+  const problem = problemOf(index.problems(), path);
+  if (problem !== null && problem.reason !== 'ignored' && problem.reason !== 'excluded') {
+    return answer(STATE_OF[problem.reason] ?? 'failed', problem.reason, { error: problem.detail });
+  }
+  const left = leftOut(question, path);
+  if (left !== null) return answer('excluded', left.source, { rule: left });
+  const conflict = index.conflicts().find((one) => one.path === path || one.copyPath === path);
+  if (conflict !== undefined)
+    return answer('conflict', 'in_conflict', { other: conflict.path === path ? conflict.copyPath : conflict.path });
+  if (id === null) return question.kindOf(path) === null ? null : answer('waiting', question.paused ? 'paused' : 'waiting_turn');
+  if (isSynced(index, id)) return answer('synced', 'in_sync');
+  if (held.some(({ guard }) => guard === 'root')) return answer('held', 'held_root');
+  const deletes = held.find((one) => one.guard === 'deletes');
+  if (deletes !== undefined && isDeleted(index, id)) return answer('held', 'held_deletes', { count: deletes.files, of: deletes.of });
+  if (question.paused) return answer('waiting', 'paused');
+  if (question.offline) return answer('waiting', 'offline');
+  return answer('waiting', 'waiting_turn', { count: index.changed().length });
+}
+
+/** By its path here, or where it is on the server when it is not here. */
+function find({ index, names }: EntryQuestion, path: string): NodeId | null {
+  return walk(index.local, names, path) ?? walk(index.remote, names, path);
+}
+
+function walk(tree: { named(parent: NodeId, key: string): { id: NodeId; name: string }[] }, names: NameForms, path: string): NodeId | null {
+  let id = ROOT;
+  for (const part of path === '' ? [] : path.split('/')) {
+    const name = names.toRemote(part);
+    const child = tree.named(id, foldName(name)).find((one) => one.name === name);
+    if (child === undefined) return null;
+    id = child.id;
+  }
+  return id;
+}
+
+/** Its own, or that of the nearest folder above it. */
+function problemOf(problems: readonly Problem[], path: string): Problem | null {
+  let nearest: Problem | null = null;
+  for (const problem of problems) {
+    const above = path === problem.path || path.startsWith(`${problem.path}/`) || (problem.path === '' && problem.id === ROOT);
+    if (above && (nearest === null || problem.path.length >= nearest.path.length)) nearest = problem;
+  }
+  return nearest;
+}
+
+function leftOut({ rules, kindOf }: EntryQuestion, path: string): ReturnType<IgnoreRules['match']> {
+  const kind = kindOf(path);
+  return path === '' ? null : rules.match(path, kind === null || kind === 'other' ? 'file' : kind);
+}
+
+function isSynced(index: SyncIndex, id: NodeId): boolean {
+  const here = index.local.get(id);
+  const there = index.remote.get(id);
+  return id === ROOT || (here !== undefined && there !== undefined && sameNode(here, there) && sameAttributes(here, there));
+}
+
+function isDeleted(index: SyncIndex, id: NodeId): boolean {
+  return index.local.get(id) === undefined || index.remote.get(id) === undefined;
+}
