@@ -34,6 +34,7 @@ export async function download(scope: WorkScope, downloads: readonly Download[])
     bytes += index.remote.get(one.id)?.size ?? 0;
     if (group.length < GROUP_FILES && bytes < GROUP_BYTES) continue;
     await downloadGroup(scope, group);
+    if (scope.diskFull) return;
     group = [];
     bytes = 0;
   }

@@ -247,16 +247,16 @@ export function createEngine(deps: EngineDeps): Engine {
   }
 
   /** @returns false when nothing may be done before a person was asked */
-  function begin(): boolean {
-    const problem = seenRoot();
+  function begin(whole: boolean): boolean {
+    const problem = seenRoot(whole);
     if (problem === null) return true;
     setHeld([problem]);
     return false;
   }
 
-  function seenRoot(): Held | null {
+  function seenRoot(whole: boolean): Held | null {
     try {
-      return guardRoot(deps);
+      return guardRoot(deps, whole);
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === undefined) throw cause;
       throw new AppError('local_io', 'the synced folder cannot be read', { cause });
@@ -264,15 +264,16 @@ export function createEngine(deps: EngineDeps): Engine {
   }
 
   async function pass(options: PassOptions = {}): Promise<PassReport> {
-    if (!begin()) return passReport({ complete: false, achieved: 0, entries: 0 });
+    const folders = options.folders === undefined ? undefined : new Set(options.folders);
+    if (!begin(folders === undefined || folders.has(''))) return passReport({ complete: false, achieved: 0, entries: 0 });
     const recovering = await recover();
     const rulesChanged = checkRules();
-    const all = rulesChanged || recovering || !claimed || options.folders === undefined;
+    const all = rulesChanged || recovering || !claimed || folders === undefined;
     await claim();
     if (all || options.feed !== false) await pull();
     const restless = options.restless ?? new Set();
     const refusals = new Map<NodeId, number>();
-    let { entries } = await scan(all ? undefined : options.folders, restless);
+    let { entries } = await scan(all ? undefined : folders, restless);
     let achieved = 0;
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
       const planned = guarded(currentPlan());
@@ -295,7 +296,7 @@ export function createEngine(deps: EngineDeps): Engine {
   return {
     pass,
     async preview() {
-      if (!begin()) return { steps: [], conflicts: [], stuck: [] };
+      if (!begin(true)) return { steps: [], conflicts: [], stuck: [] };
       await recover();
       checkRules();
       await claim();

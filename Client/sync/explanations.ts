@@ -76,6 +76,11 @@ const EXPLANATIONS = {
     meaning: `The server cannot hold its name or path: a control character, more than 255 bytes, or too deep${said(error)}.`,
     next: 'Rename it, or move it further up.',
   }),
+  folder_not_empty: () => ({
+    meaning:
+      'The folder was deleted on the server, but here it still holds what is not synced: ignored files, or names the server cannot hold.',
+    next: 'Delete it here too, or move what is in it elsewhere.',
+  }),
   special_file: () => ({
     meaning: 'It is a socket, a pipe or a device: there is no content that could be synced.',
     next: 'Nothing to do; a line in .driftlessignore makes it disappear from this list.',

@@ -21,10 +21,11 @@ type Guarded = { readonly disk: Disk; readonly index: SyncIndex };
 
 /**
  * Is the folder the one that was synced before? Marks it when it is new here.
+ * @param whole it is about to be looked at whole, or its top is
  * @returns `null`: it is
  * @throws the system's error when that cannot be seen
  */
-export function guardRoot({ disk, index }: Guarded): Held | null {
+export function guardRoot({ disk, index }: Guarded, whole: boolean): Held | null {
   const stat = disk.stat('');
   if (stat === null) return { guard: 'root', why: 'missing' };
   if (stat.kind !== 'folder') return { guard: 'root', why: 'not_a_folder' };
@@ -37,7 +38,8 @@ export function guardRoot({ disk, index }: Guarded): Held | null {
   const [id, dev, ino, birthMs] = JSON.parse(identity) as [string, number, number, number];
   if (marker !== id) return { guard: 'root', why: marker === null ? 'marker_missing' : 'marker_foreign' };
   if (stat.dev !== dev && (stat.ino !== ino || stat.birthMs !== birthMs)) return { guard: 'root', why: 'other_device' };
-  if (index.setting('approved_root') === undefined && index.agreedFiles() > 1 && isEmpty(disk)) return { guard: 'root', why: 'emptied' };
+  const approved = index.setting('approved_root') !== undefined;
+  if (whole && !approved && isEmpty(disk) && index.hasAgreedFiles(2)) return { guard: 'root', why: 'emptied' };
   return null;
 }
 

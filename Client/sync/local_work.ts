@@ -18,6 +18,8 @@ type Job = {
   readonly path: string;
   readonly intent: Intent | null;
   readonly act: () => Achieved;
+  /** A person was faster. */
+  readonly onChanged?: () => void;
   /** Called once it is durable. @param stat of what is there now */
   readonly record: (stat: DiskStat | null) => void;
 };
@@ -37,7 +39,10 @@ export async function workLocally(scope: WorkScope, actions: readonly LocalActio
     try {
       const achieved = job.act();
       if (achieved.status === 'done') reached.push({ job, achieved });
-      else scope.changed(job.path);
+      else {
+        scope.changed(job.path);
+        job.onChanged?.();
+      }
       if (job.intent !== null) ended.push(job.intent.id);
     } catch (error) {
       if (job.intent !== null) scope.unfinished = true;
@@ -171,6 +176,11 @@ function remove(scope: WorkScope, id: NodeId): Job | null {
     act() {
       scope.keepTime(node.parent);
       return intent === null ? tree.removeFolder(path) : tree.remove(intent, (file) => contentIs(file, node.content));
+    },
+    onChanged() {
+      if (node.kind !== 'folder') return;
+      scope.dirty.add(path); // what came into it is looked at; if nothing did, what is in it is not synced
+      scope.deps.onProblem(id, path, 'folder_not_empty', '');
     },
     record() {
       index.setLocal(id, null);

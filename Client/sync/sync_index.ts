@@ -74,6 +74,7 @@ export type SyncIndex = {
   /** Some content that both sides have. */
   hasContent(content: string): boolean;
   agreedFiles(): number;
+  hasAgreedFiles(count: number): boolean;
   agreedCount(): number;
   /** Both sides begin anew: what is here counts as seen and not as agreed, so that nothing is taken for deleted. */
   forgetAgreement(): void;
@@ -380,8 +381,11 @@ function createIndex(db: DatabaseSync): SyncIndex {
   }
 
   const setting = (name: string): string | undefined => one('SELECT value FROM settings WHERE name = ?', name)?.value as string | undefined;
-  const setSetting = (name: string, value: string | null): void =>
-    value === null ? run('DELETE FROM settings WHERE name = ?', name) : run('INSERT OR REPLACE INTO settings VALUES (?, ?)', name, value);
+  const setSetting = (name: string, value: string | null): void => {
+    if ((setting(name) ?? null) === value) return; // each write waits for the disk
+    if (value === null) run('DELETE FROM settings WHERE name = ?', name);
+    else run('INSERT OR REPLACE INTO settings VALUES (?, ?)', name, value);
+  };
 
   const hasBelow = (id: NodeId, visit: (id: NodeId) => void): void => {
     const below = new Set([...ancestor.children(id), ...local.children(id), ...remote.children(id)].map((child) => child.id));
@@ -440,6 +444,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
       one('SELECT 1 FROM agreed WHERE kind = 0 AND substr(content, 1, 16) = ? AND content = ? LIMIT 1', content.slice(0, 16), content) !==
       undefined,
     agreedFiles: () => one(`SELECT count(*) AS n FROM agreed WHERE kind <> 1`)?.n as number,
+    hasAgreedFiles: (count) => all('SELECT 1 FROM agreed WHERE kind <> 1 LIMIT ?', count).length === count,
     agreedCount: () => one(`SELECT count(*) AS n FROM agreed WHERE id <> ${ROOT}`)?.n as number,
     forgetAgreement() {
       run(

@@ -31,6 +31,8 @@ export class WorkScope {
   achieved = 0;
   /** Intents that were not seen through are still recorded: they must be recovered before anything else is done. */
   unfinished = false;
+  /** No more is fetched in this pass. */
+  diskFull = false;
   readonly #times = new Map<NodeId, number>(); // of folders in which names came or went, the time they had
 
   constructor(deps: WorkDeps) {
@@ -70,8 +72,10 @@ export class WorkScope {
     const { code, message, cause } = error as { code?: unknown; message?: string; cause?: { code?: unknown } };
     if (typeof code !== 'string') throw error;
     const system = typeof cause?.code === 'string' ? cause.code : code;
+    const reason = LOCAL_REASONS[system] ?? 'local_error';
+    if (reason === 'disk_full') this.diskFull = true;
     this.changed(path);
-    this.deps.onProblem(id, path, LOCAL_REASONS[system] ?? 'local_error', message ?? system);
+    this.deps.onProblem(id, path, reason, message ?? system);
   }
 
   /** A folder's time is that of its last change by a person, not by this program. */
