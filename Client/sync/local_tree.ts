@@ -141,6 +141,7 @@ class DiskTree implements LocalTree {
 
   place(intent: PlaceIntent, isUnchanged?: IsUnchanged): Achieved {
     this.#staging.mustBeDurable(intent.id);
+    assert(intent.expected?.kind !== 'folder');
     return localIo(intent.path, () => {
       const achieved = this.#place(intent, isUnchanged ?? null);
       if (achieved.status === 'changed') this.#staging.discard(intent.id);
@@ -149,7 +150,6 @@ class DiskTree implements LocalTree {
   }
 
   #place({ id, path, expected, aside }: PlaceIntent, isUnchanged: IsUnchanged | null): Achieved {
-    assert(expected?.kind !== 'folder');
     const staged = this.#staging.pathOf(id);
     const placed = this.#disk.stat(staged);
     if (placed === null) return { status: 'changed' };

@@ -54,17 +54,24 @@ export class Leaves {
   /** @returns false: nothing is there */
   #rename(path: string, aside: string): boolean {
     if (this.#disk.stat(aside) !== null) throw new Error(`two changes with one number: '${aside}'`);
-    try {
-      this.#disk.rename(path, aside);
-    } catch (error) {
-      if (!isSurprise(error)) throw error;
+    if (!this.#renameIfThere(path, aside)) {
       if (this.#disk.stat(path) === null) return false;
       this.makeFolder(folderOf(aside));
-      this.#disk.rename(path, aside);
+      if (!this.#renameIfThere(path, aside)) return false;
     }
     this.#touched(path);
     this.#touched(aside);
     return true;
+  }
+
+  #renameIfThere(path: string, aside: string): boolean {
+    try {
+      this.#disk.rename(path, aside);
+      return true;
+    } catch (error) {
+      if (!isSurprise(error)) throw error;
+      return false;
+    }
   }
 
   #isStill(aside: string, expected: DiskStat, isUnchanged: IsUnchanged | null): boolean {
@@ -156,15 +163,16 @@ export class Leaves {
     }
   }
 
+  /** A private folder, with those above it; durable at once, because what a person had is going to be in it. */
   makeFolder(folder: string): void {
     if (folder === '') return;
     this.makeFolder(folderOf(folder));
     try {
       this.#disk.mkdir(folder, 0o700);
-      this.#touched(folder);
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error;
     }
+    this.#disk.syncFolder(folderOf(folder));
   }
 }
 
