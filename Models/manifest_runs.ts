@@ -53,21 +53,21 @@ export class RunWriter<T extends ChunkRef> {
     return this.#base[this.#next] ?? null;
   }
 
-  /** @returns whether the base has it */
-  add({ digest, length }: ChunkRef): boolean {
+  /** @returns its index in the base, `null` if that has it not */
+  add({ digest, length }: ChunkRef): number | null {
     const { expected } = this;
     const place = expected !== null && sameBytes(digest, expected.digest) ? this.#next : this.#places.get(keyOf(digest));
     if (place === undefined) {
       this.runs.push({ digest, length });
       this.#next += 1;
-      return false;
+      return null;
     }
     const last = this.runs.at(-1);
     if (last !== undefined && 'first' in last && last.first + last.count === place) {
       this.runs[this.runs.length - 1] = { first: last.first, count: last.count + 1 };
     } else this.runs.push({ first: place, count: 1 });
     this.#next = place + 1;
-    return true;
+    return place;
   }
 }
 

@@ -29,16 +29,19 @@ export function sha256(bytes: Uint8Array): Buffer {
 /** Names of files that a transfer has not finished; a put leaves them out. */
 export const PART_NAME = /^\.driftless-[0-9a-f]{16}\.part$/;
 
+/** What is carried of a file beside its content. */
+export type FileFacts = Pick<Stats, 'size' | 'mtimeMs' | 'mode'>;
+
 /**
  * Whole microseconds: a double of milliseconds holds them exactly, and what `futimes` sets comes back the same. The wire has 53 bits for
  * them: a file from after the year 2255 counts as one from its middle.
  */
-export function mtimeUs(stats: Stats): number {
+export function mtimeUs(stats: Pick<Stats, 'mtimeMs'>): number {
   return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.round(stats.mtimeMs * 1000)));
 }
 
 /** The low nine bits of the mode: what is carried. Set-id and sticky bits never are. */
-export function permissions(stats: Stats): number {
+export function permissions(stats: Pick<Stats, 'mode'>): number {
   return stats.mode & 0o777;
 }
 

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { Stats } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DIGEST_BYTES } from '../../Models/chunk_frames.ts';
 import { AppError } from '../../Models/errors.ts';
 import { FrameWriter, PayloadReader } from '../../Models/frames.ts';
 import type { TreeEntry } from '../../Models/tree_frames.ts';
-import { mtimeUs, permissions, sha256 } from './local_files.ts';
+import { type FileFacts, mtimeUs, permissions, sha256 } from './local_files.ts';
 import type { SentFile } from './put_task.ts';
 
 /** The version that a long file had here last time, and its chunks: so that a change to it is sent without first asking what is there. */
@@ -14,7 +13,7 @@ export type CachedVersion = { readonly entry: TreeEntry; readonly chunks: readon
 
 export type ManifestCache = {
   recall(remote: string): Promise<CachedVersion | null>;
-  remember(remote: string, version: number, stats: Stats, sent: SentFile): void;
+  remember(remote: string, version: number, stats: FileFacts, sent: SentFile): void;
   forget(remote: string): void;
   /** What was remembered is written. */
   settle(): Promise<void>;
@@ -46,7 +45,7 @@ export function openManifestCache(home: string, scope: string): ManifestCache {
   };
 }
 
-async function writeVersion(folder: string, path: string, version: number, stats: Stats, { digest, chunks }: SentFile): Promise<void> {
+async function writeVersion(folder: string, path: string, version: number, stats: FileFacts, { digest, chunks }: SentFile): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const writer = new FrameWriter(chunks.length * 36 + 256);
   writer.u8(FORMAT).f64(version).f64(stats.size).f64(mtimeUs(stats)).u16(permissions(stats)).bytes(digest);

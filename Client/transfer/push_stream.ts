@@ -9,6 +9,9 @@ import { framesOf } from './requests.ts';
 
 const QUEUED_BYTES_MAX = 4 << 20;
 
+/** `name` (32 hex digits): repeating a number under the same name repeats its result. `first`: number of the first operation. */
+export type StreamPosition = { readonly name: string; readonly first: number };
+
 /**
  * One push request: frames go out while results come in. `T` is what the caller wants back with an operation's result.
  * Once it failed every method throws that failure, and `pending` holds the operations that have no result.
@@ -20,14 +23,16 @@ export class PushStream<T> {
   #queue: { readonly bytes: Uint8Array; readonly sent: (() => void) | undefined }[] = [];
   #queuedBytes = 0;
   #ended = false;
-  #nextNumber = 0;
+  #nextNumber: number;
   #failure: AppError | null = null;
   #wakeBody: (() => void) | null = null;
   #wakeSender: (() => void) | null = null;
+  readonly #abort = new AbortController();
 
-  constructor(http: Http, onResult: (task: T, result: OperationResult) => void) {
+  constructor(http: Http, onResult: (task: T, result: OperationResult) => void, position: StreamPosition | null = null) {
     this.#onResult = onResult;
-    this.#answer = this.#exchange(http).catch((error: unknown) => {
+    this.#nextNumber = position?.first ?? 0;
+    this.#answer = this.#exchange(http, position?.name).catch((error: unknown) => {
       this.#failure = error instanceof AppError ? error : new AppError('internal', 'the push failed', { cause: error });
       this.#wakeSender?.();
     });
@@ -67,8 +72,16 @@ export class PushStream<T> {
     if (this.pending.size > 0) throw new AppError('server_unreachable', `${this.pending.size} operations got no result`);
   }
 
-  async #exchange(http: Http): Promise<void> {
-    const answer = await http.stream('POST', ROUTES.push, { headers: { 'content-type': FRAME_TYPE }, body: this.#body() });
+  /** Ends the request where it stands; the server keeps what came whole. */
+  abandon(): void {
+    this.#abort.abort();
+    this.#wakeBody?.();
+  }
+
+  async #exchange(http: Http, stream: string | undefined): Promise<void> {
+    const { signal } = this.#abort;
+    const headers = { 'content-type': FRAME_TYPE };
+    const answer = await http.stream('POST', ROUTES.push, { query: { stream }, headers, body: this.#body(), signal });
     for await (const frames of framesOf(answer.body)) {
       for (const frame of frames) {
         if (frame.type !== FRAME.result) throw new AppError('protocol_mismatch', 'the server sent a frame that is no result');
@@ -96,7 +109,7 @@ export class PushStream<T> {
         before = piece.sent;
         this.#wakeSender?.();
       }
-      if (this.#ended) return;
+      if (this.#ended || this.#abort.signal.aborted) return;
       await new Promise<void>((resolve) => {
         this.#wakeBody = resolve;
       });

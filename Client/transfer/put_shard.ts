@@ -202,7 +202,9 @@ export class PutShard implements Shard {
     else if (task.stats.size <= LIMITS.chunkBytesMin) this.#sendSmall(task);
     else {
       await this.#flush();
-      this.#writer.bytes(await sendLargeFile({ ...this.#options, deltas: this.#deltas }, () => this.#open(), task));
+      this.#writer.bytes(
+        await sendLargeFile({ ...this.#options, deltas: this.#deltas, resumed: this.#failures > 0 }, () => this.#open(), task),
+      );
     }
   }
 

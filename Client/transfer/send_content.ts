@@ -14,7 +14,15 @@ import { sha256 } from './local_files.ts';
 import type { PushStream } from './push_stream.ts';
 import { askHave, fetchSignatures } from './requests.ts';
 
-export type SendOptions = { readonly http: Http; readonly compress: boolean; readonly deltas: boolean };
+export type SendOptions = {
+  readonly http: Http;
+  readonly compress: boolean;
+  readonly deltas: boolean;
+  /** It was begun before: the server is asked also about chunks that would go as deltas. */
+  readonly resumed: boolean;
+  /** Told how many chunks the server turned out to hold already, so far. */
+  readonly onHeld?: (chunks: number) => void;
+};
 /** Where frames go; asked again for each of them, since a stream may have been replaced. */
 type Stream = () => Pick<PushStream<unknown>, 'send'>;
 /** A chunk that the replaced version does not have, with the chunk in whose place it most likely stands. */
@@ -61,7 +69,7 @@ async function cutAgainst(reader: ChunkReader, base: readonly ChunkRef[], sender
     const { digest, length } = chunk;
     const { expected } = against;
     chunks.push({ digest, length });
-    if (against.add({ digest, length })) chunk.release();
+    if (against.add({ digest, length }) !== null) chunk.release();
     else await sender.add({ ...chunk, base: expected });
   }
   return { chunks, runs: against.runs };
@@ -73,6 +81,7 @@ class GroupSender {
   readonly #stream: Stream;
   #group: NewChunk[] = [];
   #bytes = 0;
+  #heldCount = 0;
   #asked: Promise<void> = Promise.resolve();
 
   constructor(options: SendOptions, stream: Stream) {
@@ -107,20 +116,23 @@ class GroupSender {
 
   async #sendGroup(group: readonly NewChunk[]): Promise<void> {
     if (group.length === 0) return;
-    const signatures = await this.#signatures(group);
-    const unknown = group.filter((_, i) => signatures[i] === undefined);
-    const held =
-      unknown.length === 0
-        ? []
-        : await askHave(
-            this.#options.http,
-            unknown.map(({ digest }) => digest),
-          );
-    const skip = new Set(unknown.filter((_, i) => held[i] === true));
-    for (const [i, chunk] of group.entries()) {
-      if (skip.has(chunk)) chunk.release();
-      else await this.#send(chunk, signatures[i]);
-    }
+    const held = this.#options.resumed ? await this.#held(group) : new Set<NewChunk>();
+    const told = group.filter((chunk) => !held.has(chunk));
+    const signatures = await this.#signatures(told);
+    if (!this.#options.resumed) for (const chunk of await this.#held(told.filter((_, i) => signatures[i] === undefined))) held.add(chunk);
+    for (const [i, chunk] of told.entries()) if (!held.has(chunk)) await this.#send(chunk, signatures[i]);
+    for (const chunk of held) chunk.release();
+    this.#heldCount += held.size;
+    this.#options.onHeld?.(this.#heldCount);
+  }
+
+  async #held(chunks: readonly NewChunk[]): Promise<Set<NewChunk>> {
+    if (chunks.length === 0) return new Set();
+    const held = await askHave(
+      this.#options.http,
+      chunks.map(({ digest }) => digest),
+    );
+    return new Set(chunks.filter((_, i) => held[i] === true));
   }
 
   /** Signatures of the chunks that stood where these stand; `undefined` without one. */
