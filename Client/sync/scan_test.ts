@@ -313,3 +313,14 @@ suite('scan', () => {
     assert.deepEqual(fixture.index.changed(), []);
   });
 });
+
+test('a folder that looks as it did before something was put into it has lost that', async () => {
+  const fixture = new Fixture();
+  await fixture.agree();
+  await fixture.scan(); // keeps what the empty folder looks like
+  const id = fixture.index.newId();
+  const seen = { ino: 99, birthMs: 1, size: 3, mtimeMs: 1, ctimeMs: 1, mode: 0o644, racy: false };
+  fixture.index.setLocal(id, { id, parent: ROOT, name: 'f', kind: 'file', content: 'c', mode: 0o644, mtimeUs: 1000, seen });
+  await fixture.scan();
+  assert.equal(fixture.index.local.get(id), undefined);
+});

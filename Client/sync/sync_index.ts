@@ -305,8 +305,17 @@ function createIndex(db: DatabaseSync): SyncIndex {
   const insertRemote = `INSERT OR REPLACE INTO remote VALUES (${marks(12)})`;
   const insertAgreed = `INSERT OR REPLACE INTO agreed VALUES (${marks(19)})`;
 
+  /** What a folder looked like is worth nothing once something is known to be in it, or not to be, that was not then. */
+  function forgetPictures(id: NodeId, agreed: LocalNode | undefined, node: LocalNode | null): void {
+    const overlaid = one('SELECT parent FROM local WHERE id = ?', id)?.parent as NodeId | undefined;
+    for (const parent of new Set([agreed?.parent, overlaid, node?.parent])) {
+      if (parent !== undefined) run('DELETE FROM pictures WHERE folder = ?', parent);
+    }
+  }
+
   function setLocal(id: NodeId, node: LocalNode | null): void {
     const agreed = agreedGet(id);
+    forgetPictures(id, agreed, node);
     if (node === null) {
       if (agreed === undefined) run('DELETE FROM local WHERE id = ?', id);
       else run(insertLocal, ...treeValues(agreed).with(4, null), ...seenValues(agreed.seen));
