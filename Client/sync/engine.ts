@@ -9,13 +9,15 @@ import { IGNORE_FILE, type IgnoreRules } from './ignore_rules.ts';
 import type { LocalTree } from './local_tree.ts';
 import type { Reason } from './reasons.ts';
 import type { Remote } from './remote.ts';
-import { isUnchanged, localPath, type NameForms, Scan, type ScanReport, seenStat } from './scan.ts';
-import type { SyncIndex } from './sync_index.ts';
+import { type Keep, resolveConflict } from './resolve_conflict.ts';
+import { isUnchanged, localPath, type NameForms, parentOf, Scan, type ScanReport, seenStat } from './scan.ts';
+import type { ConflictRow, SyncIndex } from './sync_index.ts';
 import type { Done } from './work_scope.ts';
 
 export type EngineDeps = {
   readonly disk: Disk;
-  readonly tree: LocalTree;
+  /** @param onKept told where a person's file could not go back to its place and has another name now */
+  readonly tree: (onKept: (path: string) => void) => LocalTree;
   readonly index: SyncIndex;
   readonly remote: Remote;
   /** From the text of the ignore file in the synced folder, `null` without one. */
@@ -80,10 +82,14 @@ export type Engine = {
   /** What waits for a person's word. */
   readonly held: readonly Held[];
   approve(): void;
+  /** Of one of `index.conflicts()`. @returns false when the files have changed meanwhile: after the next pass it can be tried again */
+  resolve(conflict: ConflictRow, keep: Keep): Promise<boolean>;
 };
 
 export function createEngine(deps: EngineDeps): Engine {
-  const { disk, tree, index, names, now } = deps;
+  const { disk, index, names, now } = deps;
+  const kept = new Set<string>(); // folders
+  const tree = deps.tree((path) => kept.add(parentOf(path)));
   let recovered = false;
   let claimed = false;
   let rules = deps.rules(index.setting('ignore_file') ?? null);
@@ -214,9 +220,11 @@ export function createEngine(deps: EngineDeps): Engine {
       if (attempts.delete(done.path)) index.clearProblem(done.path);
       deps.onEvent({ type: 'done', done });
     };
-    const result = await execute({ ...deps, onDone, onProblem: report }, planned, refusals);
+    const result = await execute({ ...deps, tree, onDone, onProblem: report }, planned, refusals);
     if (result.unfinished) recovered = false;
-    return result;
+    const dirty = new Set([...result.dirty, ...kept]);
+    kept.clear();
+    return { ...result, dirty };
   }
 
   async function pull(): Promise<void> {
@@ -234,6 +242,7 @@ export function createEngine(deps: EngineDeps): Engine {
       index.clearProblem(path);
       attempts.delete(path);
     }
+    for (const { copy } of index.conflicts()) if (index.local.get(copy) === undefined) index.endConflict(copy); // a person took the copy away
     for (const { id, reason } of stuck) {
       const path = localPath(index, names, id);
       if (path !== null) index.setProblem({ path, id, reason, detail: '', sinceMs: now(), retryAtMs: 0 });
@@ -293,27 +302,38 @@ export function createEngine(deps: EngineDeps): Engine {
     return passReport({ complete: false, achieved, entries });
   }
 
+  let busy: Promise<unknown> = Promise.resolve();
+  /** One thing at a time. */
+  function alone<T>(work: () => Promise<T>): Promise<T> {
+    const result = busy.then(work, work);
+    busy = result.catch(() => undefined); // whoever asked for it is told
+    return result;
+  }
+
   return {
-    pass,
-    async preview() {
-      if (!begin(true)) return { steps: [], conflicts: [], stuck: [] };
-      await recover();
-      checkRules();
-      await claim();
-      await pull();
-      await scan(undefined, new Set());
-      for (let round = 0; ; round += 1) {
-        const planned = currentPlan();
-        const hashes = planned.steps.map((step) => step.filter(({ type }) => type === 'hash')).filter((step) => step.length > 0);
-        if (hashes.length === 0 || round === ROUNDS_MAX) return planned;
-        await carryOut({ steps: hashes, conflicts: [], stuck: [] }, new Map());
-      }
-    },
+    pass: (options) => alone(() => pass(options)),
+    preview: () => alone(preview),
     get held() {
       return held;
     },
     approve: () => approve(deps, held),
+    resolve: (conflict, keep) => alone(() => resolveConflict({ disk, tree, index, names, now }, conflict, keep)),
   };
+
+  async function preview(): Promise<Plan> {
+    if (!begin(true)) return { steps: [], conflicts: [], stuck: [] };
+    await recover();
+    checkRules();
+    await claim();
+    await pull();
+    await scan(undefined, new Set());
+    for (let round = 0; ; round += 1) {
+      const planned = currentPlan();
+      const hashes = planned.steps.map((step) => step.filter(({ type }) => type === 'hash')).filter((step) => step.length > 0);
+      if (hashes.length === 0 || round === ROUNDS_MAX) return planned;
+      await carryOut({ steps: hashes, conflicts: [], stuck: [] }, new Map());
+    }
+  }
 }
 
 const IGNORE_FILE_BYTES_MAX = 256 * 1024;

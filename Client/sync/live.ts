@@ -1,27 +1,21 @@
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
 import { PASSING } from '../transfer/jobs.ts';
+import type { Clock } from './clock.ts';
 import type { OnHint, Watcher } from './disk.ts';
 import type { Engine, PassReport } from './engine.ts';
 import type { Remote } from './remote.ts';
 
-/** Time as the loop sees it, so that a simulation can run it on its own. */
-export type Clock = {
-  readonly now: () => number; // ms
-  /** @returns ends it */
-  readonly after: (ms: number, then: () => void) => () => void;
-};
-
 export type LiveState =
   | { readonly state: 'working' | 'idle' | 'paused' | 'closed' }
-  /** It is tried again by itself. */
-  | { readonly state: 'offline'; readonly error: AppError };
+  /** Offline: it is tried again by itself. Ended: nothing but a person can mend it, as when the login was ended. */
+  | { readonly state: 'offline' | 'ended'; readonly error: AppError };
 
 export type LiveDeps = {
   readonly engine: Pick<Engine, 'pass'>;
   readonly remote: Pick<Remote, 'watch'>;
   /** `null` where nothing can be watched: then the full scans are all there is. */
   readonly watch: ((onHint: OnHint) => Watcher) | null;
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, 'now' | 'after'>;
   readonly paused: boolean;
   readonly onState: (state: LiveState) => void;
   readonly onPass: (report: PassReport) => void;

@@ -1,4 +1,5 @@
 import { createHttp } from '../http.ts';
+import { isLoopback } from '../loopback.ts';
 import { GetShard } from './get_shard.ts';
 import type { Direction, Shard, ShardEvents } from './jobs.ts';
 import { openManifestCache } from './manifest_cache.ts';
@@ -19,9 +20,4 @@ export function makeShard(setup: ShardSetup, events: ShardEvents): Shard {
   if (setup.direction === 'get') return new GetShard({ http, events });
   const cache = openManifestCache(setup.home, setup.scope);
   return new PutShard({ http, events, cache, compress: !isLoopback(setup.serverUrl) });
-}
-
-function isLoopback(serverUrl: string): boolean {
-  const { hostname } = new URL(serverUrl);
-  return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
 }

@@ -24,6 +24,12 @@ export function conflictName(node: TreeNode, device: string, taken: (name: strin
   }
 }
 
+/** The same for a file of which only some digits of its content are known. */
+export function copyNameOf(name: string, device: string, digits: string): string {
+  const node: TreeNode = { id: 0, parent: ROOT, name, kind: 'file', content: digits.padEnd(64, '0'), mode: 0o644, mtimeUs: 0 };
+  return conflictName(node, device, () => false);
+}
+
 /**
  * Where something waits for its place when the way there is a circle. The digits tell whose name it is, so that it is found again when everything stops
  * in between: see `unparkedName`.
