@@ -29,6 +29,7 @@ export const ERROR_CODES = [
   'not_empty', // a folder that was to be deleted only if nothing is in it
   'folder_into_itself',
   'version_stale', // the entry changed since the version this was based on
+  'deletes_held', // so many deletes by one device that a person must approve them first
   'user_unknown', // invitation to nobody
   'invitation_invalid', // to oneself, of a member, already answered
   'cursor_invalid',

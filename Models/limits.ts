@@ -63,6 +63,11 @@ export const LIMITS = {
   eventMessageBytesMax: 1024, // of what a client sends, which is read away
   eventMessagesMax: 32, // so many from one client between two pings
   eventCloseTimeoutMs: 2000, // for the client to answer that the connection is being closed
+  deletesFreeMax: 100, // files that one device may delete in one space within the window, however few there are
+  deletesFreeShare: 0.25, // of the files there were when the window began; what is above both is held until approved
+  deleteWindowMs: 600_000,
+  deleteApprovalMs: 600_000, // how long an approval lets deletes through
+  deleteWindowsMax: 10_000, // devices and spaces whose deletes are counted at the same time
   syncStatesPerUserMax: 256, // sync indexes of one user; of more the one not used for longest is forgotten
   ticketBytesMax: 2048,
   ticketsCachedMax: 10_000,

@@ -122,6 +122,13 @@ export const RestMember = z.object({ user: z.string(), role: RoleName, state: z.
 export type RestMember = z.infer<typeof RestMember>;
 export const MembersPage = z.object({ members: z.array(RestMember) });
 
+export const ApprovalBody = z.object({
+  path: RemotePath.default('/').describe('Anywhere in your tree; what is approved is the home or the shared folder that it is in'),
+});
+export const ApprovalResult = z.object({
+  until: z.string().describe('ISO 8601; deletes of this device in that space are done until then'),
+});
+
 export const SyncStateBody = z.object({
   state: z
     .string()

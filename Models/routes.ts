@@ -13,6 +13,7 @@ export const ROUTES = {
   events: '/v1/events', // GET as a WebSocket, see events.ts
   members: '/v1/members', // GET ?path
   leave: '/v1/leave', // POST PathBody
+  approvals: '/v1/approvals', // POST ApprovalBody
   syncStates: '/v1/sync-states', // POST SyncStateBody
   have: '/v1/have', // binary, see Models/frames.ts
   push: '/v1/push',

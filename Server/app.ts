@@ -16,10 +16,14 @@ import { LIMITS } from '../Models/limits.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
+import type { DeleteScope } from '../Storage/delete_scope.ts';
 import type { Metadata } from '../Storage/metadata.ts';
 import type { SyncStates } from '../Storage/sync_states.ts';
 import type { Authenticate } from './authenticate.ts';
 import { registerChangeRoutes } from './change_routes.ts';
+import { registerApprovalRoute } from './delete_approval_route.ts';
+import { DeleteFuse } from './delete_fuse.ts';
+import { holdingDeletes } from './delete_holding.ts';
 import { registerEntryRoutes } from './entry_routes.ts';
 import type { ChangeFanOut } from './events_fan_out.ts';
 import { isEventUpgrade, registerEventRoute } from './events_routes.ts';
@@ -46,12 +50,15 @@ export type AppDeps = {
   readonly metadata: Metadata;
   readonly chunks: ChunkStore;
   readonly syncStates: SyncStates;
+  readonly deleteScope: DeleteScope;
   readonly accounts: Pick<AccountsReader, 'findUser'>;
   readonly authenticate: Authenticate;
   /** Where committed changes are heard of. */
   readonly changes: ChangeFanOut;
   readonly readiness: Readiness;
   readonly log: FastifyBaseLogger;
+  /** Milliseconds of a clock that is never set. */
+  readonly monotonicMs: () => number;
   /** Listening on loopback only: then only loopback names are taken as Host. */
   readonly loopbackOnly: boolean;
 };
@@ -80,7 +87,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await registerEventRoute(app, routeDeps);
   registerShareRoutes(app, routeDeps);
   registerSyncStateRoute(app, routeDeps);
-  registerTransferRoutes(app, routeDeps);
+  const fuse = new DeleteFuse(deps.deleteScope.livingFiles, deps.monotonicMs);
+  registerApprovalRoute(app, { ...routeDeps, fuse });
+  registerTransferRoutes(app, { ...routeDeps, commitPushed: holdingDeletes({ ...routeDeps, fuse }) });
   app.get(ROUTES.openapi, { config: { public: true }, schema: { hide: true } }, async () => app.swagger());
   await app.ready();
   return app;

@@ -29,6 +29,7 @@ export const STATUS = {
   not_empty: 409,
   folder_into_itself: 409,
   version_stale: 409,
+  deletes_held: 409,
   user_unknown: 404,
   invitation_invalid: 409,
   cursor_invalid: 400,

@@ -22,6 +22,8 @@ import { treeFrames } from './transfer_tree.ts';
 
 export type TransferRouteDeps = {
   readonly metadata: Metadata;
+  /** Commits what a push brings. */
+  readonly commitPushed: Metadata['commit'];
   readonly chunks: ChunkStore;
   readonly authenticate: Authenticate;
   readonly log: FastifyBaseLogger;
@@ -45,7 +47,8 @@ const frames = { description: 'Frames, see docs/PROTOCOL.md', content: { [FRAME_
 
 /** The binary routes: what a client that moves many files, or long ones, uses instead of one request for each. */
 export function registerTransferRoutes(app: FastifyInstance, deps: TransferRouteDeps): void {
-  const { metadata, chunks, authenticate } = deps;
+  const { metadata, chunks, authenticate, commitPushed } = deps;
+  const pushed: Metadata = { ...metadata, commit: commitPushed };
   const held = { bytes: 0 };
   // the body of a push is read as it comes, never gathered
   app.addContentTypeParser(FRAME_TYPE, (_request, payload, done) => done(null, payload));
@@ -66,7 +69,7 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
       const { stream } = request.query;
       const id = stream === undefined ? randomBytes(16) : Buffer.from(stream, 'hex');
       const assertLive = (): Promise<unknown> => authenticate(request);
-      const pushDeps = { metadata, chunks, assertLive, held, log: request.log };
+      const pushDeps = { metadata: pushed, chunks, assertLive, held, log: request.log };
       if (pushes >= LIMITS.pushesMax) throw new AppError('busy', 'too many pushes at once');
       pushes += 1;
       try {

@@ -1,4 +1,5 @@
 import { type DatabaseAddress, openDatabase } from './database.ts';
+import { type DeleteScope, sqlDeleteScope } from './delete_scope.ts';
 import type { Metadata } from './metadata.ts';
 import { type SpaceReaders, sqlSpaceReaders } from './space_readers.ts';
 import { MIGRATIONS, sqlMetadata } from './sql_metadata.ts';
@@ -11,6 +12,7 @@ export type ServerStore = {
   readonly metadata: Metadata;
   readonly readersOf: SpaceReaders;
   readonly syncStates: SyncStates;
+  readonly deleteScope: DeleteScope;
   /** `tell` is called after each transaction that changed something; one listener. It must neither throw nor wait. */
   onTouched(tell: (touched: Touched) => void): void;
   close(): Promise<void>;
@@ -25,6 +27,7 @@ export async function openServerStore(address: DatabaseAddress): Promise<ServerS
     metadata,
     readersOf: sqlSpaceReaders(database.db),
     syncStates: sqlSyncStates(database),
+    deleteScope: sqlDeleteScope(database),
     onTouched(listener) {
       tell = listener;
     },

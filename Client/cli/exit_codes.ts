@@ -30,6 +30,7 @@ export const EXIT_CODES = {
   not_empty: EXIT.conflict,
   folder_into_itself: EXIT.conflict,
   version_stale: EXIT.conflict,
+  deletes_held: EXIT.refused,
   user_unknown: EXIT.notFound,
   invitation_invalid: EXIT.conflict,
   cursor_invalid: EXIT.usage,

@@ -51,6 +51,7 @@ export type FixtureOptions = {
   /** Stands between the app and the real chunk store. */
   readonly wrapChunks?: (chunks: ChunkStore) => ChunkStore;
   readonly loopbackOnly?: boolean;
+  readonly monotonicMs?: () => number;
 };
 
 export async function openServer(options: FixtureOptions = {}): Promise<ServerFixture> {
@@ -86,6 +87,8 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
     await buildApp({
       metadata,
       syncStates: store.syncStates,
+      deleteScope: store.deleteScope,
+      monotonicMs: options.monotonicMs ?? (() => performance.now()),
       chunks: options.wrapChunks?.(chunks) ?? chunks,
       accounts,
       authenticate,
