@@ -55,9 +55,11 @@ export function decideFates(
     if (isFolder(local) !== isFolder(remote)) return STILL; // cannot be: another kind is another node
     const attributes = attributesFrom(local, remote, agreed);
     if (sameContent(local, remote)) return { type: 'lives', content: null, attributes };
+    // whether the remote mode is to be kept can only be said of a file that was read
+    if (local.content === null && (agreed === undefined || !sameContent(remote, agreed) || !sameAttributes(remote, agreed)))
+      return undecided(local.id);
     if (agreed !== undefined && sameContent(remote, agreed)) return { type: 'lives', content: 'local', attributes: null };
     if (agreed !== undefined && sameContent(local, agreed)) return { type: 'lives', content: 'remote', attributes: null };
-    if (local.content === null) return undecided(local.id);
     return { type: 'lives', content: 'twice', attributes: null };
   }
 

@@ -53,9 +53,19 @@ function rank(local: TreeNode, remote: TreeNode): number {
 }
 
 function isSame(local: TreeNode, remote: TreeNode, input: PlanInput): boolean {
-  // a folder that was agreed on keeps its id: what is in it was agreed to be in it
-  if (isFolder(local) || isFolder(remote)) return local.kind === remote.kind && input.ancestor.get(local.id) === undefined;
+  if (isFolder(local) || isFolder(remote)) return local.kind === remote.kind && canBeOneFolder(local, remote, input);
   return sameContent(local, remote);
+}
+
+/**
+ * A folder that was agreed on keeps its id: what is in it was agreed to be in it. And one that somebody moved things to, out of the other, is not the other:
+ * they would look as if they had never been moved.
+ */
+function canBeOneFolder(local: TreeNode, remote: TreeNode, { ancestor, local: tree }: PlanInput): boolean {
+  if (ancestor.get(local.id) !== undefined) return false;
+  if (ancestor.get(remote.id) === undefined) return true;
+  for (const child of tree.children(local.id)) if (ancestor.get(child.id)?.parent === remote.id) return false;
+  return true;
 }
 
 function isHeld(tree: Tree, id: NodeId, held: (id: NodeId) => boolean): boolean {

@@ -4,35 +4,60 @@ import { frozenNodes } from './frozen.ts';
 import { claimNames } from './name_claims.ts';
 import { pairedTree, pairNew } from './pairing.ts';
 import { mergePlaces } from './places.ts';
-import { idsOf, makeSteps } from './steps.ts';
-import type { NodeId } from './tree.ts';
-import type { Trees } from './trees.ts';
+import { makeSteps } from './steps.ts';
+import { type NodeId, ROOT, type Tree } from './tree.ts';
+import { remembering, type Trees } from './trees.ts';
 
 export type { Action, Conflict, Plan, PlanInput, Side, Stuck } from './actions.ts';
+
+/** What a plan is made of, in this order. Each can be replaced by itself: that is how tests show that each is needed. */
+export const STAGES = { pairNew, frozenNodes, mergePlaces, decideFates, claimNames, makeSteps } as const;
+export type Stages = typeof STAGES;
 
 /**
  * What must be done so that both sides become one; see docs/decisions/0040-how-two-sides-become-one.md. Its cost grows with what changed, not with the trees.
  * When some of it fails, and what depends on that fails too, nothing is lost: the next plan finds the rest.
  */
 export function plan(input: PlanInput): Plan {
-  const ids = idsOf(input.changed);
-  const pairs = pairNew({ ...input, changed: ids });
+  return planWith(STAGES, input);
+}
+
+export function planWith(stages: Stages, asked: PlanInput): Plan {
+  const ids = idsOf(asked.changed);
+  const input: PlanInput = {
+    ...asked,
+    changed: ids,
+    ancestor: { get: remembering(asked.ancestor) },
+    local: rememberingTree(asked.local),
+    remote: rememberingTree(asked.remote),
+  };
+  const pairs = stages.pairNew(input);
   const trees: Trees = { ancestor: input.ancestor, local: pairedTree(input.local, pairs), remote: input.remote };
   const frozen = new Set<NodeId>();
   const hashes = new Set<NodeId>();
   const stuck: Stuck[] = [];
-  // whatever turns out to be unable to move may keep others from moving: decided anew until there is no more of it
+  // what turns out to be unable to move may keep others from moving: decided anew until there is no more of it
   for (;;) {
-    const isFrozen = frozenNodes(trees, (id) => frozen.has(id) || input.held(id));
-    const places = mergePlaces(trees, ids);
-    const fates = decideFates(trees, { places, isFrozen, needHash: (id) => hashes.add(id) });
-    const claims = claimNames(input, { trees, ids, places, fates });
+    const isFrozen = stages.frozenNodes(trees, (id) => frozen.has(id) || input.held(id));
+    const places = stages.mergePlaces(trees, ids);
+    const fates = stages.decideFates(trees, { places, isFrozen, needHash: (id) => hashes.add(id) });
+    const claims = stages.claimNames(input, { trees, ids, places, fates });
     for (const id of claims.hashes) hashes.add(id);
     stuck.push(...claims.stuck);
     if (claims.frozen.length === 0) {
-      const steps = makeSteps(input, { trees, ids, pairs, fates, claims, hashes });
+      const steps = stages.makeSteps(input, { trees, ids, pairs, fates, claims, hashes });
       return { steps, conflicts: claims.conflicts, stuck };
     }
     for (const id of claims.frozen) frozen.add(id);
   }
+}
+
+function idsOf(changed: Iterable<NodeId>): NodeId[] {
+  const ids = new Set(changed);
+  ids.delete(ROOT);
+  return [...ids];
+}
+
+function rememberingTree(tree: Tree): Tree {
+  return { get: remembering(tree), children: (parent) => tree.children(parent), named: (parent, key) => tree.named(parent, key) };
 }

@@ -18,6 +18,8 @@ export type SideOrder = {
   readonly deletes: readonly (readonly Action[])[];
 };
 
+const NOTHING: SideOrder = { levels: [], puts: [], deletes: [] };
+
 /**
  * Puts what happens on one side in an order in which every folder is there before what goes into it, and every name is free before it is taken.
  * @param placements where nodes go
@@ -36,6 +38,7 @@ export function orderSide(
     readonly isOneName: (name: string, other: string) => boolean;
   },
 ): SideOrder {
+  if (work.placements.size === 0 && work.setAside.size === 0 && work.deleted.length === 0) return NOTHING;
   const levels: Action[][] = [];
   const puts: Action[] = [];
   // the first level at which what waits for it can run

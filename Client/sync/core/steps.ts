@@ -46,7 +46,7 @@ export function makeSteps(
   if (local === undefined || remote === undefined) return [];
   const known = [...[...hashes].map((id): Action => ({ type: 'hash', id })), ...work.records];
   const steps = [
-    [...pairs.localOf].map(([id, localId]): Action => ({ type: 'adopt', id, local: localId })),
+    ...adoptions(pairs, trees),
     known,
     ...together(local.levels, remote.levels),
     [...local.puts, ...remote.puts, ...work.contents],
@@ -54,6 +54,20 @@ export function makeSteps(
     work.folderTouches,
   ];
   return steps.filter((step) => step.length > 0);
+}
+
+/** Folders before what is in them: with the folder left behind, what was adopted would seem to have been moved there. */
+function adoptions({ localOf }: Pairs, { remote }: Trees): Action[][] {
+  const levels: Action[][] = [];
+  const levelOf = new Map<NodeId, number>();
+  for (const [id, local] of localOf) {
+    // a folder is paired before what is in it
+    const level = (levelOf.get(remote.get(id)?.parent ?? ROOT) ?? -1) + 1;
+    levelOf.set(id, level);
+    while (levels.length <= level) levels.push([]);
+    levels[level]?.push({ type: 'adopt', id, local });
+  }
+  return levels;
 }
 
 function collect(id: NodeId, work: Work, { trees, fates, claims }: { trees: Trees; fates: Fates; claims: NameClaims }): void {
@@ -129,10 +143,4 @@ function together(local: readonly (readonly Action[])[], remote: readonly (reado
   const steps: Action[][] = [];
   for (let n = 0; n < Math.max(local.length, remote.length); n += 1) steps.push([...(local[n] ?? []), ...(remote[n] ?? [])]);
   return steps;
-}
-
-export function idsOf(changed: Iterable<NodeId>): NodeId[] {
-  const ids = new Set(changed);
-  ids.delete(ROOT);
-  return [...ids];
 }

@@ -28,3 +28,18 @@ export function sameContent(one: TreeNode, other: TreeNode): boolean {
 export function sameAttributes(one: TreeNode, other: TreeNode): boolean {
   return one.mode === other.mode && one.mtimeUs === other.mtimeUs;
 }
+
+const REMEMBERED_MAX = 4096; // nodes: enough for the questions about one and what is around it
+
+/** Asks the tree only once for what was asked for lately: each node is looked at several times in a row. */
+export function remembering(tree: Pick<Tree, 'get'>): Tree['get'] {
+  const known = new Map<NodeId, TreeNode | undefined>();
+  return (id) => {
+    const node = known.get(id);
+    if (node !== undefined || known.has(id)) return node;
+    if (known.size >= REMEMBERED_MAX) known.clear();
+    const found = tree.get(id);
+    known.set(id, found);
+    return found;
+  };
+}
