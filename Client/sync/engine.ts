@@ -193,10 +193,7 @@ export function createEngine(deps: EngineDeps): Engine {
     const waiting = new Set<NodeId>();
     for (const { id, retryAtMs } of index.problems()) if (id !== null && retryAtMs > now()) waiting.add(id);
     return plan({
-      ancestor: index.ancestor,
-      local: index.local,
-      remote: index.remote,
-      changed: index.changed(),
+      ...index.planTrees(),
       held: (id) => waiting.has(id),
       device: deps.device,
       localFolds: deps.features.foldsCase || deps.features.foldsUnicode,

@@ -3,6 +3,7 @@ import { foldName } from '../../Models/names.ts';
 import { type NodeId, type NodeKind, ROOT, type TreeNode } from './core/tree.ts';
 import type { DiskStat } from './disk.ts';
 import type { Intent } from './local_tree.ts';
+import { type PlanTrees, planTrees } from './plan_trees.ts';
 import type { Reason } from './reasons.ts';
 
 /** The local file in the state in which its content was read or written: the same numbers mean the same content. */
@@ -54,6 +55,8 @@ export type SyncIndex = {
   newId(): NodeId;
   /** Nodes in which a side differs from what was agreed, ids ascending. */
   changed(): NodeId[];
+  /** The three trees as a plan looks at them; good for as long as nothing is written. */
+  planTrees(): PlanTrees;
 
   /** What is there locally now; `null`: nothing. */
   setLocal(id: NodeId, node: LocalNode | null): void;
@@ -266,6 +269,10 @@ function createIndex(db: DatabaseSync): SyncIndex {
     const row = one('SELECT * FROM agreed WHERE id = ?', id);
     return row === undefined ? undefined : agreedNode(row);
   };
+  const agreedTree = (id: NodeId): TreeNode | undefined => {
+    const row = one(`SELECT ${TREE('a')} FROM agreed a WHERE id = ?`, id);
+    return row === undefined ? undefined : treeNode(row);
+  };
   const ancestor = {
     get: agreedGet,
     children: (parent: NodeId) => all(`SELECT ${TREE('a')} FROM agreed a WHERE parent = ? AND id <> ${ROOT}`, parent).map(treeNode),
@@ -415,6 +422,14 @@ function createIndex(db: DatabaseSync): SyncIndex {
       }
       nextId += 1;
       return nextId - 1;
+    },
+    planTrees() {
+      const overlay = (table: 'local' | 'remote') =>
+        all(`SELECT ${TREE('o')} FROM ${table} o`).map((row) => [row.id as number, row.kind === null ? null : treeNode(row)] as const);
+      const differing = all(`SELECT ${TREE('a')} FROM agreed a WHERE id IN (SELECT id FROM local UNION SELECT id FROM remote)`).map(
+        treeNode,
+      );
+      return planTrees({ ...ancestor, get: (id) => agreedTree(id) }, { differing, local: overlay('local'), remote: overlay('remote') });
     },
     changed: () => all(`SELECT id FROM local UNION SELECT id FROM remote ORDER BY id`).map((row) => row.id as number),
     setLocal,

@@ -1,0 +1,68 @@
+import { foldName } from '../../Models/names.ts';
+import type { NodeId, Tree, TreeNode } from './core/tree.ts';
+
+type Agreed = {
+  get(id: NodeId): TreeNode | undefined;
+  children(parent: NodeId): TreeNode[];
+  named(parent: NodeId, key: string): TreeNode[];
+};
+/** `null`: gone on this side. */
+type Overlay = readonly (readonly [NodeId, TreeNode | null])[];
+
+export type PlanTrees = {
+  readonly ancestor: Pick<Tree, 'get'>;
+  readonly local: Tree;
+  readonly remote: Tree;
+  readonly changed: readonly NodeId[];
+};
+
+/**
+ * The trees as a plan looks at them: what differs is held in memory, what was agreed is asked for once. So planning costs memory for what
+ * changed, and few questions to the database.
+ */
+export function planTrees(
+  agreed: Agreed,
+  { differing, local, remote }: { differing: readonly TreeNode[]; local: Overlay; remote: Overlay },
+): PlanTrees {
+  const asked = new Map<NodeId, TreeNode | undefined>(differing.map((node) => [node.id, node]));
+  const changed = [...new Set([...local, ...remote].map(([id]) => id))].sort((a, b) => a - b);
+  for (const id of changed) if (!asked.has(id)) asked.set(id, undefined);
+  const get = (id: NodeId): TreeNode | undefined => {
+    if (asked.has(id)) return asked.get(id);
+    const node = agreed.get(id);
+    asked.set(id, node);
+    return node;
+  };
+  const ancestor = { ...agreed, get };
+  return { ancestor, local: sideTree(ancestor, local), remote: sideTree(ancestor, remote), changed };
+}
+
+function sideTree(agreed: Agreed, overlay: Overlay): Tree {
+  const over = new Map<NodeId, TreeNode | null>(overlay);
+  const byParent = new Map<NodeId, TreeNode[]>();
+  const byName = new Map<string, TreeNode[]>();
+  for (const [, node] of overlay) {
+    if (node === null) continue;
+    add(byParent, node.parent, node);
+    add(byName, nameKey(node.parent, foldName(node.name)), node);
+  }
+  /** A folder that was never agreed has nothing in it that was. */
+  const below = (parent: NodeId, found: () => TreeNode[]): TreeNode[] =>
+    agreed.get(parent) === undefined ? [] : found().filter(({ id }) => !over.has(id));
+  return {
+    get(id) {
+      const own = over.get(id);
+      return own === undefined ? agreed.get(id) : (own ?? undefined);
+    },
+    children: (parent) => [...below(parent, () => agreed.children(parent)), ...(byParent.get(parent) ?? [])],
+    named: (parent, key) => [...below(parent, () => agreed.named(parent, key)), ...(byName.get(nameKey(parent, key)) ?? [])],
+  };
+}
+
+const nameKey = (parent: NodeId, key: string): string => `${parent}/${key}`;
+
+function add<K, T>(map: Map<K, T[]>, key: K, value: T): void {
+  const values = map.get(key);
+  if (values === undefined) map.set(key, [value]);
+  else values.push(value);
+}
