@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -7,13 +7,16 @@ import { openNodeDisk } from './node_disk.ts';
 import { openCheckedPaths } from './node_disk_folders.ts';
 import { diskContract } from './testing/disk_contract.ts';
 
-function temporaryFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'driftless-disk-'));
+const MEMORY = '/dev/shm';
+
+function temporaryFolder(t: TestContext, parent = tmpdir()): string {
+  const folder = mkdtempSync(join(parent, 'driftless-disk-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
 diskContract('this system', (t) => openNodeDisk(temporaryFolder(t)));
+if (existsSync(MEMORY)) diskContract('files in memory', (t) => openNodeDisk(temporaryFolder(t, MEMORY)));
 diskContract('a system without /proc', (t) => openNodeDisk(temporaryFolder(t), openCheckedPaths));
 
 test('names that are not UTF-8 are told apart from those that are', { skip: process.platform !== 'linux' }, (t) => {
