@@ -11,7 +11,7 @@ import type { Reason } from './reasons.ts';
 import type { Remote } from './remote.ts';
 import { type Keep, resolveConflict } from './resolve_conflict.ts';
 import { isUnchanged, localPath, type NameForms, parentOf, Scan, type ScanReport, seenStat } from './scan.ts';
-import type { ConflictRow, SyncIndex } from './sync_index.ts';
+import type { ConflictRow, LocalNode, SyncIndex } from './sync_index.ts';
 import type { Done } from './work_scope.ts';
 
 export type EngineDeps = {
@@ -175,6 +175,7 @@ export function createEngine(deps: EngineDeps): Engine {
 
   /** Files so recent that their numbers prove nothing: their content is compared. */
   async function compareSuspects(suspects: readonly NodeId[]): Promise<void> {
+    const compared: LocalNode[] = [];
     for (const id of suspects) {
       const node = index.local.get(id);
       const path = localPath(index, names, id);
@@ -182,11 +183,14 @@ export function createEngine(deps: EngineDeps): Engine {
       try {
         const read = await deps.hash(() => disk.open(path));
         if (read === null || !isUnchanged(read.stat, node)) continue; // it is seen as changed next time
-        index.setLocal(id, { ...node, content: read.content, seen: seenStat(read.stat, now(), deps.features) });
+        compared.push({ ...node, content: read.content, seen: seenStat(read.stat, now(), deps.features) });
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code === undefined) throw error;
       }
     }
+    index.transaction(() => {
+      for (const node of compared) index.setLocal(node.id, node);
+    });
   }
 
   function currentPlan(): Plan {
