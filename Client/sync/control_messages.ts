@@ -27,8 +27,8 @@ const HeldRow = z.object({ reason: z.enum(REASONS), meaning: z.string(), next: z
 export const StatusRow = z.object({
   local: z.string(),
   remote: z.string(),
-  /** `waiting`: some entries differ and cannot be synced just now; `stopped`: no process syncs it. */
-  state: z.enum(['in_sync', 'working', 'waiting', 'held', 'paused', 'offline', 'stopped']),
+  /** `waiting`: some entries differ and cannot be synced just now; `stopped`: no process syncs it; `failed`: `error` ended it. */
+  state: z.enum(['in_sync', 'working', 'waiting', 'held', 'paused', 'offline', 'stopped', 'failed']),
   error: Failure.nullable(),
   held: z.array(HeldRow),
   files: z.int().nonnegative(), // that both sides agree on

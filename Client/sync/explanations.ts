@@ -50,7 +50,7 @@ const EXPLANATIONS = {
         },
   excluded: ({ rule }) => ({
     meaning: `It is left out on this device alone, by ${rule === undefined ? 'an --exclude pattern' : `--exclude "${rule.pattern}"`}; on the server it is as it was.`,
-    next: 'To have it here, run "driftless sync" for this folder again without that --exclude.',
+    next: `To have it here, run "driftless sync" for this folder again with --include ${rule === undefined ? 'and that pattern' : `"${rule.pattern}"`}.`,
   }),
   no_permission_local: ({ error }) => ({
     meaning: `This system does not let Driftless read or write it${said(error)}.`,

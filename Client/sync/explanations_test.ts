@@ -49,7 +49,18 @@ describe('an explanation', () => {
 const NOT_YET_PRODUCED: readonly Reason[] = [
   ...(['in_sync', 'waiting_turn', 'still_changing', 'sending', 'fetching', 'no_permission_local', 'no_permission_remote'] as const),
   ...(['name_not_utf8', 'name_not_here', 'name_collides', 'name_not_there', 'special_file', 'in_conflict', 'over_quota'] as const),
-  ...(['too_large', 'disk_full', 'held_deletes', 'held_root', 'held_server', 'paused', 'offline', 'local_error', 'remote_error'] as const),
+  ...([
+    'folder_not_empty',
+    'too_large',
+    'disk_full',
+    'held_deletes',
+    'held_root',
+    'held_server',
+    'paused',
+    'offline',
+    'local_error',
+    'remote_error',
+  ] as const),
 ];
 
 it('every reason is brought about by some test or scenario, but for those listed here', (t) => {

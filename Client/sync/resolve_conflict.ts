@@ -1,6 +1,7 @@
 import { assertNever } from '../../Models/errors.ts';
 import type { Disk } from './disk.ts';
 import { asidePath, type Intent, type LocalTree } from './local_tree.ts';
+import { isUntouched } from './local_tree_states.ts';
 import { localPath, type NameForms } from './scan.ts';
 import type { ConflictRow, LocalNode, SyncIndex } from './sync_index.ts';
 import { expectedOf } from './work_scope.ts';
@@ -53,6 +54,8 @@ async function putInPlace(deps: ResolveDeps, copy: LocalNode, path: string): Pro
   const { index, disk } = deps;
   const from = localPath(deps.index, deps.names, copy.id);
   if (from === null) return true;
+  const mine = disk.stat(from);
+  if (mine === null || !isUntouched(mine, expectedOf(copy))) return false; // before anything gives way to it
   const there = disk.stat(path);
   if (there !== null) {
     const known = index.local.children(copy.parent).find(({ id }) => localPath(index, deps.names, id) === path);
