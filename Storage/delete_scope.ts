@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../Models/errors.ts';
-import { LIMITS } from '../Models/limits.ts';
 import { splitPath } from '../Models/names.ts';
 import type { Operation } from '../Models/operations.ts';
 import type { Database } from './database.ts';
@@ -108,6 +107,9 @@ async function takenFrom(
   return { space, files: onlyEmpty ? 0 : await count.below(node.id) };
 }
 
+/** Embedded, a statement never gives the event loop a turn: a few milliseconds' worth of usual folders. */
+const FOLDERS_PER_TURN = 64;
+
 /** Counts files, each once, however often and through whichever folder it is reached. */
 type Count = {
   one(file: Node): number;
@@ -128,12 +130,12 @@ function openCount(db: Rows): Count {
     async below(folder) {
       let total = 0;
       for (let next = [folder]; next.length > 0; ) {
-        const page = next.splice(0, LIMITS.pageEntriesDefault).filter((id) => !folders.has(id));
+        const page = next.splice(0, FOLDERS_PER_TURN).filter((id) => !folders.has(id));
         if (page.length === 0) continue;
         for (const id of page) folders.add(id);
         for (const { parent, found } of await filesIn(db, page)) total += found - (perFolder.get(parent) ?? 0);
         for (const id of await foldersIn(db, page)) next.push(id);
-        await setImmediate(); // embedded, the database never gives the event loop a turn
+        await setImmediate();
       }
       return total;
     },
