@@ -221,8 +221,9 @@ export function createEngine(deps: EngineDeps): Engine {
       if (attempts.delete(done.path)) index.clearProblem(done.path);
       deps.onEvent({ type: 'done', done });
     };
+    recovered = false; // should it throw
     const result = await execute({ ...deps, tree, onDone, onProblem: report }, planned, refusals);
-    if (result.unfinished) recovered = false;
+    recovered = !result.unfinished;
     const dirty = new Set([...result.dirty, ...kept]);
     kept.clear();
     return { ...result, dirty };
