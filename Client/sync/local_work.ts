@@ -204,7 +204,9 @@ function touch(scope: WorkScope, id: NodeId): Job | null {
     act: () => tree.setAttributes(path, expectedOf(node), { mode, mtimeUs }),
     record(stat) {
       if (node.kind === 'folder') scope.setTime(id, mtimeUs);
-      index.setLocal(id, { ...node, mode, mtimeUs, seen: stat === null ? node.seen : scope.seen(stat) });
+      const seen = stat === null ? node.seen : scope.seen(stat);
+      // who wrote just before the time was set left no trace of it
+      index.setLocal(id, { ...node, mode, mtimeUs, seen: { ...seen, racy: node.kind === 'file' } });
       index.agree(id);
       scope.tell('down', 'touch', path);
     },

@@ -53,9 +53,12 @@ export function mtimeUsOf(stat: Pick<DiskStat, 'mtimeMs'>): number {
   return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.round(stat.mtimeMs * 1000)));
 }
 
+/** Who writes may set the time of a file, so that it looks old: the time of change is the system's own. */
 export function seenStat(stat: DiskStat, nowMs: number, features: Pick<DiskFeatures, 'timeStepMs'>): SeenStat {
   const { ino, birthMs, size, mtimeMs, ctimeMs, mode } = stat;
-  const racy = stat.kind === 'file' && mtimeMs > nowMs - features.timeStepMs - CLOCK_STEP_MS;
+  const stepMs = features.timeStepMs + CLOCK_STEP_MS;
+  const isNow = ctimeMs > nowMs - stepMs || Math.abs(mtimeMs - nowMs) < stepMs;
+  const racy = stat.kind === 'file' && isNow;
   return { ino, birthMs, size: stat.kind === 'folder' ? 0 : size, mtimeMs, ctimeMs, mode, racy };
 }
 

@@ -276,6 +276,14 @@ suite('scan', () => {
     assert.deepEqual(report.findings, [{ path: 'f\ufffd', id: null, reason: 'name_not_utf8', detail: '66ff' }]);
   });
 
+  test('a file that was changed at the moment of the scan and given an old time is suspect too', async () => {
+    const fixture = new Fixture();
+    fixture.user.write('f', bytes('one'));
+    fixture.user.setTimes('f', 1_000_000);
+    await fixture.scan();
+    assert.ok(fixture.index.local.get(fixture.id('f'))?.seen.racy);
+  });
+
   test('a file changed at the moment of the scan is suspect until time has passed', async () => {
     const fixture = new Fixture();
     fixture.user.write('f', bytes('one'));
