@@ -57,6 +57,7 @@ function known(scope: WorkScope, step: readonly Action[]): void {
     for (const action of step) {
       if (action.type === 'adopt') index.adopt(action.id, action.local);
       else if (action.type === 'record') index.agree(action.id);
+      else if (action.type === 'forget') index.disagree(action.id);
       else continue;
       scope.achieved += 1;
     }

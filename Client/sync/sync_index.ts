@@ -66,6 +66,8 @@ export type SyncIndex = {
   setRemoteGone(id: NodeId): void;
   /** Both sides are the same: that is what they agree on now. Nothing on both: forgotten. @returns false if they differ */
   agree(id: NodeId): boolean;
+  /** Nothing is agreed about it any more: it is new on the side that has it. */
+  disagree(id: NodeId): void;
   /** The new local node `local` is the remote node `id`. */
   adopt(id: NodeId, local: NodeId): void;
   /** The synced folders themselves. */
@@ -437,6 +439,13 @@ function createIndex(db: DatabaseSync): SyncIndex {
     setLocalGone: (id) => setLocalGone(id),
     setRemoteGone: (id) => setRemoteGone(id),
     agree,
+    disagree(id) {
+      const here = local.get(id);
+      const there = remote.get(id);
+      run('DELETE FROM agreed WHERE id = ?', id);
+      setLocal(id, here ?? null);
+      setRemote(id, there ?? null);
+    },
     adopt(id, localId) {
       const node = local.get(localId);
       if (node === undefined) return;

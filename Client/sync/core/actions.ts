@@ -9,6 +9,8 @@ export type Side = 'local' | 'remote';
  *           for what is in it. All of a plan that speaks of `id` follows, and means what was `local`.
  * hash      the local content must be known before anything can be decided about this node
  * record    both sides are the same: that is what they now agree on; nothing there on both sides: it is forgotten
+ * forget    it was deleted on one side together with a folder that the other side moved: nothing is agreed about it any more, so that it is new
+ *           where it is. Whoever cannot do this must not do what comes after it.
  * make      a new folder; mode and mtime of the other side
  * put       a new leaf at `parent`/`name`, with content, mode and mtime of the other side
  * replace   the content of a leaf that is there; mode and mtime with it
@@ -20,7 +22,7 @@ export type Side = 'local' | 'remote';
  */
 export type Action =
   | { readonly type: 'adopt'; readonly id: NodeId; readonly local: NodeId }
-  | { readonly type: 'hash' | 'record'; readonly id: NodeId }
+  | { readonly type: 'hash' | 'record' | 'forget'; readonly id: NodeId }
   | { readonly type: 'make' | 'put' | 'move'; readonly side: Side; readonly id: NodeId; readonly parent: NodeId; readonly name: string }
   | { readonly type: 'replace' | 'touch' | 'delete'; readonly side: Side; readonly id: NodeId }
   | { readonly type: 'set_aside'; readonly id: NodeId; readonly name: string };

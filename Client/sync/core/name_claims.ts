@@ -14,23 +14,27 @@ export type NameClaims = {
   readonly copies: ReadonlyMap<NodeId, string>;
   readonly conflicts: readonly Conflict[];
   readonly stuck: readonly Stuck[];
-  readonly hashes: readonly NodeId[];
-  /** Nothing can be done to these now. If there are any, everything is to be decided once more, with them frozen. */
-  readonly frozen: readonly NodeId[];
 };
 
-export function claimNames(
-  input: PlanInput,
-  { trees, ids, places, fates }: { trees: Trees; ids: Iterable<NodeId>; places: Places; fates: Fates },
-): NameClaims {
+type Decided = {
+  readonly trees: Trees;
+  readonly ids: Iterable<NodeId>;
+  readonly places: Places;
+  readonly fates: Fates;
+  /** Told of each node whose local content must be read before it can be given another name. */
+  readonly needHash: (id: NodeId) => void;
+  /** Told of what can have no name now, with all below: then everything is to be decided once more. */
+  readonly freeze: (id: NodeId) => void;
+};
+
+export function claimNames(input: PlanInput, { trees, ids, places, fates, needHash, freeze }: Decided): NameClaims {
   const renamed = new Map<NodeId, Place>();
   const copies = new Map<NodeId, string>();
   const conflicts: Conflict[] = [];
   const stuck: Stuck[] = [];
-  const hashes: NodeId[] = [];
-  const frozen: NodeId[] = [];
   const claims = new Map<NodeId, Map<string, NodeId>>(); // folder -> folded name -> who is to have it and is not there remotely
   const reserved = new Set<string>();
+  const waiting = new Set<NodeId>(); // found to be frozen just now
 
   for (const id of ids) {
     const fate = fates(id);
@@ -40,7 +44,16 @@ export function claimNames(
     if (!isThere('local', id, place)) waitForFrozen('local', id, place);
     if (fate.content === 'twice') nameCopy(id);
   }
-  return { placeOf: (id) => renamed.get(id) ?? places.of(id), copies, conflicts, stuck, hashes, frozen };
+  return { placeOf: (id) => renamed.get(id) ?? places.of(id), copies, conflicts, stuck };
+
+  function wait(id: NodeId): void {
+    waiting.add(id);
+    freeze(id);
+  }
+
+  function isStill(id: NodeId): boolean {
+    return fates(id).type === 'still' || waiting.has(id);
+  }
 
   function isThere(side: Side, id: NodeId, place: Place): boolean {
     const node = trees[side].get(id);
@@ -84,14 +97,15 @@ export function claimNames(
   function yieldName(id: NodeId, winner: NodeId): void {
     if (areSideBySide(id, winner)) {
       stuck.push({ id, reason: 'name_collides' });
-      frozen.push(id);
+      wait(id);
       return;
     }
     const node = trees.local.get(id) ?? trees.remote.get(id);
     if (node === undefined) return;
     if (node.content === null) {
-      hashes.push(id);
-      frozen.push(id, winner);
+      needHash(id);
+      wait(id);
+      wait(winner);
       return;
     }
     const place = places.of(id);
@@ -135,8 +149,8 @@ export function claimNames(
     // beside a sibling whose name folds to the same it can be renamed, where the file system holds both
     const beside = side === 'local' && !input.localFolds && node?.parent === place.parent && foldName(node.name) === key;
     for (const other of trees[side].named(place.parent, key)) {
-      if (other.id === id || fates(other.id).type !== 'still' || (beside && other.name !== place.name)) continue;
-      frozen.push(id);
+      if (other.id === id || !isStill(other.id) || (beside && other.name !== place.name)) continue;
+      wait(id);
       return true;
     }
     return false;

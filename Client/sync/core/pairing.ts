@@ -1,7 +1,7 @@
 import { foldName } from '../../../Models/names.ts';
 import type { PlanInput } from './actions.ts';
 import { type NodeId, ROOT, type Tree, type TreeNode } from './tree.ts';
-import { isFolder, sameContent } from './trees.ts';
+import { isFolder, sameContent, samePlace } from './trees.ts';
 
 /** What is on both sides under one name without ever having been agreed on: by remote id, and back. */
 export type Pairs = { readonly localOf: ReadonlyMap<NodeId, NodeId>; readonly remoteOf: ReadonlyMap<NodeId, NodeId> };
@@ -59,11 +59,13 @@ function isSame(local: TreeNode, remote: TreeNode, input: PlanInput): boolean {
 
 /**
  * A folder that was agreed on keeps its id: what is in it was agreed to be in it. And one that somebody moved things to, out of the other, is not the other:
- * they would look as if they had never been moved.
+ * they would look as if they had never been moved. Nor is one that was moved itself, with all that is in it.
  */
 function canBeOneFolder(local: TreeNode, remote: TreeNode, { ancestor, local: tree }: PlanInput): boolean {
   if (ancestor.get(local.id) !== undefined) return false;
-  if (ancestor.get(remote.id) === undefined) return true;
+  const agreed = ancestor.get(remote.id);
+  if (agreed === undefined) return true;
+  if (!samePlace(remote, agreed)) return false;
   for (const child of tree.children(local.id)) if (ancestor.get(child.id)?.parent === remote.id) return false;
   return true;
 }

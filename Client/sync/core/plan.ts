@@ -38,17 +38,20 @@ export function planWith(stages: Stages, asked: PlanInput): Plan {
   const stuck: Stuck[] = [];
   // what turns out to be unable to move may keep others from moving: decided anew until there is no more of it
   for (;;) {
+    const found = new Set<NodeId>();
     const isFrozen = stages.frozenNodes(trees, (id) => frozen.has(id) || input.held(id));
     const places = stages.mergePlaces(trees, ids);
-    const fates = stages.decideFates(trees, { places, isFrozen, needHash: (id) => hashes.add(id) });
-    const claims = stages.claimNames(input, { trees, ids, places, fates });
-    for (const id of claims.hashes) hashes.add(id);
+    const needHash = (id: NodeId): void => void hashes.add(id);
+    const freeze = (id: NodeId): void => void found.add(id);
+    const fates = stages.decideFates(trees, { places, isFrozen, needHash, freeze });
+    const claims = stages.claimNames(input, { trees, ids, places, fates, needHash, freeze });
     stuck.push(...claims.stuck);
-    if (claims.frozen.length === 0) {
+    if (found.size === 0) {
       const steps = stages.makeSteps(input, { trees, ids, pairs, fates, claims, hashes });
       return { steps, conflicts: claims.conflicts, stuck };
     }
-    for (const id of claims.frozen) frozen.add(id);
+    for (const id of found) frozen.add(id);
+    ids.reverse(); // a row of names each waiting for the next is seen whole from one of its ends
   }
 }
 

@@ -12,6 +12,7 @@ import { isFolder, otherSide, SIDES, sameAttributes, sameContent, samePlace, typ
 type Work = {
   readonly placements: Record<Side, Map<NodeId, Placement>>;
   readonly deleted: Record<Side, NodeId[]>;
+  /** What is only to be known. */
   readonly records: Action[];
   /** Of leaves, once everything has its place. */
   readonly contents: Action[];
@@ -98,6 +99,7 @@ function collectLiving(
   const local = trees.local.get(id);
   const remote = trees.remote.get(id);
   const agreed = trees.ancestor.get(id);
+  if (fate.rescued && agreed !== undefined) work.records.push({ type: 'forget', id });
   const there = { local: fate.content === 'twice' ? undefined : local, remote };
   const what = remote ?? local;
   if (what === undefined) return;

@@ -119,9 +119,8 @@ export const PLAN_MUTANTS: readonly PlanMutant[] = [
     mistake: 'two that want one name both get it',
     planner: withStages({
       claimNames: (input, decided) => ({
-        ...STAGES.claimNames(input, decided),
+        ...STAGES.claimNames(input, { ...decided, freeze: () => undefined }),
         placeOf: decided.places.of,
-        frozen: [],
       }),
     }),
   },

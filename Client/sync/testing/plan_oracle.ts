@@ -26,18 +26,26 @@ export function expectationOf(world: World): Expectation {
     const kept = sides.filter((node) => node !== undefined).filter((node) => agreed === undefined || !isSameContent(node, agreed));
     for (const node of kept) if (node.kind !== 'folder') survives.add(keyOf(node));
     if (agreed === undefined || agreed.kind === 'folder') continue;
-    (isAgreedContentKept(agreed, sides) ? survives : vanishes).add(keyOf(agreed));
+    (isAgreedContentKept(world, agreed) ? survives : vanishes).add(keyOf(agreed));
   }
   for (const key of survives) vanishes.delete(key);
   return { survives, vanishes, exactly: onlyChange(world) };
 }
 
-/** Not edited anywhere; and either still on both sides, or moved on the one that has it. */
-function isAgreedContentKept(agreed: TreeNode, sides: readonly (TreeNode | undefined)[]): boolean {
-  const [local, remote] = sides;
+/** Not edited anywhere; and either still on both sides, or moved on the one that has it, by itself or with a folder that the other deleted too. */
+function isAgreedContentKept(world: World, agreed: TreeNode): boolean {
+  const local = world.local.get(agreed.id);
+  const remote = world.remote.get(agreed.id);
   if (local !== undefined && remote !== undefined) return isSameContent(local, agreed) && isSameContent(remote, agreed);
-  const only = local ?? remote;
-  return only !== undefined && isSameContent(only, agreed) && !isSamePlace(only, agreed);
+  const [here, there] = local === undefined ? [world.remote, world.local] : [world.local, world.remote];
+  const only = here.get(agreed.id);
+  if (only === undefined || !isSameContent(only, agreed)) return false;
+  for (let node: TreeNode | undefined = only; node !== undefined && !there.has(node.id); node = here.get(node.parent)) {
+    const before = world.ancestor.get(node.id);
+    if (before === undefined) return false;
+    if (!isSamePlace(node, before)) return true;
+  }
+  return false;
 }
 
 function onlyChange(world: World): string | null {

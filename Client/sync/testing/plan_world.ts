@@ -129,6 +129,9 @@ function attempt(world: World, action: Action): string | null {
       return world.local.has(action.id) ? null : 'nothing to read';
     case 'record':
       return record(world, action.id);
+    case 'forget':
+      world.ancestor.delete(action.id);
+      return null;
     case 'set_aside':
       return setAside(world, action.id, action.name);
     case 'make':
