@@ -32,6 +32,7 @@ function rowOf(action: Action, known: Known): PlanRow {
       return row('compare', null, action.local, known);
     case 'hash':
     case 'record':
+    case 'forget':
       return row('compare', null, action.id, known);
     case 'set_aside': {
       const parent = index.local.get(action.id)?.parent ?? ROOT;
