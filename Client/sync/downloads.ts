@@ -11,7 +11,7 @@ export type Download =
   | { readonly type: 'put'; readonly id: NodeId; readonly parent: NodeId; readonly name: string }
   | { readonly type: 'replace'; readonly id: NodeId };
 
-const GROUP_FILES = 512;
+const GROUP_FILES = 2048;
 const GROUP_BYTES = 64 << 20;
 
 type Wanted = {
@@ -154,8 +154,8 @@ function record(scope: WorkScope, { id, parent, name, source, before, path }: Wa
     scope.changed(path);
     return;
   }
-  const { kind, content, mode, mtimeUs, size } = source;
-  index.setLocal(id, { id, parent, name, kind, content, mode, mtimeUs, seen: scope.seen(stat) });
-  index.agree(id);
-  scope.tell('down', before === undefined ? 'put' : 'replace', path, size);
+  const seen = scope.seen(stat);
+  if (source.parent === parent && source.name === name) index.settle({ ...source, seen });
+  else index.setLocal(id, { ...source, id, parent, name, seen });
+  scope.tell('down', before === undefined ? 'put' : 'replace', path, source.size);
 }

@@ -51,7 +51,10 @@ export async function workLocally(scope: WorkScope, actions: readonly LocalActio
   }
   await tree.settle();
   index.transaction(() => {
-    for (const { job, achieved } of reached) job.record(achieved.stat);
+    for (const { job, achieved } of reached) {
+      job.record(achieved.stat);
+      scope.forgetPaths();
+    }
     index.endIntents(ended);
   });
 }

@@ -68,6 +68,8 @@ export type SyncIndex = {
   agree(id: NodeId): boolean;
   /** Nothing is agreed about it any more: it is new on the side that has it. */
   disagree(id: NodeId): void;
+  /** Both sides have exactly this now. */
+  settle(node: AgreedNode): void;
   /** The new local node `local` is the remote node `id`. */
   adopt(id: NodeId, local: NodeId): void;
   /** The synced folders themselves. */
@@ -377,10 +379,15 @@ function createIndex(db: DatabaseSync): SyncIndex {
       return true;
     }
     if (here === undefined || there === undefined || !sameNode(here, there) || !sameAttributes(here, there)) return false;
-    run(insertAgreed, ...treeValues(there), ...seenValues(here.seen), ...serverValues(there));
-    run('DELETE FROM local WHERE id = ?', id);
-    run('DELETE FROM remote WHERE id = ?', id);
+    settle({ ...there, seen: here.seen });
     return true;
+  }
+
+  function settle(node: AgreedNode): void {
+    run(insertAgreed, ...treeValues(node), ...seenValues(node.seen), ...serverValues(node));
+    run('DELETE FROM local WHERE id = ?', node.id);
+    run('DELETE FROM remote WHERE id = ?', node.id);
+    run('DELETE FROM pictures WHERE folder = ?', node.parent);
   }
 
   function transaction<T>(work: () => T): T {
@@ -439,6 +446,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
     setLocalGone: (id) => setLocalGone(id),
     setRemoteGone: (id) => setRemoteGone(id),
     agree,
+    settle,
     disagree(id) {
       const here = local.get(id);
       const there = remote.get(id);

@@ -173,7 +173,7 @@ export class Uploads {
       default:
         assertNever(action);
     }
-    index.agree(id);
+    if (action.type === 'delete' || action.type === 'move') index.agree(id);
     const path = this.#scope.path(id) ?? there?.name ?? '';
     this.#scope.tell('up', action.type, path, result.status === 'done' ? (snapshot?.size ?? 0) : 0);
   }
@@ -192,10 +192,13 @@ export class Uploads {
       snapshot === null
         ? seen
         : { ...seen, content: snapshot.digest.toString('hex'), mtimeUs: mtimeUsOf(snapshot.stat), seen: this.#scope.seen(snapshot.stat) };
-    index.setLocal(id, here);
-    const { kind, content, mode, mtimeUs } = here;
-    const size = snapshot?.size ?? 0;
-    index.setRemote(id, { id, parent, name, kind, content, mode, mtimeUs, ...server, size, chunkCount: snapshot?.chunkCount ?? 0 });
+    const there = { ...server, size: snapshot?.size ?? 0, chunkCount: snapshot?.chunkCount ?? 0 };
+    if (here.parent === parent && here.name === name && here.content !== null) index.settle({ ...here, ...there });
+    else {
+      const { kind, content, mode, mtimeUs } = here;
+      index.setLocal(id, here);
+      index.setRemote(id, { id, parent, name, kind, content, mode, mtimeUs, ...there });
+    }
   }
 
   #refused({ id }: RemoteAction, { code, message }: OperationResult & { status: 'refused' }): void {

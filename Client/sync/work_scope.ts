@@ -33,6 +33,7 @@ export class WorkScope {
   unfinished = false;
   /** No more is fetched in this pass. */
   diskFull = false;
+  readonly #folders = new Map<NodeId, string | null>(); // paths, until one changes
   readonly #times = new Map<NodeId, number>(); // of folders in which names came or went, the time they had
 
   constructor(deps: WorkDeps) {
@@ -40,13 +41,32 @@ export class WorkScope {
   }
 
   path(id: NodeId): string | null {
-    return localPath(this.deps.index, this.deps.names, id);
+    const { index, names } = this.deps;
+    if (id === ROOT) return '';
+    const node = index.local.get(id);
+    const folder = node === undefined ? null : this.#folder(node.parent);
+    const name = node === undefined ? null : names.toLocal(node.name);
+    return folder === null || name === null ? null : childOf(folder, name);
+  }
+
+  /** Names of folders have changed. */
+  forgetPaths(): void {
+    this.#folders.clear();
+  }
+
+  #folder(id: NodeId): string | null {
+    let path = this.#folders.get(id);
+    if (path === undefined) {
+      path = localPath(this.deps.index, this.deps.names, id);
+      this.#folders.set(id, path);
+    }
+    return path;
   }
 
   /** `null`, and a reason, for a name that this disk cannot hold. */
   childPath(id: NodeId, parent: NodeId, name: string): string | null {
     const { names, onProblem } = this.deps;
-    const folder = this.path(parent);
+    const folder = this.#folder(parent);
     if (folder === null) return null;
     const local = names.toLocal(name);
     if (local === null) onProblem(id, childOf(folder, name), 'name_not_here', name);
