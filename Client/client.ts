@@ -10,9 +10,22 @@ import { ROUTES } from '../Models/routes.ts';
 import { failureText } from './failure_text.ts';
 import { createHttp, type Http, type Method, type Query } from './http.ts';
 import type { Session } from './session/session.ts';
+import type { Sync, SyncEvent, SyncOptions, SyncStatus } from './sync.ts';
 import type { createTransfers, Progress, TransferFailure, TransferReport } from './transfers.ts';
 
-export type { Progress, RestChange, RestEntry, RestInvitation, RestMember, TransferFailure, TransferReport };
+export type {
+  Progress,
+  RestChange,
+  RestEntry,
+  RestInvitation,
+  RestMember,
+  Sync,
+  SyncEvent,
+  SyncOptions,
+  SyncStatus,
+  TransferFailure,
+  TransferReport,
+};
 
 /** `home`: folder of the profile, `~/.driftless` if not given. `auth`: the daemon, `host:port`. */
 export type ConnectOptions = {
@@ -105,6 +118,13 @@ export type Driftless = AsyncDisposable & {
   /** One page; its `cursor` is the next `after`, also when the page is empty. @throws AppError `cursor_invalid` */
   changesPage(options?: ChangesOptions): Promise<ChangesPage>;
 
+  /**
+   * Keeps a local folder and a remote one the same, from now until `close` of what it returns; both are made if they are not there. With `watch: false` nothing
+   * runs by itself: see its `once` and `preview`.
+   * @throws AppError `data_folder_locked` (another process syncs this folder), `request_invalid` (it overlaps with another synced one), `local_io`
+   */
+  sync(local: string, remote: string, options?: SyncOptions & { readonly watch?: boolean }): Promise<Sync>;
+
   /** What the server takes the caller for. */
   whoami(): Promise<Identity>;
   /** The ticket that goes with each request, for use with other HTTP clients. It is a secret and lives for minutes. */
@@ -172,6 +192,12 @@ function createDriftless(session: Session, home: string): Driftless {
     ...contentMethods(http),
     ...transferMethods(transfers.open),
     ...sharingMethods(call),
+    async sync(local, remote, { watch = true, ...options } = {}) {
+      const { openSync } = await import('./sync.ts');
+      const sync = await openSync({ session, home }, { local, remote }, options);
+      if (watch) sync.start();
+      return sync;
+    },
     whoami: () => call(({ WhoAmI }) => ({ schema: WhoAmI, method: 'GET', route: ROUTES.whoami })),
     ticket: () => session.ticket(),
     async logout() {

@@ -4,6 +4,7 @@ import { openProfile, type Profile, type StoredLogin } from './profile.ts';
 
 /** A login on this device. Its ticket renews itself; nothing needs to be closed for the login to last. */
 export type Session = {
+  readonly auth: string; // HOST:PORT of the daemon
   readonly user: { readonly id: string; readonly name: string };
   readonly deviceId: string;
   readonly sessionId: string;
@@ -106,6 +107,7 @@ function sessionOf(profile: Profile, login: StoredLogin): Session {
   }
 
   return {
+    auth: login.auth,
     user: login.user,
     deviceId: login.deviceId,
     sessionId: login.sessionId,

@@ -1,0 +1,295 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { AppError } from '../Models/errors.ts';
+import { ROUTES } from '../Models/routes.ts';
+import { createHttp, type Http } from './http.ts';
+import { isLoopback } from './loopback.ts';
+import type { Session } from './session/session.ts';
+import { systemClock } from './sync/clock.ts';
+import { copyNameOf } from './sync/core/names.ts';
+import type { Plan } from './sync/core/plan.ts';
+import { createEngine, type Engine, type EngineEvent, type PassReport } from './sync/engine.ts';
+import { type EntryReason, entryReason } from './sync/entry_state.ts';
+import { eventSocket } from './sync/event_socket.ts';
+import type { Held } from './sync/guards.ts';
+import { hashLocal } from './sync/hash_local.ts';
+import { openHttpRemote } from './sync/http_remote.ts';
+import { openIgnoreRules } from './sync/ignore_rules.ts';
+import { type Live, type LiveState, runLive } from './sync/live.ts';
+import { openLocalTree } from './sync/local_tree.ts';
+import { openNodeDisk } from './sync/node_disk.ts';
+import { portableNames } from './sync/portable_names.ts';
+import { probeDisk } from './sync/probe.ts';
+import type { RateLimits } from './sync/rate_limit.ts';
+import { copyPath, type Keep } from './sync/resolve_conflict.ts';
+import { openRoots, type SyncRoot } from './sync/roots.ts';
+import { type ConflictRow, openSyncIndex, type Problem, type SyncIndex } from './sync/sync_index.ts';
+import { watchFolder } from './sync/watch.ts';
+import { openManifestCache } from './transfer/manifest_cache.ts';
+
+export type { ConflictRow, EngineEvent, EntryReason, Held, Keep, LiveState, PassReport, Plan, Problem, RateLimits };
+
+export type SyncOptions = {
+  /** gitignore patterns of what is not synced on this device; added to those it has. */
+  readonly exclude?: readonly string[];
+  /** Bytes per second; remembered. `null`: none. */
+  readonly limitUp?: number | null;
+  readonly limitDown?: number | null;
+  readonly onEvent?: (event: SyncEvent) => void;
+};
+export type SyncEvent =
+  | EngineEvent
+  | { readonly type: 'state'; readonly state: LiveState }
+  | { readonly type: 'pass'; readonly report: PassReport };
+
+export type SyncStatus = {
+  readonly local: string;
+  readonly remote: string;
+  readonly state: LiveState['state'] | 'held' | 'new';
+  readonly error: AppError | null; // while offline
+  readonly held: readonly Held[];
+  readonly files: number; // in sync
+  readonly waiting: number; // entries that differ
+  readonly problems: number;
+  readonly conflicts: number;
+  readonly watching: { readonly watched: number; readonly of: number } | null;
+  readonly limits: RateLimits;
+};
+
+/** One folder of this machine and one on the server, kept the same. All methods throw AppError. */
+export type Sync = AsyncDisposable & {
+  readonly root: SyncRoot;
+  readonly index: SyncIndex;
+  /** One pass over everything. */
+  once(): Promise<PassReport>;
+  /** What a pass would do. Nothing is changed on either side. */
+  preview(): Promise<Plan>;
+  /** Watches and syncs until `close`. */
+  start(): void;
+  /** @returns ends it */
+  on(listener: (event: SyncEvent) => void): () => void;
+  status(): SyncStatus;
+  /** @param path relative to the folder @returns `null`: there is no such entry on either side */
+  explain(path: string): EntryReason | null;
+  conflicts(): readonly ConflictRow[];
+  /** @param path of what is disputed, or of the copy. @throws AppError `not_found`, `file_changed` */
+  resolve(path: string, keep: Keep): Promise<void>;
+  /** Lets what is held go, here and on the server. */
+  approve(): Promise<void>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  limit(limits: { up?: number | null; down?: number | null }): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** @throws AppError `data_folder_locked`: another process syncs this folder; `request_invalid`: it overlaps with another synced one; `local_io` */
+export async function openSync(
+  where: { session: Session; home: string },
+  folders: { local: string; remote: string },
+  options: SyncOptions = {},
+): Promise<Sync> {
+  const { session, home } = where;
+  const roots = openRoots(home);
+  const found = await roots.find(folders.local);
+  const known = found !== null && found.path === '' ? found.root : null;
+  if (known !== null && known.settings.remote !== folders.remote) {
+    throw new AppError('request_invalid', `${folders.local} is synced with ${known.settings.remote} already`);
+  }
+  const root = known ?? (await roots.add({ ...folders, auth: session.auth, user: session.user.name }));
+  const stack = new AsyncDisposableStack();
+  try {
+    stack.use(await root.claim());
+    return await openRoot(session, home, root, options, stack);
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+async function openRoot(session: Session, home: string, root: SyncRoot, options: SyncOptions, stack: AsyncDisposableStack): Promise<Sync> {
+  const settings = await root.update((changing) => {
+    const { exclude = [], limitUp = changing.limitUp, limitDown = changing.limitDown } = options;
+    changing.excludes.push(...exclude.filter((pattern) => !changing.excludes.includes(pattern)));
+    Object.assign(changing, { limitUp, limitDown });
+  });
+  const { local, remote: remoteRoot } = settings;
+  const index = stack.adopt(openSyncIndex(join(root.folder, 'index.db')), (open) => open.close());
+  const disk = stack.adopt(openDisk(local), (open) => open.close());
+  const features = probeDisk(disk);
+  const ticket = (): Promise<string> => session.ticket();
+  const http = createHttp({ baseUrl: session.serverUrl, ticket, refresh: () => session.refresh() });
+  const limits: RateLimits = { upBytesPerSecond: settings.limitUp ?? undefined, downBytesPerSecond: settings.limitDown ?? undefined };
+  const remote = stack.adopt(
+    openHttpRemote({
+      http,
+      events: eventSocket(session.serverUrl, ticket),
+      cache: openManifestCache(home, `${session.serverUrl} ${session.user.id}`),
+      compress: !isLoopback(session.serverUrl),
+      limits,
+    }),
+    (open) => open.close(),
+  );
+  const listeners = new Set(options.onEvent === undefined ? [] : [options.onEvent]);
+  const tell = (event: SyncEvent): void => {
+    for (const listener of listeners) listener(event);
+  };
+  const device = hostname();
+  const names = portableNames(features);
+  const rules = (ignoreFile: string | null) => openIgnoreRules({ ignoreFile, excludes: settings.excludes });
+  const engine = createEngine({
+    disk,
+    tree: (onKept) =>
+      openLocalTree(disk, {
+        now: Date.now,
+        timeStepMs: features.timeStepMs,
+        copyName: (name, digits) => copyNameOf(name, device, digits),
+        onKept,
+      }),
+    index,
+    remote,
+    rules,
+    names,
+    features,
+    remoteRoot,
+    device,
+    now: Date.now,
+    breathe: () => setImmediate(),
+    hash: hashLocal,
+    claimState: (state, counter) => claimState(http, state, counter),
+    newState: () => randomBytes(16).toString('hex'),
+    onEvent: tell,
+  });
+  const made = makeRemoteRoot(http, index, remoteRoot);
+  const ready = { pass: async (how?: Parameters<Engine['pass']>[0]) => made().then(() => engine.pass(how)) };
+
+  let state: LiveState | { readonly state: 'new' } = { state: 'new' };
+  let live: Live | null = null;
+  const onState = (next: LiveState): void => {
+    state = next;
+    tell({ type: 'state', state: next });
+  };
+  const start = (): void => {
+    live ??= runLive({
+      engine: ready,
+      remote,
+      watch: (onHint) => watchFolder(local, onHint),
+      clock: systemClock,
+      paused: settings.paused,
+      onState,
+      onPass: (report) => tell({ type: 'pass', report }),
+      onEnd: (cause) =>
+        onState({ state: 'ended', error: cause instanceof AppError ? cause : new AppError('internal', cause.message, { cause }) }),
+    });
+  };
+  const close = async (): Promise<void> => {
+    await live?.close();
+    await stack.disposeAsync();
+  };
+  return {
+    root,
+    index,
+    once: () => ready.pass(),
+    preview: async () => made().then(() => engine.preview()),
+    start,
+    on(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    status: () => ({
+      local,
+      remote: remoteRoot,
+      state: engine.held.length > 0 ? 'held' : state.state,
+      error: 'error' in state ? state.error : null,
+      held: engine.held,
+      files: index.agreedFiles(),
+      waiting: index.changed().length,
+      problems: index.problems().length,
+      conflicts: index.conflicts().length,
+      watching: live?.coverage ?? null,
+      limits: { ...limits },
+    }),
+    explain: (path) =>
+      entryReason(
+        {
+          index,
+          rules: rules(index.setting('ignore_file') ?? null),
+          names,
+          held: engine.held,
+          paused: state.state === 'paused',
+          offline: state.state === 'offline',
+          kindOf: (at) => kindOf(disk, at),
+        },
+        path,
+      ),
+    conflicts: () => index.conflicts().map((row) => ({ ...row, copyPath: copyPath({ index, names }, row) ?? row.copyPath })),
+    async resolve(path, keep) {
+      const row = index.conflicts().find((one) => one.path === path || one.copyPath === path || copyPath({ index, names }, one) === path);
+      if (row === undefined) throw new AppError('not_found', `${path} is in no conflict`);
+      if (!(await engine.resolve(row, keep))) throw new AppError('file_changed', `${path} has just been changed: look at it again`);
+      live?.nudge();
+    },
+    async approve() {
+      engine.approve();
+      await http.json(null, 'POST', ROUTES.approvals, { body: { path: remoteRoot } });
+      live?.nudge();
+    },
+    async pause() {
+      await root.update((changing) => Object.assign(changing, { paused: true }));
+      live?.pause();
+    },
+    async resume() {
+      await root.update((changing) => Object.assign(changing, { paused: false }));
+      live?.resume();
+    },
+    async limit({ up, down }) {
+      const next = await root.update((changing) =>
+        Object.assign(changing, {
+          limitUp: up === undefined ? changing.limitUp : up,
+          limitDown: down === undefined ? changing.limitDown : down,
+        }),
+      );
+      limits.upBytesPerSecond = next.limitUp ?? undefined;
+      limits.downBytesPerSecond = next.limitDown ?? undefined;
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** @throws AppError `local_io` */
+function openDisk(local: string): ReturnType<typeof openNodeDisk> {
+  try {
+    return openNodeDisk(local);
+  } catch (cause) {
+    throw new AppError('local_io', `${local}: cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
+  }
+}
+
+function kindOf(disk: ReturnType<typeof openNodeDisk>, path: string): 'file' | 'folder' | 'symlink' | 'other' | null {
+  try {
+    return disk.stat(path)?.kind ?? null;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return null;
+  }
+}
+
+/** The remote folder is made the first time; one that is gone later is not made again. */
+function makeRemoteRoot(http: Http, index: SyncIndex, remoteRoot: string): () => Promise<void> {
+  return async () => {
+    if (remoteRoot === '/' || index.setting('cursor') !== undefined || index.setting('remote_made') !== undefined) return;
+    try {
+      await http.json(null, 'POST', ROUTES.folders, { body: { path: remoteRoot } });
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'already_exists') throw error;
+    }
+    index.setSetting('remote_made', '1');
+  };
+}
+
+async function claimState(http: Http, state: string, counter: number): Promise<boolean> {
+  const { SyncStateResult } = await import('../Models/rest.ts');
+  return (await http.json(SyncStateResult, 'POST', ROUTES.syncStates, { body: { state, counter } })).accepted;
+}
