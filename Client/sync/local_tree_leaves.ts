@@ -1,6 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { Disk, DiskFile, DiskStat } from './disk.ts';
-import { codeOf, folderOf, hasSameContent, inFolder, isSameEntry, isSurprise, isUntouched, nameOf } from './local_tree_states.ts';
+import {
+  codeOf,
+  folderOf,
+  hasSameContent,
+  inFolder,
+  isSameEntry,
+  isSurprise,
+  isUntouched,
+  nameOf,
+  systemError,
+} from './local_tree_states.ts';
 
 /** Asked where the stat cannot tell whether a file is what it was: it changed so lately that another change may have the same time. */
 export type IsUnchanged = (file: DiskFile) => boolean;
@@ -53,7 +63,7 @@ export class Leaves {
 
   /** @returns false: nothing is there */
   #rename(path: string, aside: string): boolean {
-    if (this.#disk.stat(aside) !== null) throw new Error(`two changes with one number: '${aside}'`);
+    if (this.#disk.stat(aside) !== null) throw systemError('EEXIST', aside); // a number used twice
     if (!this.#renameIfThere(path, aside)) {
       if (this.#disk.stat(path) === null) return false;
       this.makeFolder(folderOf(aside));
@@ -102,7 +112,7 @@ export class Leaves {
 
   /** Where links cannot be made, or not of this: who takes the name between the look and the rename is replaced. */
   #renameIfFree(from: string, to: string): void {
-    if (this.#disk.stat(to) !== null) throw Object.assign(new Error(`EEXIST: '${to}'`), { code: 'EEXIST' });
+    if (this.#disk.stat(to) !== null) throw systemError('EEXIST', to);
     this.#disk.rename(from, to);
   }
 

@@ -21,6 +21,10 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
+export function systemError(code: string, path: string): Error {
+  return Object.assign(new Error(`${code}: '${path}'`), { code, path });
+}
+
 /** The tree is not as it was a moment ago: what is looked for is gone, what was free is taken, a folder on the way is none any more. */
 export function isSurprise(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR', 'ELOOP', 'EEXIST', 'ENOTEMPTY', 'EISDIR'].includes(codeOf(error));

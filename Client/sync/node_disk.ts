@@ -20,20 +20,21 @@ import {
   unlinkSync,
 } from 'node:fs';
 import type { Disk, DiskFile, DiskListing, DiskStat } from './disk.ts';
+import { systemError } from './local_tree_states.ts';
 import { diskStat, NodeFile, withSeconds } from './node_disk_file.ts';
-import { type FolderPaths, openFolderPaths, splitPath, systemError } from './node_disk_folders.ts';
+import { type FolderPaths, openFolderPaths, splitPath } from './node_disk_folders.ts';
 
 const O_PATH = 0o10000000; // Linux; Node has no name for it
 
 /**
  * A folder of this machine. On Linux nothing outside it can be reached, also while somebody swaps folders for symlinks; elsewhere each
  * component is looked at first. Keeps handles of the folders used last, so the folder's file system is in use until `close`.
- * @param folders how its folders are reached
+ * @param means what the system offers, where it is not to be found out: how folders are reached, and whether all can be synced at once
  * @throws the system's error: ENOENT, ENOTDIR, EACCES
  */
-export function openNodeDisk(root: string, folders: (root: string) => FolderPaths = openFolderPaths): Disk {
+export function openNodeDisk(root: string, means: { folders?: (root: string) => FolderPaths; syncsAtOnce?: boolean } = {}): Disk {
   const real = realpathSync.native(root);
-  return new NodeDisk(real, folders(real));
+  return new NodeDisk(real, (means.folders ?? openFolderPaths)(real), means.syncsAtOnce ?? null);
 }
 
 class NodeDisk implements Disk {
@@ -41,11 +42,12 @@ class NodeDisk implements Disk {
   readonly #folders: FolderPaths;
   /** Names changed in them since the last `syncAll`, kept where each has to be synced by itself. */
   readonly #touched = new Set<string>();
-  #syncsAtOnce: boolean | null = null;
+  #syncsAtOnce: boolean | null; // `null`: not known yet
 
-  constructor(root: string, folders: FolderPaths) {
+  constructor(root: string, folders: FolderPaths, syncsAtOnce: boolean | null) {
     this.#root = root;
     this.#folders = folders;
+    this.#syncsAtOnce = syncsAtOnce;
   }
 
   stat(path: string): DiskStat | null {

@@ -1,4 +1,5 @@
 import { closeSync, constants, lstatSync, openSync, readlinkSync } from 'node:fs';
+import { systemError } from './local_tree_states.ts';
 
 const HANDLES_KEPT = 64;
 const LOOK_TRUST_MS = 10;
@@ -170,8 +171,4 @@ export function splitPath(path: string): { parent: string; name: string } {
   const name = path.slice(cut + 1);
   if (cut === 0 || name === '' || name === '.' || name === '..') throw systemError('EINVAL', path);
   return { parent: cut === -1 ? '' : path.slice(0, cut), name };
-}
-
-export function systemError(code: string, path: string): Error {
-  return Object.assign(new Error(`${code}: '${path}'`), { code, path });
 }
