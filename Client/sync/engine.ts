@@ -229,10 +229,18 @@ export function createEngine(deps: EngineDeps): Engine {
     return { ...result, dirty };
   }
 
-  async function pull(): Promise<void> {
+  /** @returns false when the remote folder is gone: what that means a person must say */
+  async function pull(): Promise<boolean> {
     const root = index.ancestor.get(ROOT)?.node;
-    const result = await pullFeed({ ...deps, rules }, root === undefined ? deps.remoteRoot : `@${root}`);
-    if (result === 'healed') deps.onEvent({ type: 'healed' });
+    try {
+      const result = await pullFeed({ ...deps, rules }, root === undefined ? deps.remoteRoot : `@${root}`);
+      if (result === 'healed') deps.onEvent({ type: 'healed' });
+      return true;
+    } catch (error) {
+      if (root === undefined || !(error instanceof AppError) || error.code !== 'not_found') throw error;
+      setHeld([{ guard: 'root', why: 'remote_missing' }]);
+      return false;
+    }
   }
 
   /** What a plan could not decide, and what was a problem and is none any more. */
@@ -281,7 +289,8 @@ export function createEngine(deps: EngineDeps): Engine {
     const rulesChanged = checkRules();
     const all = rulesChanged || recovering || !claimed || folders === undefined;
     await claim();
-    if (all || options.feed !== false) await pull();
+    const nothing = { complete: false, achieved: 0, entries: 0 };
+    if ((all || options.feed !== false) && !(await pull())) return passReport(nothing);
     const restless = options.restless ?? new Set();
     const refusals = new Map<NodeId, number>();
     let { entries } = await scan(all ? undefined : folders, restless);
@@ -297,7 +306,7 @@ export function createEngine(deps: EngineDeps): Engine {
       const result = await carryOut(planned, refusals);
       achieved += result.achieved;
       if (result.unfinished) await recover();
-      if (result.stale) await pull();
+      if (result.stale && !(await pull())) return passReport({ complete: false, achieved, entries });
       if (result.dirty.size > 0) entries += (await scan(result.dirty, restless)).entries;
       if (result.achieved === 0 && !result.stale) break; // what could not be done now is tried again later
     }
@@ -327,7 +336,7 @@ export function createEngine(deps: EngineDeps): Engine {
     await recover();
     checkRules();
     await claim();
-    await pull();
+    if (!(await pull())) return { steps: [], conflicts: [], stuck: [] };
     await scan(undefined, new Set());
     for (let round = 0; ; round += 1) {
       const planned = currentPlan();

@@ -7,7 +7,10 @@ import type { SyncIndex } from './sync_index.ts';
 
 /** Something that must be asked before anything is done. `approve` lets it through once. */
 export type Held =
-  | { readonly guard: 'root'; readonly why: 'missing' | 'not_a_folder' | 'marker_missing' | 'marker_foreign' | 'other_device' | 'emptied' }
+  | {
+      readonly guard: 'root';
+      readonly why: 'missing' | 'not_a_folder' | 'marker_missing' | 'marker_foreign' | 'other_device' | 'emptied' | 'remote_missing';
+    }
   | { readonly guard: 'deletes'; readonly side: Side; readonly files: number; readonly of: number };
 
 const MARKER = `${PRIVATE_FOLDER}/root.json`;
@@ -122,12 +125,22 @@ export function withoutDeletes(plan: Plan, sides: ReadonlySet<Side>): Plan {
 /** A person agreed to what is held. */
 export function approve(guarded: Guarded, held: readonly Held[]): void {
   for (const one of held) {
-    if (one.guard === 'root') {
+    if (one.guard === 'root' && one.why === 'remote_missing') beginAnew(guarded.index);
+    else if (one.guard === 'root') {
       markRoot(guarded);
       guarded.index.setSetting('approved_root', '1');
     } else if (one.guard === 'deletes') guarded.index.setSetting(`approved_deletes_${one.side}`, '1');
     else assertNever(one);
   }
+}
+
+/** The remote folder is made again and gets what is here. */
+function beginAnew(index: SyncIndex): void {
+  index.transaction(() => {
+    index.forgetAgreement();
+    index.forgetRoot();
+    for (const name of ['cursor', 'remote_made']) index.setSetting(name, null);
+  });
 }
 
 /** Everything was done: the next time is asked again. */

@@ -74,6 +74,7 @@ export type SyncIndex = {
   adopt(id: NodeId, local: NodeId): void;
   /** The synced folders themselves. */
   setRoot(node: number): void;
+  forgetRoot(): void;
   /** What the server calls it. */
   byServerNode(node: number): NodeId | undefined;
   /** Nodes that had this identity when they were last seen, also those that are gone. */
@@ -468,6 +469,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
       const root: TreeNode = { id: ROOT, parent: ROOT, name: '', kind: 'folder', content: '', mode: 0o755, mtimeUs: 0 };
       run(insertAgreed, ...treeValues(root), ...seenValues(seen), node, 0, 0, 0);
     },
+    forgetRoot: () => run('DELETE FROM agreed WHERE id = ?', ROOT),
     byServerNode(node) {
       const row =
         one('SELECT id FROM remote WHERE node = ? AND kind IS NOT NULL', node) ?? one('SELECT id FROM agreed WHERE node = ?', node);
