@@ -72,7 +72,7 @@ const ROOT_SAID: Readonly<Record<(Held & { guard: 'root' })['why'], string>> = {
   marker_missing: 'it is not the folder that was synced: .driftless/root.json is missing',
   marker_foreign: 'it is another synced folder',
   other_device: 'it is on another disk',
-  remote_missing: 'is gone on the server: approve makes it there anew, with what is here',
+  remote_missing: 'the remote folder is gone; to approve is to make it anew with what is here',
   emptied: 'it is empty',
 };
 
