@@ -17,6 +17,8 @@ export const FRAME = {
   paths: 8, // tree: paths of folders
   manifest: 9, // tree
   signature: 10, // signature of one chunk
+  nodes: 11, // tree: nodes as they are now
+  cursor: 12, // tree: up to where nodes were told
   runs: 13, // tree: a manifest told against an older version
 } as const;
 

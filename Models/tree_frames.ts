@@ -75,6 +75,90 @@ function readMode(reader: PayloadReader): number {
   return mode;
 }
 
+/** A node as it is now, wherever it was when it changed. */
+export type FeedNode = {
+  readonly nodeId: number;
+  readonly parentId: number; // 0 for the root of a home
+  readonly name: string;
+  readonly kind: EntryKind;
+  readonly size: number; // bytes
+  readonly mtimeUs: number;
+  readonly mode: number; // permission bits
+  readonly version: number; // of what is mounted, that of its place
+  readonly digest: Uint8Array | null; // content id of a file
+  readonly chunkCount: number;
+  readonly target: string | null; // of a symlink
+  /** A folder whose content is not part of this feed: it came from outside, or changed its space. It is listed by itself. */
+  readonly unlisted: boolean;
+};
+/** What is gone is gone with all that was below it, except what is told to be present elsewhere. */
+export type FeedPart = { readonly present: readonly FeedNode[]; readonly gone: readonly number[] };
+export type FeedEnd = { readonly cursor: string; readonly rootId: number };
+
+/**
+ * Nodes frame: until the payload's end flags u8 (1 present, 2 unlisted) and node f64, and of one that is present parent f64, kind u8, name,
+ * mode u16, size f64, mtime f64, version f64, and for a file chunk count u32 and content id (32), for a symlink its target.
+ */
+const PRESENT = 1;
+const UNLISTED = 2;
+
+export function writeNodes(writer: FrameWriter, { present, gone }: FeedPart): void {
+  writer.begin(FRAME.nodes);
+  for (const node of present) {
+    writer
+      .u8(PRESENT | (node.unlisted ? UNLISTED : 0))
+      .f64(node.nodeId)
+      .f64(node.parentId);
+    writer.u8(KINDS.indexOf(node.kind)).text(node.name).u16(node.mode).f64(node.size).f64(node.mtimeUs).f64(node.version);
+    if (node.kind === 'file') writer.u32(node.chunkCount).bytes(node.digest ?? NO_DIGEST);
+    else if (node.kind === 'symlink') writer.text(node.target ?? '');
+  }
+  for (const nodeId of gone) writer.u8(0).f64(nodeId);
+  writer.finish();
+}
+
+/** Names are as the server sent them, as in `readFolder`. @throws AppError `frame_invalid` */
+export function readNodes(payload: Uint8Array): { present: FeedNode[]; gone: number[] } {
+  const reader = new PayloadReader(payload);
+  const present: FeedNode[] = [];
+  const gone: number[] = [];
+  while (reader.remaining > 0) {
+    const flags = reader.u8();
+    const nodeId = reader.f64();
+    if (flags === 0) gone.push(nodeId);
+    else if ((flags & ~UNLISTED) === PRESENT) present.push(readNode(reader, nodeId, flags === (PRESENT | UNLISTED)));
+    else throw new AppError('frame_invalid', 'unknown flags of a node');
+  }
+  return { present, gone };
+}
+
+function readNode(reader: PayloadReader, nodeId: number, unlisted: boolean): FeedNode {
+  const parentId = reader.f64();
+  const kind = KINDS[reader.u8()];
+  if (kind === undefined) throw new AppError('frame_invalid', 'unknown kind of node');
+  const name = reader.text();
+  const mode = readMode(reader);
+  const size = reader.f64();
+  const mtimeUs = reader.f64();
+  const version = reader.f64();
+  const file = kind === 'file';
+  const chunkCount = file ? reader.u32() : 0;
+  const digest = file ? reader.bytes(DIGEST_BYTES) : null;
+  const target = kind === 'symlink' ? reader.text() : null;
+  return { nodeId, parentId, name, kind, size, mtimeUs, mode, version, digest, chunkCount, target, unlisted };
+}
+
+/** Cursor frame: node of the folder that was asked about f64, then the cursor until the payload's end; it comes last. */
+export function writeFeedEnd(writer: FrameWriter, { cursor, rootId }: FeedEnd): void {
+  writer.begin(FRAME.cursor).f64(rootId).bytes(new TextEncoder().encode(cursor)).finish();
+}
+
+export function readFeedEnd(payload: Uint8Array): FeedEnd {
+  const reader = new PayloadReader(payload);
+  const rootId = reader.f64();
+  return { cursor: new TextDecoder().decode(reader.bytes(reader.remaining)), rootId };
+}
+
 /** A name that came from the server, about to become part of a local path. @throws AppError `name_invalid` */
 export function safeName(name: string): string {
   const problem = nameProblem(name);

@@ -13,5 +13,10 @@ export const TreeRequest = z.union([
     manifest: z.string().min(1).max(LIMITS.pathBytesMax).describe('chunks of this file'),
     against: z.int().min(0).describe('told as runs of this older version of it'),
   }),
+  z.strictObject({
+    since: z
+      .strictObject({ root: z.string().min(1).max(LIMITS.pathBytesMax), cursor: z.string().min(1).nullable() })
+      .describe('nodes below this folder that changed behind the cursor; without one all of them'),
+  }),
 ]);
 export type TreeRequest = z.infer<typeof TreeRequest>;

@@ -15,7 +15,7 @@ import { readManifestRuns } from '../Models/manifest_runs.ts';
 import { type OperationFrame, readError, readResult, writeOperation } from '../Models/operation_frames.ts';
 import type { OperationResult } from '../Models/operations.ts';
 import { ROUTES } from '../Models/routes.ts';
-import { readFolder, readManifest, readPaths } from '../Models/tree_frames.ts';
+import { readFeedEnd, readFolder, readManifest, readNodes, readPaths } from '../Models/tree_frames.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import { sha256, verifyContent } from '../Storage/verified_chunk.ts';
 import { openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
@@ -576,4 +576,57 @@ test('a change that is told as runs may begin at a node', async () => {
   };
   assert.equal(code((await push(alice, stream(chunkFrame(added), operations([runs])))).results.get(0)), 'done');
   assert.equal((await statOf(alice, '/anchored-runs'))?.chunkCount, 3);
+});
+
+test('a folder is followed by what changed in it', async () => {
+  const content = randomBytes(700);
+  const follow = async (user: User, root: string, cursor: string | null) => {
+    const frames = await framesIn(await post(user, ROUTES.tree, 'application/json', JSON.stringify({ since: { root, cursor } })));
+    const parts = frames.filter(({ type }) => type === FRAME.nodes).map((frame) => readNodes(payloadOf(frame)));
+    const last = frames.at(-1) as Frame;
+    if (last.type === FRAME.error) return readError(payloadOf(last)).code;
+    assert.deepEqual([frames.at(-2)?.type, last.type], [FRAME.cursor, FRAME.end]);
+    const { rootId, cursor: next } = readFeedEnd(payloadOf(frames.at(-2) as Frame));
+    return { rootId, next, present: parts.flatMap(({ present }) => present), gone: parts.flatMap(({ gone }) => gone) };
+  };
+  await push(alice, stream(chunkFrame(content), operations([put('/followed/a/f', [content]), mkdir('/followed/b')])));
+  const all = await follow(alice, '/followed', null);
+  assert.ok(typeof all === 'object');
+  assert.deepEqual(
+    all.present.map(({ name }) => name),
+    ['followed', 'a', 'b', 'f'],
+  );
+  const [folder, f] = [all.present[1], all.present[3]];
+  assert.ok(folder !== undefined && f !== undefined);
+  assert.deepEqual([f.parentId, f.size, f.chunkCount, f.digest], [folder.nodeId, 700, 1, new Uint8Array(sha256(content))]);
+  await push(
+    alice,
+    stream(
+      operations([
+        { kind: 'move', from: `@${folder.nodeId}`, to: `@${all.rootId}/b/a`, base: folder.version },
+        { kind: 'delete', path: `@${f.nodeId}`, base: f.version, onlyEmpty: false },
+      ]),
+    ),
+  );
+  const news = await follow(alice, `@${all.rootId}`, all.next);
+  assert.ok(typeof news === 'object');
+  assert.deepEqual(
+    [news.rootId, news.present.map(({ name, unlisted }) => [name, unlisted]), news.gone],
+    [all.rootId, [['a', false]], [f.nodeId]],
+  );
+  const nothing = await follow(alice, `@${all.rootId}`, news.next);
+  assert.deepEqual(nothing, { rootId: all.rootId, next: news.next, present: [], gone: [] });
+  assert.equal(await follow(bob, `@${all.rootId}`, null), 'not_found');
+  assert.equal(await follow(alice, '/followed', 'nonsense'), 'cursor_invalid');
+});
+
+test('a folder of many long names is told in frames that are not too long', async () => {
+  const names = Array.from({ length: 2000 }, (_, i) => `${'日'.repeat(80)}${i}`);
+  await push(alice, stream(operations(names.map((name) => mkdir(`/wide/${name}`)))));
+  const frames = await framesIn(
+    await post(alice, ROUTES.tree, 'application/json', JSON.stringify({ since: { root: '/wide', cursor: null } })),
+  );
+  const told = frames.filter(({ type }) => type === FRAME.nodes);
+  assert.equal(told.flatMap((frame) => readNodes(payloadOf(frame)).present).length, 2001);
+  assert.ok(told.every(({ length }) => length < 2 * 1024 * 1024));
 });

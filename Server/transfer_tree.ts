@@ -1,7 +1,7 @@
 import { assertNever } from '../Models/errors.ts';
 import { FrameWriter } from '../Models/frames.ts';
 import { type ManifestRuns, RunWriter, writeManifestRuns } from '../Models/manifest_runs.ts';
-import { beginFolder, writeEntry, writeManifest, writePaths } from '../Models/tree_frames.ts';
+import { beginFolder, type FeedPart, writeEntry, writeFeedEnd, writeManifest, writeNodes, writePaths } from '../Models/tree_frames.ts';
 import type { TreeRequest } from '../Models/tree_request.ts';
 import type { ListedEntry, Metadata, Principal } from '../Storage/metadata.ts';
 
@@ -54,7 +54,18 @@ async function* framesOf(metadata: Metadata, principal: Principal, request: Tree
   } else if ('manifest' in request) {
     writeManifestRuns(writer, await manifestRuns(metadata, principal, request));
     yield;
+  } else if ('since' in request) {
+    for await (const part of metadata.feed(principal, request.since)) {
+      if ('cursor' in part) writeFeedEnd(writer, part);
+      else writePart(writer, part);
+      yield;
+    }
   } else assertNever(request);
+}
+
+function writePart(writer: FrameWriter, { present, gone }: FeedPart): void {
+  if (gone.length > 0) writeNodes(writer, { present: [], gone });
+  if (present.length > 0) for (const part of partsOf(present, entryBytes)) writeNodes(writer, { present: part, gone: [] });
 }
 
 /** All of it by itself where the older version is not known. */
@@ -90,6 +101,6 @@ function textBytes(text: string): number {
   return 2 + 3 * text.length;
 }
 
-function entryBytes({ name, target }: ListedEntry): number {
-  return 64 + textBytes(name) + (target === null ? 0 : textBytes(target));
+function entryBytes({ name, target }: Pick<ListedEntry, 'name' | 'target'>): number {
+  return 96 + textBytes(name) + (target === null ? 0 : textBytes(target));
 }

@@ -1,4 +1,5 @@
 import type { Entry, Operation, OperationResult, Role } from '../Models/operations.ts';
+import type { FeedEnd, FeedPart } from '../Models/tree_frames.ts';
 import type { ChunkLocation } from './chunk_store.ts';
 
 /** Who asks: taken from a checked ticket, never from a request body. */
@@ -113,6 +114,15 @@ export interface Metadata {
     principal: Principal,
     query: { after: string | null; limit: number },
   ): Promise<{ changes: Change[]; cursor: string; more: boolean }>;
+
+  /**
+   * The folder `root` (a path, also an anchored one) as it has to be kept the same elsewhere: without a cursor it and all below it, parents first;
+   * with one the nodes that changed behind it, each as it is now, present or gone, `root` among them. Pages of bounded size, then the end with
+   * the next cursor. What changes while this is read is in the next feed at the latest.
+   * @throws AppError `not_found`, `not_a_folder`; `cursor_invalid` for a cursor that is none, of before the server was restored, or
+   * beyond what the server knows; `busy` when folders were moved about faster than they could be listed
+   */
+  feed(principal: Principal, query: { root: string; cursor: string | null }): AsyncIterable<FeedPart | FeedEnd>;
 
   /** Makes the folder a space of its own if it is not one, keeping node ids; owner only. @throws `user_unknown` is the route's, `invitation_invalid`, `forbidden` */
   invite(

@@ -9,7 +9,8 @@ import type { Metadata, Principal, StoredChunk } from './metadata.ts';
 import type { ManifestRow, Store } from './sql_metadata_batch.ts';
 import { changes } from './sql_metadata_changes.ts';
 import { openChunks, openPacks } from './sql_metadata_chunks.ts';
-import { commit, openBatch } from './sql_metadata_commit.ts';
+import { commit, openBatch, SPARE_IDS } from './sql_metadata_commit.ts';
+import { feed } from './sql_metadata_feed.ts';
 import { leaseIds } from './sql_metadata_ids.ts';
 import { ledgerStatements } from './sql_metadata_ledger.ts';
 import { listStatements, manifests, olderChunks, type Reading, readFolders, stat, walk } from './sql_metadata_list.ts';
@@ -17,7 +18,7 @@ import { page } from './sql_metadata_page.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { membersAt, sharing } from './sql_metadata_sharing.ts';
 import { nodeLookups, openPathBook } from './sql_metadata_tree.ts';
-import { loadView } from './sql_metadata_view.ts';
+import { loadView, viewForWriting, type WriterView } from './sql_metadata_view.ts';
 import { type Touched, tellingTouched } from './touched.ts';
 
 export const MIGRATIONS = new URL('./migrations/metadata/', import.meta.url);
@@ -68,6 +69,12 @@ async function recordChunks(store: Store, principal: Principal, chunks: readonly
   });
 }
 
+/** Of a user who has stored nothing yet, who now has a place to store it in. */
+async function withHome(store: Store, principal: Principal): Promise<WriterView> {
+  await store.ids.reserve(SPARE_IDS);
+  return store.database.write((trx) => viewForWriting(trx, principal, { ids: store.ids, nowMs: store.now() }));
+}
+
 /** What the databases report is given the codes of Models/errors.ts, whichever call it comes from. */
 function typed(metadata: Metadata): Metadata {
   const wrapped: Record<string, unknown> = { epoch: metadata.epoch };
@@ -77,7 +84,7 @@ function typed(metadata: Metadata): Metadata {
   }
   return wrapped as unknown as Metadata;
 }
-const ITERABLE: ReadonlySet<string> = new Set<keyof Metadata>(['readFolders', 'walkFolders']);
+const ITERABLE: ReadonlySet<string> = new Set<keyof Metadata>(['readFolders', 'walkFolders', 'feed']);
 type Method = (...args: unknown[]) => unknown;
 
 function typedCall(method: Method): Method {
@@ -139,6 +146,10 @@ export async function sqlMetadata(database: Database<MetadataSchema>, options: M
     },
     async *walkFolders(principal, path) {
       for await (const folders of walk(await reading(principal), path)) yield folders.map((folder) => folder.path);
+    },
+    async *feed(principal, query) {
+      const view = await loadView(db, principal.userId);
+      yield* feed({ store, lists, db, view: view.home === null ? await withHome(store, principal) : view, epoch }, query);
     },
     page: async (principal, query) => page(await reading(principal), query),
     changes: async (principal, query) => changes({ db, view: await loadView(db, principal.userId), epoch }, query),

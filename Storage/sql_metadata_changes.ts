@@ -8,15 +8,15 @@ import type { SpaceView, View } from './sql_metadata_view.ts';
  * A cursor is a journal position per space: base64url of `EPOCH.space:seq,space:seq`, numbers in base 36, the epoch cut to 8 digits.
  * A space that is not in it begins where its reader joined.
  */
-type Positions = Map<number, number>;
+export type Positions = Map<number, number>;
 
-function writeCursor(epoch: string, positions: Positions): string {
+export function writeCursor(epoch: string, positions: Positions): string {
   const text = Array.from(positions, ([space, seq]) => `${space.toString(36)}:${seq.toString(36)}`).join(',');
   return Buffer.from(`${epoch.slice(0, 8)}.${text}`).toString('base64url');
 }
 
 /** @throws AppError `cursor_invalid`: malformed, or from before the database was restored */
-function readCursor(epoch: string, cursor: string): Positions {
+export function readCursor(epoch: string, cursor: string): Positions {
   const text = Buffer.from(cursor, 'base64url').toString('latin1');
   const match = /^([0-9a-f]{8})\.((?:[0-9a-z]{1,11}:[0-9a-z]{1,11}(?:,(?=.)|$))*)$/.exec(text);
   if (match === null) throw new AppError('cursor_invalid', 'not a cursor');

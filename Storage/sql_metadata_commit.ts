@@ -14,7 +14,7 @@ import { openPathBook, openTree, type Place } from './sql_metadata_tree.ts';
 import { viewForWriting, type WriterView } from './sql_metadata_view.ts';
 
 /** For rows of `commits` and the few nodes of sharing; what a batch makes is counted. */
-const SPARE_IDS = 64;
+export const SPARE_IDS = 64;
 
 export type CommitRequest = {
   readonly principal: Principal;

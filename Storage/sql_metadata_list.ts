@@ -45,7 +45,7 @@ export function topEntry(space: SpaceView, name: string, root: Node): ListedEntr
 type Resolved = { readonly path: string; readonly place: Place | null; readonly node: Node | null };
 
 /** Places of paths, with what is there. `place` is null for what is anchored at a node that is nowhere. */
-async function resolve(store: Store, db: Rows, view: View, paths: readonly string[]): Promise<Resolved[]> {
+export async function resolve(store: Store, db: Rows, view: View, paths: readonly string[]): Promise<Resolved[]> {
   const { lookups } = store;
   const placeOf = placesFrom(openPathBook(view), await findAnchors(db, lookups, view, paths));
   const places = paths.map((path) => orNowhere(path, placeOf));
@@ -195,6 +195,18 @@ async function* paged<Row>(folder: number, behind: (folder: number, after: Row |
   }
 }
 
+/** The children of these folders, folder after folder. */
+export function childrenOf({ lists, db }: Pick<Reading, 'lists' | 'db'>, folders: readonly number[]): AsyncGenerator<Group<Node>> {
+  return grouped<Node>(folders, {
+    together: (some) =>
+      lists.children(
+        db,
+        some.map((id) => [id]),
+      ),
+    behind: (folder, after) => runSql<Node>(db, lists.childrenBehind, [folder, after?.key ?? '']),
+  });
+}
+
 /** Entries of one folder's rows, mounts shown as what they lead to. */
 async function entriesOf(store: Store, db: Rows, view: View, nodes: readonly Node[]): Promise<ListedEntry[]> {
   const mounts = view.mounts.size === 0 ? [] : nodes.filter((node) => node.mount !== null && view.byId.has(node.mount));
@@ -226,14 +238,7 @@ export async function* readFolders({ store, lists, db, view }: Reading, paths: r
   }
   const found = await resolve(store, db, view, paths);
   const there = found.flatMap(({ node }) => (node?.kind === KIND.folder ? [node.id] : []));
-  const groups = grouped<Node>(there, {
-    together: (folders) =>
-      lists.children(
-        db,
-        folders.map((id) => [id]),
-      ),
-    behind: (folder, after) => runSql<Node>(db, lists.childrenBehind, [folder, after?.key ?? '']),
-  });
+  const groups = childrenOf({ lists, db }, there);
   for (const { path, node } of found) {
     if (node?.kind !== KIND.folder) {
       yield { path, entries: [], last: true };

@@ -13,6 +13,7 @@ export type SpaceView = {
   readonly ownerId: string;
   readonly ownerName: string;
   readonly joinedSeq: number;
+  readonly head: number; // of its journal, read together with the membership
   readonly isHome: boolean;
   /** Where its root is in the caller's tree. */
   readonly path: string;
@@ -47,7 +48,7 @@ export async function loadView(db: Rows, userId: string): Promise<View> {
   const rows = await db
     .selectFrom('members as m')
     .innerJoin('spaces as s', 's.id', 'm.space')
-    .select(['s.id', 's.root', 'm.role', 's.owner_id', 's.owner_name', 'm.joined_seq', 's.home_of'])
+    .select(['s.id', 's.root', 'm.role', 's.head', 's.owner_id', 's.owner_name', 'm.joined_seq', 's.home_of'])
     .where('m.user_id', '=', userId)
     .where('s.deleted_at_ms', 'is', null)
     .orderBy('s.id')
@@ -67,6 +68,7 @@ export async function loadView(db: Rows, userId: string): Promise<View> {
       ownerId: row.owner_id,
       ownerName: row.owner_name,
       joinedSeq: row.joined_seq,
+      head: row.head,
       isHome: row === homeRow,
       path,
     });

@@ -1,6 +1,7 @@
 import { describe } from 'node:test';
 import { contractOfAnchors } from './metadata_contract_anchors.ts';
 import { contractOfChanges } from './metadata_contract_changes.ts';
+import { contractOfFeed } from './metadata_contract_feed.ts';
 import { contractByModel } from './metadata_contract_model.ts';
 import { contractOfOperations } from './metadata_contract_operations.ts';
 import { contractOfReading } from './metadata_contract_reading.ts';
@@ -16,6 +17,7 @@ export function metadataContract(name: string, open: OpenPlace): void {
     contractOfReading(open);
     contractOfSharing(open);
     contractOfChanges(open);
+    contractOfFeed(open);
     contractOfSafety(open);
     contractByModel(open);
   });

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { writeAnchored } from '../../Models/names.ts';
 import type { Base, Operation } from '../../Models/operations.ts';
 import type { Metadata, Principal } from '../metadata.ts';
+import { openFollower } from './feed_follower.ts';
 import {
   allChanges,
   contentOf,
@@ -249,7 +250,11 @@ export function contractByModel(open: OpenPlace): void {
       run += 1;
       const users = await pair(store, run);
       const known = new Map<number, ModelNode>();
-      for (const [second, drafts] of all) await sameAsModel(store, users[second ? 1 : 0], known, drafts);
+      const followers = users.flatMap(({ who }) => ['/', '/team', '/a', '/team/a'].map((root) => openFollower(store, who, root)));
+      for (const [second, drafts] of all) {
+        await sameAsModel(store, users[second ? 1 : 0], known, drafts);
+        for (const follower of followers) await follower.check();
+      }
       for (const user of users) await learn(store, user, known);
       for (const { who, root } of users) {
         assert.deepEqual(await listing(store, who), modelListing(root));
