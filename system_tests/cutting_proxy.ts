@@ -9,6 +9,8 @@ export type CuttingProxy = AsyncDisposable & {
   readonly down: number;
   readonly cuts: number;
   reset(): void;
+  /** Cuts every connection now. */
+  cut(): void;
 };
 
 /** @param nextCut bytes, in both directions together, until the next cut; asked again after each */
@@ -20,6 +22,9 @@ export async function openProxy(port: number, nextCut: () => number = () => Numb
     left -= bytes;
     if (left > 0) return;
     left = nextCut();
+    cut();
+  };
+  const cut = (): void => {
     counts.cuts += 1;
     for (const socket of sockets) socket.destroy();
   };
@@ -57,6 +62,7 @@ export async function openProxy(port: number, nextCut: () => number = () => Numb
     get cuts() {
       return counts.cuts;
     },
+    cut,
     reset() {
       counts = { up: 0, down: 0, cuts: 0 };
     },

@@ -230,3 +230,68 @@ test('connections cut at random: everything goes up once and comes down once, an
     assert.equal(sumOf(await readFile(join(folder, `${i} again`))), sumOf(content), `file ${i}`);
   cutting = false;
 });
+
+test('whoever watches hears of a change, also after the connection was lost', async (t) => {
+  const { user, root, remote, proxy } = await openPlace(t);
+  const other = openRemoteClient(`http://127.0.0.1:${port}`, user.ticket);
+  t.after(() => other.close());
+  let hints = 0;
+  let woken = (): void => undefined;
+  const hint = (): Promise<void> =>
+    new Promise((resolve) => {
+      woken = resolve;
+    });
+  let heard = hint();
+  remote.watch(() => {
+    hints += 1;
+    woken();
+  });
+  await heard;
+  for (const name of ['a', 'b']) {
+    heard = hint();
+    await push(other, [{ key: 1, operation: { kind: 'mkdir', path: `@${root}/${name}`, existingOk: false, mode: null, mtimeUs: null } }]);
+    await heard;
+  }
+  heard = hint();
+  proxy.cut();
+  await heard; // the new connection
+  heard = hint();
+  await push(other, [{ key: 1, operation: { kind: 'mkdir', path: `@${root}/c`, existingOk: false, mode: null, mtimeUs: null } }]);
+  await heard;
+  assert.ok(hints >= 5);
+});
+
+test('changes tell the whole folder first and then what is new, by paths and by nodes', async (t) => {
+  const { root, folder, disk, remote } = await openPlace(t);
+  await writeFile(join(folder, 'f'), 'content');
+  const made = await push(remote, [
+    { key: 1, operation: { kind: 'mkdir', path: `@${root}/sub`, existingOk: false, mode: 0o700, mtimeUs: 7 } },
+    { key: 2, upload: uploadOf(disk, 'f', `@${root}/sub/f`) },
+    { key: 3, operation: { kind: 'symlink', path: `@${root}/link`, target: 'sub/f', mtimeUs: 1, base: 'absent' } },
+  ]);
+  const read = async (from: string, cursor: string | null) => {
+    const told = new Map<string, unknown>();
+    const end = await remote.changes(from, cursor, ({ present, gone }) => {
+      for (const { name, kind, parentId, mode, digest, target } of present)
+        told.set(name, [kind, parentId === root, mode, digest?.toString('hex') ?? target]);
+      for (const id of gone) told.set(`gone ${id}`, true);
+    });
+    return { told, end };
+  };
+  const file = nodeOf(made.get(2));
+  const whole = await read('/work', null);
+  assert.equal(whole.end.rootId, root);
+  assert.deepEqual(whole.told.get('sub'), ['folder', true, 0o700, null]);
+  assert.deepEqual((whole.told.get('f') as unknown[]).at(-1), file.digest.toString('hex'));
+  assert.deepEqual((whole.told.get('link') as unknown[]).at(-1), 'sub/f');
+  assert.deepEqual([...(await read(`@${root}`, whole.end.cursor)).told.keys()], []);
+  await push(remote, [
+    { key: 1, operation: { kind: 'move', from: `@${file.nodeId}`, to: `@${root}/g`, base: file.version } },
+    { key: 2, operation: { kind: 'delete', path: `@${root}/link`, base: 'any', onlyEmpty: true } },
+  ]);
+  const news = await read(`@${root}`, whole.end.cursor);
+  const told = [...news.told.keys()];
+  assert.ok(told.includes('g') && told.some((name) => name.startsWith('gone')) && !told.includes('f'), told.join());
+  await assert.rejects(read('/nowhere', null), { code: 'not_found' });
+  await assert.rejects(read('/work', 'nonsense'), { code: 'cursor_invalid' });
+});

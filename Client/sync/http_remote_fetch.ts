@@ -1,3 +1,4 @@
+import { EMPTY_DIGEST_HEX } from '../../Models/content_id.ts';
 import { AppError } from '../../Models/errors.ts';
 import { LIMITS } from '../../Models/limits.ts';
 import { fillFrom } from '../transfer/byte_file.ts';
@@ -39,7 +40,7 @@ class Fetch {
     for (const item of items) {
       const { size, chunkCount } = item.node;
       if (chunkCount > 1) long.push(item);
-      else if (size === 0) this.#fill(item, []);
+      else if (size === 0) this.#onDone(item.key, emptyFile(item));
       else {
         this.#short.push(item);
         this.#shortBytes += size;
@@ -107,6 +108,11 @@ class Fetch {
   #fill({ key, create }: FetchItem, content: readonly Uint8Array[]): void {
     this.#onDone(key, filled(create, content));
   }
+}
+
+function emptyFile({ node, create }: FetchItem): FetchOutcome {
+  if (node.digest.toString('hex') === EMPTY_DIGEST_HEX) return filled(create, []);
+  return { failure: { code: 'digest_mismatch', message: 'the server says that something is in an empty file' } };
 }
 
 function filled(create: () => DiskFile, content: readonly Uint8Array[]): FetchOutcome {

@@ -64,7 +64,7 @@ export function openForRead(path: string): number {
 }
 
 /** Fills `target` from `position`. @returns bytes read; fewer only at the end of the file */
-export function readFully(fd: number, target: Uint8Array, position: number): number {
+function readFully(fd: number, target: Uint8Array, position: number): number {
   let done = 0;
   while (done < target.length) {
     const read = readSync(fd, target, done, target.length - done, position + done);
@@ -143,7 +143,7 @@ export function openPart(part: string): number {
 }
 
 /** @param position `null` writes where the file stands */
-export function writeFully(fd: number, bytes: Uint8Array, position: number | null): void {
+function writeFully(fd: number, bytes: Uint8Array, position: number | null): void {
   for (let done = 0; done < bytes.length; ) {
     done += writeSync(fd, bytes, done, bytes.length - done, position === null ? null : position + done);
   }

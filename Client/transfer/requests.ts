@@ -28,7 +28,8 @@ export async function* framesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator
   if (!ended) throw new AppError('server_unreachable', 'the connection was lost before the answer was complete');
 }
 
-async function* treeFrames(http: Http, request: TreeRequest): AsyncGenerator<Frame> {
+/** The frames of the answer to a tree request. */
+export async function* treeFrames(http: Http, request: TreeRequest): AsyncGenerator<Frame> {
   const body = Buffer.from(JSON.stringify(request));
   const answer = await http.stream('POST', ROUTES.tree, { headers: { 'content-type': 'application/json' }, body });
   for await (const frames of framesOf(answer.body)) yield* frames;
