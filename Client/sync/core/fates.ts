@@ -23,6 +23,13 @@ const STILL: Fate = { type: 'still' };
 const GONE: Fate = { type: 'gone' };
 const DIES = { local: { type: 'dies', side: 'local' }, remote: { type: 'dies', side: 'remote' } } as const satisfies Record<Side, Fate>;
 
+const TAKEN_OVER = { local: livesFrom('local', false), remote: livesFrom('remote', false) } as const satisfies Record<Side, Fate>;
+const RESCUED = { local: livesFrom('local', true), remote: livesFrom('remote', true) } as const satisfies Record<Side, Fate>;
+
+function livesFrom(content: Side, rescued: boolean): Fate {
+  return { type: 'lives', content, attributes: null, rescued };
+}
+
 export type Fates = (id: NodeId) => Fate;
 
 /**
@@ -79,10 +86,10 @@ export function decideFates(
   /** It is new, or was deleted on the other side. */
   function onOne(node: TreeNode, side: Side): Fate {
     const agreed = trees.ancestor.get(node.id);
-    const lives: Fate = { type: 'lives', content: side, attributes: null, rescued: false };
+    const lives = TAKEN_OVER[side];
     if (agreed === undefined || places.moved(node)) return isFolder(node) ? unlessHeldUp(node.id, side, lives) : lives;
     if (rescuesContent(node.parent, side)) {
-      const rescued: Fate = { ...lives, rescued: true };
+      const rescued = RESCUED[side];
       return isFolder(node) ? unlessHeldUp(node.id, side, rescued) : rescued;
     }
     if (isFolder(node)) return ofDeletedFolder(node.id, side, lives);

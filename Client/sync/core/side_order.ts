@@ -3,11 +3,12 @@ import type { Action, Side } from './actions.ts';
 import type { Fates } from './fates.ts';
 import { parkedName } from './names.ts';
 import { type NodeId, ROOT, type Tree, type TreeNode } from './tree.ts';
-import { isFolder, type Place } from './trees.ts';
+import { isFolder } from './trees.ts';
 
 const HOPS_MAX = 200; // of a chain of renames where each waits for the next; then one of them is parked
 
-export type Placement = { readonly type: 'make' | 'put' | 'move' } & Place;
+/** Something gets a place on its side. */
+export type Placement = Extract<Action, { type: 'make' | 'put' | 'move' }>;
 
 export type SideOrder = {
   /** Folders made, nodes moved, and deleted where their name is needed: each level needs only what is in those before. */
@@ -71,14 +72,11 @@ export function orderSide(
     const level = readyAt(id, placement, hops);
     underWay.delete(id);
     if (level === null) return false;
-    const { type, parent, name } = placement;
-    const action: Action = { type, side, id, parent, name };
-    if (type === 'put') {
-      puts.push(action);
-      placedAt.set(id, level);
+    if (placement.type === 'put') {
+      puts.push(placement);
       return true;
     }
-    const done = run(level, action);
+    const done = run(level, placement);
     placedAt.set(id, done);
     leftAt.set(id, done);
     return true;

@@ -6,7 +6,7 @@ import type { NameClaims } from './name_claims.ts';
 import type { Pairs } from './pairing.ts';
 import { orderSide, type Placement } from './side_order.ts';
 import { type NodeId, ROOT, type TreeNode } from './tree.ts';
-import { isFolder, otherSide, SIDES, sameAttributes, sameContent, samePlace, type Trees } from './trees.ts';
+import { isFolder, otherSide, type Place, SIDES, sameAttributes, sameContent, samePlace, type Trees } from './trees.ts';
 
 /** What is to be done, by kind; the order comes after. */
 type Work = {
@@ -105,7 +105,7 @@ function collectLiving(
   if (what === undefined) return;
   let changes = 0;
   for (const side of SIDES) {
-    const placement = placementOf(there[side], what, claims.placeOf(id));
+    const placement = placementOf(side, there[side], what, claims.placeOf(id));
     if (placement === null) continue;
     work.placements[side].set(id, placement);
     changes += 1;
@@ -120,9 +120,9 @@ function collectLiving(
   }
 }
 
-function placementOf(node: TreeNode | undefined, what: TreeNode, place: { parent: NodeId; name: string }): Placement | null {
-  if (node === undefined) return { type: isFolder(what) ? 'make' : 'put', parent: place.parent, name: place.name };
-  return samePlace(node, place) ? null : { type: 'move', parent: place.parent, name: place.name };
+function placementOf(side: Side, node: TreeNode | undefined, { id, kind }: TreeNode, { parent, name }: Place): Placement | null {
+  if (node === undefined) return { type: kind === 'folder' ? 'make' : 'put', side, id, parent, name };
+  return samePlace(node, { parent, name }) ? null : { type: 'move', side, id, parent, name };
 }
 
 function takeOver(
