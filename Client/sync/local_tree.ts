@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { localIo } from '../transfer/local_files.ts';
 import type { Disk, DiskFile, DiskStat } from './disk.ts';
 import { type IsUnchanged, type LeafOptions, Leaves } from './local_tree_leaves.ts';
+import { unlocked } from './local_tree_locks.ts';
 import { Staging } from './local_tree_staging.ts';
 import { folderOf, hasSameContent, inFolder, isSameEntry, isSurprise, isUntouched, nameOf } from './local_tree_states.ts';
 
@@ -143,7 +144,7 @@ class DiskTree implements LocalTree {
     this.#staging.mustBeDurable(intent.id);
     assert(intent.expected?.kind !== 'folder');
     return localIo(intent.path, () => {
-      const achieved = this.#place(intent, isUnchanged ?? null);
+      const achieved = unlocked(this.#disk, [folderOf(intent.path)], () => this.#place(intent, isUnchanged ?? null));
       if (achieved.status === 'changed') this.#staging.discard(intent.id);
       return achieved;
     });
@@ -170,7 +171,7 @@ class DiskTree implements LocalTree {
   remove({ path, expected, aside }: RemoveIntent, isUnchanged?: IsUnchanged): Achieved {
     assert(expected.kind !== 'folder');
     return localIo(path, () => {
-      const taken = this.#leaves.take(path, expected, aside, isUnchanged ?? null);
+      const taken = unlocked(this.#disk, [folderOf(path)], () => this.#leaves.take(path, expected, aside, isUnchanged ?? null));
       if (taken === null) return { status: 'changed' };
       this.#trashed.push({ aside, path, stat: taken });
       return { status: 'done', stat: null };
@@ -178,7 +179,12 @@ class DiskTree implements LocalTree {
   }
 
   move(intent: MoveIntent): Achieved {
-    return localIo(intent.path, () => (intent.expected.kind === 'folder' ? this.#moveFolder(intent) : this.#moveLeaf(intent)));
+    const { path, to, expected } = intent;
+    return localIo(path, () =>
+      unlocked(this.#disk, [folderOf(path), folderOf(to)], () =>
+        expected.kind === 'folder' ? this.#moveFolder(intent) : this.#moveLeaf(intent),
+      ),
+    );
   }
 
   #moveLeaf({ path, to, expected, aside }: MoveIntent): Achieved {
@@ -205,9 +211,11 @@ class DiskTree implements LocalTree {
     const there = this.#disk.stat(to);
     if (there !== null && !isSameEntry(there, found)) return { status: 'changed' }; // the same one: only its spelling changes
     return this.#unlessSurprised(() => {
-      this.#disk.rename(path, to);
+      unlocked(this.#disk, folderOf(path) === folderOf(to) ? [] : [path], () => this.#disk.rename(path, to)); // its `..` changes with it
       this.#touch(path);
       this.#touch(to);
+      const moved = this.#disk.stat(to);
+      if (moved !== null && moved.mode !== found.mode) this.#disk.setMode(to, found.mode);
       return this.#disk.stat(to);
     });
   }
@@ -215,7 +223,7 @@ class DiskTree implements LocalTree {
   makeFolder(path: string, mode: number): Achieved {
     return localIo(path, () =>
       this.#unlessSurprised(() => {
-        this.#disk.mkdir(path, mode);
+        unlocked(this.#disk, [folderOf(path)], () => this.#disk.mkdir(path, mode));
         this.#touch(path);
         if (this.#disk.stat(path)?.mode !== mode) this.#disk.setMode(path, mode);
         return this.#disk.stat(path);
@@ -226,7 +234,7 @@ class DiskTree implements LocalTree {
   removeFolder(path: string): Achieved {
     return localIo(path, () =>
       this.#unlessSurprised(() => {
-        this.#disk.rmdir(path);
+        unlocked(this.#disk, [folderOf(path)], () => this.#disk.rmdir(path));
         this.#touch(path);
         return null;
       }),
@@ -277,7 +285,7 @@ class DiskTree implements LocalTree {
     this.#trashed = [];
     for (const { aside, path, stat } of trashed) {
       const now = this.#disk.stat(aside);
-      if (now !== null && !hasSameContent(now, stat)) this.#leaves.keep(aside, path);
+      if (now !== null && !hasSameContent(now, stat)) unlocked(this.#disk, [folderOf(path)], () => this.#leaves.keep(aside, path));
     }
   }
 
@@ -305,7 +313,8 @@ class DiskTree implements LocalTree {
   async recover(intents: readonly Intent[]): Promise<void> {
     for (const intent of intents) {
       localIo(intent.path, () => {
-        this.#recover(intent);
+        const folders = intent.kind === 'move' ? [folderOf(intent.path), folderOf(intent.to)] : [folderOf(intent.path)];
+        unlocked(this.#disk, folders, () => this.#recover(intent));
         if (intent.kind === 'place') this.#staging.discard(intent.id);
       });
     }

@@ -294,6 +294,23 @@ test('a change of case alone is a rename where case does not count', async () =>
   }
 });
 
+test('a folder that nobody may write to is changed all the same, and stays as it is', async () => {
+  const { user, disk, place, move, remove, statOf, live, tree } = setUp();
+  for (const folder of ['a', 'a/empty', 'a/moves', 'b']) user.makeFolder(folder);
+  for (const name of ['f', 'g', 'h', 'moves/i']) write(user, `a/${name}`, name);
+  for (const folder of ['a/moves', 'a', 'b']) user.setMode(folder, 0o555);
+  assert.equal((await place('a/f', 'new', statOf('a/f'))).status, 'done');
+  assert.equal((await place('a/fresh', 'fresh', null)).status, 'done');
+  assert.equal(move('a/g', 'b/g').status, 'done');
+  assert.equal(remove('a/h').status, 'done');
+  assert.equal(move('a/moves', 'b/moves').status, 'done');
+  assert.equal(tree.makeFolder('a/made', 0o500).status, 'done');
+  assert.equal(tree.removeFolder('a/empty').status, 'done');
+  await tree.settle();
+  assert.deepEqual(live(), { 'a/f': 'new', 'a/fresh': 'fresh', 'b/g': 'g', 'b/moves/i': 'moves/i' });
+  for (const folder of ['a', 'b', 'b/moves']) assert.equal(disk.stat(folder)?.mode, 0o555, folder);
+});
+
 test('one change is durable once it is settled, without a sync of everything', async () => {
   const { volume, user, place, move, remove, before, statOf, live, tree, withTrash } = setUp();
   await withTrash();
