@@ -6,19 +6,24 @@ import type { SpaceView, View } from './sql_metadata_view.ts';
 
 /**
  * A cursor is a journal position per space: base64url of `EPOCH.space:seq,space:seq`, numbers in base 36, the epoch cut to 8 digits.
- * A space that is not in it begins where its reader joined.
+ * A space that is not in it begins where its reader joined. A `~` at the end: with it came folders that were still to be listed.
  */
 export type Positions = Map<number, number>;
 
-export function writeCursor(epoch: string, positions: Positions): string {
+export function writeCursor(epoch: string, positions: Positions, { unlisted = false } = {}): string {
   const text = Array.from(positions, ([space, seq]) => `${space.toString(36)}:${seq.toString(36)}`).join(',');
-  return Buffer.from(`${epoch.slice(0, 8)}.${text}`).toString('base64url');
+  return Buffer.from(`${epoch.slice(0, 8)}.${text}${unlisted ? '~' : ''}`).toString('base64url');
+}
+
+/** Whether folders were to be listed after the answer that ended with this cursor. @param cursor one that `readCursor` takes */
+export function cameUnlisted(cursor: string): boolean {
+  return Buffer.from(cursor, 'base64url').toString('latin1').endsWith('~');
 }
 
 /** @throws AppError `cursor_invalid`: malformed, or from before the database was restored */
 export function readCursor(epoch: string, cursor: string): Positions {
   const text = Buffer.from(cursor, 'base64url').toString('latin1');
-  const match = /^([0-9a-f]{8})\.((?:[0-9a-z]{1,11}:[0-9a-z]{1,11}(?:,(?=.)|$))*)$/.exec(text);
+  const match = /^([0-9a-f]{8})\.((?:[0-9a-z]{1,11}:[0-9a-z]{1,11}(?:,(?=[^~])|(?=~?$)))*)~?$/.exec(text);
   if (match === null) throw new AppError('cursor_invalid', 'not a cursor');
   if (match[1] !== epoch.slice(0, 8)) throw new AppError('cursor_invalid', 'the cursor is from before the server was restored');
   const positions: Positions = new Map();

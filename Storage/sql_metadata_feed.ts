@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../Models/errors.ts';
 import type { FeedEnd, FeedNode, FeedPart } from '../Models/tree_frames.ts';
-import { type Positions, readCursor, writeCursor } from './sql_metadata_changes.ts';
+import { cameUnlisted, type Positions, readCursor, writeCursor } from './sql_metadata_changes.ts';
 import { listBelow } from './sql_metadata_feed_list.ts';
 import { type Reading, resolve } from './sql_metadata_list.ts';
 import { JOURNAL_KINDS, KIND } from './sql_metadata_schema.ts';
@@ -24,9 +24,15 @@ export async function* feed(reading: FeedReading, query: { root: string; cursor:
   const root = found?.node ?? null;
   if (root === null) throw nothingAt(query.root);
   if (root.kind !== KIND.folder) throw new AppError('not_a_folder', `${query.root} is not a folder`);
+  const unlisted = new Set<number>(); // of the whole answer: a node may be told again, and the last time counts
   if (after === null) yield* listBelow(reading, root.id);
-  else yield* changedBelow(reading, root.id, after);
-  yield { cursor: writeCursor(epoch, new Map(view.spaces.map((space) => [space.id, space.head]))), rootId: root.id };
+  else {
+    // What was listed after the last answer was not what it was when its cursor was taken: a folder may have left it meanwhile.
+    const open = query.cursor !== null && cameUnlisted(query.cursor);
+    yield* changedBelow(reading, { rootId: root.id, after, open, unlisted });
+  }
+  const heads: Positions = new Map(view.spaces.map((space) => [space.id, space.head]));
+  yield { cursor: writeCursor(epoch, heads, { unlisted: unlisted.size > 0 }), rootId: root.id };
 }
 
 function nothingAt(root: string): AppError {
@@ -133,13 +139,21 @@ async function isRenewed(reading: FeedReading, root: Root, after: Positions): Pr
   return false;
 }
 
-async function* changedBelow(reading: FeedReading, rootId: number, after: Positions): AsyncGenerator<FeedPart> {
+type Following = {
+  readonly rootId: number;
+  readonly after: Positions;
+  /** Every folder that was moved is to be listed, wherever it came from. */
+  readonly open: boolean;
+  /** Grows. */
+  readonly unlisted: Set<number>;
+};
+
+async function* changedBelow(reading: FeedReading, { rootId, after, open, unlisted }: Following): AsyncGenerator<FeedPart> {
   const { db, store, view } = reading;
   const { dialect } = store.database;
   const start = await takeSnapshot(db, dialect, view, [rootId]);
   const root = rootIn(start, reading, rootId, after);
   const arrivals = await hasArrivals(reading, root, after);
-  const unlisted = new Set<number>(); // of the whole answer: a node may be told again, and the last time counts
   if (await isRenewed(reading, root, after)) {
     unlisted.add(rootId);
     yield { present: [start.shown(rootId, true)], gone: [] };
@@ -150,7 +164,7 @@ async function* changedBelow(reading: FeedReading, rootId: number, after: Positi
       for (const { node, kind, path, from_path } of rows) {
         const near = span.space !== root.space || arrivals || isWithin(path, root.path) || isWithin(from_path, root.path);
         named.set(node, near || named.get(node) === true);
-        if (RENEWS.has(kind) || (kind === MOVE && arrivals && span.space === root.space)) unlisted.add(node);
+        if (RENEWS.has(kind) || (kind === MOVE && (open || (arrivals && span.space === root.space)))) unlisted.add(node);
       }
       yield partOf(reading, await takeSnapshot(db, dialect, view, [rootId, ...named.keys()]), { rootId, named, unlisted });
     }

@@ -80,7 +80,8 @@ export function openFollower(store: Metadata, who: Principal, root: string): Fol
     for (const node of news.present) nodes.set(node.nodeId, node);
     for (const id of news.gone) nodes.delete(id);
     const reached = below(rootId);
-    if (news.parts === 1) for (const { nodeId, name } of news.present) assert.ok(reached.has(nodeId), `${name} hangs in the air`);
+    const complete = news.parts === 1 && !news.present.some((node) => node.unlisted);
+    if (complete) for (const { nodeId, name } of news.present) assert.ok(reached.has(nodeId), `${name} hangs in the air`);
     for (const { nodeId, unlisted } of news.present) {
       if (!unlisted || nodes.get(nodeId)?.unlisted !== true) continue;
       for (const id of below(nodeId)) if (id !== nodeId) nodes.delete(id);

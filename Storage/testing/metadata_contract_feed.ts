@@ -92,6 +92,19 @@ export function contractOfFeed(open: OpenPlace): void {
     assert.equal(await follower.pull(), null);
   });
 
+  test('what leaves a folder before it could be listed is to be listed itself', async (t) => {
+    const store = await (await open(t)).open();
+    await done(store, alice, [put('/out/c/sub/f', one), mkdir('/w/d')], [one]);
+    const begun = await endOf(store, alice, '/w');
+    await done(store, alice, [move('/out/c', '/w/c')]);
+    const arrived = await endOf(store, alice, '/w', begun.cursor);
+    await done(store, alice, [move('/w/c/sub', '/w/d/sub')]);
+    const [news] = await Array.fromAsync(store.feed(alice, { root: '/w', cursor: arrived.cursor }));
+    assert.ok(news !== undefined && 'present' in news);
+    assert.deepEqual(brief(news), ['sub *']);
+    assert.deepEqual((await store.changes(alice, { after: arrived.cursor, limit: 9 })).changes.length, 1);
+  });
+
   test('a copy is told in full', async (t) => {
     const store = await (await open(t)).open();
     await done(store, alice, [put('/w/a/f', one), put('/out/c/g', one)], [one]);
