@@ -119,7 +119,7 @@ for (const hardLinks of [true, false]) {
 
   test(`${kind}: a power cut before any call loses nothing`, async () => {
     for (let n = 1, reached = true; reached; n += 1) {
-      for (let seed = 1; seed <= 20; seed += 1) {
+      for (let seed = 1; seed <= 10; seed += 1) {
         const world = makeWorld(hardLinks);
         const intents = new Set<Intent>();
         reached = await runKilled(world, n, intents);
