@@ -2,10 +2,9 @@ import { assertNever } from '../../Models/errors.ts';
 import type { PlanRow } from './control_messages.ts';
 import type { Action, Plan, Side } from './core/plan.ts';
 import { type NodeId, ROOT, type TreeNode } from './core/tree.ts';
-import type { NameForms } from './scan.ts';
 import type { SyncIndex } from './sync_index.ts';
 
-type Known = { readonly index: Pick<SyncIndex, 'local' | 'remote' | 'ancestor'>; readonly names: NameForms };
+type Known = { readonly index: Pick<SyncIndex, 'local' | 'remote'> };
 
 /** A plan in the words of paths, in the order in which it would be carried out. */
 export function* planRows(plan: Plan, known: Known): Generator<PlanRow> {

@@ -58,7 +58,7 @@ function openFolder() {
   };
   const tree = openLocalTree(disk, { now, timeStepMs: 0, copyName: (name, digits) => `${name} ${digits}`, onKept: () => undefined });
   return {
-    ...{ index, names, user, scan, idOf },
+    ...{ index, user, scan, idOf },
     write: (path: string, text: string): void => user.write(path, Buffer.from(text)),
     read: (path: string): string | undefined => user.find(path)?.bytes.toString(),
     async agree(): Promise<void> {
@@ -191,7 +191,7 @@ describe('conflicts', () => {
 
 describe('a plan', () => {
   it('is told in paths, kinds and bytes', async () => {
-    const { index, names, user, write, agree, scan, idOf } = openFolder();
+    const { index, user, write, agree, scan, idOf } = openFolder();
     user.makeFolder('sub');
     write('sub/a', 'four');
     write('b', 'b');
@@ -214,7 +214,7 @@ describe('a plan', () => {
       { type: 'hash', id: idOf('new') },
     ];
     const plan: Plan = { steps: [step.slice(0, 3), step.slice(3)], conflicts: [], stuck: [] };
-    const rows = [...planRows(plan, { index, names })];
+    const rows = [...planRows(plan, { index })];
     assert.deepEqual(
       rows.map(({ kind, side, path, to, entry, bytes }) => [kind, side, path, to, entry, bytes]),
       [
