@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
+import { fileURLToPath } from 'node:url';
 import { AppError } from '../../Models/errors.ts';
 import type { Driftless } from '../client.ts';
 import { createLog, LEVELS, type Level, type Log } from '../log.ts';
@@ -22,6 +23,8 @@ export async function main(words: readonly string[]): Promise<void> {
     home: process.env.DRIFTLESS_HOME || join(homedir(), '.driftless'),
     auth: process.env.DRIFTLESS_AUTH || undefined,
     password: process.env.DRIFTLESS_PASSWORD || undefined,
+    configHome: process.env.XDG_CONFIG_HOME || join(homedir(), '.config'),
+    program: [process.execPath, fileURLToPath(new URL('driftless.js', import.meta.url))],
   };
   const log = createLog({ file: join(settings.home, 'logs', 'client.log'), level: logLevel(process.env.DRIFTLESS_LOG_LEVEL) });
   const session = keepClient(settings);
@@ -39,6 +42,7 @@ function buildDeps(settings: Settings, session: ReturnType<typeof keepClient>, l
   const run: Run = {
     settings,
     client: session.open,
+    clientOf: async ({ auth, user }) => (await import('../client.ts')).resume({ home: settings.home, auth, username: user }),
     replaceClient: session.replace,
     interruptible: interrupts.run,
     tell: (line) => void stderr.write(`${visible(line)}\n`),

@@ -1,4 +1,5 @@
 import type { Driftless, TransferFailure } from '../client.ts';
+import type { ExitCode } from './exit_codes.ts';
 import type { Answer } from './output.ts';
 
 /** From the environment; read once, in the main. */
@@ -6,6 +7,8 @@ export type Settings = {
   readonly home: string; // folder
   readonly auth: string | undefined; // host:port
   readonly password: string | undefined;
+  readonly configHome: string; // folder of this user's settings for all programs
+  readonly program: readonly string[]; // what starts this program again
 };
 
 export const DEFAULT_AUTH = '127.0.0.1:4810';
@@ -15,6 +18,8 @@ export type Run = {
   readonly settings: Settings;
   /** The logged-in client, opened at the first call and closed by whoever runs commands. */
   client(): Promise<Driftless>;
+  /** The client of another login of the profile; whoever asks for it closes it. */
+  clientOf(login: { readonly auth: string; readonly user: string }): Promise<Driftless>;
   /** From here on this client is the one; `null`: none, as after a logout. */
   replaceClient(next: Driftless | null): Promise<void>;
   /** Work that an interrupt ends in order: no half file is left. */
@@ -26,8 +31,9 @@ export type Run = {
 };
 export type Screen = { readonly columns: number; write(text: string): void };
 
-export type Outcome = Answer | { readonly answer: Answer; readonly failures: readonly TransferFailure[] };
-export type Options = Readonly<Record<string, string | boolean | undefined>>;
+/** `code`: what a script sees when nothing failed; `done` if not given. */
+export type Outcome = Answer | { readonly answer: Answer; readonly failures: readonly TransferFailure[]; readonly code?: ExitCode };
+export type Options = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 /** One word of the command line. `args` in commander's notation; `examples` without the leading `driftless`. */
 export type Command = {
@@ -40,6 +46,8 @@ export type Command = {
     readonly text: string;
     readonly choices?: readonly string[];
     readonly standard?: string;
+    /** May be given several times; its value is a list. */
+    readonly repeated?: true;
   }[];
   readonly about?: string;
   readonly examples: readonly string[];
@@ -58,4 +66,9 @@ export function argument(args: readonly string[], at: number): string {
 export function textOption(options: Options, name: string): string | undefined {
   const value = options[name];
   return typeof value === 'string' ? value : undefined;
+}
+
+export function listOption(options: Options, name: string): readonly string[] {
+  const value = options[name];
+  return Array.isArray(value) ? value : [];
 }

@@ -6,6 +6,8 @@ import { visible, visibleContent, visibleJson } from './escape.ts';
 export type Answer =
   | { readonly kind: 'facts'; readonly lines: readonly string[]; readonly json: unknown }
   | { readonly kind: 'rows'; readonly rows: AsyncIterable<{ readonly line: string; readonly json: unknown }> }
+  /** As they happen: each is printed at once; as JSON each is a line of its own. An empty `line` is for programs only. */
+  | { readonly kind: 'events'; readonly events: AsyncIterable<{ readonly line: string; readonly json: unknown }> }
   | { readonly kind: 'content'; readonly pieces: AsyncIterable<Uint8Array>; readonly json?: unknown };
 
 export function facts(json: unknown, ...lines: string[]): Answer {
@@ -33,6 +35,8 @@ export async function printAnswer(sink: Sink, answer: Answer, asJson: boolean): 
     }
     case 'rows':
       return printRows(sink, answer.rows, asJson);
+    case 'events':
+      return printEvents(sink, answer.events, asJson);
     case 'content':
       return asJson ? write(sink, `${visibleJson(answer.json)}\n`) : printContent(sink, answer.pieces);
   }
@@ -52,6 +56,13 @@ async function printRows(sink: Sink, rows: AsyncIterable<{ line: string; json: u
   }
   if (asJson) text += count === 0 ? '[]\n' : '\n]\n';
   await write(sink, text);
+}
+
+async function printEvents(sink: Sink, events: AsyncIterable<{ line: string; json: unknown }>, asJson: boolean): Promise<void> {
+  for await (const { line, json } of events) {
+    if (asJson) await write(sink, `${visibleJson(json)}\n`);
+    else if (line !== '') await write(sink, `${visible(line)}\n`);
+  }
 }
 
 async function printContent(sink: Sink, pieces: AsyncIterable<Uint8Array>): Promise<void> {

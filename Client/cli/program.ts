@@ -9,9 +9,16 @@ import { EXIT, EXIT_CODES } from './exit_codes.ts';
 import { FILE_COMMANDS } from './file_commands.ts';
 import { type Answer, printAnswer, type Sink } from './output.ts';
 import { SHARING_COMMANDS } from './sharing_commands.ts';
+import { SYNC_COMMANDS } from './sync_commands.ts';
 import { TRANSFER_COMMANDS } from './transfer_commands.ts';
 
-export const COMMANDS: readonly Command[] = [...ACCOUNT_COMMANDS, ...FILE_COMMANDS, ...TRANSFER_COMMANDS, ...SHARING_COMMANDS];
+export const COMMANDS: readonly Command[] = [
+  ...ACCOUNT_COMMANDS,
+  ...FILE_COMMANDS,
+  ...TRANSFER_COMMANDS,
+  ...SYNC_COMMANDS,
+  ...SHARING_COMMANDS,
+];
 
 export type ProgramDeps = {
   readonly run: Run;
@@ -37,6 +44,7 @@ Exit codes:
 Examples:
   driftless register alice
   driftless put ./photos /photos
+  driftless sync ~/Work /work
   driftless invite /photos bob --role editor
   driftless ls /photos --json
 `;
@@ -87,8 +95,9 @@ function addCommand(program: Commander, command: Command, deps: ProgramDeps, res
     .summary(summary)
     .description(about === undefined ? summary : `${summary}\n\n${about}`);
   if (usage !== undefined) added.usage(usage);
-  for (const { flags, text, choices, standard } of options) {
+  for (const { flags, text, choices, standard, repeated } of options) {
     const option = new Option(flags, text);
+    if (repeated === true) option.argParser((value: string, before: readonly string[] = []) => [...before, value]);
     if (choices !== undefined) option.choices(choices);
     if (standard !== undefined) option.default(standard);
     added.addOption(option);
@@ -107,11 +116,12 @@ async function perform(command: Command, args: readonly string[], options: Optio
   const startedAt = performance.now();
   try {
     const outcome = await command.run(deps.run, args, options);
-    const { answer, failures } = 'kind' in outcome ? { answer: outcome as Answer, failures: [] } : outcome;
+    const { answer, failures, code = EXIT.done } = 'kind' in outcome ? { answer: outcome as Answer, failures: [] } : outcome;
     await printAnswer(deps.out, answer, options.json === true);
     for (const failure of failures) deps.err.stream.write(`driftless: ${visible(failureText(failure))} (${failure.code})\n`);
-    await deps.record(command.name, performance.now() - startedAt, failures.length === 0 ? 'done' : 'failed');
-    return failures.length === 0 ? EXIT.done : EXIT.failed;
+    const exitCode = failures.length === 0 ? code : EXIT.failed;
+    await deps.record(command.name, performance.now() - startedAt, exitCode === EXIT.done ? 'done' : 'failed');
+    return exitCode;
   } catch (error) {
     await deps.record(command.name, performance.now() - startedAt, error instanceof AppError ? error.code : 'internal', error);
     throw error;

@@ -36,8 +36,9 @@ function program(client: Partial<Driftless>, isTerminal = false): { deps: Progra
   const records: string[] = [];
   const deps: ProgramDeps = {
     run: {
-      settings: { home: '/nowhere', auth: undefined, password: undefined },
+      settings: { home: '/nowhere', auth: undefined, password: undefined, configHome: '/nowhere', program: ['driftless'] },
       client: async () => client as Driftless,
+      clientOf: async () => client as Driftless,
       replaceClient: async () => undefined,
       interruptible: (work) => work(new AbortController().signal),
       tell: () => undefined,

@@ -1,0 +1,230 @@
+import { AppError } from '../../Models/errors.ts';
+import type { Driftless, Sync, SyncEvent, SyncOptions } from '../client.ts';
+import { serveControl } from '../sync/control.ts';
+import type { PlanRow, StatusRow } from '../sync/control_messages.ts';
+import { planRows } from '../sync/plan_rows.ts';
+import { controlOf, statusOf } from '../sync/root_control.ts';
+import { problemRow, realProblems } from '../sync/root_rows.ts';
+import type { Run, Screen } from './command.ts';
+import { visible } from './escape.ts';
+import { countOf } from './format.ts';
+import { count, createNarrator, emptyTally, firstContactText, type SyncLine, type Tally } from './sync_lines.ts';
+
+/** A folder to be synced, and by whom. */
+export type Job = {
+  readonly local: string;
+  readonly remote: string;
+  readonly options: Pick<SyncOptions, 'exclude' | 'limitUp' | 'limitDown'>;
+  readonly client: () => Promise<Driftless>;
+};
+
+/** Failures of one folder that end nothing else: without the server it goes on once that answers. */
+const PASSES: ReadonlySet<string> = new Set(['server_unreachable', 'auth_unreachable', 'busy', 'too_many_requests', 'storage_unavailable']);
+
+type Opened = { readonly sync: Sync; readonly tally: Tally };
+
+async function open(job: Job, stack: AsyncDisposableStack, onEvent: (event: SyncEvent) => void): Promise<Opened> {
+  const tally = emptyTally();
+  const client = await job.client();
+  const sync = await client.sync(job.local, job.remote, {
+    ...job.options,
+    watch: false,
+    onEvent(event) {
+      if (event.type === 'done') count(tally, event.done);
+      onEvent(event);
+    },
+  });
+  stack.use(sync);
+  stack.use(await serveControl(sync.root.folder, controlOf(sync)));
+  return { sync, tally };
+}
+
+/** Nothing was ever agreed on: what happens now is said before it does. */
+async function announceFirst({ index, preview, status }: Sync): Promise<string | null> {
+  if (index.agreedCount() > 0 || index.setting('cursor') !== undefined) return null;
+  const { local, remote } = status();
+  try {
+    return firstContactText(local, remote, planRows(await preview(), { index }));
+  } catch (error) {
+    if (error instanceof AppError && PASSES.has(error.code)) return null; // said when it is tried
+    throw error;
+  }
+}
+
+export type OnceReport = {
+  readonly local: string;
+  readonly remote: string;
+  readonly complete: boolean;
+  readonly done: Tally;
+  readonly conflicts: number;
+  readonly held: StatusRow['held'];
+  readonly problems: StatusRow['problems'];
+};
+
+/** One pass. @throws AppError what ends all of it, `cancelled` */
+export function syncOnce(run: Run, job: Job): Promise<OnceReport> {
+  return run.interruptible(async (signal) => {
+    await using stack = new AsyncDisposableStack();
+    const { sync, tally } = await open(job, stack, () => undefined);
+    const first = await announceFirst(sync);
+    if (first !== null) run.tell(first);
+    const { complete } = await orCancelled(sync.once(), signal);
+    const { local, remote, held } = statusOf(sync);
+    const problems = realProblems(sync.index.problems()).map(problemRow);
+    return { local, remote, complete, done: tally, conflicts: sync.conflicts().length, held, problems };
+  });
+}
+
+/** What a pass would do; nothing is done. @throws AppError as `syncOnce` */
+export function previewRows(run: Run, job: Job): Promise<PlanRow[]> {
+  return run.interruptible(async (signal) => {
+    await using stack = new AsyncDisposableStack();
+    const { sync } = await open(job, stack, () => undefined);
+    return [...planRows(await orCancelled(sync.preview(), signal), sync)];
+  });
+}
+
+function orCancelled<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const interrupted = aborted(signal).then((): never => {
+    throw new AppError('cancelled', 'interrupted');
+  });
+  return Promise.race([work, interrupted]);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/**
+ * Syncs until it is interrupted, or until none of the folders can be synced any more.
+ * @throws AppError the first failure, if all of them failed
+ */
+export async function* syncAlways(run: Run, jobs: readonly Job[]): AsyncGenerator<SyncLine> {
+  const lines = createLines();
+  const live = createLiveLine(run.screen);
+  const ended = run.interruptible((signal) => runAll(jobs, signal, { lines, live })).finally(() => lines.end());
+  ended.catch(() => undefined); // thrown below
+  for await (const line of lines.all()) {
+    live.clear();
+    yield line;
+    live.draw();
+  }
+  live.clear();
+  await ended;
+}
+
+type Shown = { readonly lines: Lines; readonly live: LiveLine };
+
+async function runAll(jobs: readonly Job[], signal: AbortSignal, shown: Shown): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const failures: AppError[] = [];
+  const running = jobs.map((job) =>
+    runOne(job, signal, stack, shown).catch((error: unknown) => {
+      if (!(error instanceof AppError)) throw error;
+      failures.push(error);
+      if (jobs.length > 1) shown.lines.push(failureLine(job, error));
+    }),
+  );
+  await Promise.race([Promise.all(running), aborted(signal)]);
+  const [first] = failures;
+  if (first !== undefined && failures.length === jobs.length) throw first;
+}
+
+function failureLine({ local }: Job, { code, message }: AppError): SyncLine {
+  return { line: `${local}: ${message} (${code})`, json: { event: 'failed', local, error: { code, message } } };
+}
+
+/** Resolves when it is interrupted, rejects when it cannot go on. */
+async function runOne(job: Job, signal: AbortSignal, stack: AsyncDisposableStack, { lines, live }: Shown): Promise<void> {
+  const { promise: over, reject: fail } = Promise.withResolvers<never>();
+  over.catch(() => undefined); // it may end while something else is awaited
+  const narrator = createNarrator(job.local);
+  const onEvent = (event: SyncEvent): void => {
+    lines.push(...narrator.tell(event, event.type === 'pass' ? opened.sync.index.problems() : []));
+    if (event.type === 'state' && event.state.state === 'ended') fail(event.state.error);
+    if (event.type === 'pass' || event.type === 'state') live.set(job.local, liveText(opened.sync));
+  };
+  const opened = await open(job, stack, (event) => onEvent(event));
+  const first = await orCancelled(announceFirst(opened.sync), signal);
+  if (first !== null) lines.push({ line: first, json: { event: 'first', local: job.local, text: first } });
+  const { local, remote } = opened.sync.status();
+  lines.push({ line: `keeping ${local} and ${remote} the same`, json: { event: 'start', local, remote } });
+  opened.sync.start();
+  await Promise.race([over, aborted(signal)]);
+}
+
+function liveText(sync: Pick<Sync, 'status'>): string {
+  const { local, state, files, waiting, watching } = sync.status();
+  const parts = [`${local}: ${state === 'idle' ? 'in sync' : state}`, countOf(files, 'file')];
+  if (waiting > 0) parts.push(`${waiting} waiting`);
+  if (watching !== null) parts.push(`watching ${watching.watched} of ${countOf(watching.of, 'folder')}`);
+  return parts.join(', ');
+}
+
+type Lines = ReturnType<typeof createLines>;
+
+const LINES_MAX = 10_000; // that nobody has read yet; beyond them the oldest are of no use to anyone
+
+/** A queue that is written by callbacks and read by a loop. */
+function createLines() {
+  let queue: SyncLine[] = [];
+  let isOver = false;
+  let wake: (() => void) | null = null;
+  const rouse = (): void => {
+    wake?.();
+    wake = null;
+  };
+  return {
+    push(...lines: SyncLine[]): void {
+      queue.push(...lines);
+      if (queue.length > LINES_MAX) queue = queue.slice(-LINES_MAX);
+      rouse();
+    },
+    end(): void {
+      isOver = true;
+      rouse();
+    },
+    async *all(): AsyncGenerator<SyncLine> {
+      for (;;) {
+        const ready = queue;
+        queue = [];
+        yield* ready;
+        if (queue.length > 0) continue;
+        if (isOver) return;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+  };
+}
+
+type LiveLine = ReturnType<typeof createLiveLine>;
+
+const CLEAR_LINE = '\r\u001b[K';
+
+/** One line below all others on a terminal, a few words of each folder; nothing where nobody watches. */
+function createLiveLine(screen: Screen | null) {
+  const texts = new Map<string, string>();
+  let drawn = '';
+  const draw = (): void => {
+    const text = [...texts.values()].join(' | ');
+    if (screen === null || text === drawn || text === '') return;
+    screen.write(CLEAR_LINE + visible(text).slice(0, screen.columns - 1));
+    drawn = text;
+  };
+  return {
+    draw,
+    set(of: string, text: string): void {
+      texts.set(of, text);
+      draw();
+    },
+    clear(): void {
+      if (drawn !== '') screen?.write(CLEAR_LINE);
+      drawn = '';
+    },
+  };
+}
