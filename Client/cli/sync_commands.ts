@@ -10,13 +10,13 @@ import { EXIT } from './exit_codes.ts';
 import { formatTime } from './format.ts';
 import { type Answer, facts, rowsOf } from './output.ts';
 import { parseRate } from './rates.ts';
-import { planLine, statusLines, tallyText, totalsText } from './sync_lines.ts';
 import type { Job, OnceReport } from './sync_running.ts';
 
 /** What these commands are made of is loaded when one of them runs: no other command waits for it. */
 const load = {
   roots: () => import('../sync/roots.ts'),
   running: () => import('./sync_running.ts'),
+  lines: () => import('./sync_lines.ts'),
   control: () => import('../sync/control.ts'),
   messages: () => import('../sync/control_messages.ts'),
   rows: () => import('../sync/root_rows.ts'),
@@ -142,7 +142,8 @@ async function inTurn(run: Run, jobs: readonly Job[]): Promise<OnceReport[]> {
   return reports;
 }
 
-function onceOutcome(reports: readonly OnceReport[]): Outcome {
+async function onceOutcome(reports: readonly OnceReport[]): Promise<Outcome> {
+  const { tallyText } = await load.lines();
   const isWhole = reports.every(({ held, problems, complete }) => complete && held.length === 0 && problems.length === 0);
   const hasConflicts = reports.some(({ conflicts }) => conflicts > 0);
   const lines = reports.map(({ local, remote, done, complete, conflicts }) => {
@@ -156,6 +157,7 @@ function onceOutcome(reports: readonly OnceReport[]): Outcome {
 async function dryRun(run: Run, local: string, remote: string | undefined, options: Options): Promise<Answer> {
   const rows = (await askedRows(run, local)) ?? (await previewed(run, local, remote, options));
   const { planTotals } = await load.plans();
+  const { planLine, totalsText } = await load.lines();
   const totals = planTotals(rows);
   const lines = rows.filter(({ kind }) => kind !== 'compare').map(planLine);
   return facts({ actions: rows, totals }, ...lines, `${lines.length === 0 ? 'nothing to do: ' : ''}${totalsText(totals)}`);
@@ -194,6 +196,7 @@ async function status(run: Run, local: string | undefined): Promise<Answer> {
     const asked = await askControl(root.folder, { type: 'status' }, schema);
     rows.push(...(asked === null ? [await stoppedStatus(root)] : await Array.fromAsync(asked)));
   }
+  const { statusLines } = await load.lines();
   return facts(rows, ...rows.flatMap((row) => [...statusLines(row)]));
 }
 

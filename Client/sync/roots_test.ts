@@ -48,9 +48,10 @@ test('a root is kept with its settings, for its owner only, and its folder is ma
 test('settings change one after the other, whoever changes them', async (t) => {
   const { roots, add } = await newPlace(t);
   const one = await add('Work');
-  const other = (await roots.list()).roots[0];
+  const [other] = (await roots.list()).roots;
+  assert(other !== undefined);
   await Promise.all(
-    Array.from({ length: 10 }, (_, n) => (n % 2 === 0 ? one : other)?.update((settings) => void settings.excludes.push(String(n)))),
+    Array.from({ length: 10 }, (_, n) => (n % 2 === 0 ? one : other).update((settings) => void settings.excludes.push(String(n)))),
   );
   await one.update((settings) => {
     settings.paused = true;
