@@ -2,6 +2,7 @@ import { LABELS } from '../Client/sync/testing/plan_generator.ts';
 import { PLAN_MUTANTS } from '../Client/sync/testing/plan_mutants.ts';
 import type { Planner } from '../Client/sync/testing/plan_run.ts';
 import { describeFailure, simulateSeed } from '../Client/sync/testing/plan_simulation.ts';
+import { ENGINE_SHARES, engineSeeds } from './simulation/engine_layer.ts';
 
 /** Part of the system that is run with random histories; the same seed is the same run. */
 export type Layer = {
@@ -29,6 +30,7 @@ function planRun(planner?: Planner): (seed: number) => SeedReport {
 
 export const LAYERS: Readonly<Record<string, Layer>> = {
   plan: { run: planRun(), shares: new Map(LABELS.map((label) => [label, 0.01])) },
+  engine: { run: engineSeeds(), shares: ENGINE_SHARES },
 };
 
 export const MUTANTS: readonly Mutant[] = PLAN_MUTANTS.map(({ name, mistake, planner }) => ({

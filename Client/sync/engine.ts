@@ -322,8 +322,8 @@ export function createEngine(deps: EngineDeps): Engine {
   }
 
   return {
-    pass: (options) => alone(() => pass(options)),
-    preview: () => alone(preview),
+    pass: (options) => alone(() => endedByDisk(() => pass(options))),
+    preview: () => alone(() => endedByDisk(preview)),
     get held() {
       return held;
     },
@@ -376,3 +376,14 @@ const SCANNED: ReadonlySet<Reason> = new Set([
   'special_file',
   'no_permission_local',
 ]);
+
+/** What the file system refused in the middle of something: that ends the pass, and the next one begins anew. */
+async function endedByDisk<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    const isSystems = cause instanceof Error && !(cause instanceof AppError) && 'code' in cause && /^E(?!RR_)/.test(String(cause.code));
+    if (!isSystems) throw cause;
+    throw new AppError('local_io', cause.message, { cause });
+  }
+}

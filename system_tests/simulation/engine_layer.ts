@@ -1,0 +1,98 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { generate } from './generate.ts';
+import { type History, historySize } from './history.ts';
+import { minimise, type Outcome, runHistory } from './run_history.ts';
+import { openSimFolder, type SimFolder } from './sim_server.ts';
+import type { Plants } from './world.ts';
+
+/** Of all seeds, how many must reach what is so called. */
+export const ENGINE_SHARES: ReadonlyMap<string, number> = new Map([
+  ...[
+    'edit/edit',
+    'delete/edit',
+    'move/move',
+    'edit/move',
+    'folder delete/change inside',
+    'create/create',
+    'case-only rename',
+    'file/folder',
+  ].map((label) => [label, 0.01] as const),
+  ...['create', 'file.write', 'file.sync', 'rename', 'link', 'syncFolder', 'unlink'].map((call) => [`crash at ${call}`, 0.005] as const),
+  ...['rename', 'link', 'syncFolder'].map((call) => [`user at ${call}`, 0.005] as const),
+  ['drop_reply before a request', 0.005],
+]);
+
+const TWICE_EVERY = 100;
+const MINIMISE_MS = 30_000;
+const WORLDS_PER_SERVER = 25;
+
+/** Runs seeds on servers that are used for several. @returns what became of a seed, its failure with a history that is as short as it gets */
+export function engineSeeds(plants: Plants = {}): (seed: number) => Promise<{ labels: Iterable<string>; failure: string | null }> {
+  let folder: Promise<SimFolder> | null = null;
+  return async (seed) => {
+    folder ??= openSimFolder(WORLDS_PER_SERVER);
+    const history = generate(seed);
+    const outcome = await runHistory(history, await folder, plants);
+    if (outcome.violation !== null) return { labels: outcome.labels, failure: await describe(history, outcome, plants) };
+    const failure = seed % TWICE_EVERY === 0 ? await differsTheSecondTime(history, plants) : null;
+    return { labels: outcome.labels, failure };
+  };
+}
+
+/** @returns text */
+export async function replayHistory(file: string): Promise<{ text: string; held: boolean }> {
+  const folder = await openSimFolder(1);
+  try {
+    const history = JSON.parse(readFileSync(file, 'utf8')) as History;
+    const outcome = await runHistory(history, folder);
+    return { text: story(history, outcome), held: outcome.violation === null };
+  } finally {
+    await folder.close();
+  }
+}
+
+/** The same history must always run the same way, or no failure could be looked into. */
+async function differsTheSecondTime(history: History, plants: Plants): Promise<string | null> {
+  const folder = await openSimFolder(1);
+  try {
+    const [first, second] = [await runHistory(history, folder, plants), await runHistory(history, folder, plants)];
+    if (traceHash(first) === traceHash(second)) return null;
+    const at = first.trace.findIndex((line, i) => line !== second.trace[i]);
+    return `seed ${history.seed} ran differently the second time, from line ${at}:\n  ${first.trace[at]}\n  ${second.trace[at]}`;
+  } finally {
+    await folder.close();
+  }
+}
+
+function traceHash({ trace }: Outcome): string {
+  return createHash('sha256').update(trace.join('\n')).digest('hex');
+}
+
+async function describe(history: History, { violation }: Outcome, plants: Plants): Promise<string> {
+  if (violation === null) return '';
+  const folder = await openSimFolder(1);
+  try {
+    const small = await minimise(history, violation.invariant, folder, plants, performance.now() + MINIMISE_MS);
+    const file = join(tmpdir(), `driftless-history-${history.seed}.json`);
+    writeFileSync(file, `${JSON.stringify(small, null, 1)}\n`);
+    const outcome = await runHistory(small, folder, plants);
+    return [
+      `engine: seed ${history.seed}: ${violation.message}`,
+      `${historySize(history)} steps and faults became ${historySize(small)}, kept in ${file}`,
+      story(small, outcome),
+    ].join('\n');
+  } finally {
+    await folder.close();
+  }
+}
+
+function story({ devices, tickMs }: History, { trace, violation }: Outcome): string {
+  return [
+    `devices: ${JSON.stringify(devices)}, ${tickMs} ms for each call`,
+    ...trace,
+    violation === null ? 'all held' : violation.message,
+  ].join('\n');
+}

@@ -1,0 +1,261 @@
+import { seededRandom } from '../seeded_random.ts';
+import type { ContentSpec, DeviceOptions, DiskFault, History, NetFault, PassFault, Step, UserAction } from './history.ts';
+
+const NAMES = ['a', 'b', 'c', 'A', 'B', '\u00e1', 'a\u0301', '\u00c1', '\u00df', 'ss', 'a ', 'b.txt'];
+const PLAIN_NAMES = ['a', 'b', 'c', 'd.txt'];
+const SIZES = [8, 8, 8, 60, 4095, 4096, 4097, 20_000];
+const PAUSES_MS = [0, 0, 1, 30, 1000, 3000, 60_000, 3_600_000];
+/** Where something may happen; those that change something are the ones that matter. */
+const DISK_CALLS = [
+  ...['link', 'rename', 'unlink', 'create', 'file.write', 'file.sync', 'syncFolder', 'file.setMode', 'file.setTimes'],
+  ...['link', 'rename', 'unlink', 'create', 'file.write', 'file.sync', 'syncFolder', 'mkdir', 'rmdir', 'syncAll', 'symlink'],
+  ...['setMode', 'setTimes', 'file.close', 'file.stat', 'file.read', 'open', 'stat', 'list', 'readlink', 'file.truncate', null, null],
+];
+const CODES = ['EIO', 'ENOSPC', 'EACCES', 'EMFILE', 'EBUSY'] as const;
+const REFUSALS = ['ticket_expired', 'too_many_requests', 'busy', 'storage_unavailable', 'storage_full'] as const;
+
+/** The history of a seed. Each seed has only some kinds of trouble, at rates of its own, so that none hides another. */
+export function generate(seed: number): History {
+  return new Generator(seed).history();
+}
+
+class Generator {
+  readonly #seed: number;
+  readonly #random: () => number;
+  readonly #devices: number;
+  readonly #names: readonly string[];
+  readonly #depth: number;
+  readonly #rates: Record<'disk' | 'kill' | 'power' | 'userDuring' | 'net' | 'nested' | 'index' | 'server' | 'hinted', number>;
+  readonly #actions: readonly UserAction['kind'][];
+  #contents = 0;
+
+  constructor(seed: number) {
+    this.#seed = seed;
+    this.#random = seededRandom(seed);
+    for (let i = 0; i < 3; i += 1) this.#random(); // seeds that are neighbours begin alike
+    this.#devices = this.#pick([2, 2, 2, 2, 3, 3, 4]);
+    this.#names = this.#chance(0.35) ? this.#some(NAMES, 4) : PLAIN_NAMES.slice(0, this.#upTo(3) + 1);
+    this.#depth = this.#pick([1, 2, 2, 3]);
+    const rate = (share: number, most: number): number => (this.#chance(share) ? this.#random() * most : 0);
+    this.#rates = {
+      disk: rate(0.35, 0.7),
+      kill: rate(0.35, 0.7),
+      power: rate(0.3, 0.7),
+      userDuring: rate(0.5, 0.9),
+      net: rate(0.4, 0.6),
+      nested: rate(0.4, 0.5),
+      index: rate(0.1, 0.3),
+      server: rate(0.1, 0.3),
+      hinted: rate(0.4, 1),
+    };
+    this.#actions = this.#actionKinds();
+  }
+
+  history(): History {
+    const steps: Step[] = [];
+    if (this.#chance(0.75)) steps.push(...this.#beginning());
+    for (let phase = this.#pick([1, 1, 2, 3]); phase > 0; phase -= 1) {
+      steps.push(...this.#phase());
+      if (this.#chance(0.6)) steps.push({ kind: 'settle', afterMs: this.#pause() });
+    }
+    return { seed: this.#seed, tickMs: this.#pick([0, 0.01, 1]), devices: this.#deviceOptions(), steps };
+  }
+
+  /** Something that all agree on. */
+  #beginning(): Step[] {
+    const steps: Step[] = [];
+    for (let count = this.#upTo(6); count > 0; count -= 1) {
+      const action: UserAction = this.#chance(0.25)
+        ? { kind: 'folder', path: this.#path() }
+        : { kind: 'write', path: this.#path(), content: this.#content() };
+      steps.push({ kind: 'user', device: 0, action, afterMs: this.#pause() });
+    }
+    return [...steps, { kind: 'settle', afterMs: this.#pause() }];
+  }
+
+  #phase(): Step[] {
+    const steps: Step[] = [];
+    const actor = this.#chance(0.3) ? this.#device() : null; // a phase of one person is checked more strictly
+    for (let count = 1 + this.#upTo(9); count > 0; count -= 1) {
+      const afterMs = this.#pause();
+      const device = actor ?? this.#device();
+      if (actor === null && this.#chance(0.3)) steps.push(...this.#oneForTheOther(afterMs));
+      else if (this.#chance(0.5)) steps.push({ kind: 'user', device, action: this.#action(), afterMs });
+      else if (this.#chance(this.#rates.index)) steps.push({ kind: this.#pick(['back_up_index', 'restore_index']), device, afterMs });
+      else if (this.#chance(this.#rates.kill * 0.3)) steps.push({ kind: 'kill', device, afterMs });
+      else if (this.#chance(this.#rates.power * 0.3)) steps.push({ kind: 'power', device, seed: this.#upTo(1 << 30), afterMs });
+      else if (this.#chance(this.#rates.server)) steps.push(this.#serverStep(afterMs));
+      else
+        steps.push({
+          kind: 'pass',
+          device: this.#device(),
+          hinted: this.#chance(this.#rates.hinted),
+          faults: this.#faults(2, actor),
+          afterMs,
+        });
+    }
+    return steps;
+  }
+
+  /** Something that one device sends, and another takes while this and that happens to it. */
+  #oneForTheOther(afterMs: number): Step[] {
+    const [sender, taker] = [this.#device(), this.#device()];
+    const steps: Step[] = [];
+    for (let count = this.#upTo(3); count > 0; count -= 1) steps.push({ kind: 'user', device: sender, action: this.#action(), afterMs });
+    steps.push({ kind: 'pass', device: sender, hinted: false, faults: [], afterMs: this.#pause() });
+    if (this.#chance(0.4)) steps.push({ kind: 'user', device: taker, action: this.#action(), afterMs: this.#pause() });
+    return [...steps, { kind: 'pass', device: taker, hinted: false, faults: this.#faults(1, null), afterMs: this.#pause() }];
+  }
+
+  #serverStep(afterMs: number): Step {
+    return this.#pick<Step>([
+      { kind: 'restart', afterMs },
+      { kind: 'back_up_server', afterMs },
+      { kind: 'restore_server', newEpoch: this.#chance(0.5), afterMs },
+    ]);
+  }
+
+  #faults(depth: number, actor: number | null): PassFault[] {
+    const faults: PassFault[] = [];
+    const add = (rate: number, make: () => PassFault): void => {
+      while (this.#chance(rate) && faults.length < 4) faults.push(make());
+    };
+    const disk = (effect: DiskFault['effect']): DiskFault => ({ on: 'disk', ...this.#diskCall(), effect });
+    const net = (effect: NetFault['effect'], when: 'before' | 'after'): NetFault => ({ on: 'net', nth: this.#upTo(5), when, effect });
+    add(this.#rates.disk, () =>
+      disk(
+        this.#chance(0.1)
+          ? { kind: 'short_write', bytes: this.#upTo(8) - 1 }
+          : { kind: 'error', code: this.#pick(CODES), times: this.#pick([1, 1, 1, 2, 5, 1000]) },
+      ),
+    );
+    add(this.#rates.kill, () => (this.#chance(0.8) ? disk({ kind: 'kill' }) : net({ kind: 'kill' }, this.#pick(['before', 'after']))));
+    add(this.#rates.power, () => disk({ kind: 'power', seed: this.#upTo(1 << 30) }));
+    add(this.#rates.userDuring, () => {
+      const effect = { kind: 'user', device: actor ?? this.#device(), action: this.#actionInside() } as const;
+      return this.#chance(0.75) ? disk(effect) : net(effect, this.#pick(['before', 'after']));
+    });
+    add(this.#rates.net, () => net(this.#networkFault(), 'before'));
+    if (depth > 0 && this.#devices > 1) {
+      add(this.#rates.nested, () =>
+        net({ kind: 'pass', device: this.#device(), faults: this.#faults(depth - 1, actor) }, this.#pick(['before', 'after'])),
+      );
+    }
+    return faults;
+  }
+
+  #networkFault(): NetFault['effect'] {
+    return this.#pick<NetFault['effect']>([
+      { kind: 'drop' },
+      { kind: 'drop_reply' },
+      { kind: 'drop_reply' },
+      { kind: 'duplicate' },
+      { kind: 'restart' },
+      { kind: 'portal' },
+      { kind: 'cut_body', at: this.#random() },
+      { kind: 'cut_reply', at: this.#random() },
+      { kind: 'wrong_byte', at: this.#random() },
+      { kind: 'refuse', code: this.#pick(REFUSALS) },
+    ]);
+  }
+
+  #diskCall(): { nth: number; name: string | null } {
+    const name = this.#pick(DISK_CALLS);
+    return { name, nth: name === null ? Math.ceil(2 ** (this.#random() * 8)) : Math.ceil(2 ** (this.#random() * 3)) };
+  }
+
+  #actionKinds(): UserAction['kind'][] {
+    const always: UserAction['kind'][] = ['write', 'save', 'remove', 'move', 'folder'];
+    const sometimes: UserAction['kind'][] = ['append', 'quiet', 'link', 'symlink', 'mode', 'time'];
+    return [...always, ...always, 'write', 'move', ...sometimes.filter(() => this.#chance(0.35))];
+  }
+
+  #action(): UserAction {
+    const kind = this.#pick(this.#actions);
+    const path = this.#chance(0.03) ? '?conflict' : this.#path();
+    switch (kind) {
+      case 'write':
+      case 'save':
+        return { kind, path, content: this.#content() };
+      case 'append':
+      case 'quiet':
+        return { kind, path, id: this.#nextContent() };
+      case 'folder':
+      case 'remove':
+        return { kind, path };
+      case 'move':
+      case 'link':
+        return { kind, path, to: this.#path() };
+      case 'symlink':
+        return { kind, path, target: `to ${this.#nextContent()}` };
+      case 'mode':
+        return { kind, path, mode: this.#pick([0o644, 0o600, 0o755, 0o700, 0o444]) };
+      default:
+        return { kind, path, mtimeMs: 1_500_000_000_000 + this.#upTo(1_000_000_000) };
+    }
+  }
+
+  /** Within a call nobody sets a time back as well: that takes a moment, and the times of change tell. */
+  #actionInside(): UserAction {
+    for (;;) {
+      const action = this.#action();
+      if (action.kind !== 'quiet') return action;
+    }
+  }
+
+  #content(): ContentSpec {
+    if (this.#chance(0.04)) return 'empty';
+    if (this.#chance(0.08)) return { shared: this.#upTo(2) };
+    return { id: this.#nextContent(), size: this.#pick(SIZES) };
+  }
+
+  #nextContent(): number {
+    this.#contents += 1;
+    return this.#contents;
+  }
+
+  #path(): string {
+    const parts = [this.#pick(this.#names)];
+    while (parts.length < this.#depth && this.#chance(0.45)) parts.push(this.#pick(this.#names));
+    return parts.join('/');
+  }
+
+  #deviceOptions(): DeviceOptions[] {
+    const odd = this.#chance(0.3);
+    return Array.from({ length: this.#devices }, () => ({
+      foldsCase: odd && this.#chance(0.4),
+      foldsUnicode: odd && this.#chance(0.4),
+      birthTimes: !(odd && this.#chance(0.3)),
+      timeStepMs: odd && this.#chance(0.4) ? this.#pick([1, 1000, 2000]) : 0.001,
+      skewMs: this.#chance(0.1) ? this.#pick([-3_600_000, 3_600_000]) : 0,
+    }));
+  }
+
+  #pause(): number {
+    return this.#pick(PAUSES_MS);
+  }
+
+  #device(): number {
+    return Math.floor(this.#random() * this.#devices);
+  }
+
+  #chance(share: number): boolean {
+    return this.#random() < share;
+  }
+
+  /** From 1 to `most`. */
+  #upTo(most: number): number {
+    return 1 + Math.floor(this.#random() * most);
+  }
+
+  #pick<T>(list: readonly T[]): T {
+    const one = list[Math.floor(this.#random() * list.length)];
+    if (one === undefined && !list.includes(one as T)) throw new RangeError('nothing to pick from');
+    return one as T;
+  }
+
+  #some(list: readonly string[], count: number): string[] {
+    const left = [...list];
+    return Array.from({ length: count }, () => left.splice(Math.floor(this.#random() * left.length), 1)[0] ?? 'a');
+  }
+}

@@ -1,0 +1,72 @@
+import type { NetworkFault } from './sim_network.ts';
+
+/** What a person puts into a file: bytes that nobody else ever writes, the same ones as others do, or none. */
+export type ContentSpec = { readonly id: number; readonly size: number } | { readonly shared: number } | 'empty';
+
+/** `?conflict` as a path is the first conflict copy that is there. */
+export type UserAction =
+  | { readonly kind: 'write' | 'save'; readonly path: string; readonly content: ContentSpec }
+  | { readonly kind: 'append' | 'quiet'; readonly path: string; readonly id: number }
+  | { readonly kind: 'folder' | 'remove'; readonly path: string }
+  | { readonly kind: 'move' | 'link'; readonly path: string; readonly to: string }
+  | { readonly kind: 'symlink'; readonly path: string; readonly target: string }
+  | { readonly kind: 'mode'; readonly path: string; readonly mode: number }
+  | { readonly kind: 'time'; readonly path: string; readonly mtimeMs: number };
+
+/** Happens at the `nth` call of a pass, counted from 1; with `name` only calls of that name count. */
+export type DiskFault = {
+  readonly on: 'disk';
+  readonly nth: number;
+  readonly name: string | null;
+  readonly effect:
+    | { readonly kind: 'error'; readonly code: 'EIO' | 'ENOSPC' | 'EACCES' | 'EMFILE' | 'EBUSY'; readonly times: number }
+    | { readonly kind: 'short_write'; readonly bytes: number }
+    | { readonly kind: 'kill' }
+    | { readonly kind: 'power'; readonly seed: number }
+    | { readonly kind: 'user'; readonly device: number; readonly action: UserAction };
+};
+export type NetFault = {
+  readonly on: 'net';
+  readonly nth: number;
+  readonly when: 'before' | 'after';
+  readonly effect:
+    | NetworkFault
+    | { readonly kind: 'kill' }
+    | { readonly kind: 'user'; readonly device: number; readonly action: UserAction }
+    | { readonly kind: 'pass'; readonly device: number; readonly faults: readonly PassFault[] };
+};
+export type PassFault = DiskFault | NetFault;
+
+export type Step = { readonly afterMs: number } & (
+  | { readonly kind: 'user'; readonly device: number; readonly action: UserAction }
+  | { readonly kind: 'pass'; readonly device: number; readonly hinted: boolean; readonly faults: readonly PassFault[] }
+  /** Faults end, everybody syncs until all is quiet, everything is checked. */
+  | { readonly kind: 'settle' }
+  | { readonly kind: 'kill' | 'back_up_index' | 'restore_index'; readonly device: number }
+  | { readonly kind: 'power'; readonly device: number; readonly seed: number }
+  | { readonly kind: 'restart' | 'back_up_server' }
+  | { readonly kind: 'restore_server'; readonly newEpoch: boolean }
+);
+
+export type DeviceOptions = {
+  readonly foldsCase: boolean;
+  readonly foldsUnicode: boolean;
+  readonly birthTimes: boolean;
+  readonly timeStepMs: number;
+  readonly skewMs: number;
+};
+
+/** A whole run: nothing but this decides what happens. */
+export type History = {
+  readonly seed: number;
+  readonly tickMs: number;
+  readonly devices: readonly DeviceOptions[];
+  readonly steps: readonly Step[];
+};
+
+/** Steps and faults of passes, nested ones too: what minimising counts. */
+export function historySize({ steps }: History): number {
+  const faults = (list: readonly PassFault[]): number =>
+    list.reduce((sum, { effect }) => sum + 1 + (effect.kind === 'pass' ? faults(effect.faults) : 0), 0);
+  return steps.reduce((sum, step) => sum + 1 + (step.kind === 'pass' ? faults(step.faults) : 0), 0);
+}

@@ -1,0 +1,74 @@
+import { hash } from 'node:crypto';
+import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
+
+/** What a file or symlink holds, as the ledger knows it. */
+export type ContentKey = string;
+
+export function contentKey(found: Pick<Found, 'stat' | 'bytes' | 'target'>): ContentKey | null {
+  if (found.stat.kind === 'symlink') return `link ${found.target}`;
+  if (found.stat.kind !== 'file') return null;
+  return found.bytes.length === 0 ? 'empty' : hash('sha1', found.bytes, 'hex');
+}
+
+/**
+ * Every content that a person ever wrote. It is protected from then on, until a person replaces or deletes it on a device where it was to be
+ * seen and is not any more (as often as there were places of it): no conflict, crash or fault may make it disappear.
+ */
+export class Ledger {
+  readonly #known = new Map<ContentKey, string>(); // what to call it
+  readonly #protected = new Set<ContentKey>();
+  readonly #taken = new Map<ContentKey, number>(); // places from which people took it, on whichever device
+  readonly #twice = new Map<ContentKey, number>(); // how often it may be there in addition
+  readonly #places = new Map<ContentKey, number>(); // most places at which people had it on one device
+
+  /** Something that an action of a person did. @param before what was live on that device; @param after what is */
+  observe(before: ReadonlyMap<ContentKey, number>, after: ReadonlyMap<ContentKey, number>, what: string): void {
+    for (const key of after.keys()) {
+      if (before.has(key)) continue;
+      if (!this.#known.has(key)) this.#known.set(key, what);
+      if (key !== 'empty') this.#protected.add(key);
+    }
+    for (const [key, count] of after) this.#places.set(key, Math.max(count, this.#places.get(key) ?? 0));
+    for (const [key, count] of before) {
+      const taken = (this.#taken.get(key) ?? 0) + Math.max(0, count - (after.get(key) ?? 0));
+      this.#taken.set(key, taken);
+      if (taken >= (this.#places.get(key) ?? 0)) this.#protected.delete(key);
+    }
+  }
+
+  /** What replaced a file by a rename is a new content of that file, and may be elsewhere too by the time others hear of it. */
+  mayBeTwice(key: ContentKey): void {
+    this.#twice.set(key, (this.#twice.get(key) ?? 0) + 1);
+  }
+
+  /** Nobody wrote it: it was made up, torn or mixed. */
+  isFabricated(key: ContentKey): boolean {
+    return !this.#known.has(key);
+  }
+
+  /** What must be there and is not. */
+  missing(live: ReadonlyMap<ContentKey, number>): string[] {
+    return [...this.#protected].filter((key) => !live.has(key)).map((key) => this.nameOf(key));
+  }
+
+  /** At how many places people had it on one device, at most. */
+  placesOf(key: ContentKey): number {
+    return key === 'empty' || this.nameOf(key).includes('"shared"')
+      ? Number.POSITIVE_INFINITY
+      : (this.#places.get(key) ?? 0) + (this.#twice.get(key) ?? 0);
+  }
+
+  nameOf(key: ContentKey): string {
+    return `${this.#known.get(key) ?? 'unknown'} (${key.slice(0, 12)})`;
+  }
+}
+
+/** How often each content is live in a tree. */
+export function liveContents(tree: readonly Found[]): Map<ContentKey, number> {
+  const live = new Map<ContentKey, number>();
+  for (const found of tree) {
+    const key = contentKey(found);
+    if (key !== null) live.set(key, (live.get(key) ?? 0) + 1);
+  }
+  return live;
+}

@@ -1,0 +1,304 @@
+import { hash } from 'node:crypto';
+import { copyFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Clock } from '../../Client/sync/clock.ts';
+import type { DiskFeatures, DiskFile, DiskStat } from '../../Client/sync/disk.ts';
+import { createEngine, type Engine, type EngineEvent, type PassReport } from '../../Client/sync/engine.ts';
+import { hashLocal } from '../../Client/sync/hash_local.ts';
+import { openHttpRemote } from '../../Client/sync/http_remote.ts';
+import { openIgnoreRules } from '../../Client/sync/ignore_rules.ts';
+import { openLocalTree } from '../../Client/sync/local_tree.ts';
+import { portableNames } from '../../Client/sync/portable_names.ts';
+import { openSyncIndex, type SyncIndex } from '../../Client/sync/sync_index.ts';
+import { type DiskCall, type MemoryDisk, openMemoryDisk, ProcessKilled } from '../../Client/sync/testing/memory_disk.ts';
+import { type OtherProgram, otherProgram } from '../../Client/sync/testing/memory_disk_user.ts';
+import { MemoryVolume } from '../../Client/sync/testing/memory_disk_volume.ts';
+import { ROUTES } from '../../Models/routes.ts';
+import { seededRandom } from '../seeded_random.ts';
+import type { DeviceOptions } from './history.ts';
+import { type NetworkCall, openSimNetwork, type SimNetwork } from './sim_network.ts';
+import { principalOf, type SimServer, ticketOf } from './sim_server.ts';
+
+export type DeviceDeps = {
+  readonly number: number;
+  readonly user: string;
+  readonly options: DeviceOptions;
+  readonly folder: string;
+  readonly now: () => number;
+  readonly clock: Clock;
+  readonly server: () => SimServer;
+  readonly mutant: Mutant;
+  readonly beforeDisk: (device: SimDevice, call: DiskCall) => void;
+  readonly beforeNet: (device: SimDevice, call: NetworkCall) => ReturnType<Parameters<typeof openSimNetwork>[0]['before']>;
+  readonly afterNet: (device: SimDevice, call: NetworkCall) => Promise<void>;
+};
+
+/** Stands between the engine and what it is given, to plant a mistake. */
+export type Mutant = {
+  readonly disk?: (disk: MemoryDisk) => MemoryDisk;
+  readonly index?: (index: SyncIndex) => SyncIndex;
+};
+
+type Process = {
+  readonly disk: MemoryDisk;
+  readonly index: SyncIndex;
+  readonly network: SimNetwork;
+  readonly engine: Engine;
+  readonly hashing: { bytes: number };
+};
+
+/** Synced by all. */
+export const REMOTE_ROOT = '/sync';
+const SMALL_BYTES = 64 * 1024;
+const MUTATING: ReadonlySet<DiskCall['name']> = new Set([
+  'create',
+  'link',
+  'rename',
+  'unlink',
+  'mkdir',
+  'rmdir',
+  'symlink',
+  'setMode',
+  'setTimes',
+]);
+
+/** One device: a disk that outlives everything, an index that outlives the process, and a process that can be killed. */
+export class SimDevice {
+  readonly number: number;
+  readonly name: string;
+  readonly volume: MemoryVolume;
+  readonly user: OtherProgram;
+  readonly events: EngineEvent[] = [];
+  readonly #deps: DeviceDeps;
+  readonly #indexFile: string;
+  #process: Process | null = null;
+  #hasBackup = false;
+  #states = 0;
+  /** Changes of the synced tree by the engine, and pushes, so far. */
+  effects = 0;
+  diskCalls = 0;
+  busy = false;
+  /** Set before the process is killed: the power goes with it. */
+  powerSeed: number | null = null;
+  /** Folders in which something was changed since the last pass: what a watcher would tell. */
+  readonly hints = new Set<string>();
+
+  constructor(deps: DeviceDeps) {
+    this.#deps = deps;
+    this.number = deps.number;
+    this.name = `d${deps.number}`;
+    const { options } = deps;
+    this.volume = new MemoryVolume({ ...options, now: () => this.#fileTime(), device: deps.number + 1 });
+    this.user = otherProgram(this.volume);
+    this.#indexFile = join(deps.folder, `index-${deps.number}.db`);
+    this.#removeIndex(this.#indexFile);
+  }
+
+  /** As Date.now: whole milliseconds. */
+  now(): number {
+    return Math.floor(this.#fileTime());
+  }
+
+  /** As the system stamps files: finer than that. */
+  #fileTime(): number {
+    return this.#deps.now() + this.#deps.options.skewMs;
+  }
+
+  get isRunning(): boolean {
+    return this.#process !== null;
+  }
+
+  get index(): SyncIndex {
+    return this.#started().index;
+  }
+
+  get engine(): Engine {
+    return this.#started().engine;
+  }
+
+  get network(): SimNetwork {
+    return this.#started().network;
+  }
+
+  get features(): DiskFeatures {
+    const { foldsCase, foldsUnicode, birthTimes, timeStepMs } = this.#deps.options;
+    return { hardLinks: true, foldsCase, foldsUnicode, birthTimes, permissions: true, symlinks: true, anyName: true, timeStepMs };
+  }
+
+  /** @returns `null`: the process was killed meanwhile */
+  async pass(hinted: boolean): Promise<PassReport | null> {
+    const process = this.#started();
+    const folders = [...this.hints];
+    this.hints.clear();
+    try {
+      const report = await Promise.race([process.engine.pass(hinted ? { folders } : {}), this.#afterDeath(process)]);
+      return report;
+    } catch (error) {
+      if (process.disk.isDead) return null;
+      throw error;
+    } finally {
+      if (process.disk.isDead) await this.#buried();
+      else await process.network.settled();
+    }
+  }
+
+  async #buried(): Promise<void> {
+    await this.kill();
+    if (this.powerSeed !== null) this.volume.cutPower(seededRandom(this.powerSeed));
+    this.powerSeed = null;
+  }
+
+  /** Everything of the process ends here and now; the index stays as its last transaction left it. */
+  async kill(): Promise<void> {
+    const process = this.#process;
+    if (process === null) return;
+    this.#process = null;
+    process.disk.kill();
+    await process.network.cut();
+    process.index.close();
+    this.hints.clear();
+  }
+
+  /** The process dies within the call that is being made. */
+  killInside(): never {
+    this.#process?.disk.kill();
+    throw new ProcessKilled('the process was killed');
+  }
+
+  async cutPower(random: () => number): Promise<void> {
+    await this.kill();
+    this.volume.cutPower(random);
+  }
+
+  async backUpIndex(): Promise<void> {
+    await this.kill();
+    this.#started();
+    await this.kill(); // so that the log is in the file
+    copyFileSync(this.#indexFile, `${this.#indexFile}.backup`);
+    this.#hasBackup = true;
+  }
+
+  /** @returns false: there is no backup */
+  async restoreIndex(): Promise<boolean> {
+    if (!this.#hasBackup) return false;
+    await this.kill();
+    this.#removeIndex(this.#indexFile);
+    copyFileSync(`${this.#indexFile}.backup`, this.#indexFile);
+    return true;
+  }
+
+  async close(): Promise<void> {
+    await this.kill();
+    this.#removeIndex(this.#indexFile);
+    rmSync(`${this.#indexFile}.backup`, { force: true });
+  }
+
+  #started(): Process {
+    this.#process ??= this.#start();
+    return this.#process;
+  }
+
+  #start(): Process {
+    const { server, user, number, mutant } = this.#deps;
+    const opened = openMemoryDisk(this.volume, (call) => {
+      this.diskCalls += 1;
+      if (MUTATING.has(call.name) && !call.path.startsWith('.driftless')) this.effects += 1;
+      this.#deps.beforeDisk(this, call);
+    });
+    const disk = mutant.disk?.(opened) ?? opened;
+    const network = openSimNetwork({
+      server,
+      ticket: ticketOf(principalOf(user, number)),
+      before: async (call) => {
+        if (disk.isDead) throw new ProcessKilled('the process was killed');
+        if (call.route === '/v1/push') this.effects += 1;
+        return this.#deps.beforeNet(this, call);
+      },
+      after: async (call) => {
+        await this.#deps.afterNet(this, call);
+        if (disk.isDead) throw new ProcessKilled('the process was killed');
+      },
+    });
+    const sqlite = openSyncIndex(this.#indexFile);
+    const index = mutant.index?.(sqlite) ?? sqlite;
+    const hashing = { bytes: 0 };
+    const remote = openHttpRemote({
+      http: network,
+      events: { open: () => ({ close: () => undefined }) },
+      cache: NO_CACHE,
+      compress: false,
+      limits: { upBytesPerSecond: undefined, downBytesPerSecond: undefined },
+      clock: this.#deps.clock,
+    });
+    const engine = createEngine({
+      disk,
+      tree: (onKept) =>
+        openLocalTree(disk, {
+          now: () => this.now(),
+          timeStepMs: this.features.timeStepMs,
+          copyName: (name, digits) => keptName(name, digits, this.name),
+          onKept,
+        }),
+      index,
+      remote,
+      rules: (ignoreFile) => openIgnoreRules({ ignoreFile, excludes: [] }),
+      names: portableNames(this.features),
+      features: this.features,
+      remoteRoot: REMOTE_ROOT,
+      device: this.name,
+      now: () => this.now(),
+      breathe: async () => undefined,
+      hash: (open) => hashSmall(open, hashing),
+      claimState: async (state, counter) => {
+        const answer = await network.json(z.object({ accepted: z.boolean() }), 'POST', ROUTES.syncStates, { body: { state, counter } });
+        return answer.accepted;
+      },
+      newState: () => hash('sha256', `${this.name} ${this.#states++}`, 'hex').slice(0, 32),
+      onEvent: (event) => this.events.push(event),
+    });
+    return { disk, index, network, engine, hashing };
+  }
+
+  /** Gives a dead process a moment to notice; what it still waits for then never comes. */
+  async #afterDeath({ disk }: Process): Promise<null> {
+    let turns = 0;
+    while (turns < 50) {
+      await new Promise((resolve) => setImmediate(resolve));
+      turns = disk.isDead ? turns + 1 : 0;
+      if (this.#process?.disk !== disk) return null;
+    }
+    return null;
+  }
+
+  #removeIndex(file: string): void {
+    for (const suffix of ['', '-wal', '-shm']) rmSync(`${file}${suffix}`, { force: true });
+  }
+}
+
+/** Nothing is remembered: files of several chunks are rare here. */
+const NO_CACHE = { recall: async () => null, remember: () => undefined, forget: () => undefined, settle: async () => undefined };
+
+/** As the engine's own conflict copies are called. */
+function keptName(name: string, digits: string, device: string): string {
+  const dot = name.lastIndexOf('.');
+  const [stem, extension] = dot > 0 ? [name.slice(0, dot), name.slice(dot)] : [name, ''];
+  return `${stem} (conflict from ${device} ${digits})${extension}`;
+}
+
+/** As hashLocal, without its large buffers: nearly all files here are tiny. */
+async function hashSmall(open: () => DiskFile, counted: { bytes: number }): Promise<{ content: string; stat: DiskStat } | null> {
+  const file = open();
+  try {
+    const before = file.stat();
+    counted.bytes += before.size;
+    if (before.size > SMALL_BYTES) return await hashLocal(open);
+    const bytes = Buffer.alloc(before.size + 1);
+    const length = file.read(bytes, 0);
+    const after = file.stat();
+    const same = before.size === after.size && before.mtimeMs === after.mtimeMs && before.ctimeMs === after.ctimeMs;
+    return same && length === after.size ? { content: hash('sha256', bytes.subarray(0, length), 'hex'), stat: after } : null;
+  } finally {
+    file.close();
+  }
+}

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { engineSeeds } from './engine_layer.ts';
+import type { History } from './history.ts';
+import { runHistory } from './run_history.ts';
+import { openSimFolder } from './sim_server.ts';
+
+const REGRESSIONS = new URL('regressions/', import.meta.url);
+const SEEDS = 15;
+
+test('histories that once went wrong end well', async () => {
+  const folder = await openSimFolder(1);
+  try {
+    for (const name of readdirSync(REGRESSIONS)) {
+      const history = JSON.parse(readFileSync(new URL(name, REGRESSIONS), 'utf8')) as History;
+      const { violation, trace } = await runHistory(history, folder);
+      assert.equal(violation, null, `${name}\n${trace.join('\n')}`);
+    }
+  } finally {
+    await folder.close();
+  }
+});
+
+test('random histories of several devices end well', async () => {
+  const run = engineSeeds();
+  for (let seed = 1; seed <= SEEDS; seed += 1) assert.equal((await run(seed)).failure, null);
+});

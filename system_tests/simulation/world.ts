@@ -1,0 +1,361 @@
+import { hash } from 'node:crypto';
+import type { PassReport } from '../../Client/sync/engine.ts';
+import type { DiskCall } from '../../Client/sync/testing/memory_disk.ts';
+import { ProcessKilled, ShortWrite } from '../../Client/sync/testing/memory_disk.ts';
+import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
+import { systemError } from '../../Client/sync/testing/memory_disk_volume.ts';
+import { AppError } from '../../Models/errors.ts';
+import { ROUTES } from '../../Models/routes.ts';
+import { seededRandom } from '../seeded_random.ts';
+import { Epoch } from './epoch.ts';
+import type { DeviceOptions, DiskFault, History, NetFault, PassFault, UserAction } from './history.ts';
+import { contentKey, Ledger, liveContents } from './ledger.ts';
+import { type Mutant, REMOTE_ROOT, SimDevice } from './sim_device.ts';
+import type { NetworkFault } from './sim_network.ts';
+import { principalOf, type SimFolder, type SimServer, ticketOf, type WrapMetadata } from './sim_server.ts';
+import { carryOut } from './sim_user.ts';
+
+/** Something that must hold did not. `invariant`: its number in the design, such as `I1`. */
+export class Violation extends Error {
+  override readonly name = 'Violation';
+  readonly invariant: string;
+  constructor(invariant: string, message: string) {
+    super(`${invariant}: ${message}`);
+    this.invariant = invariant;
+  }
+}
+
+export type Plants = { readonly device?: Mutant; readonly server?: WrapMetadata };
+
+const PRIVATE = ['.driftless'];
+const BEGIN_MS = Date.UTC(2026, 0, 1);
+/** What only some calls can fail with. */
+const NO_SPACE_CALLS = new Set(['create', 'file.write', 'mkdir', 'link', 'rename', 'symlink', 'file.sync', 'syncFolder', 'syncAll']);
+const OPENING_CALLS = new Set(['open', 'create', 'list', 'syncFolder']);
+
+type RunningPass = { readonly faults: readonly PassFault[]; readonly seen: Map<PassFault, number>; readonly spent: Set<PassFault> };
+
+/** The devices of one user, the server, the people, and the clock: everything that a history acts on. */
+export class World {
+  readonly ledger = new Ledger();
+  readonly epoch = new Epoch();
+  readonly devices: readonly SimDevice[];
+  /** What was reached: names of crash points, faults that struck, kinds of conflicts. */
+  readonly labels = new Set<string>();
+  readonly trace: string[] = [];
+  /** Moved files may be found twice: without birth times nobody knows that they are the same. */
+  mayDouble = false;
+  hasBackup = false; // of the server
+  /** A fault had its call, whether it could do anything there or not. */
+  reached = false;
+  readonly server: SimServer;
+  readonly #tickMs: number;
+  readonly #passes = new Map<SimDevice, RunningPass>();
+  readonly #folder: SimFolder;
+  readonly #plants: Plants;
+  readonly #user: string;
+  readonly #clock: { nowMs: number };
+  #violation: Violation | null = null;
+
+  constructor(
+    history: Pick<History, 'tickMs' | 'devices'>,
+    folder: SimFolder,
+    plants: Plants,
+    { server, clock, user }: Awaited<ReturnType<SimFolder['server']>>,
+  ) {
+    this.#clock = clock;
+    this.#user = user;
+    this.#tickMs = history.tickMs;
+    this.#folder = folder;
+    this.server = server;
+    this.#plants = plants;
+    this.mayDouble = history.devices.some(({ birthTimes }) => !birthTimes);
+    this.devices = history.devices.map((options, number) => this.newDevice(options, number));
+  }
+
+  static async open(history: Pick<History, 'tickMs' | 'devices'>, folder: SimFolder, plants: Plants): Promise<World> {
+    const place = await folder.server(plants.server);
+    const { server, clock, user } = place;
+    clock.nowMs = BEGIN_MS;
+    const authorization = `Bearer ${ticketOf(principalOf(user, 0))}`;
+    const made = await server.app.inject({
+      method: 'POST',
+      url: ROUTES.folders,
+      headers: { authorization },
+      payload: { path: REMOTE_ROOT },
+    });
+    if (made.statusCode >= 300) throw new Error(`the remote folder cannot be made: ${made.body}`);
+    return new World(history, folder, plants, place);
+  }
+
+  newDevice(options: DeviceOptions, number: number): SimDevice {
+    return new SimDevice({
+      number,
+      user: this.#user,
+      options,
+      folder: this.#folder.path,
+      now: () => this.#clock.nowMs,
+      clock: {
+        now: () => this.#clock.nowMs,
+        after: (ms, then) => this.#after(ms, then),
+        random: () => 0.5,
+      },
+      server: () => this.server,
+      mutant: this.#plants.device ?? {},
+      beforeDisk: (device, call) => this.#beforeDisk(device, call),
+      beforeNet: (device) => this.#onNet(device, 'before'),
+      afterNet: async (device) => void (await this.#onNet(device, 'after')),
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const device of this.devices) await device.close();
+    await this.#folder.done();
+  }
+
+  device(number: number): SimDevice {
+    const device = this.devices[number % this.devices.length];
+    if (device === undefined) throw new RangeError('a world has devices');
+    return device;
+  }
+
+  /** Nobody waits in real time: what somebody waits for is now. */
+  #after(ms: number, then: () => void): () => void {
+    const timer = setImmediate(() => {
+      this.#clock.nowMs += ms;
+      then();
+    });
+    return () => clearImmediate(timer);
+  }
+
+  pause(ms: number): void {
+    this.#clock.nowMs += ms;
+  }
+
+  note(what: string): void {
+    this.trace.push(what);
+  }
+
+  /** What a person does, all in one moment. */
+  act(device: SimDevice, action: UserAction): void {
+    const before = device.user.walk(PRIVATE);
+    const done = carryOut(device.user, action);
+    const after = device.user.walk(PRIVATE);
+    const touched = done.length === 0 && after.length > before.length ? [action.path, 'to' in action ? action.to : action.path] : done; // folders on the way
+    this.note(`${device.name} user ${JSON.stringify(action)}${touched.length === 0 ? ': not possible' : ''}`);
+    if (touched.length === 0) return;
+    this.ledger.observe(liveContents(before), liveContents(after), JSON.stringify(action));
+    if (action.kind === 'move' && before.some(({ path }) => path === action.to)) this.#movedOver(action.to, after);
+    for (const label of this.epoch.acted(device.number, touched, action, after)) this.labels.add(label);
+    for (const path of touched) device.hints.add(path.slice(0, Math.max(path.lastIndexOf('/'), 0)));
+  }
+
+  #movedOver(to: string, after: readonly Found[]): void {
+    for (const found of after) {
+      const key = contentKey(found);
+      if (key !== null && (found.path === to || found.path.startsWith(`${to}/`))) this.ledger.mayBeTwice(key);
+    }
+  }
+
+  /** @returns `null`: the process did not survive it, or it could not go on */
+  async pass(device: SimDevice, hinted: boolean, faults: readonly PassFault[]): Promise<PassReport | null> {
+    if (device.busy) return null;
+    device.busy = true;
+    this.#passes.set(device, { faults, seen: new Map(), spent: new Set() });
+    const calls = device.diskCalls;
+    const had = device.events.length;
+    try {
+      const report = await device.pass(hinted);
+      this.note(`${device.name} pass ${JSON.stringify(report)} disk calls ${device.diskCalls - calls}`);
+      return report;
+    } catch (error) {
+      if (!(error instanceof AppError)) throw unexpected(error, device);
+      this.note(`${device.name} pass failed: ${error.code} ${error.message}`);
+      return null;
+    } finally {
+      if (!device.isRunning) this.epoch.crashed();
+      for (const event of device.events.slice(had)) this.#noteEvent(device, event);
+      this.#passes.delete(device);
+      device.busy = false;
+      this.checkAlways();
+    }
+  }
+
+  async kill(device: SimDevice): Promise<void> {
+    if (device.busy) return;
+    this.note(`${device.name} killed`);
+    this.epoch.crashed();
+    await device.kill();
+  }
+
+  async cutPower(device: SimDevice, seed: number): Promise<void> {
+    if (device.busy) return;
+    this.note(`${device.name} power cut`);
+    this.epoch.crashed();
+    await device.cutPower(seededRandom(seed));
+    this.checkAlways();
+  }
+
+  /** From here on something older is there again: deleted files may come back, and be there twice; lost may be none. */
+  loosen(): void {
+    this.epoch.loosen();
+    this.mayDouble = true;
+  }
+
+  /** What must hold at every moment, also right after a crash. */
+  checkAlways(): void {
+    if (this.#violation !== null) throw this.#violation;
+    for (const device of this.devices) {
+      this.#checkFabricated(device);
+      if (!device.busy && device.isRunning) this.#checkAncestor(device);
+    }
+  }
+
+  #checkFabricated(device: SimDevice): void {
+    for (const found of device.user.walk(PRIVATE)) {
+      const key = contentKey(found);
+      if (key === null || !this.ledger.isFabricated(key)) continue;
+      const shown = found.bytes.subarray(0, 40).toString();
+      throw new Violation(
+        'I3',
+        `${device.name} has at ${found.path} what nobody wrote: ${found.bytes.length} bytes, ${JSON.stringify(shown)}`,
+      );
+    }
+  }
+
+  /** What is recorded as agreed in a certain state of the file is what the file holds in that state. */
+  #checkAncestor(device: SimDevice): void {
+    const { index } = device;
+    const byIdentity = new Map(device.user.walk(PRIVATE).map((found) => [found.stat.ino, found]));
+    const folders = [1];
+    for (const folder of folders) {
+      for (const child of index.ancestor.children(folder)) {
+        if (child.kind === 'folder') folders.push(child.id);
+        if (child.kind !== 'file') continue;
+        const seen = index.ancestor.get(child.id)?.seen;
+        const there = seen === undefined ? undefined : byIdentity.get(seen.ino);
+        if (seen === undefined || there === undefined || there.stat.kind !== 'file' || seen.racy) continue;
+        const same = seen.size === there.stat.size && seen.mtimeMs === there.stat.mtimeMs && seen.ctimeMs === there.stat.ctimeMs;
+        if (same && child.content !== sha256Of(there.bytes)) {
+          throw new Violation(
+            'I9',
+            `${device.name} takes ${there.path} for ${child.content?.slice(0, 12)} in the state in which it is now, and that it is not`,
+          );
+        }
+      }
+    }
+  }
+
+  #beforeDisk(device: SimDevice, call: DiskCall): void {
+    this.#clock.nowMs += this.#tickMs;
+    const pass = this.#passes.get(device);
+    if (pass === undefined) return;
+    for (const fault of pass.faults) {
+      if (fault.on !== 'disk' || (fault.name !== null && fault.name !== call.name)) continue;
+      const seen = (pass.seen.get(fault) ?? 0) + 1;
+      pass.seen.set(fault, seen);
+      if (seen === fault.nth) this.reached = true;
+      if (strikes(fault, seen)) this.#strikeDisk(device, call, fault);
+    }
+  }
+
+  #strikeDisk(device: SimDevice, call: DiskCall, { effect }: DiskFault): void {
+    const where = `${device.name} ${call.name} ${call.path}${call.to === undefined ? '' : ` ${call.to}`}`;
+    switch (effect.kind) {
+      case 'error': {
+        const { code } = effect;
+        if (code === 'ENOSPC' && !NO_SPACE_CALLS.has(call.name)) return;
+        if (code === 'EMFILE' && !OPENING_CALLS.has(call.name)) return;
+        this.#label(`${code} at ${call.name}`, where);
+        throw systemError(code, call.name, call.path);
+      }
+      case 'short_write':
+        if (call.name !== 'file.write') return;
+        this.#label('short write', where);
+        throw new ShortWrite(effect.bytes);
+      case 'kill':
+        this.#label(`kill at ${call.name}`, where);
+        this.labels.add(`crash at ${call.name}`);
+        device.killInside();
+        break;
+      case 'power':
+        this.#label(`power cut at ${call.name}`, where);
+        this.labels.add(`crash at ${call.name}`);
+        device.powerSeed = effect.seed;
+        device.killInside();
+        break;
+      case 'user':
+        this.#label(`user at ${call.name}`, where);
+        this.#userInside(effect.device, effect.action);
+        break;
+      default:
+        throw new Error(`unexpected effect: ${JSON.stringify(effect satisfies never)}`);
+    }
+  }
+
+  async #onNet(device: SimDevice, when: 'before' | 'after'): Promise<NetworkFault | null> {
+    const pass = this.#passes.get(device);
+    if (pass === undefined) return null;
+    let found: NetworkFault | null = null;
+    for (const fault of pass.faults) {
+      if (fault.on !== 'net' || fault.when !== when) continue;
+      const seen = (pass.seen.get(fault) ?? 0) + 1;
+      pass.seen.set(fault, seen);
+      if (seen === fault.nth) this.reached = true;
+      if (seen === fault.nth) found = (await this.#strikeNet(device, fault)) ?? found;
+    }
+    return found;
+  }
+
+  async #strikeNet(device: SimDevice, { effect, when }: NetFault): Promise<NetworkFault | null> {
+    this.#label(`${effect.kind} ${when} a request`, device.name);
+    switch (effect.kind) {
+      case 'kill':
+        device.killInside();
+        return null;
+      case 'user':
+        this.#userInside(effect.device, effect.action);
+        return null;
+      case 'pass':
+        await this.pass(this.device(effect.device), false, effect.faults);
+        return null;
+      default:
+        return effect;
+    }
+  }
+
+  /** Inside a call nothing may be thrown but what the call throws: what is found is kept until the pass is over. */
+  #userInside(number: number, action: UserAction): void {
+    try {
+      this.act(this.device(number), action);
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      this.#violation ??= error;
+    }
+  }
+
+  #label(label: string, where: string): void {
+    this.labels.add(label);
+    this.note(`  ${label}: ${where}`);
+  }
+
+  #noteEvent(device: SimDevice, event: SimDevice['events'][number]): void {
+    this.note(`  ${device.name} ${JSON.stringify(event)}`);
+    if (event.type === 'done') this.labels.add(`${event.done.direction} ${event.done.kind}`);
+    else this.labels.add(event.type === 'problem' ? `problem ${event.reason}` : event.type);
+  }
+}
+
+function strikes({ nth, effect }: DiskFault, seen: number): boolean {
+  return effect.kind === 'error' ? seen >= nth && seen < nth + effect.times : seen === nth;
+}
+
+function unexpected(error: unknown, device: SimDevice): unknown {
+  if (error instanceof Violation || error instanceof ProcessKilled) return error;
+  const { stack, message } = error instanceof Error ? error : { stack: '', message: String(error) };
+  return new Violation('errors', `a pass of ${device.name} threw what is no AppError: ${message}\n${stack ?? ''}`);
+}
+
+function sha256Of(bytes: Buffer): string {
+  return hash('sha256', bytes, 'hex');
+}
