@@ -17,9 +17,6 @@ const MARKER = `${PRIVATE_FOLDER}/root.json`;
 const DELETES_MAX = 100;
 const DELETES_SHARE_MAX = 0.25;
 
-/** Held when more files than this, and more than this share of those that are synced, would be deleted on one side. */
-export const DELETE_LIMITS = { files: DELETES_MAX, share: DELETES_SHARE_MAX } as const;
-
 type Guarded = { readonly disk: Disk; readonly index: SyncIndex };
 
 /**
@@ -47,7 +44,7 @@ export function guardRoot({ disk, index }: Guarded, whole: boolean): Held | null
 }
 
 /** From now on this is the folder, whatever it was. */
-export function markRoot({ disk, index }: Guarded): void {
+function markRoot({ disk, index }: Guarded): void {
   const stat = disk.stat('');
   if (stat === null) return;
   const known = index.setting('root_identity');
