@@ -1,5 +1,7 @@
 import { findCut } from '../../Models/chunking.ts';
 import { contentId } from '../../Models/content_id.ts';
+import { LIMITS } from '../../Models/limits.ts';
+import { fillFrom } from '../transfer/byte_file.ts';
 import { ChunkReader } from '../transfer/chunk_reader.ts';
 import { sha256 } from '../transfer/local_files.ts';
 import type { DiskFile, DiskStat } from './disk.ts';
@@ -11,22 +13,38 @@ import type { DiskFile, DiskStat } from './disk.ts';
  */
 export async function hashLocal(open: () => DiskFile): Promise<{ content: string; stat: DiskStat } | null> {
   const file = open();
-  const reader = new ChunkReader(file);
   try {
     const before = file.stat();
-    const chunks: { digest: Buffer; length: number }[] = [];
-    let bytes = 0;
-    for (let chunk = await reader.next(null); chunk !== null; chunk = await reader.next(null)) {
-      chunks.push({ digest: chunk.digest, length: chunk.length });
-      bytes += chunk.length;
-      chunk.release();
-    }
+    const chunks = before.size <= LIMITS.chunkBytesMin ? chunkOfShort(file, before.size) : await chunksOf(file);
     const after = file.stat();
     const same = before.size === after.size && before.mtimeMs === after.mtimeMs && before.ctimeMs === after.ctimeMs;
+    const bytes = chunks.reduce((sum, { length }) => sum + length, 0);
     return same && bytes === after.size ? { content: contentId(chunks, sha256).toString('hex'), stat: after } : null;
   } finally {
-    await reader.settle().catch(Boolean); // a failed read was thrown where it was awaited
     file.close();
+  }
+}
+
+type Chunk = { readonly digest: Buffer; readonly length: number };
+
+/** Without the large buffers that reading ahead needs: most files are short. */
+function chunkOfShort(file: DiskFile, size: number): Chunk[] {
+  const bytes = new Uint8Array(size + 1); // one more would show that it has grown
+  const length = fillFrom(file, bytes, 0);
+  return length === 0 ? [] : [{ digest: sha256(bytes.subarray(0, length)), length }];
+}
+
+async function chunksOf(file: DiskFile): Promise<Chunk[]> {
+  const reader = new ChunkReader(file);
+  try {
+    const chunks: Chunk[] = [];
+    for (let chunk = await reader.next(null); chunk !== null; chunk = await reader.next(null)) {
+      chunks.push({ digest: chunk.digest, length: chunk.length });
+      chunk.release();
+    }
+    return chunks;
+  } finally {
+    await reader.settle().catch(Boolean); // a failed read was thrown where it was awaited
   }
 }
 

@@ -57,7 +57,7 @@ class Push {
   readonly #unanswered = new Map<number, Sent>();
   #next = 0; // number of the next operation
   #stream: PushStream<number> | null = null;
-  #writer = new FrameWriter(BLOCK_BYTES * 2);
+  #writer = new FrameWriter(); // grows: most pushes are short
   #broken = false; // a stream was, since this item was begun
   #held = 0; // chunks of this item that the server was found to have
   #deltas = true; // until one did not give what it should
