@@ -44,7 +44,7 @@ export async function download(scope: WorkScope, downloads: readonly Download[])
 async function downloadGroup(scope: WorkScope, group: readonly Download[]): Promise<void> {
   const { index, remote, tree } = scope.deps;
   const wanted = new Map<number, Wanted>();
-  index.transaction(() => {
+  index.observe(() => {
     for (const one of group) {
       const found = want(scope, one);
       if (found !== null) wanted.set(found.intent.id, found);

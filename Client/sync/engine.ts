@@ -156,7 +156,7 @@ export function createEngine(deps: EngineDeps): Engine {
     const scanning = new Scan({ ...deps, rules, restless });
     const found = folders === undefined ? await scanning.full() : await scanning.folders(folders);
     await compareSuspects(found.suspects);
-    index.transaction(() => takeFindings(found));
+    index.observe(() => takeFindings(found));
     return found;
   }
 
@@ -188,7 +188,7 @@ export function createEngine(deps: EngineDeps): Engine {
         if ((error as NodeJS.ErrnoException).code === undefined) throw error;
       }
     }
-    index.transaction(() => {
+    index.observe(() => {
       for (const node of compared) index.setLocal(node.id, node);
     });
   }
@@ -297,7 +297,7 @@ export function createEngine(deps: EngineDeps): Engine {
     let achieved = 0;
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
       const planned = guarded(currentPlan());
-      index.transaction(() => takeStuck(planned));
+      index.observe(() => takeStuck(planned));
       if (planned.steps.every((step) => step.length === 0)) {
         if (held.length === 0) endApproval(deps);
         if (checkRules()) return pass({ ...options, feed: true }); // the ignore file itself came with this pass

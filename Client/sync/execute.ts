@@ -53,7 +53,7 @@ export async function execute(deps: WorkDeps, plan: Plan, refusals: Map<NodeId, 
 /** What both sides have already only needs to be known. */
 function known(scope: WorkScope, step: readonly Action[]): void {
   const { index } = scope.deps;
-  index.transaction(() => {
+  index.observe(() => {
     for (const action of step) {
       if (action.type === 'adopt') index.adopt(action.id, action.local);
       else if (action.type === 'record') index.agree(action.id);

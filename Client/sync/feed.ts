@@ -42,18 +42,18 @@ async function listWhole(deps: FeedDeps, root: string): Promise<void> {
   const { index } = deps;
   const pages: FeedPage[] = [];
   let view = openView(deps, true);
-  index.transaction(() => index.beginListing());
+  index.observe(() => index.beginListing());
   const end = await deps.remote.changes(root, null, (page) => {
     // until the root is known no parent is
     if (index.ancestor.get(ROOT) === undefined) pages.push(page);
-    else index.transaction(() => view.apply(page));
+    else index.observe(() => view.apply(page));
   });
   if (pages.length > 0) {
-    index.transaction(() => index.setRoot(end.rootId));
+    index.observe(() => index.setRoot(end.rootId));
     view = openView(deps, true);
-    for (const page of pages) index.transaction(() => view.apply(page));
+    for (const page of pages) index.observe(() => view.apply(page));
   }
-  index.transaction(() => {
+  index.observe(() => {
     index.setRoot(end.rootId);
     view.finish();
     index.endListing();
@@ -64,10 +64,10 @@ async function listWhole(deps: FeedDeps, root: string): Promise<void> {
 async function follow(deps: FeedDeps, root: string, cursor: string): Promise<void> {
   const { index, remote } = deps;
   const view = openView(deps, false);
-  const end = await remote.changes(root, cursor, (page) => index.transaction(() => view.apply(page)));
-  index.transaction(() => view.finish());
+  const end = await remote.changes(root, cursor, (page) => index.observe(() => view.apply(page)));
+  index.observe(() => view.finish());
   for (const node of view.unlisted()) await listSubtree(deps, node);
-  index.transaction(() => index.setSetting('cursor', end.cursor));
+  index.observe(() => index.setSetting('cursor', end.cursor));
 }
 
 /** What is in a folder that came from elsewhere. Gone again meanwhile: a later feed says so. */
@@ -75,11 +75,11 @@ async function listSubtree(deps: FeedDeps, node: number): Promise<void> {
   const { index, remote } = deps;
   const view = openView(deps, false);
   try {
-    await remote.changes(`@${node}`, null, (page) => index.transaction(() => view.apply(page)));
+    await remote.changes(`@${node}`, null, (page) => index.observe(() => view.apply(page)));
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'not_found') throw error;
   }
-  index.transaction(() => view.finish());
+  index.observe(() => view.finish());
 }
 
 type View = { apply(page: FeedPage): void; finish(): void; unlisted(): number[] };

@@ -140,7 +140,7 @@ export class Scan {
   async folders(paths: Iterable<string>): Promise<ScanReport> {
     const { index } = this.#deps;
     for (const path of paths) {
-      const found = index.transaction(() => this.#nearest(path));
+      const found = index.observe(() => this.#nearest(path));
       if (found !== null && !this.#work.some((work) => work.path === found.path)) this.#work.push({ ...found, deep: false });
     }
     return this.#run();
@@ -149,14 +149,14 @@ export class Scan {
   async #run(): Promise<ScanReport> {
     const { index, now, breathe } = this.#deps;
     while (this.#work.length > 0 || this.#doubtful.length > 0) {
-      index.transaction(() => {
+      index.observe(() => {
         const until = now() + SLICE_MS;
         do this.#next();
         while (now() < until && this.#work.length > 0);
       });
       await breathe();
     }
-    index.transaction(() => this.#endMissing());
+    index.observe(() => this.#endMissing());
     return {
       entries: this.#entries,
       findings: this.#findings,

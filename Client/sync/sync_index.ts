@@ -52,6 +52,11 @@ export type SyncIndex = {
   readonly local: Side<LocalNode>;
   readonly remote: Side<ServerNode>;
   transaction<T>(work: () => T): T;
+  /**
+   * As `transaction`, for what was only seen, or can be seen again: it does not wait for the disk. A power cut may take the last of it back; what is
+   * recorded by a `transaction` is never durable without everything before it.
+   */
+  observe<T>(work: () => T): T;
   newId(): NodeId;
   /** Nodes in which a side differs from what was agreed, ids ascending. */
   changed(): NodeId[];
@@ -406,6 +411,17 @@ function createIndex(db: DatabaseSync): SyncIndex {
     }
   }
 
+  /** In WAL mode this is a matter of when the log is synced, and the log is a sequence. */
+  function observe<T>(work: () => T): T {
+    if (db.isTransaction) return work();
+    db.exec('PRAGMA synchronous = NORMAL');
+    try {
+      return transaction(work);
+    } finally {
+      db.exec('PRAGMA synchronous = FULL');
+    }
+  }
+
   const setting = (name: string): string | undefined => one('SELECT value FROM settings WHERE name = ?', name)?.value as string | undefined;
   const setSetting = (name: string, value: string | null): void => {
     if ((setting(name) ?? null) === value) return; // each write waits for the disk
@@ -424,6 +440,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
     local,
     remote,
     transaction,
+    observe,
     newId() {
       if (nextId === idsEnd) {
         nextId = Number(setting('next_id') ?? String(ROOT + 1));

@@ -71,7 +71,7 @@ export class Uploads {
   #record(): void {
     const answered = this.#answered;
     this.#answered = [];
-    this.#scope.deps.index.transaction(() => {
+    this.#scope.deps.index.observe(() => {
       for (const { action, outcome } of answered) this.#take(action, outcome);
     });
   }

@@ -111,7 +111,7 @@ export class WorkScope {
 
   restoreTimes(): void {
     const { index } = this.deps;
-    index.transaction(() => {
+    index.observe(() => {
       for (const [id, mtimeUs] of this.#times) {
         const node = index.local.get(id);
         const path = node === undefined ? null : this.path(id);
