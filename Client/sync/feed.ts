@@ -90,16 +90,19 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
   const unlisted = new Set<number>();
   const rootNode = index.ancestor.get(ROOT)?.node;
 
+  const paths = new Map<NodeId, string | null>(); // of folders, until one changes
+
   /** From the root, with the names of this disk; `null`: not below the root. */
   function pathOf(id: NodeId): string | null {
-    const parts: string[] = [];
-    for (let at = id; at !== ROOT; ) {
-      const node = index.remote.get(at);
-      if (node === undefined || parts.length > 1000) return null;
-      parts.push(names.toLocal(node.name) ?? node.name);
-      at = node.parent;
-    }
-    return parts.reverse().join('/');
+    if (id === ROOT) return '';
+    const known = paths.get(id);
+    if (known !== undefined) return known;
+    paths.set(id, null); // a circle leads nowhere
+    const node = index.remote.get(id);
+    const folder = node === undefined ? null : pathOf(node.parent);
+    const path = node === undefined || folder === null ? null : childOf(folder, names.toLocal(node.name) ?? node.name);
+    paths.set(id, path);
+    return path;
   }
 
   function leaveOut(id: NodeId | undefined): void {
@@ -108,7 +111,10 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
 
   /** @returns false if the parent is not known */
   function take(node: RemoteNode): boolean {
-    if (node.nodeId === rootNode) return true;
+    if (node.nodeId === rootNode) {
+      if (node.unlisted) unlisted.add(node.nodeId);
+      return true;
+    }
     const parent = index.byServerNode(node.parentId);
     const folder = parent === undefined ? null : pathOf(parent);
     if (parent === undefined || folder === null) return false;
@@ -118,6 +124,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
       return true;
     }
     const id = known ?? index.newId();
+    if (node.kind === 'folder') paths.clear();
     index.setRemote(id, serverNode(id, parent, node));
     if (node.unlisted) unlisted.add(node.nodeId);
     return true;
@@ -126,7 +133,9 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
   function gone(node: number): void {
     waiting.delete(node);
     const id = index.byServerNode(node);
-    if (id !== undefined && id !== ROOT) index.setRemoteGone(id);
+    if (id === undefined || id === ROOT) return;
+    paths.clear();
+    index.setRemoteGone(id);
   }
 
   return {
