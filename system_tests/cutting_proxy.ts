@@ -64,6 +64,7 @@ export async function openProxy(port: number, nextCut: () => number = () => Numb
     },
     cut,
     reset() {
+      left = nextCut();
       counts = { up: 0, down: 0, cuts: 0 };
     },
     async [Symbol.asyncDispose]() {

@@ -295,3 +295,19 @@ test('changes tell the whole folder first and then what is new, by paths and by 
   await assert.rejects(read('/nowhere', null), { code: 'not_found' });
   await assert.rejects(read('/work', 'nonsense'), { code: 'cursor_invalid' });
 });
+
+test('a long file with nothing of its old content goes on where the connection broke, although each part could be a delta', async (t) => {
+  let cutting = false;
+  const { root, folder, disk, remote, proxy } = await openPlace(t, () => (cutting ? 7_000_000 : Number.POSITIVE_INFINITY));
+  await writeFile(join(folder, 'f'), randomBytes(30_000_000));
+  const first = nodeOf((await push(remote, [{ key: 1, upload: uploadOf(disk, 'f', `@${root}/f`) }])).get(1));
+  const content = randomBytes(30_000_000);
+  await writeFile(join(folder, 'f'), content);
+  cutting = true;
+  proxy.reset();
+  const upload = uploadOf(disk, 'f', `@${first.nodeId}`, { base: first.version, previous: first });
+  assert.equal(wordOf((await push(remote, [{ key: 1, upload }])).get(1)), 'done');
+  t.diagnostic(`${proxy.up} bytes, ${proxy.cuts} cuts`);
+  assert.ok(proxy.cuts >= 3);
+  assert.ok(proxy.up < content.length * 1.05 + (proxy.cuts + 1) * IN_FLIGHT_BYTES, `${proxy.up} bytes`);
+});

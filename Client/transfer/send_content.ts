@@ -32,6 +32,7 @@ const GROUP_BYTES = 8 << 20; // new chunks are asked about and sent in groups of
 const RUN_BYTES = 37;
 const RUNS_MAX = Math.floor((LIMITS.frameBytesMax - LIMITS.pathBytesMax - 256) / RUN_BYTES); // an operation is one frame
 const DELTA_WORTHWHILE = 0.7;
+const WORTHLESS_MAX = 8; // deltas one after the other that saved little: a file with other content altogether is not searched to its end
 
 /** All chunks of the content; `runs` tells them against the version that it was compared with. */
 export type SentContent = { readonly chunks: readonly ChunkRef[]; readonly runs: readonly (ChunkRef | ChunkRun)[] };
@@ -82,6 +83,7 @@ class GroupSender {
   #group: NewChunk[] = [];
   #bytes = 0;
   #heldCount = 0;
+  #worthless = 0; // deltas, one after the other
   #asked: Promise<void> = Promise.resolve();
 
   constructor(options: SendOptions, stream: Stream) {
@@ -137,7 +139,8 @@ class GroupSender {
 
   /** Signatures of the chunks that stood where these stand; `undefined` without one. */
   async #signatures(group: readonly NewChunk[]): Promise<(Uint8Array | undefined)[]> {
-    const bases = this.#options.deltas ? group.flatMap(({ base }) => (base === null ? [] : [base.digest])) : [];
+    const bases =
+      this.#options.deltas && this.#worthless < WORTHLESS_MAX ? group.flatMap(({ base }) => (base === null ? [] : [base.digest])) : [];
     if (bases.length === 0) return [];
     const found = await fetchSignatures(this.#options.http, bases);
     let next = 0;
@@ -165,10 +168,12 @@ class GroupSender {
 
   /** `null` where it would save little. */
   #delta({ digest, content, base }: NewChunk, signature: Uint8Array | undefined): Uint8Array | null {
-    if (signature === undefined || base === null) return null;
+    if (signature === undefined || base === null || this.#worthless >= WORTHLESS_MAX) return null;
     const writer = new FrameWriter(4096);
     writer.begin(FRAME.chunk).u8(ENCODING.delta).bytes(digest).u32(content.length).bytes(base.digest);
     const newBytes = writeDelta(writer, content, signature, sha256);
-    return newBytes < content.length * DELTA_WORTHWHILE ? writer.finish().take() : null;
+    const worthwhile = newBytes < content.length * DELTA_WORTHWHILE;
+    this.#worthless = worthwhile ? 0 : this.#worthless + 1;
+    return worthwhile ? writer.finish().take() : null;
   }
 }
