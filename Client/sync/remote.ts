@@ -45,6 +45,7 @@ export type Upload = {
 /** The state that was read and sent: stat before was stat after. */
 export type Snapshot = { readonly stat: DiskStat; readonly digest: Buffer; readonly size: number; readonly chunkCount: number };
 
+/** Refused with `file_changed`: the file is not the expected one, or is gone; with `local_io`: it cannot be read. Nothing was done then. */
 export type PushOutcome = { readonly result: OperationResult; readonly snapshot: Snapshot | null };
 
 export type FetchItem = {
@@ -62,7 +63,11 @@ export type FetchItem = {
   readonly previous: { readonly version: number; readonly open: () => DiskFile } | null;
 };
 
-/** `file` is still open, its content checked and whole, not yet synced; whoever is told closes it. */
+/**
+ * `failure.code`: the system's own (`ENOSPC`, …) for what the disk refused; `version_stale`, `not_found`: the server has another version by now, or none;
+ * `chunk_missing`, `digest_mismatch`, `corrupt`: the content cannot be had whole.
+ * `file` is still open, its content checked and whole, not yet synced; whoever is told closes it.
+ */
 export type FetchOutcome = { readonly file: DiskFile } | { readonly failure: { readonly code: string; readonly message: string } };
 
 /**
