@@ -3,9 +3,10 @@ import { type NodeId, ROOT } from './core/tree.ts';
 import type { ReasonDetails } from './explanations.ts';
 import type { Held } from './guards.ts';
 import type { IgnoreRules } from './ignore_rules.ts';
+import { sameAttributes, sameNode } from './index_nodes.ts';
 import type { EntryState, Reason } from './reasons.ts';
 import type { NameForms } from './scan.ts';
-import { type Problem, type SyncIndex, sameAttributes, sameNode } from './sync_index.ts';
+import type { Problem, SyncIndex } from './sync_index.ts';
 
 /** One state and one reason for an entry. */
 export type EntryReason = { readonly path: string; readonly state: EntryState; readonly reason: Reason; readonly details: ReasonDetails };

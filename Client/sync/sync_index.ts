@@ -1,45 +1,25 @@
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { foldName } from '../../Models/names.ts';
-import { type NodeId, type NodeKind, ROOT, type TreeNode } from './core/tree.ts';
-import type { DiskStat } from './disk.ts';
-import type { Intent } from './local_tree.ts';
+import { DatabaseSync } from 'node:sqlite';
+import { type NodeId, ROOT, type TreeNode } from './core/tree.ts';
+import { type AgreedNode, type LocalNode, type SeenStat, type ServerNode, sameAttributes, sameNode, sameSeen } from './index_nodes.ts';
+import { type ConflictRow, type IndexNotes, indexNotes, type Problem } from './index_notes.ts';
+import {
+  localNode,
+  type Row,
+  SCHEMA,
+  SCHEMA_VERSION,
+  SEEN,
+  SERVER,
+  seenValues,
+  serverNode,
+  serverValues,
+  TREE,
+  treeNode,
+  treeValues,
+} from './index_rows.ts';
+import { openStatements } from './index_statements.ts';
 import { type PlanTrees, planTrees } from './plan_trees.ts';
-import type { Reason } from './reasons.ts';
 
-/** The local file in the state in which its content was read or written: the same numbers mean the same content. */
-export type SeenStat = Pick<DiskStat, 'ino' | 'birthMs' | 'size' | 'mtimeMs' | 'ctimeMs' | 'mode'> & {
-  /** Changed so shortly before it was looked at that a later change may have left the same numbers. */
-  readonly racy: boolean;
-};
-export type LocalNode = TreeNode & { readonly seen: SeenStat };
-export type ServerNode = TreeNode & {
-  readonly node: number; // on the server
-  readonly version: number;
-  readonly size: number; // bytes
-  readonly chunkCount: number;
-};
-export type AgreedNode = LocalNode & ServerNode;
-
-/** Why an entry is not in sync. */
-export type Problem = {
-  readonly path: string; // from the root, as it is on this disk; names that are not UTF-8 with replacement characters
-  readonly id: NodeId | null;
-  readonly reason: Reason;
-  readonly detail: string;
-  readonly sinceMs: number;
-  readonly retryAtMs: number; // not to be tried before; 0: whenever it is looked at
-};
-export type ConflictRow = {
-  readonly copy: NodeId;
-  readonly kind: string;
-  readonly path: string; // of what is disputed
-  readonly copyPath: string;
-  readonly baseVersion: number | null; // what both came from, on the server
-  readonly atMs: number;
-};
-
-/** `shown`: names and numbers as scan.ts lays them out; `folders`: the nodes of the folders in it, in the order in which they are shown. */
-export type Picture = { readonly shown: Uint8Array; readonly folders: readonly NodeId[] };
+export type { AgreedNode, ConflictRow, LocalNode, Problem, SeenStat, ServerNode };
 
 type Side<T> = { get(id: NodeId): T | undefined; children(parent: NodeId): T[]; named(parent: NodeId, key: string): T[] };
 
@@ -47,7 +27,7 @@ type Side<T> = { get(id: NodeId): T | undefined; children(parent: NodeId): T[]; 
  * What the engine knows, on disk: the tree that both sides last agreed on, and the local and the remote one where they differ from it.
  * Every method is one step; `transaction` makes several one. What is in it was seen or achieved: it may lag behind the disk and the server, never lead them.
  */
-export type SyncIndex = {
+export type SyncIndex = IndexNotes & {
   readonly ancestor: Omit<Side<TreeNode>, 'get'> & { get(id: NodeId): AgreedNode | undefined };
   readonly local: Side<LocalNode>;
   readonly remote: Side<ServerNode>;
@@ -100,155 +80,10 @@ export type SyncIndex = {
 
   /** Something directly in this folder differs locally from what was agreed. */
   differsIn(folder: NodeId): boolean;
-  picture(folder: NodeId): Picture | undefined;
-  setPicture(folder: NodeId, picture: Picture): void;
-  forgetPictures(): void;
-
-  setting(name: string): string | undefined;
-  setSetting(name: string, value: string | null): void;
-  intents(): Intent[];
-  addIntents(intents: readonly Intent[]): void;
-  endIntents(ids: readonly number[]): void;
-  problems(): Problem[];
-  setProblem(problem: Problem): void;
-  clearProblem(path: string): void;
-  conflicts(): ConflictRow[];
-  addConflict(conflict: ConflictRow): void;
-  endConflict(copy: NodeId): void;
   close(): void;
 };
 
-const SCHEMA_VERSION = 1;
-const TREE_COLUMNS =
-  'parent INTEGER NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL, kind INTEGER, content TEXT, mode INTEGER NOT NULL, mtime_us INTEGER NOT NULL';
-const SEEN_COLUMNS =
-  'ino INTEGER NOT NULL, birth_ms REAL NOT NULL, seen_size INTEGER NOT NULL, seen_mtime_ms REAL NOT NULL, seen_ctime_ms REAL NOT NULL, seen_mode INTEGER NOT NULL, racy INTEGER NOT NULL';
-const SERVER_COLUMNS = 'node INTEGER NOT NULL, version INTEGER NOT NULL, size INTEGER NOT NULL, chunk_count INTEGER NOT NULL';
-
-/** kind: 0 file, 1 folder, 2 symlink; in the overlays null for what is gone. key: folded name. _us, _ms: since 1970. size: bytes. */
-const SCHEMA = `
-CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE agreed (id INTEGER PRIMARY KEY, ${TREE_COLUMNS}, ${SEEN_COLUMNS}, ${SERVER_COLUMNS}) STRICT;
-CREATE INDEX agreed_child ON agreed (parent, key);
-CREATE UNIQUE INDEX agreed_node ON agreed (node);
-CREATE INDEX agreed_identity ON agreed (ino);
-CREATE INDEX agreed_content ON agreed (substr(content, 1, 16)) WHERE kind = 0;
-CREATE TABLE local (id INTEGER PRIMARY KEY, ${TREE_COLUMNS}, ${SEEN_COLUMNS}) STRICT;
-CREATE INDEX local_child ON local (parent, key);
-CREATE INDEX local_identity ON local (ino);
-CREATE TABLE remote (id INTEGER PRIMARY KEY, ${TREE_COLUMNS}, ${SERVER_COLUMNS}) STRICT;
-CREATE INDEX remote_child ON remote (parent, key);
-CREATE INDEX remote_node ON remote (node);
-CREATE TABLE intents (id INTEGER PRIMARY KEY, intent TEXT NOT NULL) STRICT; -- JSON
-CREATE TABLE problems (path TEXT PRIMARY KEY, id INTEGER, reason TEXT NOT NULL, detail TEXT NOT NULL, since_ms INTEGER NOT NULL, retry_at_ms INTEGER NOT NULL) STRICT;
-CREATE TABLE conflicts (copy INTEGER PRIMARY KEY, kind TEXT NOT NULL, path TEXT NOT NULL, copy_path TEXT NOT NULL, base_version INTEGER, at_ms INTEGER NOT NULL) STRICT;
--- What the disk showed of a folder when all directly in it was in sync: as long as it shows the same, nothing in it needs to be looked up.
-CREATE TABLE pictures (folder INTEGER PRIMARY KEY, picture BLOB NOT NULL, folders BLOB NOT NULL) STRICT;
-CREATE TABLE listed (node INTEGER PRIMARY KEY) STRICT; -- while the remote side is listed whole
-`;
-
-const KINDS = ['file', 'folder', 'symlink'] as const satisfies readonly NodeKind[];
 const ID_BLOCK = 1024; // ids are taken from the settings in blocks; those of a block that was not used up are lost
-
-type Row = Record<string, null | number | string>;
-
-const TREE = (t: string): string => `${t}.id, ${t}.parent, ${t}.name, ${t}.kind, ${t}.content, ${t}.mode, ${t}.mtime_us`;
-const SEEN = (t: string): string =>
-  `${t}.ino, ${t}.birth_ms, ${t}.seen_size, ${t}.seen_mtime_ms, ${t}.seen_ctime_ms, ${t}.seen_mode, ${t}.racy`;
-const SERVER = (t: string): string => `${t}.node, ${t}.version, ${t}.size, ${t}.chunk_count`;
-
-function treeNode(row: Row): TreeNode {
-  return {
-    id: row.id as number,
-    parent: row.parent as number,
-    name: row.name as string,
-    kind: KINDS[row.kind as number] as NodeKind,
-    content: row.content as string | null,
-    mode: row.mode as number,
-    mtimeUs: row.mtime_us as number,
-  };
-}
-
-function seenOf(row: Row): SeenStat {
-  return {
-    ino: row.ino as number,
-    birthMs: row.birth_ms as number,
-    size: row.seen_size as number,
-    mtimeMs: row.seen_mtime_ms as number,
-    ctimeMs: row.seen_ctime_ms as number,
-    mode: row.seen_mode as number,
-    racy: row.racy === 1,
-  };
-}
-
-function localNode(row: Row): LocalNode {
-  return { ...treeNode(row), seen: seenOf(row) };
-}
-
-function serverPart(row: Row): Pick<ServerNode, 'node' | 'version' | 'size' | 'chunkCount'> {
-  return {
-    node: row.node as number,
-    version: row.version as number,
-    size: row.size as number,
-    chunkCount: row.chunk_count as number,
-  };
-}
-
-function serverNode(row: Row): ServerNode {
-  return { ...treeNode(row), ...serverPart(row) };
-}
-
-function agreedNode(row: Row): AgreedNode {
-  return { ...treeNode(row), seen: seenOf(row), ...serverPart(row) };
-}
-
-const treeValues = (node: TreeNode): (null | number | string)[] => [
-  node.id,
-  node.parent,
-  node.name,
-  foldName(node.name),
-  KINDS.indexOf(node.kind),
-  node.content,
-  node.mode,
-  node.mtimeUs,
-];
-const seenValues = ({ ino, birthMs, size, mtimeMs, ctimeMs, mode, racy }: SeenStat): number[] => [
-  ino,
-  birthMs,
-  size,
-  mtimeMs,
-  ctimeMs,
-  mode,
-  Number(racy),
-];
-const serverValues = ({ node, version, size, chunkCount }: ServerNode): number[] => [node, version, size, chunkCount];
-
-/** Place, kind and content: what decides whether two sides have the same. */
-export function sameNode(one: TreeNode, other: TreeNode): boolean {
-  return (
-    one.parent === other.parent &&
-    one.name === other.name &&
-    one.kind === other.kind &&
-    one.content !== null &&
-    one.content === other.content
-  );
-}
-
-export function sameAttributes(one: TreeNode, other: TreeNode): boolean {
-  return one.kind === 'symlink' || (one.mode === other.mode && one.mtimeUs === other.mtimeUs);
-}
-
-function sameSeen(one: SeenStat, other: SeenStat): boolean {
-  return (
-    one.ino === other.ino &&
-    one.birthMs === other.birthMs &&
-    one.size === other.size &&
-    one.mtimeMs === other.mtimeMs &&
-    one.ctimeMs === other.ctimeMs &&
-    one.mode === other.mode &&
-    one.racy === other.racy
-  );
-}
 
 /** @param file path of the database, or `:memory:` */
 export function openSyncIndex(file: string): SyncIndex {
@@ -262,18 +97,8 @@ export function openSyncIndex(file: string): SyncIndex {
 }
 
 function createIndex(db: DatabaseSync): SyncIndex {
-  const statements = new Map<string, StatementSync>();
-  const sql = (text: string): StatementSync => {
-    let statement = statements.get(text);
-    if (statement === undefined) {
-      statement = db.prepare(text);
-      statements.set(text, statement);
-    }
-    return statement;
-  };
-  const all = (text: string, ...values: (null | number | string)[]): Row[] => sql(text).all(...values) as Row[];
-  const one = (text: string, ...values: (null | number | string)[]): Row | undefined => sql(text).get(...values) as Row | undefined;
-  const run = (text: string, ...values: (null | number | string)[]): void => void sql(text).run(...values);
+  const statements = openStatements(db);
+  const { all, one, run } = statements;
 
   const agreedGet = (id: NodeId): AgreedNode | undefined => {
     const row = one('SELECT * FROM agreed WHERE id = ?', id);
@@ -422,12 +247,8 @@ function createIndex(db: DatabaseSync): SyncIndex {
     }
   }
 
-  const setting = (name: string): string | undefined => one('SELECT value FROM settings WHERE name = ?', name)?.value as string | undefined;
-  const setSetting = (name: string, value: string | null): void => {
-    if ((setting(name) ?? null) === value) return; // each write waits for the disk
-    if (value === null) run('DELETE FROM settings WHERE name = ?', name);
-    else run('INSERT OR REPLACE INTO settings VALUES (?, ?)', name, value);
-  };
+  const notes = indexNotes(statements);
+  const { setting, setSetting } = notes;
 
   const hasBelow = (id: NodeId, visit: (id: NodeId) => void): void => {
     const below = new Set([...ancestor.children(id), ...local.children(id), ...remote.children(id)].map((child) => child.id));
@@ -436,6 +257,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
   };
 
   return {
+    ...notes,
     ancestor,
     local,
     remote,
@@ -532,61 +354,6 @@ function createIndex(db: DatabaseSync): SyncIndex {
     differsIn: (folder) =>
       one('SELECT 1 FROM local WHERE parent = ? LIMIT 1', folder) !== undefined ||
       one('SELECT 1 FROM agreed a JOIN local l ON l.id = a.id WHERE a.parent = ? LIMIT 1', folder) !== undefined,
-    picture(folder) {
-      const row = sql('SELECT picture, folders FROM pictures WHERE folder = ?').get(folder);
-      if (row === undefined) return undefined;
-      const ids = row.folders as Uint8Array;
-      return {
-        shown: row.picture as Uint8Array,
-        folders: [...new Float64Array(ids.buffer.slice(ids.byteOffset, ids.byteOffset + ids.byteLength))],
-      };
-    },
-    setPicture(folder, { shown, folders }) {
-      sql('INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)').run(folder, shown, new Uint8Array(Float64Array.from(folders).buffer));
-    },
-    forgetPictures: () => run('DELETE FROM pictures'),
-    setting,
-    setSetting,
-    intents: () => all('SELECT intent FROM intents ORDER BY id').map((row) => JSON.parse(row.intent as string) as Intent),
-    addIntents(intents) {
-      for (const intent of intents) run('INSERT INTO intents VALUES (?, ?)', intent.id, JSON.stringify(intent));
-    },
-    endIntents(ids) {
-      for (const id of ids) run('DELETE FROM intents WHERE id = ?', id);
-    },
-    problems: () =>
-      all('SELECT * FROM problems ORDER BY path').map((row) => ({
-        path: row.path as string,
-        id: row.id as number | null,
-        reason: row.reason as Reason,
-        detail: row.detail as string,
-        sinceMs: row.since_ms as number,
-        retryAtMs: row.retry_at_ms as number,
-      })),
-    setProblem: ({ path, id, reason, detail, sinceMs, retryAtMs }) =>
-      run(
-        `INSERT INTO problems VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET id = excluded.id, detail = excluded.detail, retry_at_ms = excluded.retry_at_ms,
-         since_ms = CASE WHEN reason = excluded.reason THEN since_ms ELSE excluded.since_ms END, reason = excluded.reason`,
-        path,
-        id,
-        reason,
-        detail,
-        sinceMs,
-        retryAtMs,
-      ),
-    clearProblem: (path) => run('DELETE FROM problems WHERE path = ?', path),
-    conflicts: () =>
-      all('SELECT * FROM conflicts ORDER BY at_ms, copy').map((row) => ({
-        copy: row.copy as number,
-        kind: row.kind as string,
-        path: row.path as string,
-        copyPath: row.copy_path as string,
-        baseVersion: row.base_version as number | null,
-        atMs: row.at_ms as number,
-      })),
-    addConflict: ({ copy, kind, path, copyPath, baseVersion, atMs }) =>
-      run('INSERT OR REPLACE INTO conflicts VALUES (?, ?, ?, ?, ?, ?)', copy, kind, path, copyPath, baseVersion, atMs),
-    endConflict: (copy) => run('DELETE FROM conflicts WHERE copy = ?', copy),
     close: () => db.close(),
   };
 }
