@@ -196,8 +196,12 @@ test('a sync that stays prints a line for what is worth one, and ends in order',
     ...[1, 2].map((): SyncEvent => ({ type: 'problem', path: 'p', reason: 'disk_full', detail: 'ENOSPC' })),
     ...[1, 2].map((): SyncEvent => ({ type: 'held', held: [{ guard: 'root', why: 'emptied' }] })),
     { type: 'healed' },
-    { type: 'state', state: { state: 'offline', error: new AppError('server_unreachable', 'no answer') } },
+    ...[1, 2].flatMap((): SyncEvent[] => [
+      { type: 'state', state: { state: 'working' } },
+      { type: 'state', state: { state: 'offline', error: new AppError('server_unreachable', 'no answer') } },
+    ]),
     { type: 'state', state: { state: 'working' } },
+    { type: 'state', state: { state: 'idle' } },
   ];
   const { run, work, stop, started, calls } = await newDevice(t, { events, plan: [PUT] });
   const running = run('sync', work);

@@ -105,18 +105,19 @@ export function createNarrator(local: string) {
     held = next;
     for (const row of all.map(heldRow)) yield { line: `held: ${row.meaning} ${row.next}`, json: { event: 'held', local, ...row } };
   }
+  /** Each attempt to reach a server that does not answer is work again: only work that was finished tells that it answers. */
   function* ofState(now: Extract<SyncEvent, { type: 'state' }>['state']): Generator<SyncLine> {
+    if (now.state === 'working' || now.state === state) return;
     const before = state;
     state = now.state;
-    if (state === before) return;
     const error = 'error' in now ? { code: now.error.code, message: now.error.message } : null;
     const json = { event: 'state', local, state, ...(error === null ? {} : { error }) };
-    if (error !== null)
+    if (error !== null) {
       yield { line: `${state === 'offline' ? 'offline, it goes on by itself' : 'stopped'}: ${error.message} (${error.code})`, json };
+    } else if (state === 'paused') yield { line: 'paused; go on with "driftless resume"', json };
+    else if (state !== 'idle') return;
     else if (before === 'offline') yield { line: 'the server answers again', json };
-    else if (state === 'paused') yield { line: 'paused; go on with "driftless resume"', json };
-    else if (before === 'paused') yield { line: 'resumed', json };
-    else if (state === 'idle') yield { line: '', json };
+    else yield { line: before === 'paused' ? 'resumed' : '', json };
   }
 
   return {

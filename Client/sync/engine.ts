@@ -261,7 +261,7 @@ export function createEngine(deps: EngineDeps): Engine {
 
   function passReport(part: Pick<PassReport, 'complete' | 'achieved' | 'entries'>): PassReport {
     const problems = index.problems();
-    const retries = problems.flatMap(({ id, retryAtMs }) => (id === null ? [] : [retryAtMs]));
+    const retries = problems.flatMap(({ id, retryAtMs }) => (id === null || retryAtMs === 0 ? [] : [retryAtMs]));
     return { ...part, held, problems: problems.length, retryAtMs: retries.length === 0 ? null : Math.min(...retries) };
   }
 
@@ -284,10 +284,11 @@ export function createEngine(deps: EngineDeps): Engine {
 
   async function pass(options: PassOptions = {}): Promise<PassReport> {
     const folders = options.folders === undefined ? undefined : new Set(options.folders);
-    if (!begin(folders === undefined || folders.has(''))) return passReport({ complete: false, achieved: 0, entries: 0 });
+    const isRootHeld = held.some(({ guard }) => guard === 'root');
+    if (!begin(folders === undefined || folders.has('') || isRootHeld)) return passReport({ complete: false, achieved: 0, entries: 0 });
     const recovering = await recover();
     const rulesChanged = checkRules();
-    const all = rulesChanged || recovering || !claimed || folders === undefined;
+    const all = rulesChanged || recovering || isRootHeld || !claimed || folders === undefined;
     await claim();
     const nothing = { complete: false, achieved: 0, entries: 0 };
     if ((all || options.feed !== false) && !(await pull())) return passReport(nothing);

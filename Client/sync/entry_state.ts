@@ -48,11 +48,13 @@ export function entryReason(question: EntryQuestion, path: string): EntryReason 
   const conflict = index.conflicts().find((one) => one.path === path || one.copyPath === path);
   if (conflict !== undefined)
     return answer('conflict', 'in_conflict', { other: conflict.path === path ? conflict.copyPath : conflict.path });
-  if (id === null) return question.kindOf(path) === null ? null : answer('waiting', question.paused ? 'paused' : 'waiting_turn');
-  if (isSynced(index, id)) return answer('synced', 'in_sync');
-  if (held.some(({ guard }) => guard === 'root')) return answer('held', 'held_root');
+  if (id === null && question.kindOf(path) === null) return null;
+  if (held.some(({ guard }) => guard === 'root')) return answer('held', 'held_root'); // first: nothing was looked at since
+  if (id !== null && isSynced(index, id)) return answer('synced', 'in_sync');
   const deletes = held.find((one) => one.guard === 'deletes');
-  if (deletes !== undefined && isDeleted(index, id)) return answer('held', 'held_deletes', { count: deletes.files, of: deletes.of });
+  if (deletes !== undefined && id !== null && isDeleted(index, id)) {
+    return answer('held', 'held_deletes', { count: deletes.files, of: deletes.of });
+  }
   if (question.paused) return answer('waiting', 'paused');
   if (question.offline) return answer('waiting', 'offline');
   return answer('waiting', 'waiting_turn', { count: index.changed().length });

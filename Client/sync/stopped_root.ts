@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import type { Disk } from './disk.ts';
 import { type EntryReason, entryReason } from './entry_state.ts';
+import type { Held } from './guards.ts';
 import { openIgnoreRules } from './ignore_rules.ts';
 import { openNodeDisk } from './node_disk.ts';
 import { portableNames } from './portable_names.ts';
 import { copyPath } from './resolve_conflict.ts';
 import type { RootFacts } from './root_rows.ts';
 import type { SyncRoot } from './roots.ts';
-import { type ConflictRow, openSyncIndex, type Problem } from './sync_index.ts';
+import { type ConflictRow, openSyncIndex, type Problem, type SyncIndex } from './sync_index.ts';
 
 /** A root that no process syncs now, as it was left; asks no server. */
 export type StoppedRoot = {
@@ -31,12 +32,13 @@ export async function withStoppedRoot<T>(root: SyncRoot, work: (stopped: Stopped
     const kindOf = (path: string): ReturnType<Parameters<typeof entryReason>[0]['kindOf']> => kindAt(disk, path);
     const rules = openIgnoreRules({ ignoreFile: index.setting('ignore_file') ?? null, excludes: settings.excludes });
     const names = portableNames({ anyName: true });
-    const question = { index, rules, names, held: [], paused: settings.paused, offline: false, kindOf };
+    const held = heldThen(index);
+    const question = { index, rules, names, held, paused: settings.paused, offline: false, kindOf };
     // what has an alias here is found by that; nothing is written to find out what the disk can hold
     const byAlias = { ...question, names: portableNames({ anyName: false }) };
     return work({
       facts: () => ({
-        ...{ local: settings.local, remote: settings.remote, state: 'closed', error: null, held: [] },
+        ...{ local: settings.local, remote: settings.remote, state: 'closed', error: null, held },
         ...{ files: index.agreedFiles(), waiting: index.changed().length, conflicts: index.conflicts().length },
         ...{ watching: null, limitUp: settings.limitUp, limitDown: settings.limitDown },
       }),
@@ -48,6 +50,12 @@ export async function withStoppedRoot<T>(root: SyncRoot, work: (stopped: Stopped
     disk?.close();
     index.close();
   }
+}
+
+/** What the last pass left to a person; the engine writes it. */
+function heldThen(index: SyncIndex): readonly Held[] {
+  const text = index.setting('held');
+  return text === undefined ? [] : (JSON.parse(text) as Held[]);
 }
 
 /** A folder that is not there, or cannot be looked at, still has an index. */
