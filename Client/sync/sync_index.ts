@@ -3,6 +3,7 @@ import { type NodeId, ROOT, type TreeNode } from './core/tree.ts';
 import { type AgreedNode, type LocalNode, type SeenStat, type ServerNode, sameAttributes, sameNode, sameSeen } from './index_nodes.ts';
 import { type ConflictRow, type IndexNotes, indexNotes, type Problem } from './index_notes.ts';
 import {
+  agreedNode,
   localNode,
   type Row,
   SCHEMA,
