@@ -14,6 +14,9 @@ export type Download =
 const GROUP_FILES = 2048;
 const GROUP_BYTES = 64 << 20;
 
+const CHANGED_THERE: ReadonlySet<string> = new Set(['version_stale', 'not_found']);
+const DAMAGED: ReadonlySet<string> = new Set(['digest_mismatch', 'chunk_missing', 'corrupt']);
+
 type Wanted = {
   readonly id: NodeId;
   readonly parent: NodeId;
@@ -63,7 +66,7 @@ async function downloadGroup(scope: WorkScope, group: readonly Download[]): Prom
     if ('file' in outcome) stage(scope, staged, one, () => finish(scope, one, outcome.file));
     else {
       tree.discard(one.intent.id);
-      scope.failed(one.id, one.path, outcome.failure);
+      fetchFailed(scope, one, outcome.failure);
     }
   };
   try {
@@ -71,6 +74,13 @@ async function downloadGroup(scope: WorkScope, group: readonly Download[]): Prom
   } finally {
     await placeAll(scope, staged);
   }
+}
+
+/** What is not there any more has changed since the feed was read; damage is the server's; the rest is this disk's. */
+function fetchFailed(scope: WorkScope, { id, path }: Wanted, failure: { readonly code: string; readonly message: string }): void {
+  if (CHANGED_THERE.has(failure.code)) scope.stale = true;
+  else if (DAMAGED.has(failure.code)) scope.deps.onProblem(id, path, 'remote_error', failure.message);
+  else scope.failed(id, path, failure);
 }
 
 function stage(scope: WorkScope, staged: Wanted[], one: Wanted, work: () => void): void {

@@ -47,7 +47,7 @@ export async function execute(deps: WorkDeps, plan: Plan, refusals: Map<NodeId, 
   } finally {
     scope.restoreTimes();
   }
-  return { achieved: scope.achieved, stale: uploads.stale, dirty: scope.dirty, unfinished: scope.unfinished };
+  return { achieved: scope.achieved, stale: uploads.stale || scope.stale, dirty: scope.dirty, unfinished: scope.unfinished };
 }
 
 /** What both sides have already only needs to be known. */

@@ -182,7 +182,7 @@ class Push {
         path,
         size,
         mtimeUs: mtimeUs(stat),
-        mode: permissions(stat),
+        mode: upload.mode ?? permissions(stat),
         base,
         digest,
         chunks: runs,

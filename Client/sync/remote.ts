@@ -36,6 +36,8 @@ export type Upload = {
   /** As it was when the decision was made: another state now is `file_changed`. */
   readonly expected: DiskStat;
   readonly open: () => DiskFile;
+  /** Permission bits; as the file has them where the file system keeps them. */
+  readonly mode?: number;
   /** The version this replaces, if the server has it: what is in it is not sent again, and what changed goes as a delta. */
   readonly previous: { readonly nodeId: number; readonly version: number; readonly chunkCount: number; readonly digest: Buffer } | null;
   /** The content is known to be on the server (a copy or a move of something synced): tried without bytes first. */

@@ -131,7 +131,7 @@ export class Uploads {
     if (local === null) return null;
     const previous = there === undefined || there.kind !== 'file' ? null : previousOf(there);
     const known = (digest: Buffer): boolean => index.hasContent(digest.toString('hex'));
-    return { key, upload: { path, base, expected: expectedOf(here), open: () => disk.open(local), previous, known } };
+    return { key, upload: { path, base, expected: expectedOf(here), open: () => disk.open(local), mode: here.mode, previous, known } };
   }
 
   /** Begins at the nearest folder that the server has already. */

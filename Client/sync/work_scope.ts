@@ -29,6 +29,8 @@ export class WorkScope {
   /** Folders to be looked at before the next plan: a person was faster there. */
   readonly dirty = new Set<string>();
   achieved = 0;
+  /** The server knows something newer: its feed must be read before the next plan. */
+  stale = false;
   /** Intents that were not seen through are still recorded: they must be recovered before anything else is done. */
   unfinished = false;
   /** No more is fetched in this pass. */
