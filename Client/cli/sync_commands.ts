@@ -73,7 +73,7 @@ async function jobFor(run: Run, local: string, remote: string | undefined, optio
   const found = await openRoots(run.settings.home).find(local);
   const known = found?.path === '' ? found.root : null;
   const chosen = syncOptions(options);
-  if (known === null) return { local, remote: remoteOf(local, remote), options: chosen, client: run.client };
+  if (known === null) return { local, remote: remoteOf(local, remote), options: chosen, client: run.client, ownsClient: false };
   await include(known, listOption(options, 'include'));
   const { settings } = known;
   const job = jobOf(run, known, chosen);
@@ -81,7 +81,7 @@ async function jobFor(run: Run, local: string, remote: string | undefined, optio
 }
 
 function jobOf(run: Run, { settings }: SyncRoot, options: Job['options'] = {}): Job {
-  return { local: settings.local, remote: settings.remote, options, client: () => run.clientOf(settings) };
+  return { local: settings.local, remote: settings.remote, options, client: () => run.clientOf(settings), ownsClient: true };
 }
 
 /** Patterns that do not count any more on this device. */
@@ -380,7 +380,10 @@ export const SYNC_COMMANDS: readonly Command[] = [
     name: 'service',
     args: '<install|remove>',
     summary: 'have all synced folders synced always, by systemd',
-    about: 'A unit of your own user, without a password in it: it goes on with the login of the profile, also when nobody is logged in.',
+    about: [
+      'A unit of your own user, without a password in it: it goes on with the login of the profile, also when nobody is logged in.',
+      'It syncs the folders that were synced before; after the first sync of another one, "service install" again.',
+    ].join('\n'),
     examples: ['service install', 'service remove'],
     run: (run, args) => service(run, argument(args, 0)),
   },

@@ -16,6 +16,8 @@ export type Job = {
   readonly remote: string;
   readonly options: Pick<SyncOptions, 'exclude' | 'limitUp' | 'limitDown'>;
   readonly client: () => Promise<Driftless>;
+  /** The client is for this folder alone, and closed with it. */
+  readonly ownsClient: boolean;
 };
 
 /** Failures of one folder that end nothing else: without the server it goes on once that answers. */
@@ -26,6 +28,7 @@ type Opened = { readonly sync: Sync; readonly tally: Tally };
 async function open(job: Job, stack: AsyncDisposableStack, onEvent: (event: SyncEvent) => void): Promise<Opened> {
   const tally = emptyTally();
   const client = await job.client();
+  if (job.ownsClient) stack.use(client);
   const sync = await client.sync(job.local, job.remote, {
     ...job.options,
     watch: false,

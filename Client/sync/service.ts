@@ -49,6 +49,8 @@ ExecStart=${[...program, 'sync'].map(quoted).join(' ')}
 Environment=${quoted(`DRIFTLESS_HOME=${home}`).replaceAll('$$', '$')}
 Restart=on-failure
 RestartSec=30
+# not logged in, or nothing to sync: a person must act first
+RestartPreventExitStatus=3 4
 # it keeps what it holds small by itself; this is for when it does not
 MemoryMax=1G
 NoNewPrivileges=yes
