@@ -176,6 +176,7 @@ async function openRoot(session: Session, home: string, root: SyncRoot, options:
       remote,
       watch: (onHint) => watchFolder(local, onHint),
       clock: systemClock,
+      wallMs: Date.now,
       paused: settings.paused,
       onState,
       onPass: (report) => tell({ type: 'pass', report }),

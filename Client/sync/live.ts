@@ -16,6 +16,8 @@ export type LiveDeps = {
   /** `null` where nothing can be watched: then the full scans are all there is. */
   readonly watch: ((onHint: OnHint) => Watcher) | null;
   readonly clock: Pick<Clock, 'now' | 'after'>;
+  /** Milliseconds since 1970: unlike the clock it goes on while the machine sleeps. */
+  readonly wallMs: () => number;
   readonly paused: boolean;
   readonly onState: (state: LiveState) => void;
   readonly onPass: (report: PassReport) => void;
@@ -96,14 +98,14 @@ export function runLive(deps: LiveDeps): Live {
     const at = nextAt();
     const waitMs = at - clock.now();
     if (waitMs <= 0) return;
-    const asked = clock.now();
+    const asked = deps.wallMs();
     const { promise, resolve } = Promise.withResolvers<void>();
     wake = resolve;
     const bounded = Math.min(waitMs, ASLEEP_MS);
     const end = clock.after(bounded, resolve);
     await promise;
     end();
-    if (clock.now() - asked > bounded + ASLEEP_MS) everything = true;
+    if (deps.wallMs() - asked > bounded + ASLEEP_MS) everything = true;
   }
 
   /** Paths that are still by now, taken out of the list. */
