@@ -6,7 +6,7 @@ import { type ExecuteReport, execute } from './execute.ts';
 import { pullFeed } from './feed.ts';
 import { approve, endApproval, guardDeletes, guardRoot, type Held, withoutDeletes } from './guards.ts';
 import { IGNORE_FILE, type IgnoreRules } from './ignore_rules.ts';
-import type { LocalTree } from './local_tree.ts';
+import { type LocalTree, PRIVATE_FOLDER } from './local_tree.ts';
 import type { Reason } from './reasons.ts';
 import type { Remote } from './remote.ts';
 import { type Keep, resolveConflict } from './resolve_conflict.ts';
@@ -64,6 +64,7 @@ export type PassReport = {
 };
 
 const ROUNDS_MAX = 50;
+const TRASH_KEPT_MS = 7 * 86_400_000;
 const RETRY_FIRST_MS = 200;
 const RETRY_MS_MAX = 60_000;
 /** These change by themselves within moments. */
@@ -294,6 +295,7 @@ export function createEngine(deps: EngineDeps): Engine {
     if ((all || options.feed !== false) && !(await pull())) return passReport(nothing);
     const restless = options.restless ?? new Set();
     const refusals = new Map<NodeId, number>();
+    if (all) emptyTrash();
     let { entries } = await scan(all ? undefined : folders, restless);
     let achieved = 0;
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
@@ -312,6 +314,16 @@ export function createEngine(deps: EngineDeps): Engine {
       if (result.achieved === 0 && !result.stale) break; // what could not be done now is tried again later
     }
     return passReport({ complete: false, achieved, entries });
+  }
+
+  /** What cannot be removed stays: that is no reason to stop. */
+  function emptyTrash(): void {
+    try {
+      tree.emptyTrash(TRASH_KEPT_MS, now());
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'local_io') throw error;
+      deps.onEvent({ type: 'problem', path: PRIVATE_FOLDER, reason: 'local_error', detail: error.message });
+    }
   }
 
   let busy: Promise<unknown> = Promise.resolve();
