@@ -3,6 +3,7 @@ import { PLAN_MUTANTS } from '../Client/sync/testing/plan_mutants.ts';
 import type { Planner } from '../Client/sync/testing/plan_run.ts';
 import { describeFailure, simulateSeed } from '../Client/sync/testing/plan_simulation.ts';
 import { ENGINE_SHARES, engineSeeds } from './simulation/engine_layer.ts';
+import { ENGINE_MUTANTS, mutantRun } from './simulation/engine_mutants.ts';
 
 /** Part of the system that is run with random histories; the same seed is the same run. */
 export type Layer = {
@@ -33,9 +34,11 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   engine: { run: engineSeeds(), shares: ENGINE_SHARES },
 };
 
-export const MUTANTS: readonly Mutant[] = PLAN_MUTANTS.map(({ name, mistake, planner }) => ({
-  name,
-  mistake,
-  seeds: 20_000,
-  run: planRun(planner),
+const planMutants = PLAN_MUTANTS.map(({ name, mistake, planner }) => ({ name, mistake, seeds: 20_000, run: planRun(planner) }));
+const engineMutants = ENGINE_MUTANTS.map((mutant) => ({
+  name: mutant.name,
+  mistake: mutant.mistake,
+  seeds: mutant.tries.length,
+  run: mutantRun(mutant),
 }));
+export const MUTANTS: readonly Mutant[] = [...planMutants, ...engineMutants];

@@ -58,6 +58,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     there: [{ kind: 'move', path: 'a', to: 'b/a' }],
     here: [{ kind: 'move', path: 'b', to: 'a/b' }],
   },
+  'a long file here': { before: [], there: [], here: [write('f', 1, 20_000)] },
   'changes here': {
     before: [write('f', 1), write('g', 2), write('a/h', 3)],
     there: [],
@@ -100,6 +101,12 @@ const NET_EFFECTS: readonly NetFault['effect'][] = [
 const PLAIN: DeviceOptions = { foldsCase: false, foldsUnicode: false, birthTimes: true, timeStepMs: 0.001, skewMs: 0 };
 
 /** The scenario with one fault. */
+export function matrixHistory(name: string, fault: PassFault): History {
+  const scenario = SCENARIOS[name];
+  if (scenario === undefined) throw new RangeError(`no scenario ${name}`);
+  return historyOf(scenario, fault);
+}
+
 function historyOf({ before, there, here }: Scenario, fault: PassFault): History {
   const acts = (device: number, actions: readonly UserAction[]): Step[] =>
     actions.map((action) => ({ kind: 'user', device, action, afterMs: 1000 }));

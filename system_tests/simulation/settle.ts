@@ -115,7 +115,10 @@ function isStuck(tree: readonly Found[], path: string): boolean {
 
 function checkLoss(world: World, device: SimDevice, tree: readonly Found[]): void {
   const live = liveContents(device.user.walk(PRIVATE));
-  const apart = world.devices.flatMap((other) => keptApart(other));
+  // what has to wait here is whole on the others
+  const apart = world.devices.flatMap((other) =>
+    toldApart(device).size > 0 ? [...liveContents(other.user.walk(PRIVATE)).keys()] : keptApart(other),
+  );
   for (const key of apart) live.set(key, 1);
   const missing = world.ledger.missing(live);
   if (missing.length > 0)

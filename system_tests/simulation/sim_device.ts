@@ -10,6 +10,7 @@ import { openHttpRemote } from '../../Client/sync/http_remote.ts';
 import { openIgnoreRules } from '../../Client/sync/ignore_rules.ts';
 import { openLocalTree } from '../../Client/sync/local_tree.ts';
 import { portableNames } from '../../Client/sync/portable_names.ts';
+import type { Remote } from '../../Client/sync/remote.ts';
 import { openSyncIndex, type SyncIndex } from '../../Client/sync/sync_index.ts';
 import { type DiskCall, type MemoryDisk, openMemoryDisk, ProcessKilled } from '../../Client/sync/testing/memory_disk.ts';
 import { type OtherProgram, otherProgram } from '../../Client/sync/testing/memory_disk_user.ts';
@@ -38,6 +39,10 @@ export type DeviceDeps = {
 export type Mutant = {
   readonly disk?: (disk: MemoryDisk) => MemoryDisk;
   readonly index?: (index: SyncIndex) => SyncIndex;
+  readonly http?: (http: SimNetwork) => SimNetwork;
+  readonly remote?: (remote: Remote) => Remote;
+  readonly engine?: (engine: Engine) => Engine;
+  readonly claimState?: () => Promise<boolean>;
 };
 
 type Process = {
@@ -74,6 +79,7 @@ export class SimDevice {
   readonly #indexFile: string;
   #process: Process | null = null;
   #hasBackup = false;
+  #mounted: MemoryVolume['root'] | null = null;
   #states = 0;
   /** Changes of the synced tree by the engine, and pushes, so far. */
   effects = 0;
@@ -171,6 +177,17 @@ export class SimDevice {
     this.volume.cutPower(random);
   }
 
+  /** As when the file system that is mounted here goes: an empty folder is left. */
+  unmount(): void {
+    this.#mounted ??= this.volume.root;
+    this.volume.root = new MemoryVolume({ ...this.#deps.options, now: () => this.#fileTime() }).root;
+  }
+
+  mount(): void {
+    if (this.#mounted !== null) this.volume.root = this.#mounted;
+    this.#mounted = null;
+  }
+
   async backUpIndex(): Promise<void> {
     await this.kill();
     this.#started();
@@ -207,7 +224,7 @@ export class SimDevice {
       this.#deps.beforeDisk(this, call);
     });
     const disk = mutant.disk?.(opened) ?? opened;
-    const network = openSimNetwork({
+    const connection = openSimNetwork({
       server,
       ticket: ticketOf(principalOf(user, number)),
       before: async (call) => {
@@ -220,10 +237,11 @@ export class SimDevice {
         if (disk.isDead) throw new ProcessKilled('the process was killed');
       },
     });
+    const network = mutant.http?.(connection) ?? connection;
     const sqlite = openSyncIndex(this.#indexFile);
     const index = mutant.index?.(sqlite) ?? sqlite;
     const hashing = { bytes: 0 };
-    const remote = openHttpRemote({
+    const overHttp = openHttpRemote({
       http: network,
       events: { open: () => ({ close: () => undefined }) },
       cache: NO_CACHE,
@@ -231,7 +249,8 @@ export class SimDevice {
       limits: { upBytesPerSecond: undefined, downBytesPerSecond: undefined },
       clock: this.#deps.clock,
     });
-    const engine = createEngine({
+    const remote = mutant.remote?.(overHttp) ?? overHttp;
+    const created = createEngine({
       disk,
       tree: (onKept) =>
         openLocalTree(disk, {
@@ -250,14 +269,16 @@ export class SimDevice {
       now: () => this.now(),
       breathe: async () => undefined,
       hash: (open) => hashSmall(open, hashing),
-      claimState: async (state, counter) => {
-        const answer = await network.json(z.object({ accepted: z.boolean() }), 'POST', ROUTES.syncStates, { body: { state, counter } });
-        return answer.accepted;
-      },
+      claimState:
+        mutant.claimState ??
+        (async (state, counter) => {
+          const answer = await network.json(z.object({ accepted: z.boolean() }), 'POST', ROUTES.syncStates, { body: { state, counter } });
+          return answer.accepted;
+        }),
       newState: () => hash('sha256', `${this.name} ${this.#states++}`, 'hex').slice(0, 32),
       onEvent: (event) => this.events.push(event),
     });
-    return { disk, index, network, engine, hashing };
+    return { disk, index, network, engine: mutant.engine?.(created) ?? created, hashing };
   }
 
   /** Gives a dead process a moment to notice; what it still waits for then never comes. */
@@ -294,7 +315,8 @@ async function hashSmall(open: () => DiskFile, counted: { bytes: number }): Prom
     counted.bytes += before.size;
     if (before.size > SMALL_BYTES) return await hashLocal(open);
     const bytes = Buffer.alloc(before.size + 1);
-    const length = file.read(bytes, 0);
+    let length = 0;
+    for (let count = file.read(bytes, 0); count > 0; count = file.read(bytes.subarray(length), length)) length += count;
     const after = file.stat();
     const same = before.size === after.size && before.mtimeMs === after.mtimeMs && before.ctimeMs === after.ctimeMs;
     return same && length === after.size ? { content: hash('sha256', bytes.subarray(0, length), 'hex'), stat: after } : null;

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { engineSeeds } from './engine_layer.ts';
 import type { History } from './history.ts';
 import { runHistory } from './run_history.ts';
+import { runStory, STORIES } from './scripted.ts';
 import { openSimFolder } from './sim_server.ts';
 
 const REGRESSIONS = new URL('regressions/', import.meta.url);
@@ -26,3 +27,14 @@ test('random histories of several devices end well', async () => {
   const run = engineSeeds();
   for (let seed = 1; seed <= SEEDS; seed += 1) assert.equal((await run(seed)).failure, null);
 });
+
+for (const name of Object.keys(STORIES)) {
+  test(name, async () => {
+    const folder = await openSimFolder(1);
+    try {
+      assert.equal(await runStory(name, folder), null);
+    } finally {
+      await folder.close();
+    }
+  });
+}

@@ -53,7 +53,7 @@ export class World {
   readonly #passes = new Map<SimDevice, RunningPass>();
   readonly #folder: SimFolder;
   readonly #plants: Plants;
-  readonly #user: string;
+  readonly user: string;
   readonly #clock: { nowMs: number };
   #violation: Violation | null = null;
 
@@ -64,7 +64,7 @@ export class World {
     { server, clock, user }: Awaited<ReturnType<SimFolder['server']>>,
   ) {
     this.#clock = clock;
-    this.#user = user;
+    this.user = user;
     this.#tickMs = history.tickMs;
     this.#folder = folder;
     this.server = server;
@@ -91,7 +91,7 @@ export class World {
   newDevice(options: DeviceOptions, number: number): SimDevice {
     return new SimDevice({
       number,
-      user: this.#user,
+      user: this.user,
       options,
       folder: this.#folder.path,
       now: () => this.#clock.nowMs,

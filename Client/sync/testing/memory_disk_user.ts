@@ -25,7 +25,7 @@ export type OtherProgram = {
   setTimes(path: string, mtimeMs: number): void;
   makeUndecodable(folder: string, name: Uint8Array): void;
   find(path: string): Found | null;
-  /** Everything, folders before what is in them, in the order of the names. @param skip names at the top that are left out */
+  /** Everything, folders before what is in them, in the order of the names, without those that are not UTF-8. @param skip names at the top that are left out */
   walk(skip?: readonly string[]): Found[];
 };
 
@@ -45,8 +45,8 @@ export function otherProgram(volume: MemoryVolume): OtherProgram {
 
   function* below(path: string, folder: Inode, skip: readonly string[]): Generator<Found> {
     const entries = [...folder.entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-    for (const { name, inode } of entries) {
-      if (skip.includes(name)) continue;
+    for (const { name, inode, undecodable } of entries) {
+      if (skip.includes(name) || undecodable !== undefined) continue;
       const child = path === '' ? name : `${path}/${name}`;
       yield found(child, inode);
       if (inode.kind === 'folder') yield* below(child, inode, []);

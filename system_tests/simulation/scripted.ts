@@ -1,0 +1,182 @@
+import type { DeviceOptions, UserAction } from './history.ts';
+import { settle } from './settle.ts';
+import { REMOTE_ROOT, type SimDevice } from './sim_device.ts';
+import { principalOf, type SimFolder } from './sim_server.ts';
+import { type Plants, Violation, World } from './world.ts';
+
+/** A story that is told on purpose, because chance seldom tells it. Throws `Violation`. */
+type Story = (world: World, one: SimDevice, other: SimDevice) => Promise<void>;
+
+const PLAIN: DeviceOptions = { foldsCase: false, foldsUnicode: false, birthTimes: true, timeStepMs: 0.001, skewMs: 0 };
+
+function write(world: World, device: SimDevice, path: string, id: number, size = 60): void {
+  act(world, device, { kind: 'write', path, content: { id, size } });
+}
+
+function act(world: World, device: SimDevice, action: UserAction): void {
+  world.pause(1000);
+  world.act(device, action);
+}
+
+function mustHold(holds: boolean, invariant: string, message: string): void {
+  if (!holds) throw new Violation(invariant, message);
+}
+
+async function nodeOf(world: World, path: string): Promise<number | undefined> {
+  const [entry] = await world.server.metadata.stat(principalOf(world.user, 0), [`${REMOTE_ROOT}/${path}`]);
+  return entry?.nodeId;
+}
+
+export const STORIES: Readonly<Record<string, Story>> = {
+  'a folder that is not mounted is not one in which all was deleted': async (world, one, other) => {
+    for (const [at, path] of ['f', 'g', 'a/h'].entries()) write(world, one, path, at + 1);
+    await settle(world);
+    other.unmount();
+    await world.pass(other, false, []);
+    mustHold(other.engine.held.length > 0, 'I11', 'the folder is gone, and nobody is asked');
+    await world.pass(one, false, []);
+    mustHold(one.user.find('f') !== null, 'I11', 'what is not mounted there was deleted here');
+    other.mount();
+    await settle(world);
+  },
+
+  'a name in other letters is the same node': async (world, one) => {
+    write(world, one, 'a', 1);
+    await settle(world);
+    const before = await nodeOf(world, 'a');
+    act(world, one, { kind: 'move', path: 'a', to: 'A' });
+    await settle(world);
+    mustHold((await nodeOf(world, 'A')) === before && before !== undefined, 'I10', 'a rename made another node');
+  },
+
+  'an old copy of the index is noticed': async (world, one) => {
+    write(world, one, 'f', 1);
+    await settle(world);
+    await one.backUpIndex();
+    write(world, one, 'g', 2);
+    await settle(world);
+    await one.restoreIndex();
+    world.loosen();
+    one.events.length = 0;
+    await world.pass(one, false, []);
+    mustHold(
+      one.events.some(({ type }) => type === 'healed'),
+      'I9',
+      'an old index is believed',
+    );
+    await settle(world);
+  },
+
+  'a server that was restored is noticed, and nothing is deleted for it': async (world, one) => {
+    write(world, one, 'f', 1);
+    await settle(world);
+    await world.server.backUp();
+    write(world, one, 'g', 2);
+    await settle(world);
+    await world.server.restore(true);
+    world.loosen();
+    await settle(world);
+  },
+
+  'what was done is known to be done although the answer was lost': async (world, one) => {
+    write(world, one, 'f', 1);
+    write(world, one, 'g', 2);
+    await settle(world);
+    act(world, one, { kind: 'remove', path: 'f' });
+    act(world, one, { kind: 'move', path: 'g', to: 'h' });
+    one.events.length = 0;
+    await world.pass(one, false, [{ on: 'net', nth: 2, when: 'before', effect: { kind: 'drop_reply' } }]); // the first asks what is new
+    const sent = one.events.flatMap((event) => (event.type === 'done' && event.done.direction === 'up' ? [event.done.kind] : []));
+    mustHold(sent.includes('delete') && sent.includes('move'), 'I5', `an operation was refused the second time: ${sent.join(', ')}`);
+    await settle(world);
+  },
+
+  'what is ignored from now on stays where it is': async (world, one, other) => {
+    write(world, one, 'f', 1);
+    write(world, one, 'g', 2);
+    await settle(world);
+    one.user.write('.driftlessignore', Buffer.from('f\n'));
+    world.ledger.observe(new Map(), new Map([[IGNORE_KEY, 1]]), 'the ignore file');
+    for (let round = 0; round < 4; round += 1) {
+      world.pause(10_000);
+      for (const device of [one, other]) await world.pass(device, false, []);
+    }
+    mustHold(one.user.find('f') !== null, 'I1', 'what is ignored was deleted');
+    mustHold(other.user.find('f') !== null, 'I1', 'what is ignored was deleted on the other device');
+    mustHold((await nodeOf(world, 'f')) !== undefined, 'I1', 'what is ignored was deleted on the server');
+  },
+
+  'a name that is not UTF-8 is told of': async (world, one) => {
+    one.user.makeUndecodable('', Uint8Array.of(0x66, 0xff));
+    await world.pass(one, false, []);
+    mustHold(
+      one.index.problems().some(({ reason }) => reason === 'name_not_utf8'),
+      'I13',
+      'a name that is not UTF-8 was passed over in silence',
+    );
+  },
+
+  'a folder that cannot be read is not an empty one': async (world, one, other) => {
+    write(world, one, 'a/f', 1);
+    write(world, one, 'g', 2);
+    await settle(world);
+    for (let nth = 1; nth <= 30; nth += 1) {
+      await world.pass(other, false, [{ on: 'disk', nth, name: null, effect: { kind: 'error', code: 'EIO', times: 1000 } }]);
+    }
+    await world.pass(one, false, []);
+    mustHold(one.user.find('a/f') !== null, 'I13', 'an error was taken for an absence');
+    await settle(world);
+  },
+
+  'a change that looks like none is found': async (world, one) => {
+    write(world, one, 'f', 1);
+    await settle(world);
+    act(world, one, { kind: 'quiet', path: 'f', id: 2 });
+    await settle(world);
+  },
+
+  'what nobody was told of is found by looking at everything': async (world, one) => {
+    write(world, one, 'f', 1);
+    await settle(world);
+    write(world, one, 'a/b/g', 2);
+    write(world, one, 'f', 3);
+    one.hints.clear();
+    await settle(world);
+  },
+
+  'content of which the server only believes to have it is sent': async (world, one) => {
+    write(world, one, 'f', 1);
+    await settle(world);
+    write(world, one, 'g', 2, 20_000);
+    await settle(world);
+  },
+
+  'what is put into a folder that is deleted at this moment comes to everybody': async (world, one, other) => {
+    write(world, one, 'a/f', 1);
+    write(world, one, 'g', 2);
+    await settle(world);
+    act(world, one, { kind: 'remove', path: 'a' });
+    write(world, other, 'a/new', 3);
+    const pass = { kind: 'pass', device: one.number, faults: [] } as const;
+    for (const nth of [2, 3]) await world.pass(other, false, [{ on: 'net', nth, when: 'before', effect: pass }]);
+    await settle(world);
+  },
+};
+
+const IGNORE_KEY = 'a9fcd54b25e7e863d72cd47c08af46e61b74b561';
+
+/** @returns what went wrong, `null`: nothing */
+export async function runStory(name: string, folder: SimFolder, plants: Plants = {}): Promise<Violation | null> {
+  const story = STORIES[name];
+  if (story === undefined) throw new RangeError(`no story ${name}`);
+  const world = await World.open({ tickMs: 0.01, devices: [PLAIN, PLAIN] }, folder, plants);
+  try {
+    await story(world, world.device(0), world.device(1));
+    return null;
+  } catch (error) {
+    if (error instanceof Violation) return error;
+    throw error;
+  } finally {
+    await world.close();
+  }
+}
