@@ -129,14 +129,19 @@ async function always(run: Run, jobs: readonly Job[]): Promise<Answer> {
   return { kind: 'events', events: syncAlways(run, jobs) };
 }
 
+const PROBLEMS_TOLD_MAX = 100;
+
 async function inTurn(run: Run, jobs: readonly Job[]): Promise<OnceReport[]> {
   const { syncOnce } = await load.running();
   const reports: OnceReport[] = [];
   for (const job of jobs) {
     const report = await syncOnce(run, job);
     for (const { meaning, next } of report.held) run.tell(`${report.local}: ${meaning} ${next}`);
-    for (const { path, meaning, next, reason } of report.problems)
+    for (const { path, meaning, next, reason } of report.problems.slice(0, PROBLEMS_TOLD_MAX)) {
       run.tell(`${path === '' ? report.local : path}: ${meaning} ${next} (${reason})`);
+    }
+    const more = report.problems.length - PROBLEMS_TOLD_MAX;
+    if (more > 0) run.tell(`and ${more} more; "driftless explain PATH" says why, --json has them all`);
     reports.push(report);
   }
   return reports;

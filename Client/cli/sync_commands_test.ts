@@ -234,6 +234,22 @@ test('for a program each event is a line of JSON', async (t) => {
   assert.equal(events.filter(({ event, local }) => event === 'done' && local === work).length, 25);
 });
 
+test('lines that come faster than they are read are counted, not kept for ever', async (t) => {
+  const { run, work, stop, started } = await newDevice(t, { events: Array.from({ length: 50_000 }, (_, n) => done('put', `f${n}`)) });
+  const running = run('sync', work, '--json');
+  await started;
+  stop();
+  const events = (await running).out
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const missed = events.filter(({ event }) => event === 'missed').reduce((sum, { count }) => sum + count, 0);
+  const told = events.filter(({ event }) => event === 'done');
+  assert(missed > 0 && told.length <= 20_000);
+  assert.equal(told.length + missed + events.filter(({ event }) => ['first', 'start'].includes(event)).length, 50_002);
+  assert.equal(told.at(-1)?.path, 'f49999');
+});
+
 test('a folder that cannot go on ends the process when it was the last', async (t) => {
   const ended: SyncEvent = { type: 'state', state: { state: 'ended', error: new AppError('session_unknown', 'log in again') } };
   const { run, work, calls } = await newDevice(t, { events: [ended] });

@@ -111,11 +111,11 @@ export async function* syncAlways(run: Run, jobs: readonly Job[]): AsyncGenerato
   const ended = run.interruptible((signal) => runAll(jobs, signal, { lines, live })).finally(() => lines.end());
   ended.catch(() => undefined); // thrown below
   for await (const line of lines.all()) {
-    live.clear();
+    live.hold();
     yield line;
-    live.draw();
+    if (lines.isEmpty()) live.release();
   }
-  live.clear();
+  live.hold();
   await ended;
 }
 
@@ -169,11 +169,13 @@ function liveText(sync: Pick<Sync, 'status'>): string {
 
 type Lines = ReturnType<typeof createLines>;
 
-const LINES_MAX = 10_000; // that nobody has read yet; beyond them the oldest are of no use to anyone
+const LINES_MAX = 10_000; // that nobody has read yet; of more the oldest are only counted
 
 /** A queue that is written by callbacks and read by a loop. */
 function createLines() {
   let queue: SyncLine[] = [];
+  let taken = 0; // of the queue
+  let missed = 0;
   let isOver = false;
   let wake: (() => void) | null = null;
   const rouse = (): void => {
@@ -183,19 +185,34 @@ function createLines() {
   return {
     push(...lines: SyncLine[]): void {
       queue.push(...lines);
-      if (queue.length > LINES_MAX) queue = queue.slice(-LINES_MAX);
+      if (queue.length > 2 * LINES_MAX) {
+        const first = Math.max(taken, queue.length - LINES_MAX);
+        missed += first - taken;
+        queue = queue.slice(first);
+        taken = 0;
+      }
       rouse();
     },
+    isEmpty: (): boolean => taken >= queue.length,
     end(): void {
       isOver = true;
       rouse();
     },
     async *all(): AsyncGenerator<SyncLine> {
       for (;;) {
-        const ready = queue;
+        if (missed > 0) {
+          const count = missed;
+          missed = 0;
+          yield { line: `${count} lines left out: they came faster than they were read`, json: { event: 'missed', count } };
+        }
+        const line = queue[taken];
+        if (line !== undefined) {
+          taken += 1;
+          yield line;
+          continue;
+        }
         queue = [];
-        yield* ready;
-        if (queue.length > 0) continue;
+        taken = 0;
         if (isOver) return;
         await new Promise<void>((resolve) => {
           wake = resolve;
@@ -213,21 +230,27 @@ const CLEAR_LINE = '\r\u001b[K';
 function createLiveLine(screen: Screen | null) {
   const texts = new Map<string, string>();
   let drawn = '';
+  let isHeld = false;
   const draw = (): void => {
     const text = [...texts.values()].join(' | ');
-    if (screen === null || text === drawn || text === '') return;
+    if (screen === null || isHeld || text === drawn || text === '') return;
     screen.write(CLEAR_LINE + visible(text).slice(0, screen.columns - 1));
     drawn = text;
   };
   return {
-    draw,
     set(of: string, text: string): void {
       texts.set(of, text);
       draw();
     },
-    clear(): void {
+    /** Makes way for other lines, until `release`. */
+    hold(): void {
       if (drawn !== '') screen?.write(CLEAR_LINE);
       drawn = '';
+      isHeld = true;
+    },
+    release(): void {
+      isHeld = false;
+      draw();
     },
   };
 }
