@@ -3,18 +3,19 @@ import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureLogins } from './login_bench.ts';
-import { figureRow, type Row, rowOf, tableOf } from './report.ts';
+import { type Comparison, figureRow, type Row, rowOf, tableOf } from './report.ts';
 import { measureRestart } from './restart.ts';
+import { measureSync, ONLY_WHEN_NAMED, SYNC_CASES } from './sync_bench.ts';
 import { measureTicketCheck } from './ticket_bench.ts';
-import { type Comparison, measureTransfers, type TransferCase } from './transfer.ts';
+import { measureTransfers, type TransferCase } from './transfer.ts';
 
 const TRANSFER_CASES: readonly TransferCase[] = ['small', 'many', 'same', 'big', 'insert'];
-const CASES: readonly string[] = [...TRANSFER_CASES, 'login', 'ticket', 'restart'];
+const CASES: readonly string[] = [...TRANSFER_CASES, 'login', 'ticket', 'restart', ...SYNC_CASES];
 const LOGINS_MIN = 500;
 const TICKET_US_MAX = 20;
 const USAGE = `npm run bench -- [CASE...] [--runs N] [--scale FRACTION] [--seed TEXT]
 
-Cases: ${CASES.join(', ')} (all when none is named)
+Cases: ${CASES.join(', ')} (when none is named, all but ${ONLY_WHEN_NAMED})
 --runs   how often each side runs; the median of the ratios is reported (5)
 --scale  fraction of the files or bytes, for a trial (1)
 --seed   what the random data is made from (driftless)`;
@@ -33,7 +34,12 @@ function readArguments(): { cases: ReadonlySet<string>; runs: number; scale: num
   const scale = Number(values.scale);
   const known = positionals.every((name) => CASES.includes(name));
   if (values.help || !known || !Number.isInteger(runs) || runs < 1 || !(scale > 0 && scale <= 1)) return null;
-  return { cases: new Set(positionals.length > 0 ? positionals : CASES), runs, scale, seed: values.seed };
+  return {
+    cases: new Set(positionals.length > 0 ? positionals : CASES.filter((name) => name !== ONLY_WHEN_NAMED)),
+    runs,
+    scale,
+    seed: values.seed,
+  };
 }
 
 async function main(): Promise<number> {
@@ -46,20 +52,24 @@ async function main(): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'driftless-bench-'));
   const rows: Row[] = [];
   const comparisons: Comparison[] = [];
-  const show = (row: Row): void => {
+  const show = (measured: Row): void => {
+    const row = wanted.scale === 1 ? measured : { ...measured, met: null }; // a trial proves nothing
     rows.push(row);
-    console.error(`${row.name}: ${row.ours} ${row.peer === '' ? '' : `rsync ${row.peer} ratio ${row.ratio}`}`);
+    console.error(`${row.name}: ${row.ours} ${row.peer === '' ? '' : `| ${row.peer} | ratio ${row.ratio}`} | ${row.wire}`);
   };
   try {
     const cases = new Set(TRANSFER_CASES.filter((name) => wanted.cases.has(name)));
     for await (const comparison of measureTransfers({ ...wanted, cases, folder })) {
       comparisons.push(comparison);
-      const row = rowOf(comparison);
-      show(wanted.scale === 1 ? row : { ...row, met: null }); // a trial proves nothing
+      show(rowOf(comparison));
     }
     if (wanted.cases.has('login')) show(await loginRow());
     if (wanted.cases.has('ticket')) show(await ticketRow());
     if (wanted.cases.has('restart')) show(await measureRestart({ ...wanted, folder }));
+    for await (const { row, comparison } of measureSync({ ...wanted, folder })) {
+      if (comparison !== null) comparisons.push(comparison);
+      show(row);
+    }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -3,20 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, type Cost, measure } from './measure.ts';
-import { type Ours, startOurs } from './ours.ts';
+import { type Ours, startOurs, type UserCommand } from './ours.ts';
+import type { Comparison } from './report.ts';
 import { type Rsync, startRsync } from './rsync.ts';
-import { BIG_FILE, insertByteAtHead, makeTree, WORKLOADS, type Workload } from './workloads.ts';
+import { BIG_FILE, insertByteAtHead, makeTree, type Workload } from './workloads.ts';
 
-/** One case, both programs on the same files in turn: `ours[i]` and `peer[i]` ran one right after the other. */
-export type Comparison = {
-  readonly name: string;
-  readonly ratioMax: number;
-  readonly wireBytesMax: number | null;
-  readonly ours: readonly Cost[];
-  readonly peer: readonly Cost[]; // empty where rsync is not installed
-};
-
-export type TransferCase = Workload | 'insert' | 'same';
+type TransferWorkload = Exclude<Workload, 'million'>;
+export type TransferCase = TransferWorkload | 'insert' | 'same';
 export type TransferOptions = {
   readonly cases: ReadonlySet<TransferCase>;
   readonly runs: number;
@@ -25,18 +18,22 @@ export type TransferOptions = {
   readonly seed: string;
 };
 
-const NEEDED: Record<Workload, readonly TransferCase[]> = { small: ['small'], many: ['many', 'same'], big: ['big', 'insert'] };
+const NEEDED: Record<TransferWorkload, readonly TransferCase[]> = {
+  small: ['small'],
+  many: ['many', 'same'],
+  big: ['big', 'insert'],
+};
 
 export async function* measureTransfers(options: TransferOptions): AsyncGenerator<Comparison> {
   await using rsync = await startRsync(options.folder);
-  for (const workload of Object.keys(WORKLOADS) as Workload[]) {
+  for (const workload of Object.keys(NEEDED) as TransferWorkload[]) {
     const wanted = NEEDED[workload].filter((name) => options.cases.has(name));
     if (wanted.length > 0) yield* measureWorkload(workload, new Set(wanted), options, rsync);
   }
 }
 
 async function* measureWorkload(
-  workload: Workload,
+  workload: TransferWorkload,
   wanted: ReadonlySet<TransferCase>,
   { folder, seed, scale, runs }: TransferOptions,
   rsync: Rsync | null,
@@ -64,7 +61,7 @@ async function* measureWorkload(
   const command = await system.newUser();
   await both(last, put, upload(system, command, last));
   if (wanted.has(workload)) {
-    yield { name: `${workload} put`, ratioMax: 1, wireBytesMax: null, ...put };
+    yield withRsync(`${workload} put`, 1, put);
     const get = noCosts();
     for (let run = 0; run < runs; run += 1) {
       await both(run, get, {
@@ -74,19 +71,18 @@ async function* measureWorkload(
       });
     }
     execFileSync('diff', ['-r', source, inRun(0, 'ours')]); // a fast wrong answer is no figure
-    yield { name: `${workload} get`, ratioMax: 1, wireBytesMax: null, ...get };
+    yield withRsync(`${workload} get`, 1, get);
   }
-  if (wanted.has('same'))
-    yield { name: 'same put', ratioMax: 1, wireBytesMax: null, ...(await repeat(runs, upload(system, command, last))) };
+  if (wanted.has('same')) yield withRsync('same put', 1, await repeat(runs, upload(system, command, last)));
   if (wanted.has('insert')) {
     const change = (): Promise<void> => insertByteAtHead(join(source, BIG_FILE));
-    yield {
-      name: 'insert put',
-      ratioMax: 0.5,
-      wireBytesMax: 4096,
-      ...(await repeat(runs, upload(system, command, last, BIG_FILE), change)),
-    };
+    const costs = await repeat(runs, upload(system, command, last, BIG_FILE), change);
+    yield { ...withRsync('insert put', 0.5, costs), wireBytesMax: 4096 };
   }
+}
+
+function withRsync(name: string, ratioMax: number, { ours, peer }: Costs): Comparison {
+  return { name, secondsMax: null, wireBytesMax: null, ours, peers: [{ name: 'rsync', ratioMax, costs: peer }] };
 }
 
 async function madeFolder(path: string): Promise<string> {
@@ -103,7 +99,6 @@ async function warmUp(system: Ours, folder: string, seed: string): Promise<void>
   await measure(command('get', '/data', `${source}-back`), null);
 }
 
-type UserCommand = Awaited<ReturnType<Ours['newUser']>>;
 type Costs = { readonly ours: Cost[]; readonly peer: Cost[] };
 type Pair = { readonly serverPid: number; readonly ours: Command; readonly peer: Command | undefined };
 
