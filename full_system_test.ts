@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename as renameFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,6 +21,7 @@ const DEFAULT_AUTH = '127.0.0.1:4810';
 const SMALL_FILES = 1000;
 const LOSS = { loss: 0.2, duplicate: 0.2, reorder: 0.2 } as const;
 const REVOKED_WITHIN_MS = 2_500;
+const SYNCED_WITHIN_MS = 20_000;
 
 type World = Steps & { readonly auth: string; readonly folder: string; readonly password: string; readonly run: string };
 
@@ -106,6 +107,68 @@ async function manyFiles({ step, note, folder }: World, alice: Driftless): Promi
   });
 }
 
+/** Alice's laptop and her desktop, both watching. */
+async function twoDevices(world: World, laptop: Driftless): Promise<void> {
+  const { step, note, folder } = world;
+  const desktop = await connect({ ...account(world, 'alice'), home: join(folder, 'home-alice-desktop') });
+  const here = join(folder, 'laptop');
+  const there = join(folder, 'desktop');
+  const [left, right] = await step('keep a folder the same on two devices', async () => [
+    await laptop.sync(here, '/work'),
+    await desktop.sync(there, '/work'),
+  ]);
+  try {
+    await step('a file saved on one appears on the other', async () => {
+      await mkdir(join(here, 'plans'));
+      await writeFile(join(here, 'plans', 'q4.txt'), 'first');
+      note(`after ${await until(() => readText(join(there, 'plans', 'q4.txt')), 'first')} ms`);
+    });
+    await step('a renamed folder is renamed on the other, and a deleted file is deleted', async () => {
+      await renameFile(join(there, 'plans'), join(there, 'ideas'));
+      await until(() => readText(join(here, 'ideas', 'q4.txt')), 'first');
+      await rm(join(here, 'ideas', 'q4.txt'));
+      await until(() => readText(join(there, 'ideas', 'q4.txt')), null);
+    });
+    await step('what both change is kept twice, and nothing is lost', async () => {
+      await writeFile(join(here, 'both.txt'), 'base');
+      await until(() => readText(join(there, 'both.txt')), 'base');
+      await Promise.all([left.pause(), right.pause()]);
+      await writeFile(join(here, 'both.txt'), 'from the laptop');
+      await writeFile(join(there, 'both.txt'), 'from the desktop');
+      await Promise.all([left.resume(), right.resume()]);
+      for (const device of [here, there]) {
+        await until(async () => (await contents(device)).join(' | '), 'from the desktop | from the laptop');
+      }
+      assert.equal(left.conflicts().length + right.conflicts().length, 1);
+    });
+    await step('explain why a file is where it is', async () => {
+      await until(async () => left.explain('both.txt')?.reason ?? right.explain('both.txt')?.reason, 'in_sync', 'in_conflict');
+    });
+  } finally {
+    await Promise.all([left.close(), right.close()]);
+    await desktop.close();
+  }
+}
+
+async function readText(path: string): Promise<string | null> {
+  return readFile(path, 'utf8').catch(() => null); // not there yet, or not any more
+}
+
+async function contents(device: string): Promise<string[]> {
+  const names = (await readdir(device)).filter((name) => name.startsWith('both'));
+  return (await Promise.all(names.map((name) => readFile(join(device, name), 'utf8')))).sort();
+}
+
+/** @returns how long it took, ms */
+async function until<T>(read: () => Promise<T>, ...wanted: T[]): Promise<number> {
+  const since = performance.now();
+  for (let found = await read(); !wanted.includes(found); found = await read()) {
+    assert.ok(performance.now() - since < SYNCED_WITHIN_MS, `still ${String(found)} instead of ${wanted.join(' or ')}`);
+    await sleep(5);
+  }
+  return Math.round(performance.now() - since);
+}
+
 async function rename({ step }: World, alice: Driftless): Promise<void> {
   await step('rename the file and the folder', async () => {
     const before = await alice.entry('/reports/q3.pdf');
@@ -179,6 +242,7 @@ async function scenario(world: World): Promise<void> {
     const content = await oneFile(world, users.alice);
     await manyFiles(world, users.alice);
     await rename(world, users.alice);
+    await twoDevices(world, users.alice);
     await sharing(world, users, content);
     await leave(world, users);
   } finally {
