@@ -6,11 +6,11 @@ export type Side = 'local' | 'remote';
  * One step. On `side`, with the other side as the source of what is carried over.
  *
  * adopt     what is only local as `local` and only remote as `id` is one and the same: from now on it is `id` locally too, and so it is
- *           for what is in it. All of a plan that speaks of `id` follows, and means what was `local`.
+ *           for what is in it. All of a plan that speaks of `id` follows, and means what was `local`: whoever cannot do this must not do that.
  * hash      the local content must be known before anything can be decided about this node
  * record    both sides are the same: that is what they now agree on; nothing there on both sides: it is forgotten
  * forget    it was deleted on one side together with a folder that the other side moved: nothing is agreed about it any more, so that it is new
- *           where it is. Whoever cannot do this must not do what comes after it.
+ *           where it is. Whoever cannot do this must not do what comes after it either.
  * make      a new folder; mode and mtime of the other side
  * put       a new leaf at `parent`/`name`, with content, mode and mtime of the other side
  * replace   the content of a leaf that is there; mode and mtime with it

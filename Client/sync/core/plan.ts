@@ -46,11 +46,12 @@ export function planWith(stages: Stages, asked: PlanInput): Plan {
     const fates = stages.decideFates(trees, { places, isFrozen, needHash, freeze });
     const claims = stages.claimNames(input, { trees, ids, places, fates, needHash, freeze });
     stuck.push(...claims.stuck);
-    if (found.size === 0) {
+    const before = frozen.size;
+    for (const id of found) frozen.add(id);
+    if (frozen.size === before) {
       const steps = stages.makeSteps(input, { trees, ids, pairs, fates, claims, hashes });
       return { steps, conflicts: claims.conflicts, stuck };
     }
-    for (const id of found) frozen.add(id);
     ids.reverse(); // a row of names each waiting for the next is seen whole from one of its ends
   }
 }

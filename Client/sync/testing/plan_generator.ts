@@ -29,7 +29,7 @@ export function randomHistory(random: Random): History {
   const localFolds = random.chance(0.5);
   const deeds: Deed[] = [];
   const ids = { next: ROOT + 1 };
-  const shared: Nodes = worldOf({ deeds: [], unread: [], held: [], localFolds }).ancestor;
+  const shared: Nodes = worldOf({ deeds: [], later: [], unread: [], held: [], localFolds }).ancestor;
   for (let n = random.below(NODES_MAX); n > 0; n -= 1) {
     const deed: Deed = { side: 'both', type: 'create', node: newNode(shared, ids, habits, random) };
     if (perform(shared, deed, true)) deeds.push(deed);
@@ -46,7 +46,13 @@ export function randomHistory(random: Random): History {
   const local = [...trees.local.keys()];
   const unread = random.chance(0.5) ? [] : local.filter(() => random.chance(0.3));
   const held = random.chance(0.7) ? [] : [...new Set([...local, ...trees.remote.keys()])].filter((id) => id !== ROOT && random.chance(0.1));
-  return { deeds, unread, held, localFolds };
+  const later: Deed[] = [];
+  for (let n = random.chance(0.5) ? 0 : random.below(4); n > 0; n -= 1) {
+    const side = random.pick(['local', 'remote'] as const);
+    const deed = randomDeed(trees[side], { side, ids, habits, touched }, random);
+    if (deed !== null) later.push(deed);
+  }
+  return { deeds, later, unread, held, localFolds };
 }
 
 function randomDeed(

@@ -16,6 +16,8 @@ export type Deed = { readonly side: 'both' | 'local' | 'remote' } & (
 
 export type History = {
   readonly deeds: readonly Deed[];
+  /** Done one after each round of trouble. */
+  readonly later: readonly Deed[];
   readonly unread: readonly NodeId[];
   readonly held: readonly NodeId[];
   readonly localFolds: boolean;
@@ -57,7 +59,7 @@ export function perform(nodes: Nodes, deed: Deed, folds: boolean): boolean {
     case 'delete':
       return remove(nodes, deed.id);
     case 'become':
-      return nodes.has(deed.id) && !nodes.has(deed.node.id) && remove(nodes, deed.id) && create(nodes, deed.node, folds);
+      return become(nodes, deed.id, deed.node);
   }
 }
 
@@ -96,4 +98,11 @@ function remove(nodes: Nodes, id: NodeId): boolean {
   if (id === ROOT || !nodes.has(id)) return false;
   for (const node of [...nodes.values()]) if (node.parent === id && node.id !== ROOT) remove(nodes, node.id);
   return nodes.delete(id);
+}
+
+function become(nodes: Nodes, id: NodeId, node: TreeNode): boolean {
+  const old = nodes.get(id);
+  if (old === undefined || nodes.has(node.id) || !remove(nodes, id)) return false;
+  nodes.set(node.id, { ...node, parent: old.parent, name: old.name });
+  return true;
 }

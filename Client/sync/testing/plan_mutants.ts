@@ -78,7 +78,7 @@ export const PLAN_MUTANTS: readonly PlanMutant[] = [
       [...input.changed].filter((id) => !input.held(id)).map((id): Action => ({ type: 'record', id })),
     ]),
   },
-  { name: 'held', mistake: 'what is held is touched', planner: withStages({ frozenNodes: () => () => false }) },
+  { name: 'held', mistake: 'what is held is touched', planner: (input) => planWith(STAGES, { ...input, held: () => false }) },
   {
     name: 'below held',
     mistake: 'what is below something held is touched',
@@ -146,6 +146,11 @@ export const PLAN_MUTANTS: readonly PlanMutant[] = [
         };
       },
     }),
+  },
+  {
+    name: 'forget',
+    mistake: 'what a moved folder holds is put again without forgetting that it was agreed on',
+    planner: withActions((steps) => steps.map((step) => step.filter((action) => action.type !== 'forget'))),
   },
   {
     name: 'kept folder',

@@ -32,6 +32,20 @@ export function expectationOf(world: World): Expectation {
   return { survives, vanishes, exactly: onlyChange(world) };
 }
 
+/** The same in the middle of it all: what was moved may have been by us, so only content tells what people did. */
+export function lateExpectationOf(world: World): Expectation {
+  const survives = new Set<string>();
+  for (const nodes of [world.local, world.remote]) {
+    for (const node of nodes.values()) {
+      const agreed = world.ancestor.get(node.id);
+      const other = (nodes === world.local ? world.remote : world.local).get(node.id);
+      const isNews = agreed === undefined || !isSameContent(node, agreed);
+      if (node.kind !== 'folder' && (isNews || (other !== undefined && isSameContent(node, other)))) survives.add(keyOf(node));
+    }
+  }
+  return { survives, vanishes: new Set(), exactly: null };
+}
+
 /** Not edited anywhere; and either still on both sides, or moved on the one that has it, by itself or with a folder that the other deleted too. */
 function isAgreedContentKept(world: World, agreed: TreeNode): boolean {
   const local = world.local.get(agreed.id);

@@ -1,5 +1,5 @@
 import type { Action, Plan, PlanInput } from '../core/actions.ts';
-import { conflictProblem, endProblem, expectationOf } from './plan_oracle.ts';
+import { conflictProblem, endProblem, expectationOf, lateExpectationOf } from './plan_oracle.ts';
 import { applyAction, copyWorld, inputOf, isInside, type Recording, type World } from './plan_world.ts';
 
 export type Planner = (input: PlanInput) => Plan;
@@ -13,6 +13,8 @@ export type RunOptions = {
   readonly recording: Recording;
   /** Rounds in which actions may fail and nodes are held; then all goes well. */
   readonly troubled: number;
+  /** What people do after this troubled round. @returns whether they did anything */
+  readonly meanwhile?: (world: World, round: number) => boolean;
 };
 
 export type Run = {
@@ -28,7 +30,7 @@ const ROUNDS_MAX = 20;
 /** Plans and applies until there is nothing more to do, and looks for everything that must not be. The world given is not changed. */
 export function runToEnd(start: World, options: RunOptions): Run {
   const world = copyWorld(start);
-  const expected = expectationOf(world);
+  let expected = expectationOf(world);
   let conflicts = 0;
   for (let round = 0; round < options.troubled + ROUNDS_MAX; round += 1) {
     const troubled = round < options.troubled;
@@ -48,6 +50,7 @@ export function runToEnd(start: World, options: RunOptions): Run {
     }
     const problem = applyPlan(world, plan, { ...options, fails: () => troubled && options.fails(round) });
     if (problem !== null) return end(problem);
+    if (troubled && options.meanwhile?.(world, round)) expected = lateExpectationOf(world);
   }
   return { problem: `no end after ${ROUNDS_MAX} plans`, rounds: ROUNDS_MAX, conflicts, stuck: false, world };
 }
@@ -63,7 +66,7 @@ function applyPlan(
     if (problem !== null) return problem;
     const refusal = fails() ? 'it failed' : applyAction(world, action, recording);
     if (refusal === null) continue;
-    if (action.type === 'forget') return null; // nothing may come after it
+    if (action.type === 'forget' || action.type === 'adopt') return null; // nothing may come after it
     if (refusal !== 'it failed' && failures === 0) return `${JSON.stringify(action)}: ${refusal}`;
     failures += 1;
   }

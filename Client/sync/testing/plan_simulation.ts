@@ -1,6 +1,6 @@
 import { plan } from '../core/plan.ts';
 import { type Label, labelsOf, randomHistory } from './plan_generator.ts';
-import { type History, worldOf } from './plan_history.ts';
+import { type History, perform, worldOf } from './plan_history.ts';
 import { describeWorld } from './plan_oracle.ts';
 import { type Random, randomFrom } from './plan_random.ts';
 import { localFirst, type Planner, runToEnd } from './plan_run.ts';
@@ -52,6 +52,13 @@ function problemOf(history: History, conduct: Conduct, seed: number, planner: Pl
       fails: () => random.chance(conduct.failureRate),
       recording: conduct.recording,
       troubled: conduct.troubled,
+      meanwhile(world, round) {
+        const deed = history.later[round];
+        if (deed === undefined || deed.side === 'both') return false;
+        const done = perform(world[deed.side], deed, deed.side === 'remote' || world.localFolds);
+        for (const id of world.unread) if (!world.local.has(id)) world.unread.delete(id);
+        return done;
+      },
     }).problem;
   } catch (error) {
     return `the planner threw: ${String(error)}`;
@@ -77,7 +84,7 @@ function minimised(failure: PlanFailure, planner: Planner): PlanFailure {
 function* shorterOnes(failure: PlanFailure): Iterable<PlanFailure> {
   const { history, conduct } = failure;
   if (conduct.troubled > 0) yield { ...failure, conduct: { ...conduct, troubled: conduct.troubled - 1 } };
-  for (const part of ['deeds', 'unread', 'held'] as const) {
+  for (const part of ['later', 'deeds', 'unread', 'held'] as const) {
     for (let n = history[part].length - 1; n >= 0; n -= 1) {
       yield { ...failure, history: { ...history, [part]: history[part].filter((_, at) => at !== n) } };
     }
@@ -86,12 +93,9 @@ function* shorterOnes(failure: PlanFailure): Iterable<PlanFailure> {
 
 /** For a person who wants to see it again. */
 export function describeFailure({ seed, problem, conduct, history }: PlanFailure): string {
-  const { deeds, ...rest } = history;
-  const lines = [
-    `seed ${seed}: ${problem}`,
-    JSON.stringify(conduct),
-    JSON.stringify(rest),
-    ...deeds.map((deed) => `  ${JSON.stringify(deed)}`),
-  ];
+  const { deeds, later, ...rest } = history;
+  const lines = [`seed ${seed}: ${problem}`, JSON.stringify(conduct), JSON.stringify(rest)];
+  for (const deed of deeds) lines.push(`  ${JSON.stringify(deed)}`);
+  for (const deed of later) lines.push(`  later: ${JSON.stringify(deed)}`);
   return `${lines.join('\n')}\n${describeWorld(worldOf(history))}`;
 }
