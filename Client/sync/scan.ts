@@ -95,6 +95,16 @@ type Work = { readonly id: NodeId; readonly path: string; readonly deep: boolean
 
 const PICTURED_NUMBERS = 6;
 
+/** Two nodes may be known under one name, where one was taken away and another put there since: then it is the one that is there. */
+function byName(children: readonly LocalNode[], looks: readonly Look[], names: NameForms): Map<string, LocalNode> {
+  const known = new Map<string, LocalNode>();
+  for (const child of children) {
+    const isThere = (): boolean => looks.some(({ name, stat }) => names.toRemote(name) === child.name && stat?.ino === child.seen.ino);
+    if (!known.has(child.name) || isThere()) known.set(child.name, child);
+  }
+  return known;
+}
+
 /** Names, and of each the numbers that show a change; `null` where one could not be seen. */
 function pictureOf(looks: readonly Look[]): Uint8Array | null {
   const numbers = new Float64Array(looks.length * PICTURED_NUMBERS);
@@ -189,7 +199,7 @@ export class Scan {
   }
 
   #folder({ id, path, deep }: Work): void {
-    const { disk, index } = this.#deps;
+    const { disk, index, names } = this.#deps;
     let listing: ReturnType<Disk['list']>;
     try {
       listing = disk.list(path);
@@ -203,16 +213,17 @@ export class Scan {
     const shown = deep && listing.undecodable.length === 0 ? pictureOf(looks) : null;
     if (shown !== null && this.#isAsPictured(id, path, looks, shown)) return;
     this.#folders.add(path);
-    const known = new Map(index.local.children(id).map((child) => [child.name, child]));
+    const children = index.local.children(id);
+    const known = byName(children, looks, names);
     const seen = new Set<NodeId>();
     const findings = this.#findings.length;
     for (const look of looks) this.#entry({ id, path, deep }, look, known, seen);
-    if (shown !== null && this.#findings.length === findings) this.#keepPicture(id, shown, looks, known);
+    if (shown !== null && this.#findings.length === findings && known.size === children.length) this.#keepPicture(id, shown, looks, known);
     for (const bytes of listing.undecodable) {
       const shown = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
       this.#find({ path: childOf(path, shown), id: null, reason: 'name_not_utf8', detail: Buffer.from(bytes).toString('hex') });
     }
-    for (const child of known.values()) if (!seen.has(child.id) && !this.#matched.has(child.id)) this.#missing.set(child.id, path);
+    for (const child of children) if (!seen.has(child.id) && !this.#matched.has(child.id)) this.#missing.set(child.id, path);
   }
 
   #look(folder: string, listed: readonly string[]): Look[] {

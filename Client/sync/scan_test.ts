@@ -332,3 +332,21 @@ test('a folder that looks as it did before something was put into it has lost th
   await fixture.scan();
   assert.equal(fixture.index.local.get(id), undefined);
 });
+
+for (const first of ['the one that is there', 'the one that is not']) {
+  test(`of two nodes under one name the one that is not there is gone, also when ${first} was known first`, async () => {
+    const fixture = new Fixture();
+    fixture.user.write('f', bytes('one'));
+    await fixture.agree();
+    const here = fixture.index.local.get(fixture.id('f'));
+    assert.ok(here !== undefined);
+    const other = fixture.index.newId();
+    const gone = first === 'the one that is there' ? other : here.id;
+    const seen = { ...here.seen, ino: here.seen.ino + 100 };
+    fixture.index.setLocal(other, { ...here, id: other, seen: gone === other ? seen : here.seen });
+    if (gone === here.id) fixture.index.setLocal(here.id, { ...here, mode: 0o600, seen });
+    await fixture.scan();
+    assert.equal(fixture.index.local.get(gone), undefined);
+    assert.notEqual(fixture.index.local.get(gone === other ? here.id : other), undefined);
+  });
+}

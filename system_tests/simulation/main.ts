@@ -3,7 +3,7 @@ import { replayHistory } from './engine_layer.ts';
 import { type MatrixFailure, runMatrix } from './matrix.ts';
 import { openSimFolder } from './sim_server.ts';
 
-const USAGE = `node system_tests/simulation/main.ts --history FILE | --matrix all|SCENARIO
+const USAGE = `npm run simulate:replay -- --history FILE | --matrix all|SCENARIO
   --history FILE  runs a history that a failure has left, and tells it
   --matrix NAME   each kind of trouble at each call of a pass, in one scenario or all`;
 

@@ -2,7 +2,7 @@ import type { OtherProgram } from '../../Client/sync/testing/memory_disk_user.ts
 import type { ContentSpec, UserAction } from './history.ts';
 
 /** Bytes that name what they are, so that a torn or mixed file is told apart from all others. */
-export function contentOf(spec: ContentSpec): Buffer {
+function contentOf(spec: ContentSpec): Buffer {
   if (spec === 'empty') return Buffer.alloc(0);
   if ('shared' in spec) return Buffer.from(`shared ${spec.shared}`);
   return fill(`w${String(spec.id).padStart(6, '0')}:`, spec.size);
