@@ -87,6 +87,7 @@ type View = { apply(page: FeedPage): void; finish(): void; unlisted(): number[] 
 /** Takes pages into the index; a node may come before its parent does. */
 function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
   const waiting = new Map<number, RemoteNode>(); // their parent is not known yet
+  const removed = new Set<number>(); // taken away last, with what is still in them: what was moved out of them is told as well
   const unlisted = new Set<number>();
   const rootNode = index.ancestor.get(ROOT)?.node;
 
@@ -130,8 +131,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
     return true;
   }
 
-  function gone(node: number): void {
-    waiting.delete(node);
+  function takeAway(node: number): void {
     const id = index.byServerNode(node);
     if (id === undefined || id === ROOT) return;
     paths.clear();
@@ -139,10 +139,14 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
   }
 
   return {
-    apply({ present, gone: removed }) {
-      for (const node of removed) gone(node);
+    apply({ present, gone }) {
+      for (const node of gone) {
+        waiting.delete(node);
+        removed.add(node);
+      }
       for (const node of present) {
         waiting.delete(node.nodeId);
+        removed.delete(node.nodeId);
         if (whole) index.listed(node.nodeId);
         if (!take(node)) waiting.set(node.nodeId, node);
       }
@@ -156,7 +160,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
           taken = true;
         }
       }
-      for (const node of waiting.keys()) gone(node); // outside the synced folder
+      for (const node of [...removed, ...waiting.keys()]) takeAway(node); // what still waits is outside the synced folder
     },
     unlisted: () => [...unlisted],
   };
