@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../Models/errors.ts';
@@ -10,6 +11,7 @@ import type { Session } from './session/session.ts';
 import { systemClock } from './sync/clock.ts';
 import { copyNameOf } from './sync/core/names.ts';
 import type { Plan } from './sync/core/plan.ts';
+import type { DiskFeatures } from './sync/disk.ts';
 import { createEngine, type Engine, type EngineEvent, type PassReport } from './sync/engine.ts';
 import { type EntryReason, entryReason } from './sync/entry_state.ts';
 import { eventSocket } from './sync/event_socket.ts';
@@ -24,7 +26,7 @@ import { portableNames } from './sync/portable_names.ts';
 import { probeDisk } from './sync/probe.ts';
 import type { RateLimits } from './sync/rate_limit.ts';
 import { copyPath, type Keep } from './sync/resolve_conflict.ts';
-import { openRoots, type SyncRoot } from './sync/roots.ts';
+import { type NewRoot, openRoots, type SyncRoot } from './sync/roots.ts';
 import { type ConflictRow, openSyncIndex, type Problem, type SyncIndex } from './sync/sync_index.ts';
 import { watchFolder } from './sync/watch.ts';
 import { openManifestCache } from './transfer/manifest_cache.ts';
@@ -37,6 +39,8 @@ export type SyncOptions = {
   /** Bytes per second; remembered. `null`: none. */
   readonly limitUp?: number | null;
   readonly limitDown?: number | null;
+  /** Only `preview` will be used: for a folder that is not synced yet nothing is made or remembered anywhere. */
+  readonly dry?: boolean;
   readonly onEvent?: (event: SyncEvent) => void;
 };
 export type SyncEvent =
@@ -97,18 +101,48 @@ export async function openSync(
   if (known !== null && known.settings.remote !== folders.remote) {
     throw new AppError('request_invalid', `${folders.local} is synced with ${known.settings.remote} already`);
   }
-  const root = known ?? (await roots.add({ ...folders, auth: session.auth, user: session.user.name }));
   const stack = new AsyncDisposableStack();
   try {
+    const wanted = { ...folders, auth: session.auth, user: session.user.name };
+    const trial = known === null && options.dry === true;
+    const root = known ?? (await (trial ? openTrialRoot(wanted, stack) : roots.add(wanted)));
     stack.use(await root.claim());
-    return await openRoot(session, home, root, options, stack);
+    return await openRoot(session, home, root, { ...options, features: trial ? ASSUMED : null }, stack);
   } catch (error) {
     await stack.disposeAsync();
     throw error;
   }
 }
 
-async function openRoot(session: Session, home: string, root: SyncRoot, options: SyncOptions, stack: AsyncDisposableStack): Promise<Sync> {
+/** A root that leaves nothing behind. A local folder that is not there counts as empty. */
+async function openTrialRoot(wanted: NewRoot, stack: AsyncDisposableStack): Promise<SyncRoot> {
+  const temporary = stack.adopt(await mkdtemp(join(tmpdir(), 'driftless-dry-')), (path) => rm(path, { recursive: true, force: true }));
+  const isThere = await stat(wanted.local).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT', // whatever else is wrong with it is said when it is opened
+  );
+  return openRoots(join(temporary, 'home')).add({ ...wanted, local: isThere ? wanted.local : join(temporary, 'local') });
+}
+
+/** To find out what a disk can do something must be written to it. */
+const ASSUMED: DiskFeatures = {
+  hardLinks: true,
+  foldsCase: false,
+  foldsUnicode: false,
+  birthTimes: true,
+  permissions: true,
+  symlinks: true,
+  anyName: true,
+  timeStepMs: 1,
+};
+
+async function openRoot(
+  session: Session,
+  home: string,
+  root: SyncRoot,
+  options: SyncOptions & { readonly features: DiskFeatures | null },
+  stack: AsyncDisposableStack,
+): Promise<Sync> {
   const settings = await root.update((changing) => {
     const { exclude = [], limitUp = changing.limitUp, limitDown = changing.limitDown } = options;
     changing.excludes.push(...exclude.filter((pattern) => !changing.excludes.includes(pattern)));
@@ -117,7 +151,7 @@ async function openRoot(session: Session, home: string, root: SyncRoot, options:
   const { local, remote: remoteRoot } = settings;
   const index = stack.adopt(openSyncIndex(join(root.folder, 'index.db')), (open) => open.close());
   const disk = stack.adopt(openDisk(local), (open) => open.close());
-  const features = probeDisk(disk);
+  const features = options.features ?? probeDisk(disk);
   const ticket = (): Promise<string> => session.ticket();
   const http = createHttp({ baseUrl: session.serverUrl, ticket, refresh: () => session.refresh() });
   const limits: RateLimits = { upBytesPerSecond: settings.limitUp ?? undefined, downBytesPerSecond: settings.limitDown ?? undefined };
@@ -192,7 +226,7 @@ async function openRoot(session: Session, home: string, root: SyncRoot, options:
     root,
     index,
     once: () => ready.pass(),
-    preview: async () => made().then(() => engine.preview()),
+    preview: () => engine.preview(),
     start,
     on(listener) {
       listeners.add(listener);

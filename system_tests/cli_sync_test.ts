@@ -120,7 +120,14 @@ describe('sync --once', () => {
     const told = JSON.parse(await done('one', 'sync', here('one', 'Work'), '--dry-run', '--json'));
     assert.deepEqual([told.totals.up, told.totals.bytesUp, told.actions.length], [3, 3, 3]);
     assert.equal((await run('one', 'status')).code, 4);
-    assert.equal((await run('one', 'ls', '/Work/a.txt')).code, 4);
+    assert.equal((await run('one', 'ls', '/Work')).code, 4);
+    assert.deepEqual((await readdir(here('one', 'Work'))).sort(), ['a.txt', 'sub']);
+  });
+
+  it('a dry run of what is neither here nor there makes it in neither place', async () => {
+    assert.match(await done('one', 'sync', here('one', 'Nowhere'), '/nowhere', '--dry-run'), /^nothing to do/m);
+    assert.equal((await run('one', 'ls', '/nowhere')).code, 4);
+    await assert.rejects(readdir(here('one', 'Nowhere')), { code: 'ENOENT' });
   });
 
   it('the first time says what will happen, and then both sides are the same', async () => {

@@ -179,18 +179,9 @@ async function askedRows(run: Run, local: string) {
   return answer === null ? null : Array.fromAsync(answer);
 }
 
-/** A folder that was not synced before is not known afterwards either. */
 async function previewed(run: Run, local: string, remote: string | undefined, options: Options) {
-  const { openRoots } = await load.roots();
-  const roots = openRoots(run.settings.home);
-  const before = await roots.find(local);
   const { previewRows } = await load.running();
-  try {
-    return await previewRows(run, await jobFor(run, local, remote, options));
-  } finally {
-    const made = before === null ? await roots.find(local) : null;
-    if (made !== null) await roots.remove(made.root);
-  }
+  return previewRows(run, await jobFor(run, local, remote, options));
 }
 
 async function status(run: Run, local: string | undefined): Promise<Answer> {

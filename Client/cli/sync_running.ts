@@ -25,12 +25,13 @@ const PASSES: ReadonlySet<string> = new Set(['server_unreachable', 'auth_unreach
 
 type Opened = { readonly sync: Sync; readonly tally: Tally };
 
-async function open(job: Job, stack: AsyncDisposableStack, onEvent: (event: SyncEvent) => void): Promise<Opened> {
+async function open(job: Job, stack: AsyncDisposableStack, onEvent: (event: SyncEvent) => void, how: { dry?: true } = {}): Promise<Opened> {
   const tally = emptyTally();
   const client = await job.client();
   if (job.ownsClient) stack.use(client);
   const sync = await client.sync(job.local, job.remote, {
     ...job.options,
+    ...how,
     watch: false,
     onEvent(event) {
       if (event.type === 'done') count(tally, event.done);
@@ -82,7 +83,7 @@ export function syncOnce(run: Run, job: Job): Promise<OnceReport> {
 export function previewRows(run: Run, job: Job): Promise<PlanRow[]> {
   return run.interruptible(async (signal) => {
     await using stack = new AsyncDisposableStack();
-    const { sync } = await open(job, stack, () => undefined);
+    const { sync } = await open(job, stack, () => undefined, { dry: true });
     return [...planRows(await orCancelled(sync.preview(), signal), sync)];
   });
 }

@@ -344,13 +344,35 @@ export function createEngine(deps: EngineDeps): Engine {
     resolve: (conflict, keep) => alone(() => resolveConflict({ disk, tree, index, names, now }, conflict, keep)),
   };
 
+  /** Of a folder that was never synced no root is marked, on neither side. */
   async function preview(): Promise<Plan> {
-    if (!begin(true)) return { steps: [], conflicts: [], stuck: [] };
+    const nothing: Plan = { steps: [], conflicts: [], stuck: [] };
+    const isNew = index.setting('root_identity') === undefined;
+    if (!isNew && !begin(true)) return nothing;
     await recover();
     checkRules();
-    await claim();
-    if (!(await pull())) return { steps: [], conflicts: [], stuck: [] };
-    await scan(undefined, new Set());
+    const isThere = await pullIfThere();
+    if (isThere === null) return nothing;
+    try {
+      await scan(undefined, new Set());
+      return await planHashed();
+    } finally {
+      if (!isThere) index.forgetRoot();
+    }
+  }
+
+  /** @returns false for a remote folder that was never made: it counts as empty; `null` when it is held */
+  async function pullIfThere(): Promise<boolean | null> {
+    try {
+      return (await pull()) ? true : null;
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'not_found') throw error;
+      index.setRoot(0);
+      return false;
+    }
+  }
+
+  async function planHashed(): Promise<Plan> {
     for (let round = 0; ; round += 1) {
       const planned = currentPlan();
       const hashes = planned.steps.map((step) => step.filter(({ type }) => type === 'hash')).filter((step) => step.length > 0);
