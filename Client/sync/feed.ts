@@ -57,6 +57,7 @@ async function listWhole(deps: FeedDeps, root: string): Promise<void> {
     index.setRoot(end.rootId);
     view.finish();
     index.endListing();
+    index.setSetting('newest_node', String(view.newest()));
     index.setSetting('cursor', end.cursor);
   });
 }
@@ -67,7 +68,10 @@ async function follow(deps: FeedDeps, root: string, cursor: string): Promise<voi
   const end = await remote.changes(root, cursor, (page) => index.observe(() => view.apply(page)));
   index.observe(() => view.finish());
   for (const node of view.unlisted()) await listSubtree(deps, node);
-  index.observe(() => index.setSetting('cursor', end.cursor));
+  index.observe(() => {
+    if (index.setting('newest_node') !== undefined) index.setSetting('newest_node', String(view.newest()));
+    index.setSetting('cursor', end.cursor);
+  });
 }
 
 /** What is in a folder that came from elsewhere. Gone again meanwhile: a later feed says so. */
@@ -82,7 +86,14 @@ async function listSubtree(deps: FeedDeps, node: number): Promise<void> {
   index.observe(() => view.finish());
 }
 
-type View = { apply(page: FeedPage): void; finish(): void; unlisted(): number[] };
+type View = {
+  apply(page: FeedPage): void;
+  finish(): void;
+  /** Folders of which this feed does not tell what is in them. */
+  unlisted(): number[];
+  /** The highest number of a node told so far: a folder with a lower one that is not known was left out here until now. */
+  newest(): number;
+};
 
 /** Takes pages into the index; a node may come before its parent does. */
 function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
@@ -90,6 +101,8 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
   const removed = new Set<number>(); // taken away last, with what is still in them: what was moved out of them is told as well
   const unlisted = new Set<number>();
   const rootNode = index.ancestor.get(ROOT)?.node;
+  const before = Number(index.setting('newest_node') ?? Number.POSITIVE_INFINITY);
+  let newest = whole || before === Number.POSITIVE_INFINITY ? 0 : before;
 
   const paths = new Map<NodeId, string | null>(); // of folders, until one changes
 
@@ -127,7 +140,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
     const id = known ?? index.newId();
     if (node.kind === 'folder') paths.clear();
     index.setRemote(id, serverNode(id, parent, node));
-    if (node.unlisted) unlisted.add(node.nodeId);
+    if (node.unlisted || (node.kind === 'folder' && known === undefined && node.nodeId <= before)) unlisted.add(node.nodeId);
     return true;
   }
 
@@ -147,6 +160,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
       for (const node of present) {
         waiting.delete(node.nodeId);
         removed.delete(node.nodeId);
+        newest = Math.max(newest, node.nodeId);
         if (whole) index.listed(node.nodeId);
         if (!take(node)) waiting.set(node.nodeId, node);
       }
@@ -163,6 +177,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
       for (const node of [...removed, ...waiting.keys()]) takeAway(node); // what still waits is outside the synced folder
     },
     unlisted: () => [...unlisted],
+    newest: () => newest,
   };
 }
 

@@ -18,20 +18,28 @@ function entry(nodeId: number, parentId: number, name: string, kind: RemoteNode[
 /** An index that is told pages, as if a server had sent them. */
 class Fixture {
   readonly index = openSyncIndex(':memory:');
-  #pages: readonly FeedPage[] = [];
+  /** What is listed by itself, by anchor. */
+  readonly below = new Map<string, FeedPage>();
+  readonly asked: string[] = [];
+  readonly #ignore: string | null;
+
+  constructor(ignore: string | null = null) {
+    this.#ignore = ignore;
+  }
 
   async pull(...pages: FeedPage[]): Promise<void> {
-    this.#pages = pages;
     await pullFeed(
       {
         index: this.index,
         remote: {
-          changes: async (_root, _cursor, onPage) => {
-            for (const page of this.#pages) onPage(page);
+          changes: async (root, _cursor, onPage) => {
+            this.asked.push(root);
+            const below = this.below.get(root);
+            for (const page of below === undefined ? pages : [below]) onPage(page);
             return { cursor: 'next', rootId: ROOT_NODE };
           },
         },
-        rules: openIgnoreRules({ ignoreFile: null, excludes: [] }),
+        rules: openIgnoreRules({ ignoreFile: this.#ignore, excludes: [] }),
         names: portableNames({ anyName: true }),
       },
       '/root',
@@ -76,5 +84,15 @@ suite('the feed of the server', () => {
     const fixture = await withFolderInFolder();
     await fixture.pull({ present: [entry(5, ROOT_NODE, 'new')], gone: [2] }, { present: [], gone: [5] });
     assert.deepEqual(fixture.paths(), []);
+  });
+  test('a folder that comes out of one that is left out here is listed: of what is in it nothing is told', async () => {
+    const fixture = new Fixture('build/');
+    const present = [entry(2, ROOT_NODE, 'build'), entry(3, 2, 'kept'), entry(4, 3, 'inside', 'file'), entry(5, ROOT_NODE, 'src')];
+    await fixture.pull({ present, gone: [] });
+    assert.deepEqual(fixture.paths(), ['src']);
+    fixture.below.set('@3', { present: [entry(3, 5, 'kept'), entry(4, 3, 'inside', 'file')], gone: [] });
+    await fixture.pull({ present: [entry(3, 5, 'kept'), entry(6, ROOT_NODE, 'new')], gone: [] });
+    assert.deepEqual(fixture.paths(), ['new', 'src', 'src/kept', 'src/kept/inside']);
+    assert.deepEqual(fixture.asked, ['/root', '/root', '@3']);
   });
 });
