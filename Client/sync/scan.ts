@@ -48,6 +48,9 @@ const CLOCK_STEP_MS = 10; // a system's clock for file times moves on in steps o
 export const childOf = (folder: string, name: string): string => (folder === '' ? name : `${folder}/${name}`);
 export const parentOf = (path: string): string => path.slice(0, Math.max(path.lastIndexOf('/'), 0));
 
+const foldTogether = (path: string, other: string): boolean =>
+  path !== other && parentOf(path) === parentOf(other) && foldName(path) === foldName(other);
+
 /** Whole microseconds, as the wire has them. */
 export function mtimeUsOf(stat: Pick<DiskStat, 'mtimeMs'>): number {
   return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.round(stat.mtimeMs * 1000)));
@@ -313,7 +316,7 @@ export class Scan {
   #knownFolder(folder: Work, path: string, stat: DiskStat, known: LocalNode, seen: Set<NodeId>): void {
     const same = stat.ino === known.seen.ino && stat.birthMs === known.seen.birthMs;
     if (!same && known.seen.ino !== 0) {
-      const mover = this.#movedHere(stat, 'folder');
+      const mover = this.#movedHere(path, stat);
       if (mover === null) {
         seen.add(known.id);
         this.#doubtful.push({ path, stat, known });
@@ -337,7 +340,7 @@ export class Scan {
   }
 
   #newEntry(folder: Work, path: string, name: string, stat: DiskStat): void {
-    const mover = this.#movedHere(stat, stat.kind === 'folder' ? 'folder' : 'leaf');
+    const mover = this.#movedHere(path, stat);
     if (mover !== null) {
       this.#moveHere(folder, path, name, stat, mover);
       return;
@@ -348,17 +351,33 @@ export class Scan {
   }
 
   /** A node that was elsewhere and is not there any more, and is this very file or folder. */
-  #movedHere(stat: DiskStat, kind: 'folder' | 'leaf'): NodeId | null {
-    const { disk, index, names } = this.#deps;
+  #movedHere(path: string, stat: DiskStat): NodeId | null {
+    const { index, names } = this.#deps;
     if (stat.birthMs === 0) return null;
     for (const id of index.byIdentity(stat.ino, stat.birthMs)) {
       const node = index.local.get(id) ?? index.ancestor.get(id);
-      if (node === undefined || this.#matched.has(id) || (node.kind === 'folder') !== (kind === 'folder')) continue;
+      if (node === undefined || this.#matched.has(id) || (node.kind === 'folder') !== (stat.kind === 'folder')) continue;
       const before = index.local.get(id) === undefined ? null : localPath(index, names, id);
-      const there = before === null ? null : disk.stat(before);
-      if (there === null || there.ino !== stat.ino || there.birthMs !== stat.birthMs) return id;
+      if (before === null || !this.#isStillAt(before, path, stat)) return id;
     }
     return null;
+  }
+
+  /** It has both names: a hard link. What cannot be looked at counts as still there: nothing is concluded from an error. */
+  #isStillAt(before: string, path: string, stat: DiskStat): boolean {
+    try {
+      const there = this.#deps.disk.stat(before);
+      if (there === null || there.ino !== stat.ino || there.birthMs !== stat.birthMs) return false;
+      return !foldTogether(before, path) || this.#isListed(before);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      return true;
+    }
+  }
+
+  /** Under exactly this name: where names fold together, others lead to the same file. */
+  #isListed(path: string): boolean {
+    return this.#deps.disk.list(parentOf(path)).names.includes(path.slice(path.lastIndexOf('/') + 1));
   }
 
   #moveHere(folder: Work, path: string, name: string, stat: DiskStat, id: NodeId): void {
@@ -420,7 +439,8 @@ export class Scan {
       try {
         const stat = disk.stat(path);
         // something of another kind in its place is another node; the same kind came since: it is looked at next time
-        if (stat === null || (stat.kind === 'folder') !== (node.kind === 'folder') || this.#isTaken(node)) index.setLocalGone(id);
+        const isOther = stat === null || (stat.kind === 'folder') !== (node.kind === 'folder') || this.#isTaken(node);
+        if (isOther || !this.#isListed(path)) index.setLocalGone(id);
       } catch (error) {
         this.#cannotRead(path, id, error);
       }

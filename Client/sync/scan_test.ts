@@ -8,7 +8,7 @@ import { localPath, Scan, type ScanReport } from './scan.ts';
 import { openSyncIndex, type SyncIndex } from './sync_index.ts';
 import { type BeforeDiskCall, openMemoryDisk } from './testing/memory_disk.ts';
 import { type OtherProgram, otherProgram } from './testing/memory_disk_user.ts';
-import { MemoryVolume } from './testing/memory_disk_volume.ts';
+import { MemoryVolume, systemError, type VolumeOptions } from './testing/memory_disk_volume.ts';
 
 const FEATURES: DiskFeatures = {
   hardLinks: true,
@@ -28,9 +28,10 @@ class Fixture {
   readonly user: OtherProgram;
   readonly names = portableNames(FEATURES);
   before: BeforeDiskCall = () => undefined;
-  readonly #volume = new MemoryVolume({ now: () => this.tick() });
+  readonly #volume: MemoryVolume;
 
-  constructor() {
+  constructor(options: Omit<VolumeOptions, 'now'> = {}) {
+    this.#volume = new MemoryVolume({ ...options, now: () => this.tick() });
     this.user = otherProgram(this.#volume);
     this.index.setRoot(1);
   }
@@ -350,3 +351,49 @@ for (const first of ['the one that is there', 'the one that is not']) {
     assert.notEqual(fixture.index.local.get(gone === other ? here.id : other), undefined);
   });
 }
+
+for (const [what, options] of [
+  ['the same node', {}],
+  ['another node, without birth times', { birthTimes: false }],
+] as const) {
+  test(`where names fold together, a file or folder whose name is spelled anew is ${what}, and the old spelling is gone`, async () => {
+    const fixture = new Fixture({ foldsCase: true, ...options });
+    fixture.user.makeFolder('a');
+    fixture.user.write('a/f', bytes('one'));
+    fixture.user.write('b', bytes('two'));
+    await fixture.agree();
+    const before = [fixture.id('a'), fixture.id('b')];
+    fixture.user.move('a', 'A');
+    fixture.user.move('b', 'B');
+    await fixture.scan();
+    assert.deepEqual([...fixture.ids().keys()].sort(), ['A', 'A/f', 'B']);
+    const isSame = before[0] === fixture.id('A') && before[1] === fixture.id('B');
+    assert.equal(isSame, !('birthTimes' in options));
+  });
+}
+
+test('two names of one file that differ only in case are two files, where the disk keeps them apart', async () => {
+  const fixture = new Fixture();
+  fixture.user.write('b', bytes('two'));
+  await fixture.agree();
+  fixture.user.hardLink('b', 'B');
+  await fixture.scan();
+  assert.deepEqual([...fixture.ids().keys()].sort(), ['B', 'b']);
+});
+
+test('a moved file whose old place cannot be looked at does not end the scan', async () => {
+  const fixture = new Fixture();
+  fixture.user.makeFolder('closed');
+  fixture.user.write('closed/f', bytes('one'));
+  fixture.user.makeFolder('open');
+  await fixture.agree();
+  fixture.user.move('closed/f', 'open/f');
+  fixture.user.write('z', bytes('two'));
+  fixture.before = ({ path, name }) => {
+    if (path.startsWith('closed/') || (path === 'closed' && name === 'list')) throw systemError('EACCES', name, path);
+  };
+  await fixture.scan();
+  assert.ok(fixture.ids().has('z'));
+  assert.ok(fixture.ids().has('open/f'));
+  assert.ok(fixture.ids().has('closed/f'));
+});
