@@ -36,6 +36,8 @@ export type EngineDeps = {
   readonly claimState: (state: string, counter: number) => Promise<boolean>;
   readonly newState: () => string; // 32 hex digits, random
   readonly onEvent: (event: EngineEvent) => void;
+  /** How many nodes are planned together; for tests. */
+  readonly plannedTogether?: number;
 };
 
 export type EngineEvent =
@@ -64,6 +66,7 @@ export type PassReport = {
 };
 
 const ROUNDS_MAX = 50;
+const PLANNED_TOGETHER = 100_000; // about 100 MB
 const TRASH_KEPT_MS = 7 * 86_400_000;
 const RETRY_FIRST_MS = 200;
 const RETRY_MS_MAX = 60_000;
@@ -194,15 +197,18 @@ export function createEngine(deps: EngineDeps): Engine {
     });
   }
 
-  function currentPlan(): Plan {
+  /** @param atMost nodes that are planned together; more of what is new is planned in parts */
+  function currentPlan(atMost: number): Plan & { partial: boolean } {
     const waiting = new Set<NodeId>();
     for (const { id, retryAtMs } of index.problems()) if (id !== null && retryAtMs > now()) waiting.add(id);
-    return plan({
-      ...index.planTrees(),
+    const trees = index.planTrees(atMost);
+    const planned = plan({
+      ...trees,
       held: (id) => waiting.has(id),
       device: deps.device,
       localFolds: deps.features.foldsCase || deps.features.foldsUnicode,
     });
+    return { ...planned, partial: trees.partial };
   }
 
   function guarded(planned: Plan): Plan {
@@ -298,16 +304,26 @@ export function createEngine(deps: EngineDeps): Engine {
     if (all) emptyTrash();
     let { entries } = await scan(all ? undefined : folders, restless);
     let achieved = 0;
+    let atMost = deps.plannedTogether ?? PLANNED_TOGETHER;
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
-      const planned = guarded(currentPlan());
-      index.observe(() => takeStuck(planned));
-      if (planned.steps.every((step) => step.length === 0)) {
+      const { partial, ...whole } = currentPlan(atMost);
+      const planned = guarded(whole);
+      const isNothing = planned.steps.every((step) => step.length === 0);
+      if (partial && isNothing) {
+        atMost = Number.POSITIVE_INFINITY; // what is left needs to be looked at together
+        continue;
+      }
+      if (partial)
+        round -= 1; // there are as many of these as it takes
+      else index.observe(() => takeStuck(planned));
+      if (isNothing) {
         if (held.length === 0) endApproval(deps);
         if (checkRules()) return pass({ ...options, feed: true }); // the ignore file itself came with this pass
         return passReport({ complete: planned.stuck.length === 0 && held.length === 0, achieved, entries });
       }
       const result = await carryOut(planned, refusals);
       achieved += result.achieved;
+      if (partial && result.achieved === 0) atMost = Number.POSITIVE_INFINITY;
       if (result.unfinished) await recover();
       if (result.stale && !(await pull())) return passReport({ complete: false, achieved, entries });
       if (result.dirty.size > 0) entries += (await scan(result.dirty, restless)).entries;
@@ -374,7 +390,7 @@ export function createEngine(deps: EngineDeps): Engine {
 
   async function planHashed(): Promise<Plan> {
     for (let round = 0; ; round += 1) {
-      const planned = currentPlan();
+      const planned = currentPlan(Number.POSITIVE_INFINITY);
       const hashes = planned.steps.map((step) => step.filter(({ type }) => type === 'hash')).filter((step) => step.length > 0);
       if (hashes.length === 0 || round === ROUNDS_MAX) return planned;
       await carryOut({ steps: hashes, conflicts: [], stuck: [] }, new Map());

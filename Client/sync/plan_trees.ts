@@ -14,7 +14,10 @@ export type PlanTrees = {
   readonly local: Tree;
   readonly remote: Tree;
   readonly changed: readonly NodeId[];
+  /** Not all that differs is in `changed`: only some of what is new on one side, folders before what is in them. */
+  readonly partial: boolean;
 };
+type Side = { get(id: NodeId): TreeNode | undefined; children(parent: NodeId): TreeNode[]; named(parent: NodeId, key: string): TreeNode[] };
 
 /**
  * The trees as a plan looks at them: what differs is held in memory, what was agreed is asked for once. So planning costs memory for what
@@ -34,7 +37,31 @@ export function planTrees(
     return node;
   };
   const ancestor = { ...agreed, get };
-  return { ancestor, local: sideTree(ancestor, local), remote: sideTree(ancestor, remote), changed };
+  return { ancestor, local: sideTree(ancestor, local), remote: sideTree(ancestor, remote), changed, partial: false };
+}
+
+/**
+ * The same where so much is new that it would not fit into memory: what is not asked about stays in the database. Something new needs nothing
+ * decided about what else is new, but about the folders above it.
+ */
+export function partialTrees(
+  ancestor: Pick<Side, 'get'>,
+  { local, remote }: { local: Side; remote: Side },
+  changed: readonly NodeId[],
+): PlanTrees {
+  const remembering = (side: Side): Tree => {
+    const asked = new Map<NodeId, TreeNode | undefined>();
+    return {
+      ...side,
+      get(id) {
+        if (asked.has(id)) return asked.get(id);
+        const node = side.get(id);
+        asked.set(id, node);
+        return node;
+      },
+    };
+  };
+  return { ancestor, local: remembering(local), remote: remembering(remote), changed, partial: true };
 }
 
 function sideTree(agreed: Agreed, overlay: Overlay): Tree {

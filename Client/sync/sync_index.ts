@@ -1,5 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { type NodeId, ROOT, type TreeNode } from './core/tree.ts';
+import { someFresh } from './index_fresh.ts';
 import { type AgreedNode, type LocalNode, type SeenStat, type ServerNode, sameAttributes, sameNode, sameSeen } from './index_nodes.ts';
 import { type ConflictRow, type IndexNotes, indexNotes, type Problem } from './index_notes.ts';
 import {
@@ -18,7 +19,7 @@ import {
   treeValues,
 } from './index_rows.ts';
 import { openStatements } from './index_statements.ts';
-import { type PlanTrees, planTrees } from './plan_trees.ts';
+import { type PlanTrees, partialTrees, planTrees } from './plan_trees.ts';
 
 export type { AgreedNode, ConflictRow, LocalNode, Problem, SeenStat, ServerNode };
 
@@ -41,8 +42,11 @@ export type SyncIndex = IndexNotes & {
   newId(): NodeId;
   /** Nodes in which a side differs from what was agreed, ids ascending. */
   changed(): NodeId[];
-  /** The three trees as a plan looks at them; good for as long as nothing is written. */
-  planTrees(): PlanTrees;
+  /**
+   * The three trees as a plan looks at them; good for as long as nothing is written.
+   * @param atMost nodes: where more differ, as many of those that are new on one side
+   */
+  planTrees(atMost: number): PlanTrees;
 
   /** What is there locally now; `null`: nothing. */
   setLocal(id: NodeId, node: LocalNode | null): void;
@@ -248,6 +252,8 @@ function createIndex(db: DatabaseSync): SyncIndex {
     }
   }
 
+  const overlaid = (): number => one('SELECT (SELECT count(*) FROM local) + (SELECT count(*) FROM remote) AS n')?.n as number;
+
   const notes = indexNotes(statements);
   const { setting, setSetting } = notes;
 
@@ -273,7 +279,9 @@ function createIndex(db: DatabaseSync): SyncIndex {
       nextId += 1;
       return nextId - 1;
     },
-    planTrees() {
+    planTrees(atMost) {
+      const fresh = overlaid() > atMost ? someFresh(statements, atMost) : [];
+      if (fresh.length > 0) return partialTrees({ get: (id) => agreedTree(id) }, { local, remote }, fresh);
       const overlay = (table: 'local' | 'remote') =>
         all(`SELECT ${TREE('o')} FROM ${table} o`).map((row) => [row.id as number, row.kind === null ? null : treeNode(row)] as const);
       const differing = all(`SELECT ${TREE('a')} FROM agreed a WHERE id IN (SELECT id FROM local UNION SELECT id FROM remote)`).map(

@@ -277,6 +277,7 @@ export class SimDevice {
         }),
       newState: () => hash('sha256', `${this.name} ${this.#states++}`, 'hex').slice(0, 32),
       onEvent: (event) => this.events.push(event),
+      ...(number % 2 === 0 ? { plannedTogether: 2 } : {}), // as one does that has a million new files
     });
     return { disk, index, network, engine: mutant.engine?.(created) ?? created, hashing };
   }
