@@ -1,5 +1,4 @@
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
-import { PASSING } from '../transfer/jobs.ts';
 import type { Clock } from './clock.ts';
 import type { OnHint, Watcher } from './disk.ts';
 import type { Engine, PassReport } from './engine.ts';
@@ -42,7 +41,17 @@ const ASLEEP_MS = 30_000; // the loop woke so much later than it should have: th
 const RETRY_FIRST_MS = 500;
 const RETRY_MS_MAX = 60_000;
 
-const OFFLINE: ReadonlySet<ErrorCode> = new Set([...PASSING, 'auth_unreachable', 'too_many_requests', 'storage_unavailable', 'local_io']);
+/** Only a person can mend these. Whatever else goes wrong, as on a server that is full or has a fault, is tried again. */
+const ENDING: ReadonlySet<ErrorCode> = new Set([
+  'ticket_missing',
+  'ticket_invalid',
+  'ticket_revoked',
+  'session_unknown',
+  'not_logged_in',
+  'server_key_changed',
+  'protocol_mismatch',
+  'cancelled',
+]);
 
 type Restless = { dueAt: number; waitMs: number; readonly sinceMs: number };
 
@@ -141,7 +150,7 @@ export function runLive(deps: LiveDeps): Live {
       deps.onPass(report);
       deps.onState({ state: 'idle' });
     } catch (error) {
-      if (!(error instanceof AppError) || !OFFLINE.has(error.code)) throw error;
+      if (!(error instanceof AppError) || ENDING.has(error.code)) throw error;
       everything ||= all;
       feed = true;
       for (const folder of folders) restless.set(folder === '' ? '.' : `${folder}/.`, { dueAt: 0, waitMs: STILL_MS, sinceMs: now });
