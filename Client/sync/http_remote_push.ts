@@ -201,6 +201,7 @@ class Push {
     try {
       const before = file.stat();
       if (before.kind !== 'file' || !isSame(before, upload.expected)) throw changed();
+      if (before.size > LIMITS.fileBytesMax) throw new AppError('too_large', `a file has at most ${LIMITS.fileBytesMax} bytes`);
       const result = await work(file, before);
       if (!isSame(before, file.stat())) throw changed();
       return result;
