@@ -225,7 +225,7 @@ async function openRoot(
   return {
     root,
     index,
-    once: () => ready.pass(),
+    once: () => ready.pass({ retry: true }),
     preview: () => engine.preview(),
     start,
     on(listener) {

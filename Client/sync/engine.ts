@@ -52,6 +52,8 @@ export type PassOptions = {
   readonly feed?: boolean;
   /** Files that are being written to just now, by path: left as they are known. */
   readonly restless?: ReadonlySet<string>;
+  /** What failed before is tried again, whenever it is due. */
+  readonly retry?: boolean;
 };
 
 export type PassReport = {
@@ -99,6 +101,8 @@ export function createEngine(deps: EngineDeps): Engine {
   let rules = deps.rules(index.setting('ignore_file') ?? null);
   let held: readonly Held[] = [];
   const attempts = new Map<string, number>(); // failures in a row, by path
+  /** Problems that scanning found, by path; the others came up when something was done. */
+  const sighted = new Set(index.problems().flatMap(({ path, reason }) => (SCANNED.has(reason) ? [path] : [])));
 
   function report(id: NodeId | null, path: string, reason: Reason, detail: string): void {
     const count = (attempts.get(path) ?? 0) + 1;
@@ -167,14 +171,19 @@ export function createEngine(deps: EngineDeps): Engine {
   /** Problems of scanning are known anew for each folder that was looked at. */
   function takeFindings(found: ScanReport): void {
     const current = new Set(found.findings.map(({ path }) => path));
-    for (const problem of index.problems()) {
-      const folder = problem.path.slice(0, Math.max(problem.path.lastIndexOf('/'), 0));
-      if (found.folders.has(folder) && !current.has(problem.path) && (problem.id === null || SCANNED.has(problem.reason))) {
-        index.clearProblem(problem.path);
-        attempts.delete(problem.path);
-      }
+    for (const { path, id } of index.problems()) {
+      // of a known folder it is what is in it that could not be seen
+      const isFolder = id !== null && index.local.get(id)?.kind === 'folder';
+      const wasLookedAt = found.folders.has(isFolder ? path : parentOf(path));
+      if (!wasLookedAt || current.has(path) || (id !== null && !sighted.has(path))) continue;
+      index.clearProblem(path);
+      attempts.delete(path);
+      sighted.delete(path);
     }
-    for (const { id, path, reason, detail } of found.findings) report(id, path, reason, detail);
+    for (const { id, path, reason, detail } of found.findings) {
+      report(id, path, reason, detail);
+      sighted.add(path);
+    }
   }
 
   /** Files so recent that their numbers prove nothing: their content is compared. */
@@ -225,11 +234,15 @@ export function createEngine(deps: EngineDeps): Engine {
 
   async function carryOut(planned: Plan, refusals: Map<NodeId, number>): Promise<ExecuteReport> {
     const onDone = (done: Done): void => {
-      if (attempts.delete(done.path)) index.clearProblem(done.path);
+      if (!sighted.has(done.path) && attempts.delete(done.path)) index.clearProblem(done.path);
       deps.onEvent({ type: 'done', done });
     };
+    const onProblem: typeof report = (id, path, reason, detail) => {
+      sighted.delete(path);
+      report(id, path, reason, detail);
+    };
     recovered = false; // should it throw
-    const result = await execute({ ...deps, tree, onDone, onProblem: report }, planned, refusals);
+    const result = await execute({ ...deps, tree, onDone, onProblem }, planned, refusals);
     recovered = !result.unfinished;
     const dirty = new Set([...result.dirty, ...kept]);
     kept.clear();
@@ -255,7 +268,7 @@ export function createEngine(deps: EngineDeps): Engine {
     const differing = new Set(index.changed());
     const stuckIds = new Set(stuck.map(({ id }) => id));
     for (const { path, id, reason } of index.problems()) {
-      if (id === null || SCANNED.has(reason) || (reason === 'name_collides' ? stuckIds.has(id) : differing.has(id))) continue;
+      if (id === null || sighted.has(path) || (reason === 'name_collides' ? stuckIds.has(id) : differing.has(id))) continue;
       index.clearProblem(path);
       attempts.delete(path);
     }
@@ -270,6 +283,12 @@ export function createEngine(deps: EngineDeps): Engine {
     const problems = index.problems();
     const retries = problems.flatMap(({ id, retryAtMs }) => (id === null || retryAtMs === 0 ? [] : [retryAtMs]));
     return { ...part, held, problems: problems.length, retryAtMs: retries.length === 0 ? null : Math.min(...retries) };
+  }
+
+  function retryNow(): void {
+    index.transaction(() => {
+      for (const problem of index.problems()) if (problem.retryAtMs > 0) index.setProblem({ ...problem, retryAtMs: 0 });
+    });
   }
 
   /** @returns false when nothing may be done before a person was asked */
@@ -302,6 +321,7 @@ export function createEngine(deps: EngineDeps): Engine {
     const restless = options.restless ?? new Set();
     const refusals = new Map<NodeId, number>();
     if (all) emptyTrash();
+    if (options.retry === true) retryNow();
     let { entries } = await scan(all ? undefined : folders, restless);
     let achieved = 0;
     let atMost = deps.plannedTogether ?? PLANNED_TOGETHER;

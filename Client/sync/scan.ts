@@ -97,6 +97,8 @@ type Look = { readonly name: string; readonly path: string; readonly stat: DiskS
 type Work = { readonly id: NodeId; readonly path: string; readonly deep: boolean };
 
 const PICTURED_NUMBERS = 6;
+/** Like no picture: the next time it can be seen, it is looked at whole. */
+const UNSEEN = { shown: Uint8Array.of(0), folders: [] };
 
 /** Two nodes may be known under one name, where one was taken away and another put there since: then it is the one that is there. */
 function byName(children: readonly LocalNode[], looks: readonly Look[], names: NameForms): Map<string, LocalNode> {
@@ -210,6 +212,7 @@ export class Scan {
       const { code } = error as NodeJS.ErrnoException;
       if ((code === 'ENOENT' || code === 'ENOTDIR') && path !== '') return; // gone meanwhile: the folder above it is looked at next
       this.#cannotRead(path, id, error);
+      index.setPicture(id, UNSEEN);
       return;
     }
     const looks = this.#look(path, listing.names);
