@@ -1,4 +1,4 @@
-import { assertNever, type ErrorCode } from '../../Models/errors.ts';
+import { AppError, assertNever, type ErrorCode } from '../../Models/errors.ts';
 import type { OperationResult } from '../../Models/operations.ts';
 import type { Action } from './core/plan.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
@@ -6,7 +6,7 @@ import type { Reason } from './reasons.ts';
 import type { PushItem, PushOutcome } from './remote.ts';
 import { mtimeUsOf } from './scan.ts';
 import type { LocalNode, ServerNode } from './sync_index.ts';
-import { expectedOf, type WorkScope } from './work_scope.ts';
+import { expectedOf, localReason, type WorkScope } from './work_scope.ts';
 
 /** Actions on the server, in the order in which they must arrive. */
 export type RemoteAction = Extract<Action, { side: unknown }>;
@@ -25,6 +25,9 @@ const STALE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'not_a_folder',
   'not_a_file',
 ]);
+
+/** Done also on a server without room for content. */
+const NEEDS_NO_ROOM: ReadonlySet<RemoteAction['type']> = new Set(['move', 'delete'] as const);
 
 const REFUSED: Readonly<Record<string, Reason>> = {
   forbidden: 'no_permission_remote',
@@ -55,17 +58,41 @@ export class Uploads {
   }
 
   async run(actions: readonly RemoteAction[]): Promise<void> {
+    try {
+      await this.#push(actions);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'storage_full') throw error;
+      const unanswered = this.#giveUpContent(error.message);
+      await this.#push(actions.filter((action) => NEEDS_NO_ROOM.has(action.type) && unanswered(action)));
+    }
+  }
+
+  async #push(actions: readonly RemoteAction[]): Promise<void> {
     if (actions.length === 0) return;
     try {
       await this.#scope.deps.remote.push(this.#items(actions), (key, outcome) => {
         const action = this.#sent.get(key);
         if (action === undefined) return;
+        this.#sent.delete(key);
         this.#answered.push({ action, outcome });
         if (this.#answered.length >= RECORDED_TOGETHER) this.#record();
       });
     } finally {
       this.#record(); // what was answered is done, also when the rest was not
     }
+  }
+
+  /** There is no room for what was being sent; what needs none goes on without it. @returns whether an action was not answered */
+  #giveUpContent(message: string): (action: RemoteAction) => boolean {
+    const { deps } = this.#scope;
+    for (const { id, type } of this.#sent.values()) {
+      if (type === 'put' || type === 'replace') deps.onProblem(id, this.#scope.path(id) ?? '', 'over_quota', message);
+      this.#nodes.delete(id);
+      this.#making.delete(id);
+    }
+    this.#sent.clear();
+    const answered = new Set(this.#nodes);
+    return ({ id }) => !answered.has(id);
   }
 
   #record(): void {
@@ -211,7 +238,8 @@ export class Uploads {
       this.#refusals.delete(id); // what the feed tells does not explain it: tried again later
     }
     if (code === 'file_changed') this.#scope.changed(path);
-    this.#scope.deps.onProblem(id, path, REFUSED[code] ?? 'remote_error', message);
+    const reason = code === 'local_io' ? localReason(message) : (REFUSED[code] ?? 'remote_error');
+    this.#scope.deps.onProblem(id, path, reason, message);
   }
 }
 

@@ -94,7 +94,7 @@ export class WorkScope {
     const { code, message, cause } = error as { code?: unknown; message?: string; cause?: { code?: unknown } };
     if (typeof code !== 'string') throw error;
     const system = typeof cause?.code === 'string' ? cause.code : code;
-    const reason = LOCAL_REASONS[system] ?? 'local_error';
+    const reason = localReason(system);
     if (reason === 'disk_full') this.diskFull = true;
     this.changed(path);
     this.deps.onProblem(id, path, reason, message ?? system);
@@ -142,6 +142,11 @@ const LOCAL_REASONS: Readonly<Record<string, Reason>> = {
   ENOSPC: 'disk_full',
   EDQUOT: 'disk_full',
 };
+
+/** @param code the system's, as `EACCES` */
+export function localReason(code: string): Reason {
+  return LOCAL_REASONS[code] ?? 'local_error';
+}
 
 /** What the disk shows while nobody has changed the node. */
 export function expectedOf({ kind, seen }: LocalNode): DiskStat {
