@@ -59,14 +59,15 @@ export class Epoch {
   }
 
   /**
-   * A process died: what it had just put into the tree and not recorded counts as a person's when it is back. If that was deleted elsewhere
-   * meanwhile it comes back, rather than that something could be lost.
+   * A process died, or did not hear that something was done: what it had just put into the tree and not recorded counts as a person's when it is
+   * back, and what it had just sent as somebody else's. Deleted elsewhere meanwhile it comes back, edited here meanwhile it is in conflict with itself,
+   * rather than that something could be lost.
    */
   crashed(): void {
     this.#crashed = true;
   }
 
-  get mayBringBack(): boolean {
+  get isForgetful(): boolean {
     return this.#crashed;
   }
 
@@ -91,7 +92,7 @@ export class Epoch {
 
   /** Nobody touched what somebody else touched: then there is nothing to be in conflict about. */
   get isDisjoint(): boolean {
-    return !this.#unsure && this.#meetings().length === 0;
+    return !this.#unsure && !this.#crashed && this.#meetings().length === 0;
   }
 
   /** What met: `edit/delete` and the like. */

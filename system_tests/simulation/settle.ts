@@ -197,7 +197,7 @@ function checkEpoch(world: World, trees: readonly { device: SimDevice; tree: rea
     for (const path of epoch.mustBeAbsent()) {
       if (paths.has(path) && !isApart(device, path)) throw new Violation('I2', `${device.name} has ${path} again`);
     }
-    if (only !== null) checkSequential(world, device, tree, only);
+    if (only !== null && !epoch.isForgetful) checkSequential(world, device, tree, only);
     const copies = tree.filter(({ path }) => path.match(CONFLICT) !== null && !epoch.knewName(path));
     if (epoch.isDisjoint && copies.length > 0)
       throw new Violation('I7', `${device.name} has ${copies.map(({ path }) => path).join(', ')}, and nobody disagreed`);
@@ -211,7 +211,6 @@ function checkSequential(world: World, device: SimDevice, tree: readonly Found[]
   const actual = new Map(tree.map((found) => [found.path, contentKey(found) ?? 'folder']));
   for (const path of new Set([...expected.keys(), ...actual.keys()])) {
     if (expected.get(path) === actual.get(path) || isApart(device, path) || isApart(actor, path)) continue;
-    if (!expected.has(path) && world.epoch.mayBringBack) continue;
     const invariant = expected.has(path) ? 'I7' : 'I2';
     throw new Violation(
       invariant,

@@ -320,12 +320,14 @@ export class World {
         await this.pass(this.device(effect.device), false, effect.faults);
         return null;
       default:
+        this.epoch.crashed();
         return effect;
     }
   }
 
   /** Inside a call nothing may be thrown but what the call throws: what is found is kept until the pass is over. */
   #userInside(number: number, action: UserAction): void {
+    if (action.kind === 'move') this.mayDouble = true; // what moves while it is looked at may be missed in one place and found in the other later
     try {
       this.act(this.device(number), action);
     } catch (error) {
