@@ -91,6 +91,22 @@ export const STORIES: Readonly<Record<string, Story>> = {
     await settle(world);
   },
 
+  'a folder that is moved while the process dies is in one place': async (world, one, other) => {
+    write(world, one, 'a/f', 1);
+    write(world, one, 'c/g', 2);
+    await settle(world);
+    for (let nth = 1; nth <= 40; nth += 1) {
+      const [from, to] = nth % 2 === 1 ? ['a', 'c/a'] : ['c/a', 'a'];
+      act(world, one, { kind: 'move', path: from, to });
+      await world.pass(one, false, []);
+      await world.pass(other, false, [{ on: 'disk', nth, name: null, effect: { kind: 'kill' } }]);
+      await settle(world);
+      const paths = [one, other].flatMap(({ user }) => user.walk(['.driftless']).map(({ path }) => path));
+      const wrong = paths.filter((path) => path === from || path.includes('conflict'));
+      mustHold(wrong.length === 0, 'I10', `killed at call ${nth} of a move, and there is ${wrong.join(', ')}`);
+    }
+  },
+
   'what is ignored from now on stays where it is': async (world, one, other) => {
     write(world, one, 'f', 1);
     write(world, one, 'g', 2);

@@ -92,6 +92,7 @@ export function openSimNetwork(deps: NetworkDeps): SimNetwork {
     );
     bodies.add(readable);
     readable.once('close', () => bodies.delete(readable));
+    readable.on('error', () => undefined); // who reads it is told; nobody may have begun to
     return readable;
   }
 

@@ -173,7 +173,7 @@ export class World {
       this.note(`${device.name} pass failed: ${error.code} ${error.message}`);
       return null;
     } finally {
-      if (!device.isRunning) this.epoch.crashed();
+      if (!device.isRunning) this.#forget();
       for (const event of device.events.slice(had)) this.#noteEvent(device, event);
       this.#passes.delete(device);
       device.busy = false;
@@ -184,14 +184,14 @@ export class World {
   async kill(device: SimDevice): Promise<void> {
     if (device.busy) return;
     this.note(`${device.name} killed`);
-    this.epoch.crashed();
+    this.#forget();
     await device.kill();
   }
 
   async cutPower(device: SimDevice, seed: number): Promise<void> {
     if (device.busy) return;
     this.note(`${device.name} power cut`);
-    this.epoch.crashed();
+    this.#forget();
     await device.cutPower(seededRandom(seed));
     this.checkAlways();
   }
@@ -199,6 +199,12 @@ export class World {
   /** From here on something older is there again: deleted files may come back, and be there twice; lost may be none. */
   loosen(): void {
     this.epoch.loosen();
+    this.mayDouble = true;
+  }
+
+  /** Something was done and not recorded: see Epoch. */
+  #forget(): void {
+    this.epoch.crashed();
     this.mayDouble = true;
   }
 
@@ -320,7 +326,7 @@ export class World {
         await this.pass(this.device(effect.device), false, effect.faults);
         return null;
       default:
-        this.epoch.crashed();
+        this.#forget();
         return effect;
     }
   }
