@@ -109,9 +109,14 @@ export function createEngine(deps: EngineDeps): Engine {
     attempts.set(path, count);
     const first = QUICK.has(reason) ? QUICK_RETRY_MS : RETRY_FIRST_MS;
     const most = QUICK.has(reason) ? 2000 : RETRY_MS_MAX;
-    const retryAtMs = id === null ? 0 : now() + Math.min(first * 2 ** (count - 1), most);
+    const retryAtMs = id === null && reason !== 'local_error' ? 0 : now() + Math.min(first * 2 ** (count - 1), most);
     index.setProblem({ path, id, reason, detail, sinceMs: now(), retryAtMs });
     deps.onEvent({ type: 'problem', path, reason, detail });
+  }
+
+  /** Not due yet. A clock that was set back makes it no longer than it could be. */
+  function isAhead(retryAtMs: number): boolean {
+    return retryAtMs > now() && retryAtMs <= now() + RETRY_MS_MAX;
   }
 
   /** @returns whether anything was left to recover: then everything must be looked at */
@@ -209,7 +214,7 @@ export function createEngine(deps: EngineDeps): Engine {
   /** @param atMost nodes that are planned together; more of what is new is planned in parts */
   function currentPlan(atMost: number): Plan & { partial: boolean } {
     const waiting = new Set<NodeId>();
-    for (const { id, retryAtMs } of index.problems()) if (id !== null && retryAtMs > now()) waiting.add(id);
+    for (const { id, retryAtMs } of index.problems()) if (id !== null && isAhead(retryAtMs)) waiting.add(id);
     const trees = index.planTrees(atMost);
     const planned = plan({
       ...trees,
@@ -281,7 +286,7 @@ export function createEngine(deps: EngineDeps): Engine {
 
   function passReport(part: Pick<PassReport, 'complete' | 'achieved' | 'entries'>): PassReport {
     const problems = index.problems();
-    const retries = problems.flatMap(({ id, retryAtMs }) => (id === null || retryAtMs === 0 ? [] : [retryAtMs]));
+    const retries = problems.flatMap(({ retryAtMs }) => (isAhead(retryAtMs) ? [retryAtMs] : []));
     return { ...part, held, problems: problems.length, retryAtMs: retries.length === 0 ? null : Math.min(...retries) };
   }
 
@@ -308,8 +313,13 @@ export function createEngine(deps: EngineDeps): Engine {
     }
   }
 
+  /** Where something could not be seen or done, and is to be tried again by now. */
+  function foldersDue(): string[] {
+    return index.problems().flatMap(({ path, retryAtMs }) => (retryAtMs > 0 && !isAhead(retryAtMs) ? [parentOf(path)] : []));
+  }
+
   async function pass(options: PassOptions = {}): Promise<PassReport> {
-    const folders = options.folders === undefined ? undefined : new Set(options.folders);
+    const folders = options.folders === undefined ? undefined : new Set([...options.folders, ...foldersDue()]);
     const isRootHeld = held.some(({ guard }) => guard === 'root');
     if (!begin(folders === undefined || folders.has('') || isRootHeld)) return passReport({ complete: false, achieved: 0, entries: 0 });
     const recovering = await recover();

@@ -146,7 +146,7 @@ export function runLive(deps: LiveDeps): Live {
       const report = await engine.pass(all ? options : { ...options, folders });
       if (all) lastFullMs = now;
       failures = 0;
-      retryAtMs = report.retryAtMs;
+      retryAtMs = report.retryAtMs === null ? null : clock.now() + Math.max(report.retryAtMs - deps.wallMs(), 0);
       deps.onPass(report);
       deps.onState({ state: 'idle' });
     } catch (error) {

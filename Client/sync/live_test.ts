@@ -41,7 +41,7 @@ class Fixture {
         return { coverage: { watched: 1, of: 2 }, close: () => undefined };
       },
       clock: this.clock,
-      wallMs: () => this.clock.now() + this.sleptMs,
+      wallMs: () => this.wallMs(),
       paused,
       onState: (state) => this.states.push(state),
       onPass: () => undefined,
@@ -49,6 +49,10 @@ class Fixture {
         this.ended = error;
       },
     });
+  }
+
+  wallMs(): number {
+    return 1_700_000_000_000 + this.clock.now() + this.sleptMs;
   }
 
   async #pass({ folders, feed, restless }: PassOptions): Promise<PassReport> {
@@ -222,7 +226,7 @@ suite('the loop that keeps a folder in sync', () => {
 
   test('tries what could not be done at the time that was said', async () => {
     const fixture = new Fixture();
-    fixture.answer = async () => ({ ...DONE, complete: false, problems: 1, retryAtMs: fixture.clock.now() + 300 });
+    fixture.answer = async () => ({ ...DONE, complete: false, problems: 1, retryAtMs: fixture.wallMs() + 300 });
     await fixture.seen();
     fixture.answer = async () => DONE;
     assert.deepEqual(await fixture.wait(299), []);

@@ -217,8 +217,8 @@ export class Scan {
     }
     const looks = this.#look(path, listing.names);
     const shown = deep && listing.undecodable.length === 0 ? pictureOf(looks) : null;
-    if (shown !== null && this.#isAsPictured(id, path, looks, shown)) return;
     this.#folders.add(path);
+    if (shown !== null && this.#isAsPictured(id, path, looks, shown)) return;
     const children = index.local.children(id);
     const known = byName(children, looks, names);
     const seen = new Set<NodeId>();

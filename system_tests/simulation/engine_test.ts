@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import type { MemoryDisk } from '../../Client/sync/testing/memory_disk.ts';
+import { systemError } from '../../Client/sync/testing/memory_disk_volume.ts';
+import type { DeviceOptions } from './history.ts';
+import { settle } from './settle.ts';
+import type { SimDevice } from './sim_device.ts';
+import { openSimFolder } from './sim_server.ts';
+import { World } from './world.ts';
+
+const PLAIN: DeviceOptions = { foldsCase: false, foldsUnicode: false, birthTimes: true, timeStepMs: 0.001, skewMs: 0 };
+
+/** Two devices on a real server. `broken`: what calls of their disks fail with, by the path. */
+type Scene = {
+  readonly world: World;
+  readonly one: SimDevice;
+  readonly other: SimDevice;
+  readonly broken: Map<string, { readonly code: string; readonly calls: readonly (keyof MemoryDisk)[] }>;
+};
+
+async function play(tell: (scene: Scene) => Promise<void>, options: Partial<DeviceOptions> = {}): Promise<void> {
+  const broken: Scene['broken'] = new Map();
+  const failing = (disk: MemoryDisk): MemoryDisk =>
+    new Proxy(disk, {
+      get(target, call: keyof MemoryDisk) {
+        const made = target[call];
+        if (typeof made !== 'function') return made;
+        return (...given: string[]) => {
+          for (const path of given) {
+            const fault = broken.get(path);
+            if (fault?.calls.includes(call)) throw systemError(fault.code, call, path);
+          }
+          return Reflect.apply(made, target, given);
+        };
+      },
+    });
+  const folder = await openSimFolder(1);
+  const device = { ...PLAIN, ...options };
+  const world = await World.open({ tickMs: 0.01, devices: [device, device] }, folder, { device: { disk: failing } });
+  try {
+    await tell({ world, one: world.device(0), other: world.device(1), broken });
+  } catch (error) {
+    if (error instanceof Error) error.message += `\n${world.trace.join('\n')}`;
+    throw error;
+  } finally {
+    await world.close();
+    await folder.close();
+  }
+}
+
+function write({ world }: Scene, device: SimDevice, path: string, id: number): void {
+  world.act(device, { kind: 'write', path, content: { id, size: 50 } });
+  world.pause(5000);
+}
+
+const reasons = (device: SimDevice): string[] => device.index.problems().map(({ path, reason }) => `${path}: ${reason}`);
+
+suite('problems of an engine', () => {
+  test('a file that cannot be looked at is a problem until it can be', () =>
+    play(async (scene) => {
+      const { world, one, broken } = scene;
+      write(scene, one, 'f', 1);
+      await settle(world);
+      broken.set('f', { code: 'EIO', calls: ['stat'] });
+      for (let n = 0; n < 2; n += 1) {
+        await world.pass(one, false, []);
+        assert.deepEqual(reasons(one), ['f: local_error']);
+      }
+      broken.clear();
+      await world.pass(one, false, []);
+      assert.deepEqual(reasons(one), []);
+    }));
+
+  test('a file that may not be written is a problem until it may be', () =>
+    play(async (scene) => {
+      const { world, one, other, broken } = scene;
+      write(scene, one, 'a/f', 1);
+      await settle(world);
+      write(scene, one, 'a/f', 2);
+      await world.pass(one, false, []);
+      broken.set('a/f', { code: 'EACCES', calls: ['rename'] });
+      await world.pass(other, false, []);
+      assert.deepEqual(reasons(other), ['a/f: no_permission_local']);
+      broken.clear();
+      world.pause(60_000);
+      await world.pass(other, false, []);
+      assert.deepEqual(reasons(other), []);
+      await settle(world);
+    }));
+
+  test('what failed is looked at again when its time has come, also by a pass that is asked for nothing else', () =>
+    play(async (scene) => {
+      const { world, one, broken } = scene;
+      write(scene, one, 'f', 1);
+      broken.set('f', { code: 'EIO', calls: ['stat'] });
+      const report = await world.pass(one, false, []);
+      broken.clear();
+      assert.ok(report?.retryAtMs != null && report.retryAtMs > one.now());
+      world.pause(report.retryAtMs - one.now() + 1);
+      one.hints.clear();
+      const again = await world.pass(one, true, []);
+      assert.deepEqual([again?.achieved, reasons(one), again?.retryAtMs], [1, [], null]);
+    }));
+
+  test('is not waited for when the clock was set back', () =>
+    play(async (scene) => {
+      const { world, one, other, broken } = scene;
+      write(scene, one, 'f', 1);
+      await settle(world);
+      write(scene, one, 'f', 2);
+      await world.pass(one, false, []);
+      broken.set('f', { code: 'EBUSY', calls: ['rename'] });
+      await world.pass(other, false, []);
+      assert.deepEqual(reasons(other), ['f: local_error']);
+      broken.clear();
+      world.pause(-3_600_000);
+      const report = await world.pass(other, false, []);
+      assert.deepEqual([report?.achieved, reasons(other)], [1, []]);
+    }));
+});
