@@ -86,7 +86,7 @@ export class Uploads {
   #giveUpContent(message: string): (action: RemoteAction) => boolean {
     const { deps } = this.#scope;
     for (const { id, type } of this.#sent.values()) {
-      if (type === 'put' || type === 'replace') deps.onProblem(id, this.#scope.path(id) ?? '', 'over_quota', message);
+      if (type === 'put' || type === 'replace') deps.onProblem(id, this.#scope.placeOf(id), 'over_quota', message);
       this.#nodes.delete(id);
       this.#making.delete(id);
     }
@@ -181,6 +181,7 @@ export class Uploads {
     const { index } = this.#scope.deps;
     const { id } = action;
     const there = index.remote.get(id);
+    const before = action.type === 'delete' ? this.#scope.placeOf(id) : '';
     const server = { node: result.nodeId, version: result.version };
     switch (action.type) {
       case 'delete':
@@ -201,7 +202,7 @@ export class Uploads {
         assertNever(action);
     }
     if (action.type === 'delete' || action.type === 'move') index.agree(id);
-    const path = this.#scope.path(id) ?? there?.name ?? '';
+    const path = this.#scope.path(id) ?? before;
     this.#scope.tell('up', action.type, path, result.status === 'done' ? (snapshot?.size ?? 0) : 0);
   }
 
@@ -229,7 +230,7 @@ export class Uploads {
   }
 
   #refused({ id }: RemoteAction, { code, message }: OperationResult & { status: 'refused' }): void {
-    const path = this.#scope.path(id) ?? '';
+    const path = this.#scope.placeOf(id);
     if (STALE.has(code)) {
       const count = (this.#refusals.get(id) ?? 0) + 1;
       this.#refusals.set(id, count);

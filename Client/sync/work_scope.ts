@@ -51,6 +51,19 @@ export class WorkScope {
     return folder === null || name === null ? null : childOf(folder, name);
   }
 
+  /** Where it is, or where it is on the server when it is not here. */
+  placeOf(id: NodeId): string {
+    const { index, names } = this.deps;
+    const parts: string[] = [];
+    for (let at = id; at !== ROOT; ) {
+      const node = index.local.get(at) ?? index.remote.get(at);
+      if (node === undefined || parts.length > 1000) break;
+      parts.push(names.toLocal(node.name) ?? node.name);
+      at = node.parent;
+    }
+    return parts.reverse().join('/');
+  }
+
   /** Names of folders have changed. */
   forgetPaths(): void {
     this.#folders.clear();
