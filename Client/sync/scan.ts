@@ -73,7 +73,8 @@ export function isUnchanged(stat: DiskStat, node: LocalNode): boolean {
     stat.ino === seen.ino &&
     stat.size === seen.size &&
     stat.mtimeMs === seen.mtimeMs &&
-    stat.ctimeMs === seen.ctimeMs
+    stat.ctimeMs === seen.ctimeMs &&
+    stat.mode === seen.mode // where times go in long steps nothing else may tell that it was changed
   );
 }
 

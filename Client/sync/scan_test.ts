@@ -277,6 +277,21 @@ suite('scan', () => {
     assert.deepEqual(report.findings, [{ path: 'f\ufffd', id: null, reason: 'name_not_utf8', detail: '66ff' }]);
   });
 
+  test('another mode is found where the time of change does not tell', async () => {
+    const fixture = new Fixture();
+    fixture.user.write('f', bytes('one'));
+    await fixture.agree();
+    const id = fixture.id('f');
+    const { nowMs } = fixture;
+    fixture.user.setMode('f', 0o755);
+    const { ctimeMs } = fixture.user.find('f')?.stat ?? { ctimeMs: nowMs };
+    const here = fixture.index.local.get(id);
+    assert.ok(here !== undefined);
+    fixture.index.setLocal(id, { ...here, seen: { ...here.seen, ctimeMs } });
+    await fixture.scan();
+    assert.equal(fixture.index.local.get(id)?.mode, 0o755);
+  });
+
   test('a file that was changed at the moment of the scan and given an old time is suspect too', async () => {
     const fixture = new Fixture();
     fixture.user.write('f', bytes('one'));

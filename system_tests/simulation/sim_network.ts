@@ -74,7 +74,13 @@ export function openSimNetwork(deps: NetworkDeps): SimNetwork {
       payloadAsStream: true,
       ...(payload === undefined ? {} : { payload }),
     };
-    const answer = await deps.server().app.inject(request as InjectOptions & { payloadAsStream: true });
+    const answer = await deps
+      .server()
+      .app.inject(request as InjectOptions & { payloadAsStream: true })
+      .catch((error: unknown) => {
+        if (error instanceof Error && 'code' in error && error.code === 'FST_ERR_REOPENED_CLOSE_SERVER') throw unreachable(); // in the middle of a restart
+        throw error;
+      });
     const { headers } = answer;
     const known = Object.fromEntries(
       Object.entries(headers).map(([name, value]) => [name, typeof value === 'number' ? String(value) : value]),
