@@ -98,6 +98,7 @@ export function createEngine(deps: EngineDeps): Engine {
   const tree = deps.tree((path) => kept.add(parentOf(path)));
   let recovered = false;
   let claimed = false;
+  let unseen = false; // everything is to be looked at, by the next pass that comes so far
   let rules = deps.rules(index.setting('ignore_file') ?? null);
   let held: readonly Held[] = [];
   const attempts = new Map<string, number>(); // failures in a row, by path
@@ -322,9 +323,10 @@ export function createEngine(deps: EngineDeps): Engine {
     const folders = options.folders === undefined ? undefined : new Set([...options.folders, ...foldersDue()]);
     const isRootHeld = held.some(({ guard }) => guard === 'root');
     if (!begin(folders === undefined || folders.has('') || isRootHeld)) return passReport({ complete: false, achieved: 0, entries: 0 });
-    const recovering = await recover();
-    const rulesChanged = checkRules();
-    const all = rulesChanged || recovering || isRootHeld || !claimed || folders === undefined;
+    if (await recover()) unseen = true;
+    if (checkRules()) unseen = true;
+    if (isRootHeld || !claimed || folders === undefined) unseen = true;
+    const all = unseen;
     await claim();
     const nothing = { complete: false, achieved: 0, entries: 0 };
     if ((all || options.feed !== false) && !(await pull())) return passReport(nothing);
@@ -333,6 +335,7 @@ export function createEngine(deps: EngineDeps): Engine {
     if (all) emptyTrash();
     if (options.retry === true) retryNow();
     let { entries } = await scan(all ? undefined : folders, restless);
+    if (all) unseen = false;
     let achieved = 0;
     let atMost = deps.plannedTogether ?? PLANNED_TOGETHER;
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
@@ -348,7 +351,10 @@ export function createEngine(deps: EngineDeps): Engine {
       else index.observe(() => takeStuck(planned));
       if (isNothing) {
         if (held.length === 0) endApproval(deps);
-        if (checkRules()) return pass({ ...options, feed: true }); // the ignore file itself came with this pass
+        if (checkRules()) {
+          unseen = true; // the ignore file itself came with this pass
+          return pass({ ...options, feed: true });
+        }
         return passReport({ complete: planned.stuck.length === 0 && held.length === 0, achieved, entries });
       }
       const result = await carryOut(planned, refusals);

@@ -3,6 +3,7 @@ import { suite, test } from 'node:test';
 import type { MemoryDisk } from '../../Client/sync/testing/memory_disk.ts';
 import { systemError } from '../../Client/sync/testing/memory_disk_volume.ts';
 import type { DeviceOptions } from './history.ts';
+import { contentKey } from './ledger.ts';
 import { settle } from './settle.ts';
 import type { SimDevice } from './sim_device.ts';
 import { openSimFolder } from './sim_server.ts';
@@ -51,6 +52,14 @@ async function play(tell: (scene: Scene) => Promise<void>, options: Partial<Devi
 function write({ world }: Scene, device: SimDevice, path: string, id: number): void {
   world.act(device, { kind: 'write', path, content: { id, size: 50 } });
   world.pause(5000);
+}
+
+/** A text of its own: what is in it matters. */
+function writeText({ world }: Scene, device: SimDevice, path: string, text: string): void {
+  device.user.write(path, Buffer.from(text));
+  const key = contentKey(device.user.walk().find((found) => found.path === path) ?? assert.fail());
+  world.ledger.observe(new Map(), new Map([[key ?? assert.fail(), 1]]), path);
+  world.pause(10_000);
 }
 
 const reasons = (device: SimDevice): string[] => device.index.problems().map(({ path, reason }) => `${path}: ${reason}`);
@@ -116,5 +125,59 @@ suite('problems of an engine', () => {
       world.pause(-3_600_000);
       const report = await world.pass(other, false, []);
       assert.deepEqual([report?.achieved, reasons(other)], [1, []]);
+    }));
+});
+
+suite('rules of what is left out', () => {
+  async function ignored(scene: Scene): Promise<void> {
+    const { world, one } = scene;
+    one.user.makeFolder('a');
+    writeText(scene, one, '.driftlessignore', 'a/x\n');
+    write(scene, one, 'a/x', 1);
+    world.pause(10_000);
+    for (const device of world.devices) await world.pass(device, false, []);
+    assert.equal(one.index.local.children(1).length, 2);
+  }
+
+  const isKnown = (device: SimDevice, name: string): boolean =>
+    device.index.local.children(1).some(({ id }) => device.index.local.children(id).some((child) => child.name === name));
+
+  test('what they let in is found although the server could not be reached when they changed', () =>
+    play(async (scene) => {
+      const { world, one } = scene;
+      await ignored(scene);
+      writeText(scene, one, '.driftlessignore', 'b\n');
+      world.pause(10_000);
+      one.hints.clear();
+      one.hints.add('');
+      const gone = { on: 'net', nth: 1, when: 'before', effect: { kind: 'refuse', code: 'storage_unavailable' } } as const;
+      assert.equal(
+        await world.pass(
+          one,
+          true,
+          Array.from({ length: 20 }, (_, at) => ({ ...gone, nth: at + 1 })),
+        ),
+        null,
+      );
+      one.hints.add('');
+      await world.pass(one, true, []);
+      assert.equal(isKnown(one, 'x'), true);
+    }));
+
+  test('what they let in is found when they come from the server', () =>
+    play(async (scene) => {
+      const { world, one, other } = scene;
+      await ignored(scene);
+      writeText(scene, other, 'a/y', 'y');
+      writeText(scene, other, '.driftlessignore', 'a/x\na/y\n');
+      world.pause(10_000);
+      for (const device of [other, one]) await world.pass(device, false, []);
+      assert.equal(isKnown(other, 'y'), false);
+      writeText(scene, one, '.driftlessignore', 'a/x\n');
+      world.pause(10_000);
+      await world.pass(one, false, []);
+      other.hints.clear();
+      await world.pass(other, true, []);
+      assert.equal(isKnown(other, 'y'), true);
     }));
 });
