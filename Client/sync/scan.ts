@@ -91,10 +91,18 @@ export function localPath(index: Pick<SyncIndex, 'local'>, names: NameForms, id:
   return parts.reverse().join('/');
 }
 
+const identityOf = ({ ino, birthMs }: Pick<DiskStat, 'ino' | 'birthMs'>): string => `${ino} ${birthMs}`;
+
 /** A folder that stands where another one was: the same one made anew, or another. Decided once everything else was looked at. */
 type Doubtful = { readonly path: string; readonly stat: DiskStat; readonly known: LocalNode };
-/** One name in a folder. Neither stat nor error: it is being written to just now. */
-type Look = { readonly name: string; readonly path: string; readonly stat: DiskStat | null; readonly error: unknown };
+/** One name in a folder. `left`: it is being written to just now. */
+type Look = {
+  readonly name: string;
+  readonly path: string;
+  readonly stat: DiskStat | null;
+  readonly left: DiskStat | null;
+  readonly error: unknown;
+};
 type Work = { readonly id: NodeId; readonly path: string; readonly deep: boolean };
 
 const PICTURED_NUMBERS = 6;
@@ -136,6 +144,7 @@ export class Scan {
   readonly #doubtful: Doubtful[] = [];
   readonly #missing = new Map<NodeId, string>(); // by where they were
   readonly #matched = new Set<NodeId>(); // found elsewhere than before
+  readonly #left = new Set<string>(); // identities of what has come elsewhere and is left for now: it is not gone
   readonly #findings: Finding[] = [];
   readonly #unreadable: NodeId[] = [];
   readonly #suspects: NodeId[] = [];
@@ -240,14 +249,13 @@ export class Scan {
       if (folder === '' && name === PRIVATE_FOLDER) continue;
       const path = childOf(folder, name);
       this.#entries += 1;
-      if (restless.has(path)) looks.push({ name, path, stat: null, error: null });
-      else {
-        try {
-          const stat = disk.stat(path);
-          if (stat !== null) looks.push({ name, path, stat, error: null });
-        } catch (error) {
-          looks.push({ name, path, stat: null, error });
-        }
+      try {
+        const stat = disk.stat(path);
+        if (stat === null) continue;
+        const isLeft = restless.size > 0 && restless.has(path) && stat.kind !== 'folder';
+        looks.push({ name, path, stat: isLeft ? null : stat, left: isLeft ? stat : null, error: null });
+      } catch (error) {
+        looks.push({ name, path, stat: null, left: null, error });
       }
     }
     return looks;
@@ -277,12 +285,14 @@ export class Scan {
     if (!index.differsIn(id)) index.setPicture(id, { shown, folders });
   }
 
-  #entry(folder: Work, { name: localName, path, stat, error }: Look, known: ReadonlyMap<string, LocalNode>, seen: Set<NodeId>): void {
+  #entry(folder: Work, { name: localName, path, stat, left, error }: Look, known: ReadonlyMap<string, LocalNode>, seen: Set<NodeId>): void {
     const { names, rules } = this.#deps;
     const name = names.toRemote(localName);
     const existing = known.get(name);
     if (stat === null) {
       if (existing !== undefined) seen.add(existing.id);
+      if (left !== null && left.birthMs !== 0 && (existing === undefined || identityOf(existing.seen) !== identityOf(left)))
+        this.#left.add(identityOf(left));
       if (error !== null) this.#cannotRead(path, existing?.id ?? null, error);
       return;
     }
@@ -314,7 +324,17 @@ export class Scan {
       if (known.seen.racy) this.#suspects.push(known.id);
       return;
     }
+    if (stat.ino !== known.seen.ino && stat.birthMs !== 0) this.#checkWhereItWas(stat, known.id);
     this.#set(path, known.id, known.parent, known.name, stat);
+  }
+
+  /** A file that was saved under another name and renamed is gone from there, which may have been left open by an earlier scan. */
+  #checkWhereItWas({ ino, birthMs }: DiskStat, now: NodeId): void {
+    const { index, names } = this.#deps;
+    for (const id of index.byIdentity(ino, birthMs)) {
+      const path = id === now || index.local.get(id) === undefined ? null : localPath(index, names, id);
+      if (path !== null) this.#missing.set(id, parentOf(path));
+    }
   }
 
   #knownFolder(folder: Work, path: string, stat: DiskStat, known: LocalNode, seen: Set<NodeId>): void {
@@ -439,7 +459,7 @@ export class Scan {
     for (const [id, folder] of this.#missing) {
       const node = index.local.get(id);
       const path = node === undefined ? null : localPath(index, names, id);
-      if (node === undefined || path === null || parentOf(path) !== folder) continue;
+      if (node === undefined || path === null || parentOf(path) !== folder || this.#left.has(identityOf(node.seen))) continue;
       try {
         const stat = disk.stat(path);
         // something of another kind in its place is another node; the same kind came since: it is looked at next time

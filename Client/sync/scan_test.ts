@@ -336,6 +336,58 @@ suite('scan', () => {
     await fixture.scan(undefined, { restless: ['old', 'new'] });
     assert.deepEqual(fixture.index.changed(), []);
   });
+
+  test('a renamed folder is found also while its new name is told of as if it were being written to', async () => {
+    const fixture = new Fixture();
+    fixture.user.makeFolder('old');
+    fixture.user.write('old/f', bytes('1'));
+    await fixture.agree();
+    const [folder, file] = [fixture.id('old'), fixture.id('old/f')];
+    fixture.user.move('old', 'new');
+    await fixture.scan([''], { restless: ['new', 'new/f'] });
+    assert.equal(fixture.id('new'), folder);
+    assert.deepEqual(fixture.index.changed(), [folder]);
+    assert.equal(fixture.id('new/f'), file);
+  });
+
+  test('a file that has another name and is left for now is not gone from where it was', async () => {
+    const fixture = new Fixture();
+    for (const name of ['a', 'b']) fixture.user.makeFolder(name);
+    fixture.user.write('a/f', bytes('1'));
+    await fixture.agree();
+    const file = fixture.id('a/f');
+    fixture.user.move('a/f', 'b/g');
+    await fixture.scan(['a', 'b'], { restless: ['b/g'] });
+    assert.equal(fixture.id('a/f'), file);
+    await fixture.scan(['b']);
+    assert.equal(fixture.id('b/g'), file);
+  });
+
+  test('a file that took the place of another one while that was left is gone from where it was', async () => {
+    const fixture = new Fixture();
+    for (const name of ['a', 'b']) fixture.user.makeFolder(name);
+    for (const name of ['a/draft', 'b/f']) fixture.user.write(name, bytes(name));
+    await fixture.agree();
+    const [draft, file] = [fixture.id('a/draft'), fixture.id('b/f')];
+    fixture.user.remove('b/f');
+    fixture.user.move('a/draft', 'b/f');
+    await fixture.scan(['a', 'b'], { restless: ['b/f'] });
+    assert.notEqual(fixture.index.local.get(draft), undefined);
+    await fixture.scan(['b']);
+    assert.equal(fixture.index.local.get(draft), undefined);
+    assert.equal(fixture.id('b/f'), file);
+  });
+
+  test('a file with two names loses one of them also while the other one is written to', async () => {
+    const fixture = new Fixture();
+    fixture.user.write('f', bytes('1'));
+    fixture.user.hardLink('f', 'g');
+    await fixture.agree();
+    const gone = fixture.id('g');
+    fixture.user.remove('g');
+    await fixture.scan(undefined, { restless: ['f'] });
+    assert.equal(fixture.index.local.get(gone), undefined);
+  });
 });
 
 test('a folder that looks as it did before something was put into it has lost that', async () => {
