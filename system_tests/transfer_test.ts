@@ -278,7 +278,10 @@ test('one byte put in sends a few hundred bytes at the head of a long file, a bl
   clean(await transfers.put([{ local, remote: '/insert' }]));
   const edits: [Buffer, number][] = [
     [Buffer.concat([Buffer.from('!'), content]), 3000],
-    [Buffer.concat([content.subarray(0, 1e7), Buffer.from('?'), content.subarray(1e7)]), 4 * LIMITS.deltaBlockBytes + 3000],
+    [
+      Buffer.concat([content.subarray(0, 1e7), Buffer.from('?'), content.subarray(1e7)]),
+      4 * Math.ceil(LIMITS.chunkBytesMax / LIMITS.deltaBlocksMax) + 3000,
+    ], // blocks of the longest chunk
   ];
   for (const [edited, budget] of edits) {
     await writeFile(local, edited);
