@@ -167,6 +167,7 @@ export function runLive(deps: LiveDeps): Live {
     }
   }
 
+  if (paused) deps.onState({ state: 'paused' });
   const ended = loop().catch((error: unknown) => {
     closed = true;
     deps.onEnd(error instanceof Error ? error : new Error(String(error)));
