@@ -106,12 +106,17 @@ export class Device {
 
   /** Resolves when it is in this state. */
   async until(wanted: SyncStatus['state']): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const end = this.sync.on(() => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const giveUp = setTimeout(() => reject(new Error(`it is ${this.sync.status().state}, not ${wanted}`)), PATIENCE_MS);
+    const look = (): void => {
       if (this.sync.status().state === wanted) resolve();
+    };
+    const end = this.sync.on(look);
+    look();
+    await promise.finally(() => {
+      clearTimeout(giveUp);
+      end();
     });
-    if (this.sync.status().state !== wanted) await promise;
-    end();
   }
 
   async open(options: SyncOptions = {}): Promise<Sync> {
@@ -187,6 +192,7 @@ export async function openDevices(world: SyncWorld, count: number, options: Devi
   return devices;
 }
 
+const PATIENCE_MS = 20_000;
 const ROUNDS_MAX = 30;
 const STILL_MS = 20; // a file that was written to just now is still by then
 

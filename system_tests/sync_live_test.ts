@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { assertConverged, type Device, openDevices, openWorld, type SyncWorld, settle } from './sync_devices.ts';
+
+const PATIENCE_MS = 20_000; // of a test for what takes milliseconds on a quiet machine
+const LOOK_AGAIN_MS = 2;
+
+let world: SyncWorld;
+
+before(async () => {
+  world = await openWorld();
+});
+
+after(() => world[Symbol.asyncDispose]());
+
+async function watching(t: TestContext): Promise<[Device, Device]> {
+  const [a, b] = await openDevices(world, 2);
+  assert.ok(a !== undefined && b !== undefined);
+  t.after(() => Promise.all([a.close(), b.close()]));
+  await settle(a, b);
+  for (const device of [a, b]) device.sync.start();
+  for (const device of [a, b]) await device.until('idle');
+  return [a, b];
+}
+
+/** @returns after how long it was so, ms */
+async function when(condition: () => boolean, what: string): Promise<number> {
+  const since = performance.now();
+  while (!condition()) {
+    assert.ok(performance.now() - since < PATIENCE_MS, `${what} does not happen`);
+    await sleep(LOOK_AGAIN_MS);
+  }
+  return performance.now() - since;
+}
+
+const holds = (device: Device, path: string, content: string): boolean => device.has(path) && device.read(path) === content;
+
+test('a file saved on one device is on the other, both ways, by itself', async (t) => {
+  const [a, b] = await watching(t);
+  const latencies: number[] = [];
+  for (let i = 0; i < 10; i += 1) {
+    const [from, to] = i % 2 === 0 ? [a, b] : [b, a];
+    const content = randomBytes(2048).toString('hex');
+    from.write(`folder/file-${i % 3}`, content);
+    latencies.push(await when(() => holds(to, `folder/file-${i % 3}`, content), 'the save'));
+  }
+  latencies.sort((one, other) => one - other);
+  t.diagnostic(`saved here, there after ${latencies.map((ms) => Math.round(ms)).join(', ')} ms`);
+  a.move('folder/file-0', 'moved');
+  await when(() => b.has('moved') && !b.has('folder/file-0'), 'the move');
+  b.remove('folder');
+  await when(() => !a.has('folder'), 'the delete');
+  await assertConverged([a, b]);
+});
+
+test('while paused nothing is sent or fetched, and everything is afterwards', async (t) => {
+  const [a, b] = await watching(t);
+  await b.sync.pause();
+  await b.until('paused');
+  a.write('from a');
+  b.write('from b');
+  await when(() => a.reason('from a') === 'in_sync', 'the upload');
+  assert.equal(b.reason('from b'), 'paused');
+  assert.ok(!b.has('from a'));
+  assert.ok(!(await a.remoteNames()).includes('from b'));
+  await b.reopen();
+  b.sync.start();
+  await b.until('paused');
+  await b.sync.resume();
+  await when(() => b.has('from a') && a.has('from b'), 'what was held up');
+  await assertConverged([a, b]);
+});
+
+test('a file that is written to all the time is sent once it is still', async (t) => {
+  const [a, b] = await watching(t);
+  for (let i = 0; i < 40; i += 1) {
+    a.write('restless', `${i}`.repeat(1000));
+    await sleep(3);
+  }
+  a.write('restless', 'the end');
+  await when(() => holds(b, 'restless', 'the end'), 'the last save');
+  await assertConverged([a, b]);
+});
+
+test('a name that cannot be synced makes no work', async (t) => {
+  const [a] = await watching(t);
+  a.write('name');
+  await when(() => a.reason('name') === 'in_sync', 'the upload');
+  a.write('NAME');
+  await when(() => a.reason('NAME') === 'name_collides', 'the reason');
+  let passes = 0;
+  a.sync.on(({ type }) => {
+    if (type === 'pass') passes += 1;
+  });
+  await sleep(300);
+  assert.ok(passes < 5, `${passes} passes`);
+});
+
+test('limits of the rate are obeyed, each way, and can be taken away while it runs', async (t) => {
+  const [a, b] = await openDevices(world, 2);
+  assert.ok(a !== undefined && b !== undefined);
+  t.after(() => Promise.all([a.close(), b.close()]));
+  await settle(a, b);
+  const bytesPerSecond = 400_000;
+  const bytes = 400_000;
+  for (const [device, direction] of [
+    [a, 'up'],
+    [b, 'down'],
+  ] as const) {
+    if (direction === 'up') a.write('paced', randomBytes(bytes));
+    await device.sync.limit({ [direction]: bytesPerSecond });
+    const since = performance.now();
+    await settle(device);
+    const tookMs = performance.now() - since;
+    t.diagnostic(`${direction}: ${bytes} bytes at ${bytesPerSecond} a second took ${Math.round(tookMs)} ms`);
+    assert.ok(tookMs > (bytes / bytesPerSecond) * 1000 * 0.8, `${direction}: ${Math.round(tookMs)} ms`);
+  }
+  await a.sync.limit({ up: 50_000 });
+  a.write('slow at first', randomBytes(5_000_000));
+  const passing = a.sync.once();
+  const since = performance.now();
+  await sleep(200);
+  await a.sync.limit({ up: null });
+  await passing;
+  assert.ok(performance.now() - since < 30_000);
+  await b.sync.limit({ down: null });
+  await assertConverged([a, b]);
+});
