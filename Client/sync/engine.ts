@@ -200,9 +200,10 @@ export function createEngine(deps: EngineDeps): Engine {
       const path = localPath(index, names, id);
       if (node === undefined || path === null || node.content === null) continue;
       try {
+        const startMs = now();
         const read = await deps.hash(() => disk.open(path));
         if (read === null || !isUnchanged(read.stat, node)) continue; // it is seen as changed next time
-        compared.push({ ...node, content: read.content, seen: seenStat(read.stat, now(), deps.features) });
+        compared.push({ ...node, content: read.content, seen: seenStat(read.stat, startMs, deps.features) });
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code === undefined) throw error;
       }

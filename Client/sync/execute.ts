@@ -2,6 +2,7 @@ import type { Action, Plan } from './core/plan.ts';
 import type { NodeId } from './core/tree.ts';
 import { type Download, download } from './downloads.ts';
 import { type LocalAction, workLocally } from './local_work.ts';
+import { isUnchanged } from './scan.ts';
 import { type RemoteAction, Uploads } from './uploads.ts';
 import { type WorkDeps, WorkScope } from './work_scope.ts';
 
@@ -71,9 +72,9 @@ async function readContent(scope: WorkScope, id: NodeId): Promise<void> {
   if (node === undefined || path === null) return;
   try {
     const read = await hash(() => disk.open(path));
-    if (read === null) scope.changed(path);
+    if (read === null || !isUnchanged(read.stat, node)) scope.changed(path);
     else {
-      index.setLocal(id, { ...node, content: read.content, mtimeUs: node.mtimeUs, seen: scope.seen(read.stat) });
+      index.setLocal(id, { ...node, content: read.content, seen: scope.seenAgain(read.stat, node) });
       scope.achieved += 1;
     }
   } catch (error) {

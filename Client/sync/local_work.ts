@@ -158,8 +158,8 @@ function rename(
 function afterMove(scope: WorkScope, node: LocalNode, stat: DiskStat | null): LocalNode {
   if (stat === null || node.kind === 'folder') return stat === null ? node : { ...node, seen: scope.seen(stat) };
   const { seen } = node;
-  const same = stat.ino === seen.ino && stat.mtimeMs === seen.mtimeMs && stat.size === seen.size;
-  return { ...node, content: same ? node.content : null, seen: { ...scope.seen(stat), racy: seen.racy } };
+  const same = stat.ino === seen.ino && stat.mtimeMs === seen.mtimeMs && stat.size === seen.size && stat.mode === seen.mode;
+  return same ? { ...node, seen: { ...scope.seen(stat), racy: seen.racy } } : { ...node, content: null };
 }
 
 function remove(scope: WorkScope, id: NodeId): Job | null {

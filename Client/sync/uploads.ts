@@ -219,7 +219,12 @@ export class Uploads {
     const here: LocalNode =
       snapshot === null
         ? seen
-        : { ...seen, content: snapshot.digest.toString('hex'), mtimeUs: mtimeUsOf(snapshot.stat), seen: this.#scope.seen(snapshot.stat) };
+        : {
+            ...seen,
+            content: snapshot.digest.toString('hex'),
+            mtimeUs: mtimeUsOf(snapshot.stat),
+            seen: this.#scope.seenAgain(snapshot.stat, seen),
+          };
     const there = { ...server, size: snapshot?.size ?? 0, chunkCount: snapshot?.chunkCount ?? 0 };
     if (here.parent === parent && here.name === name && here.content !== null) index.settle({ ...here, ...there });
     else {

@@ -92,6 +92,12 @@ export class WorkScope {
     return seenStat(stat, this.deps.now(), this.deps.features);
   }
 
+  /** Of a file that is still what it was when it was looked at: when since then it was read, nobody knows. */
+  seenAgain(stat: DiskStat, { seen }: LocalNode): SeenStat {
+    const now = this.seen(stat);
+    return { ...now, racy: now.racy || seen.racy };
+  }
+
   tell(direction: Done['direction'], kind: Action['type'], path: string, bytes = 0): void {
     this.achieved += 1;
     this.deps.onDone({ direction, kind, path, bytes });

@@ -181,3 +181,41 @@ suite('rules of what is left out', () => {
       assert.equal(isKnown(other, 'y'), true);
     }));
 });
+
+suite('changes too close to each other for the times of files', () => {
+  const COARSE = { timeStepMs: 1000 };
+  const edit = { kind: 'user', device: 0, action: { kind: 'write', path: 'f', content: { id: 2, size: 50 } } } as const;
+
+  test('one right after the content was sent is found, however late the answer came', () =>
+    play(async (scene) => {
+      const { world, one } = scene;
+      writeText(scene, one, 'g', 'g');
+      await settle(world);
+      world.pause(1000 - (one.now() % 1000) + 1);
+      world.act(one, { kind: 'write', path: 'f', content: { id: 1, size: 50 } });
+      await world.pass(one, false, [
+        { on: 'net', nth: 2, when: 'before', effect: { kind: 'drop_reply' } },
+        { on: 'net', nth: 2, when: 'after', effect: edit },
+        ...[3, 4, 5, 6].map((nth) => ({ on: 'net', nth, when: 'before', effect: { kind: 'drop' } }) as const),
+      ]);
+      assert.equal(one.user.find('f')?.stat.mtimeMs, one.index.local.children(1).find(({ name }) => name === 'f')?.seen.mtimeMs);
+      await settle(world);
+    }, COARSE));
+
+  test('a change of the mode between looking at a file and reading it is not taken for known', () =>
+    play(async ({ world, one, other }) => {
+      const same = { kind: 'write', path: 'f', content: { shared: 1 } } as const;
+      const time = { kind: 'time', path: 'f', mtimeMs: 1_700_000_000_000 } as const;
+      for (const action of [same, time]) world.act(one, action);
+      world.pause(5000);
+      await world.pass(one, false, []);
+      for (const action of [same, time]) world.act(other, action);
+      world.pause(5000);
+      const chmod = { kind: 'user', device: 1, action: { kind: 'mode', path: 'f', mode: 0o600 } } as const;
+      await world.pass(other, false, [{ on: 'disk', nth: 1, name: 'open', effect: chmod }]);
+      world.pause(5000);
+      await settle(world);
+      const modes = [one, other].map((device) => device.user.find('f')?.stat.mode);
+      assert.equal(modes[0], modes[1]);
+    }));
+});
