@@ -394,8 +394,16 @@ export function createEngine(deps: EngineDeps): Engine {
       return held;
     },
     approve: () => approve(deps, held),
-    resolve: (conflict, keep) => alone(() => resolveConflict({ disk, tree, index, names, now }, conflict, keep)),
+    resolve: (conflict, keep) => alone(() => endedByDisk(() => resolve(conflict, keep))),
   };
+
+  async function resolve(conflict: ConflictRow, keep: Keep): Promise<boolean> {
+    if (await recover()) unseen = true;
+    recovered = false; // should it throw
+    const done = await resolveConflict({ disk, tree, index, names, now }, conflict, keep);
+    recovered = true;
+    return done;
+  }
 
   /** Of a folder that was never synced no root is marked, on neither side. */
   async function preview(): Promise<Plan> {

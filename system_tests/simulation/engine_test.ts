@@ -219,3 +219,21 @@ suite('changes too close to each other for the times of files', () => {
       assert.equal(modes[0], modes[1]);
     }));
 });
+
+test('what a failure left of resolving a conflict is put right by the next pass', () =>
+  play(async (scene) => {
+    const { world, one, other, broken } = scene;
+    write(scene, one, 'f', 1);
+    await settle(world);
+    write(scene, one, 'f', 2);
+    write(scene, other, 'f', 3);
+    await settle(world);
+    const conflict = other.index.conflicts()[0] ?? assert.fail('no conflict');
+    broken.set('', { code: 'EIO', calls: ['syncFolder', 'syncAll'] });
+    await assert.rejects(other.engine.resolve(conflict, 'theirs'), { code: 'local_io' });
+    assert.equal(other.index.intents().length, 1);
+    broken.clear();
+    await world.pass(other, true, []);
+    assert.deepEqual(other.index.intents(), []);
+    await settle(world);
+  }));
