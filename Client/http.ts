@@ -1,7 +1,6 @@
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'undici';
-import type { ZodType } from 'zod';
 import { AppError, isErrorCode } from '../Models/errors.ts';
 import { type Exchange, type ExchangeRequest, exchange, isLostConnection, openPool } from './http_exchange.ts';
 
@@ -23,10 +22,20 @@ export type HttpOptions = {
   readonly idleMs?: number;
 };
 
+/** What an answer must be: a schema of Models/rest.ts, or something smaller that reads the same. */
+export type AnswerShape<T> = {
+  safeParse(value: unknown): { readonly success: true; readonly data: T } | { readonly success: false; readonly error: unknown };
+};
+
 /** One server, one pool of connections. All methods throw AppError: the server's own code, `server_unreachable`, `cancelled`, `internal`. */
 export type Http = {
   /** @param schema what the answer must be; `null` where the answer says nothing. @throws `protocol_mismatch` when it is something else */
-  json<T>(schema: ZodType<T> | null, method: Method, route: string, options?: { query?: Query | undefined; body?: unknown }): Promise<T>;
+  json<T>(
+    schema: AnswerShape<T> | null,
+    method: Method,
+    route: string,
+    options?: { query?: Query | undefined; body?: unknown },
+  ): Promise<T>;
   /** Resolves when the answer's head is there, which may be before the request's body was sent. Only an answer below 400 resolves. */
   stream(method: Method, route: string, options?: StreamOptions): Promise<Exchange>;
   /** Ends every connection; what still runs fails with `cancelled`. */
@@ -80,7 +89,7 @@ export function createHttp(options: HttpOptions): Http {
   return {
     stream,
     async json<T>(
-      schema: ZodType<T> | null,
+      schema: AnswerShape<T> | null,
       method: Method,
       route: string,
       { query, body }: { query?: Query | undefined; body?: unknown } = {},
@@ -112,7 +121,7 @@ function queryText(query: Query | undefined): string {
   return encoded === '' ? '' : `?${encoded}`;
 }
 
-function parseAnswer<T>(schema: ZodType<T> | null, content: string, route: string): T {
+function parseAnswer<T>(schema: AnswerShape<T> | null, content: string, route: string): T {
   if (schema === null) return undefined as T;
   const parsed = schema.safeParse(parseJson(content));
   if (parsed.success) return parsed.data;

@@ -8,6 +8,7 @@ import { problemRow, realProblems } from '../sync/root_rows.ts';
 import type { Run, Screen } from './command.ts';
 import { visible } from './escape.ts';
 import { countOf } from './format.ts';
+import { keepHeapSmall } from './small_heap.ts';
 import { count, createNarrator, emptyTally, firstContactText, type SyncLine, type Tally } from './sync_lines.ts';
 
 /** A folder to be synced, and by whom. */
@@ -107,6 +108,7 @@ function aborted(signal: AbortSignal): Promise<void> {
  * @throws AppError the first failure, if all of them failed
  */
 export async function* syncAlways(run: Run, jobs: readonly Job[]): AsyncGenerator<SyncLine> {
+  keepHeapSmall();
   const lines = createLines();
   const live = createLiveLine(run.screen);
   const ended = run.interruptible((signal) => runAll(jobs, signal, { lines, live })).finally(() => lines.end());
