@@ -107,8 +107,9 @@ export function guardDeletes(plan: Plan, index: SyncIndex): Held[] {
     const files = counts[side];
     if (files <= DELETES_MAX) continue;
     const of = index.agreedFiles();
-    if (files > of * DELETES_SHARE_MAX && index.setting(`approved_deletes_${side}`) === undefined)
-      held.push({ guard: 'deletes', side, files, of });
+    const approved = Number(index.setting(`approved_deletes_${side}`) ?? Number.NaN);
+    const isApproved = files <= approved + DELETES_MAX; // as many as need no approval may have come since
+    if (files > of * DELETES_SHARE_MAX && !isApproved) held.push({ guard: 'deletes', side, files, of });
   }
   return held;
 }
@@ -126,7 +127,7 @@ export function approve(guarded: Guarded, held: readonly Held[]): void {
     else if (one.guard === 'root') {
       markRoot(guarded);
       guarded.index.setSetting('approved_root', '1');
-    } else if (one.guard === 'deletes') guarded.index.setSetting(`approved_deletes_${one.side}`, '1');
+    } else if (one.guard === 'deletes') guarded.index.setSetting(`approved_deletes_${one.side}`, String(one.files));
     else assertNever(one);
   }
 }

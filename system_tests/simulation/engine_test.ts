@@ -237,3 +237,23 @@ test('what a failure left of resolving a conflict is put right by the next pass'
     assert.deepEqual(other.index.intents(), []);
     await settle(world);
   }));
+
+test('an approval is for the deletes that were held, not for many more that came since', () =>
+  play(async ({ world, one }) => {
+    for (let n = 0; n < 320; n += 1) world.act(one, { kind: 'write', path: `f${n}`, content: { id: n, size: 20 } });
+    world.pause(5000);
+    await world.pass(one, false, []);
+    const remove = (from: number, to: number): void => {
+      for (let n = from; n < to; n += 1) world.act(one, { kind: 'remove', path: `f${n}` });
+      world.pause(5000);
+    };
+    remove(0, 110);
+    assert.deepEqual((await world.pass(one, false, []))?.held, [{ guard: 'deletes', side: 'remote', files: 110, of: 320 }]);
+    one.engine.approve();
+    remove(110, 315);
+    assert.deepEqual((await world.pass(one, false, []))?.held, [{ guard: 'deletes', side: 'remote', files: 315, of: 320 }]);
+    one.engine.approve();
+    await world.pass(one, false, []);
+    assert.deepEqual(one.engine.held, []);
+    assert.ok(one.index.agreedFiles() < 320, 'nothing was deleted'); // how many at once is the server's to say
+  }));
