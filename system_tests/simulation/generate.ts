@@ -11,6 +11,8 @@ const DISK_CALLS = [
   ...['link', 'rename', 'unlink', 'create', 'file.write', 'file.sync', 'syncFolder', 'mkdir', 'rmdir', 'syncAll', 'symlink'],
   ...['setMode', 'setTimes', 'file.close', 'file.stat', 'file.read', 'open', 'stat', 'list', 'readlink', 'file.truncate', null, null],
 ];
+/** Between these the order of a change decides whether something can be lost. */
+const CRITICAL_CALLS = ['create', 'file.write', 'file.sync', 'rename', 'link', 'link', 'syncFolder', 'unlink'];
 const CODES = ['EIO', 'ENOSPC', 'EACCES', 'EMFILE', 'EBUSY'] as const;
 const REFUSALS = ['ticket_expired', 'too_many_requests', 'busy', 'storage_unavailable', 'storage_full'] as const;
 
@@ -39,8 +41,8 @@ class Generator {
     const rate = (share: number, most: number): number => (this.#chance(share) ? this.#random() * most : 0);
     this.#rates = {
       disk: rate(0.35, 0.7),
-      kill: rate(0.35, 0.7),
-      power: rate(0.3, 0.7),
+      kill: rate(0.45, 0.9),
+      power: rate(0.4, 0.9),
       userDuring: rate(0.5, 0.9),
       net: rate(0.4, 0.6),
       nested: rate(0.4, 0.5),
@@ -79,7 +81,7 @@ class Generator {
     for (let count = 1 + this.#upTo(9); count > 0; count -= 1) {
       const afterMs = this.#pause();
       const device = actor ?? this.#device();
-      if (actor === null && this.#chance(0.3)) steps.push(...this.#oneForTheOther(afterMs));
+      if (actor === null && this.#chance(0.5)) steps.push(...this.#oneForTheOther(afterMs));
       else if (this.#chance(0.5)) steps.push({ kind: 'user', device, action: this.#action(), afterMs });
       else if (this.#chance(this.#rates.index)) steps.push({ kind: this.#pick(['back_up_index', 'restore_index']), device, afterMs });
       else if (this.#chance(this.#rates.kill * 0.3)) steps.push({ kind: 'kill', device, afterMs });
@@ -160,6 +162,7 @@ class Generator {
   }
 
   #diskCall(): { nth: number; name: string | null } {
+    if (this.#chance(0.6)) return { name: this.#pick(CRITICAL_CALLS), nth: this.#pick([1, 1, 2, 3]) };
     const name = this.#pick(DISK_CALLS);
     return { name, nth: name === null ? Math.ceil(2 ** (this.#random() * 8)) : Math.ceil(2 ** (this.#random() * 3)) };
   }
