@@ -260,11 +260,11 @@ export function createEngine(deps: EngineDeps): Engine {
   async function pull(): Promise<boolean> {
     const root = index.ancestor.get(ROOT)?.node;
     try {
-      const result = await pullFeed({ ...deps, rules }, root === undefined ? deps.remoteRoot : `@${root}`);
+      const result = await pullFeed({ ...deps, rules }, deps.remoteRoot);
       if (result === 'healed') deps.onEvent({ type: 'healed' });
       return true;
     } catch (error) {
-      if (root === undefined || !(error instanceof AppError) || error.code !== 'not_found') throw error;
+      if (!root || !(error instanceof AppError) || error.code !== 'not_found') throw error;
       setHeld([{ guard: 'root', why: 'remote_missing' }]);
       return false;
     }

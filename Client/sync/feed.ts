@@ -17,11 +17,13 @@ export type FeedResult = 'pulled' | 'healed';
 
 /**
  * Brings the remote tree of the index up to date.
- * @param root path or anchor of the synced remote folder
+ * @param path of the synced remote folder; once it is known it is followed wherever it goes
  * @throws AppError `not_found` (there is no such folder) and what the connection throws; the index is then as complete as before, or more
  */
-export async function pullFeed(deps: FeedDeps, root: string): Promise<FeedResult> {
+export async function pullFeed(deps: FeedDeps, path: string): Promise<FeedResult> {
   const { index } = deps;
+  const node = knownRoot(index);
+  const root = node === null ? path : `@${node}`;
   const cursor = index.setting('cursor') ?? null;
   try {
     if (cursor === null) await listWhole(deps, root);
@@ -32,10 +34,17 @@ export async function pullFeed(deps: FeedDeps, root: string): Promise<FeedResult
     index.transaction(() => {
       index.forgetAgreement();
       index.setSetting('cursor', null);
+      index.setSetting('root_doubted', '1');
     });
-    await listWhole(deps, root);
+    await listWhole(deps, path);
     return 'healed';
   }
+}
+
+/** `null`: not known, or only from before the server was restored. It may have given its number to another folder since. */
+function knownRoot(index: SyncIndex): number | null {
+  if (index.setting('root_doubted') !== undefined) return null;
+  return index.ancestor.get(ROOT)?.node || null; // 0: it is only looked at what would be done
 }
 
 async function listWhole(deps: FeedDeps, root: string): Promise<void> {
@@ -45,16 +54,20 @@ async function listWhole(deps: FeedDeps, root: string): Promise<void> {
   index.observe(() => index.beginListing());
   const end = await deps.remote.changes(root, null, (page) => {
     // until the root is known no parent is
-    if (index.ancestor.get(ROOT) === undefined) pages.push(page);
+    if (knownRoot(index) === null) pages.push(page);
     else index.observe(() => view.apply(page));
   });
   if (pages.length > 0) {
-    index.observe(() => index.setRoot(end.rootId));
+    index.observe(() => {
+      index.setRoot(end.rootId);
+      index.setSetting('root_doubted', null);
+    });
     view = openView(deps, true);
     for (const page of pages) index.observe(() => view.apply(page));
   }
   index.observe(() => {
     index.setRoot(end.rootId);
+    index.setSetting('root_doubted', null);
     view.finish();
     index.endListing();
     index.setSetting('newest_node', String(view.newest()));
@@ -140,8 +153,12 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
     const id = known ?? index.newId();
     if (node.kind === 'folder') paths.clear();
     index.setRemote(id, serverNode(id, parent, node));
-    if (node.unlisted || (node.kind === 'folder' && known === undefined && node.nodeId <= before)) unlisted.add(node.nodeId);
+    if (node.unlisted || (node.kind === 'folder' && node.nodeId <= before && !isAgreed(known))) unlisted.add(node.nodeId);
     return true;
+  }
+
+  function isAgreed(id: NodeId | undefined): boolean {
+    return id !== undefined && index.ancestor.get(id) !== undefined;
   }
 
   function takeAway(node: number): void {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { AppError, type ErrorCode } from '../../Models/errors.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import { pullFeed } from './feed.ts';
 import { openIgnoreRules } from './ignore_rules.ts';
@@ -21,6 +22,9 @@ class Fixture {
   /** What is listed by itself, by anchor. */
   readonly below = new Map<string, FeedPage>();
   readonly asked: string[] = [];
+  /** What the next questions fail with; `null`: they do not. */
+  failures: (ErrorCode | null)[] = [];
+  root = ROOT_NODE;
   readonly #ignore: string | null;
 
   constructor(ignore: string | null = null) {
@@ -34,9 +38,11 @@ class Fixture {
         remote: {
           changes: async (root, _cursor, onPage) => {
             this.asked.push(root);
+            const failure = this.failures.shift();
+            if (failure !== undefined && failure !== null) throw new AppError(failure, failure);
             const below = this.below.get(root);
             for (const page of below === undefined ? pages : [below]) onPage(page);
-            return { cursor: 'next', rootId: ROOT_NODE };
+            return { cursor: 'next', rootId: this.root };
           },
         },
         rules: openIgnoreRules({ ignoreFile: this.#ignore, excludes: [] }),
@@ -93,6 +99,38 @@ suite('the feed of the server', () => {
     fixture.below.set('@3', { present: [entry(3, 5, 'kept'), entry(4, 3, 'inside', 'file')], gone: [] });
     await fixture.pull({ present: [entry(3, 5, 'kept'), entry(6, ROOT_NODE, 'new')], gone: [] });
     assert.deepEqual(fixture.paths(), ['new', 'src', 'src/kept', 'src/kept/inside']);
-    assert.deepEqual(fixture.asked, ['/root', '/root', '@3']);
+    assert.deepEqual(fixture.asked, ['/root', '@1', '@3']);
+  });
+
+  test('it is listed the next time when that fails', async () => {
+    const fixture = new Fixture('build/');
+    await fixture.pull({ present: [entry(2, ROOT_NODE, 'build'), entry(3, 2, 'kept'), entry(4, 3, 'inside', 'file')], gone: [] });
+    fixture.below.set('@3', { present: [entry(3, ROOT_NODE, 'kept'), entry(4, 3, 'inside', 'file')], gone: [] });
+    const moved = { present: [entry(3, ROOT_NODE, 'kept')], gone: [] };
+    fixture.failures = [null, 'server_unreachable'];
+    await assert.rejects(fixture.pull(moved), { code: 'server_unreachable' });
+    await fixture.pull(moved);
+    assert.deepEqual(fixture.paths(), ['kept', 'kept/inside']);
+  });
+
+  test('of a server that was restored the folder is found by its path: its number may be that of another one', async () => {
+    const fixture = await withFolderInFolder();
+    fixture.failures = ['cursor_invalid', 'not_found', 'not_found'];
+    await assert.rejects(fixture.pull(), { code: 'not_found' });
+    assert.deepEqual(fixture.asked.splice(0), ['/root', '@1', '/root']);
+    await assert.rejects(fixture.pull(), { code: 'not_found' }); // still
+    fixture.failures = [];
+    fixture.root = 7;
+    await fixture.pull({ present: [entry(ROOT_NODE, 7, 'another')], gone: [] });
+    await fixture.pull({ present: [entry(9, 7, 'new')], gone: [] });
+    assert.deepEqual(fixture.asked, ['/root', '/root', '@7']);
+    assert.deepEqual(fixture.paths(), ['another', 'new']);
+  });
+
+  test('a folder that was only looked at, without one on the server, is found by its path', async () => {
+    const fixture = new Fixture();
+    fixture.index.setRoot(0); // and then the process was killed
+    await fixture.pull({ present: [entry(2, ROOT_NODE, 'a')], gone: [] });
+    assert.deepEqual([fixture.asked, fixture.paths()], [['/root'], ['a']]);
   });
 });
