@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generate } from './generate.ts';
@@ -33,13 +33,19 @@ const WORLDS_PER_SERVER = 25;
 export function engineSeeds(plants: Plants = {}): (seed: number) => Promise<{ labels: Iterable<string>; failure: string | null }> {
   let folder: Promise<SimFolder> | null = null;
   return async (seed) => {
-    folder ??= openSimFolder(WORLDS_PER_SERVER);
+    folder ??= openUntilExit();
     const history = generate(seed);
     const outcome = await runHistory(history, await folder, plants);
     if (outcome.violation !== null) return { labels: outcome.labels, failure: await describe(history, outcome, plants) };
     const failure = seed % TWICE_EVERY === 0 ? await differsTheSecondTime(history, plants) : null;
     return { labels: outcome.labels, failure };
   };
+}
+
+async function openUntilExit(): Promise<SimFolder> {
+  const folder = await openSimFolder(WORLDS_PER_SERVER);
+  process.once('exit', () => rmSync(folder.path, { recursive: true, force: true }));
+  return folder;
 }
 
 /** @returns text */
