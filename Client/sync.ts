@@ -21,6 +21,7 @@ import { openHttpRemote } from './sync/http_remote.ts';
 import { openIgnoreRules } from './sync/ignore_rules.ts';
 import { type Live, type LiveState, runLive } from './sync/live.ts';
 import { openLocalTree } from './sync/local_tree.ts';
+import { startLookAhead } from './sync/look_ahead.ts';
 import { openNodeDisk } from './sync/node_disk.ts';
 import { portableNames } from './sync/portable_names.ts';
 import { probeDisk } from './sync/probe.ts';
@@ -32,6 +33,8 @@ import { watchFolder } from './sync/watch.ts';
 import { openManifestCache } from './transfer/manifest_cache.ts';
 
 export type { ConflictRow, EngineEvent, EntryReason, Held, Keep, LiveState, PassReport, Plan, Problem, RateLimits };
+
+const LOOK_AHEAD_FILES_MIN = 10_000; // another thread takes longer to begin than fewer files do
 
 export type SyncOptions = {
   /** gitignore patterns of what is not synced on this device; added to those it has. */
@@ -190,6 +193,7 @@ async function openRoot(
     device,
     now: Date.now,
     breathe: () => setImmediate(),
+    lookAhead: () => (index.hasAgreedFiles(LOOK_AHEAD_FILES_MIN) ? startLookAhead(local) : null),
     hash: hashLocal,
     claimState: (state, counter) => claimState(http, state, counter),
     newState: () => randomBytes(16).toString('hex'),

@@ -7,6 +7,7 @@ import { pullFeed } from './feed.ts';
 import { approve, endApproval, guardDeletes, guardRoot, type Held, withoutDeletes } from './guards.ts';
 import { IGNORE_FILE, type IgnoreRules } from './ignore_rules.ts';
 import { type LocalTree, PRIVATE_FOLDER } from './local_tree.ts';
+import type { LookAhead } from './look_ahead.ts';
 import type { Reason } from './reasons.ts';
 import type { Remote } from './remote.ts';
 import { type Keep, resolveConflict } from './resolve_conflict.ts';
@@ -30,6 +31,8 @@ export type EngineDeps = {
   readonly device: string;
   readonly now: () => number; // ms
   readonly breathe: () => Promise<void>;
+  /** See scan.ts. */
+  readonly lookAhead?: () => LookAhead | null;
   /** Content id of a local file; `null` when it changed while it was read. */
   readonly hash: (open: () => DiskFile) => Promise<{ readonly content: string; readonly stat: DiskStat } | null>;
   /** Tells the server that this index goes on; false: it was restored from an older copy, or copied to a second device. */

@@ -1,8 +1,10 @@
 import { foldName, nameProblem } from '../../Models/names.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import type { Disk, DiskFeatures, DiskStat } from './disk.ts';
+import { pictureOf, type Shown } from './folder_picture.ts';
 import type { IgnoreRules, LeftOut } from './ignore_rules.ts';
 import { PRIVATE_FOLDER } from './local_tree.ts';
+import type { LookAhead } from './look_ahead.ts';
 import type { Reason } from './reasons.ts';
 import type { LocalNode, SeenStat, SyncIndex } from './sync_index.ts';
 
@@ -25,6 +27,8 @@ export type ScanDeps = {
   readonly now: () => number; // ms
   /** Files that are being written to just now, by path: left as they are known. */
   readonly restless: ReadonlySet<string>;
+  /** Begins to look at folders beside this scan; `null` where that is not worth it. */
+  readonly lookAhead?: () => LookAhead | null;
   /** Called between slices of work, so that a long scan does not hold up the process. */
   readonly breathe: () => Promise<void>;
 };
@@ -43,6 +47,8 @@ export type ScanReport = {
 };
 
 const SLICE_MS = 10;
+const SHARED_TOGETHER = 16; // folders
+const SHARED_MAX = 64; // that are looked at elsewhere at a time
 const CLOCK_STEP_MS = 10; // a system's clock for file times moves on in steps of up to this
 
 export const childOf = (folder: string, name: string): string => (folder === '' ? name : `${folder}/${name}`);
@@ -105,7 +111,6 @@ type Look = {
 };
 type Work = { readonly id: NodeId; readonly path: string; readonly deep: boolean };
 
-const PICTURED_NUMBERS = 6;
 /** Like no picture: the next time it can be seen, it is looked at whole. */
 const UNSEEN = { shown: Uint8Array.of(0), folders: [] };
 
@@ -119,22 +124,8 @@ function byName(children: readonly LocalNode[], looks: readonly Look[], names: N
   return known;
 }
 
-/** Names, and of each the numbers that show a change; `null` where one could not be seen. */
-function pictureOf(looks: readonly Look[]): Uint8Array | null {
-  const numbers = new Float64Array(looks.length * PICTURED_NUMBERS);
-  let at = 0;
-  for (const { stat } of looks) {
-    if (stat === null) return null;
-    numbers[at] = stat.ino;
-    numbers[at + 1] = stat.birthMs;
-    numbers[at + 2] = stat.size;
-    numbers[at + 3] = stat.mtimeMs;
-    numbers[at + 4] = stat.ctimeMs;
-    numbers[at + 5] = stat.mode;
-    at += PICTURED_NUMBERS;
-  }
-  const names = looks.map(({ name, stat }) => `${stat?.kind}/${name}`).join('/');
-  return Buffer.concat([new Uint8Array(numbers.buffer), Buffer.from(names)]);
+function foldersOf(looks: readonly Look[]): string[] {
+  return looks.flatMap(({ name, stat }) => (stat?.kind === 'folder' ? [name] : []));
 }
 
 /** Compares the disk with the local tree of the index, and brings that up to date. */
@@ -149,6 +140,8 @@ export class Scan {
   readonly #unreadable: NodeId[] = [];
   readonly #suspects: NodeId[] = [];
   readonly #folders = new Set<string>();
+  readonly #shared = new Map<string, Work>(); // by path: looked at elsewhere just now
+  #ahead: LookAhead | null = null;
   #entries = 0;
 
   constructor(deps: ScanDeps) {
@@ -157,6 +150,8 @@ export class Scan {
 
   /** Everything. */
   async full(): Promise<ScanReport> {
+    const { lookAhead, restless } = this.#deps;
+    if (lookAhead !== undefined && restless.size === 0) this.#ahead = lookAhead();
     this.#work.push({ id: ROOT, path: '', deep: true });
     return this.#run();
   }
@@ -173,13 +168,20 @@ export class Scan {
 
   async #run(): Promise<ScanReport> {
     const { index, now, breathe } = this.#deps;
-    while (this.#work.length > 0 || this.#doubtful.length > 0) {
-      index.observe(() => {
-        const until = now() + SLICE_MS;
-        do this.#next();
-        while (now() < until && this.#work.length > 0);
-      });
-      await breathe();
+    try {
+      while (this.#work.length > 0 || this.#doubtful.length > 0 || this.#shared.size > 0) {
+        if (this.#work.length === 0 && this.#shared.size > 0) await this.#ahead?.arrival;
+        index.observe(() => {
+          this.#takeShared();
+          const until = now() + SLICE_MS;
+          while (this.#work.length > 0 && now() < until) this.#next();
+          if (this.#work.length === 0 && this.#shared.size === 0) this.#next();
+        });
+        this.#share();
+        await breathe();
+      }
+    } finally {
+      this.#ahead?.close();
     }
     index.observe(() => this.#endMissing());
     return {
@@ -206,6 +208,32 @@ export class Scan {
     return { id, path: at };
   }
 
+  /** Hands those that come last to the other thread, as long as it has little to do. */
+  #share(): void {
+    if (this.#ahead === null) return;
+    while (this.#work.length > SHARED_TOGETHER && this.#shared.size < SHARED_MAX) {
+      const given = this.#work.splice(0, SHARED_TOGETHER);
+      for (const work of given) this.#shared.set(work.path, work);
+      this.#ahead.give(given.map(({ path }) => path));
+    }
+  }
+
+  #takeShared(): void {
+    if (this.#ahead === null) return;
+    for (const [path, shown] of this.#ahead.take()) {
+      const work = this.#shared.get(path);
+      this.#shared.delete(path);
+      if (work !== undefined && !(shown !== null && this.#isShownAsPictured(work, shown))) this.#folder(work);
+    }
+  }
+
+  #isShownAsPictured({ id, path }: Work, { shown, folders, entries }: Shown): boolean {
+    if (!this.#isAsPictured(id, path, folders, shown)) return false;
+    this.#folders.add(path);
+    this.#entries += entries;
+    return true;
+  }
+
   #next(): void {
     const work = this.#work.pop();
     const doubtful = work === undefined ? this.#doubtful.pop() : undefined;
@@ -228,7 +256,7 @@ export class Scan {
     const looks = this.#look(path, listing.names);
     const shown = deep && listing.undecodable.length === 0 ? pictureOf(looks) : null;
     this.#folders.add(path);
-    if (shown !== null && this.#isAsPictured(id, path, looks, shown)) return;
+    if (shown !== null && this.#isAsPictured(id, path, foldersOf(looks), shown)) return;
     const children = index.local.children(id);
     const known = byName(children, looks, names);
     const seen = new Set<NodeId>();
@@ -262,13 +290,10 @@ export class Scan {
   }
 
   /** Nothing in the folder has changed since all in it was in sync. */
-  #isAsPictured(id: NodeId, path: string, looks: readonly Look[], shown: Uint8Array): boolean {
+  #isAsPictured(id: NodeId, path: string, inside: readonly string[], shown: Uint8Array): boolean {
     const picture = this.#deps.index.picture(id);
-    if (picture === undefined || Buffer.compare(picture.shown, shown) !== 0) return false;
-    const inside = looks.filter(({ stat }) => stat?.kind === 'folder');
-    if (inside.length !== picture.folders.length) return false;
-    for (const [i, look] of inside.entries())
-      this.#work.push({ id: picture.folders[i] as NodeId, path: childOf(path, look.name), deep: true });
+    if (picture === undefined || Buffer.compare(picture.shown, shown) !== 0 || inside.length !== picture.folders.length) return false;
+    for (const [i, name] of inside.entries()) this.#work.push({ id: picture.folders[i] as NodeId, path: childOf(path, name), deep: true });
     return true;
   }
 

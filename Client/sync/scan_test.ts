@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { type NodeId, ROOT } from './core/tree.ts';
-import type { DiskFeatures } from './disk.ts';
+import type { Disk, DiskFeatures } from './disk.ts';
+import { lookAt, type Shown } from './folder_picture.ts';
 import { openIgnoreRules } from './ignore_rules.ts';
+import type { LookAhead } from './look_ahead.ts';
 import { portableNames } from './portable_names.ts';
 import { localPath, Scan, type ScanReport } from './scan.ts';
 import { openSyncIndex, type SyncIndex } from './sync_index.ts';
@@ -41,9 +43,12 @@ class Fixture {
     return this.nowMs;
   }
 
-  scan(folders?: string[], { ignore = null as string | null, restless = [] as string[] } = {}): Promise<ScanReport> {
+  scan(folders?: string[], options: { ignore?: string | null; restless?: string[]; ahead?: FakeAhead } = {}): Promise<ScanReport> {
+    const { ignore = null, restless = [], ahead } = options;
+    const disk = openMemoryDisk(this.#volume, (call) => this.before(call));
     const scanning = new Scan({
-      disk: openMemoryDisk(this.#volume, (call) => this.before(call)),
+      disk,
+      ...(ahead === undefined ? {} : { lookAhead: () => ahead.on(disk) }),
       index: this.index,
       rules: openIgnoreRules({ ignoreFile: ignore, excludes: [] }),
       names: this.names,
@@ -387,6 +392,97 @@ suite('scan', () => {
     fixture.user.remove('g');
     await fixture.scan(undefined, { restless: ['f'] });
     assert.equal(fixture.index.local.get(gone), undefined);
+  });
+});
+
+/** Looks when it is asked for what it saw: as late as that can be. */
+class FakeAhead implements LookAhead {
+  readonly given: string[] = [];
+  readonly arrival = Promise.resolve();
+  closed = false;
+  readonly #sees: boolean;
+  #disk: Disk | null = null;
+  #waiting: string[] = [];
+
+  constructor(sees: boolean) {
+    this.#sees = sees;
+  }
+
+  on(disk: Disk): this {
+    this.#disk = disk;
+    return this;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  give(folders: readonly string[]): void {
+    this.given.push(...folders);
+    this.#waiting.push(...folders);
+  }
+
+  take(): ReadonlyMap<string, Shown | null> {
+    const disk = this.#disk;
+    const looked = this.#waiting.map((folder) => [folder, this.#sees && disk !== null ? lookAt(disk, folder) : null] as const);
+    this.#waiting = [];
+    return new Map(looked);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+suite('a scan with help', () => {
+  async function manyFolders(): Promise<Fixture> {
+    const fixture = new Fixture();
+    for (let i = 0; i < 100; i += 1) {
+      fixture.user.makeFolder(`d${i}`);
+      fixture.user.makeFolder(`d${i}/inside`);
+      fixture.user.write(`d${i}/inside/f`, bytes('1'));
+    }
+    await fixture.agree();
+    await fixture.scan(); // keeps what the folders look like
+    fixture.before = () => void fixture.tick(); // a scan takes its time
+    return fixture;
+  }
+
+  for (const sees of [true, false]) {
+    test(`finds the same as one without, where the other thread ${sees ? 'sees all' : 'fails'}`, async () => {
+      const fixture = await manyFolders();
+      fixture.user.write('d3/inside/f', bytes('22'));
+      fixture.user.write('d4/new', bytes('1'));
+      fixture.user.remove('d5/inside/f');
+      fixture.user.move('d6/inside', 'd7/moved');
+      const moved = fixture.id('d6/inside');
+      const ahead = new FakeAhead(sees);
+      const { entries } = await fixture.scan(undefined, { ahead });
+      assert.ok(ahead.given.length > 50);
+      assert.ok(ahead.closed);
+      assert.equal(entries, 300);
+      assert.equal(fixture.index.local.get(fixture.id('d3/inside/f'))?.content, null);
+      assert.ok(fixture.id('d4/new') > 0);
+      assert.equal(fixture.id('d7/moved'), moved);
+      const changed = fixture.index.changed();
+      await fixture.scan();
+      assert.deepEqual(fixture.index.changed(), changed);
+    });
+  }
+
+  test('looks into a folder that is not there any more by the time the other thread comes to it', async () => {
+    const fixture = await manyFolders();
+    const ahead = new FakeAhead(true);
+    fixture.before = () => {
+      fixture.tick();
+      if (ahead.given.length === 0 || fixture.user.find('d1') === null) return;
+      for (const path of ['d1/inside/f', 'd1/inside', 'd1']) fixture.user.remove(path);
+    };
+    await fixture.scan(undefined, { ahead });
+    fixture.before = () => undefined;
+    await fixture.scan();
+    assert.equal(fixture.ids().has('d1'), false);
+    assert.equal(fixture.ids().has('d2/inside/f'), true);
   });
 });
 
