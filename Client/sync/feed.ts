@@ -132,8 +132,12 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
     return path;
   }
 
-  function leaveOut(id: NodeId | undefined): void {
-    if (id !== undefined) index.exclude(id);
+  /** By rules that are new it stays here, and is known no more; moved to where the rules have been leaving out, it is gone from here. */
+  function leaveOut(node: RemoteNode, id: NodeId | undefined): void {
+    if (id === undefined) return;
+    const before = pathOf(id);
+    if (before !== null && rules.match(before, node.kind) === null) removed.add(node.nodeId);
+    else index.exclude(id);
   }
 
   /** @returns false if the parent is not known */
@@ -147,7 +151,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
     if (parent === undefined || folder === null) return false;
     const known = index.byServerNode(node.nodeId);
     if (rules.match(childOf(folder, names.toLocal(node.name) ?? node.name), node.kind) !== null) {
-      leaveOut(known);
+      leaveOut(node, known);
       return true;
     }
     const id = known ?? index.newId();

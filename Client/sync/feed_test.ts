@@ -25,10 +25,17 @@ class Fixture {
   /** What the next questions fail with; `null`: they do not. */
   failures: (ErrorCode | null)[] = [];
   root = ROOT_NODE;
-  readonly #ignore: string | null;
+  ignore: string | null;
 
   constructor(ignore: string | null = null) {
-    this.#ignore = ignore;
+    this.ignore = ignore;
+  }
+
+  /** What the server has is here too. */
+  agree(): void {
+    const { index } = this;
+    const seen = { ino: 1, birthMs: 1, size: 0, mtimeMs: 0, ctimeMs: 0, mode: 0o755, racy: false };
+    for (const id of index.changed()) index.settle({ ...(index.remote.get(id) ?? assert.fail()), seen });
   }
 
   async pull(...pages: FeedPage[]): Promise<void> {
@@ -45,7 +52,7 @@ class Fixture {
             return { cursor: 'next', rootId: this.root };
           },
         },
-        rules: openIgnoreRules({ ignoreFile: this.#ignore, excludes: [] }),
+        rules: openIgnoreRules({ ignoreFile: this.ignore, excludes: [] }),
         names: portableNames({ anyName: true }),
       },
       '/root',
@@ -132,5 +139,28 @@ suite('the feed of the server', () => {
     fixture.index.setRoot(0); // and then the process was killed
     await fixture.pull({ present: [entry(2, ROOT_NODE, 'a')], gone: [] });
     assert.deepEqual([fixture.asked, fixture.paths()], [['/root'], ['a']]);
+  });
+
+  test('what was renamed to a name that is left out here is gone from here, and not new under its old name', async () => {
+    const fixture = new Fixture('build/');
+    await fixture.pull({ present: [entry(2, ROOT_NODE, 'src'), entry(3, 2, 'f', 'file'), entry(4, 2, 'moved', 'file')], gone: [] });
+    fixture.agree();
+    await fixture.pull({ present: [entry(2, ROOT_NODE, 'build'), entry(4, ROOT_NODE, 'moved', 'file')], gone: [] });
+    assert.deepEqual(fixture.paths(), ['moved']);
+    assert.deepEqual(
+      fixture.index.local.children(ROOT).map(({ name }) => name),
+      ['src'],
+    );
+    assert.equal(fixture.index.changed().length, 3);
+  });
+
+  test('what is left out by rules that are new stays where it is, and is known no more', async () => {
+    const fixture = new Fixture('build/');
+    await fixture.pull({ present: [entry(2, ROOT_NODE, 'src'), entry(3, 2, 'f', 'file')], gone: [] });
+    fixture.agree();
+    fixture.ignore = 'src/';
+    fixture.index.setSetting('cursor', null);
+    await fixture.pull({ present: [entry(2, ROOT_NODE, 'src'), entry(3, 2, 'f', 'file')], gone: [] });
+    assert.deepEqual([fixture.paths(), fixture.index.local.children(ROOT), fixture.index.changed()], [[], [], []]);
   });
 });
