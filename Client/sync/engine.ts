@@ -481,8 +481,12 @@ async function endedByDisk<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    const isSystems = cause instanceof Error && !(cause instanceof AppError) && 'code' in cause && /^E(?!RR_)/.test(String(cause.code));
-    if (!isSystems) throw cause;
+    if (!(cause instanceof Error) || cause instanceof AppError || !('code' in cause)) throw cause;
+    const isIndexes = 'errcode' in cause && INDEX_FAILURES.has(Number(cause.errcode) & 0xff);
+    if (!isIndexes && !/^E(?!RR_)/.test(String(cause.code))) throw cause;
     throw new AppError('local_io', cause.message, { cause });
   }
 }
+
+/** SQLITE_BUSY, READONLY, IOERR, FULL and CANTOPEN: of the disk that the index is on, and nothing wrong with what is in it. */
+const INDEX_FAILURES: ReadonlySet<number> = new Set([5, 8, 10, 13, 14]);

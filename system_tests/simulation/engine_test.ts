@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import type { SyncIndex } from '../../Client/sync/sync_index.ts';
 import type { MemoryDisk } from '../../Client/sync/testing/memory_disk.ts';
 import { systemError } from '../../Client/sync/testing/memory_disk_volume.ts';
 import type { DeviceOptions } from './history.ts';
@@ -16,11 +17,21 @@ type Scene = {
   readonly world: World;
   readonly one: SimDevice;
   readonly other: SimDevice;
+  /** No index can be written to. */
+  readonly full: { is: boolean };
   readonly broken: Map<string, { readonly code: string; readonly calls: readonly (keyof MemoryDisk)[] }>;
 };
 
 async function play(tell: (scene: Scene) => Promise<void>, options: Partial<DeviceOptions> = {}): Promise<void> {
   const broken: Scene['broken'] = new Map();
+  const full = { is: false };
+  const filling = (index: SyncIndex): SyncIndex => ({
+    ...index,
+    transaction(work) {
+      if (full.is) throw Object.assign(new Error('database or disk is full'), { code: 'ERR_SQLITE_ERROR', errcode: 13 });
+      return index.transaction(work);
+    },
+  });
   const failing = (disk: MemoryDisk): MemoryDisk =>
     new Proxy(disk, {
       get(target, call: keyof MemoryDisk) {
@@ -37,9 +48,9 @@ async function play(tell: (scene: Scene) => Promise<void>, options: Partial<Devi
     });
   const folder = await openSimFolder(1);
   const device = { ...PLAIN, ...options };
-  const world = await World.open({ tickMs: 0.01, devices: [device, device] }, folder, { device: { disk: failing } });
+  const world = await World.open({ tickMs: 0.01, devices: [device, device] }, folder, { device: { disk: failing, index: filling } });
   try {
-    await tell({ world, one: world.device(0), other: world.device(1), broken });
+    await tell({ world, one: world.device(0), other: world.device(1), broken, full });
   } catch (error) {
     if (error instanceof Error) error.message += `\n${world.trace.join('\n')}`;
     throw error;
@@ -256,4 +267,15 @@ test('an approval is for the deletes that were held, not for many more that came
     await world.pass(one, false, []);
     assert.deepEqual(one.engine.held, []);
     assert.ok(one.index.agreedFiles() < 320, 'nothing was deleted'); // how many at once is the server's to say
+  }));
+
+test('a disk that is full where the index is ends the pass, and not the engine', () =>
+  play(async (scene) => {
+    const { world, one } = scene;
+    write(scene, one, 'f', 1);
+    scene.full.is = true;
+    await assert.rejects(one.engine.pass(), { code: 'local_io' });
+    scene.full.is = false;
+    await world.pass(one, false, []);
+    await settle(world);
   }));
