@@ -108,7 +108,7 @@ function want(scope: WorkScope, one: Download): Wanted | null {
   if (path === null) return null;
   const id = index.newId();
   const expected = before === undefined ? null : expectedOf(before);
-  const intent: PlaceIntent = { kind: 'place', id, path, expected, aside: asidePath(id, path, now()) };
+  const intent: PlaceIntent = { kind: 'place', id, path, expected, aside: asidePath(id, path, now()), of: { node: one.id, parent, name } };
   return { id: one.id, parent, name, path, source, before, intent };
 }
 

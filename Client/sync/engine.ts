@@ -4,6 +4,7 @@ import { type NodeId, ROOT } from './core/tree.ts';
 import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk.ts';
 import { type ExecuteReport, execute } from './execute.ts';
 import { pullFeed } from './feed.ts';
+import { finishIntents } from './finish_intents.ts';
 import { approve, endApproval, guardDeletes, guardRoot, type Held, withoutDeletes } from './guards.ts';
 import { IGNORE_FILE, type IgnoreRules } from './ignore_rules.ts';
 import { type LocalTree, PRIVATE_FOLDER } from './local_tree.ts';
@@ -128,6 +129,7 @@ export function createEngine(deps: EngineDeps): Engine {
     if (recovered) return false;
     const intents = index.intents();
     await tree.recover(intents);
+    await finishIntents(deps, intents);
     tree.clearStaged();
     index.transaction(() => index.endIntents(intents.map(({ id }) => id)));
     recovered = true;

@@ -15,7 +15,16 @@ const FOLDERS_SYNCED_ALONE = 3; // more cost more than one sync of everything
 const TRASH_NAME_BYTES = 200; // of a name, which may have 255 with the number before it
 const DAY_MS = 86_400_000;
 
+/** What the index makes of it once it is done: for whoever records it, also after an interruption. */
+export type IntentTarget = {
+  readonly node: number;
+  readonly parent: number;
+  readonly name: string;
+  /** The local file is another node from then on. */
+  readonly copy?: number;
+};
 export type PlaceIntent = {
+  readonly of?: IntentTarget;
   readonly kind: 'place';
   readonly id: number;
   readonly path: string;
@@ -30,6 +39,7 @@ export type RemoveIntent = {
   readonly aside: string;
 };
 export type MoveIntent = {
+  readonly of?: IntentTarget;
   readonly kind: 'move';
   readonly id: number;
   readonly path: string;

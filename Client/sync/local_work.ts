@@ -3,7 +3,7 @@ import type { Conflict, Plan } from './core/plan.ts';
 import type { NodeId } from './core/tree.ts';
 import type { DiskStat } from './disk.ts';
 import { contentIs } from './hash_local.ts';
-import { type Achieved, asidePath, type Intent } from './local_tree.ts';
+import { type Achieved, asidePath, type Intent, type IntentTarget } from './local_tree.ts';
 import type { LocalNode } from './sync_index.ts';
 import { expectedOf, type WorkScope } from './work_scope.ts';
 
@@ -107,7 +107,7 @@ function move(scope: WorkScope, action: { id: NodeId; parent: NodeId; name: stri
   const node = index.local.get(id);
   return node === undefined
     ? null
-    : rename(scope, node, { parent, name }, (moved, path, to) => {
+    : rename(scope, node, { node: id, parent, name }, (moved, path, to) => {
         index.setLocal(id, moved);
         index.agree(id);
         if (conflict !== undefined) noteConflict(scope, conflict, { copy: id, path, copyPath: to });
@@ -121,7 +121,7 @@ function setAside(scope: WorkScope, action: { id: NodeId; name: string }, confli
   const node = index.local.get(id);
   if (node === undefined) return null;
   const copy = index.newId();
-  return rename(scope, node, { parent: node.parent, name }, (moved, path, to) => {
+  return rename(scope, node, { node: id, parent: node.parent, name, copy }, (moved, path, to) => {
     index.setLocal(id, null);
     index.setLocal(copy, { ...moved, id: copy });
     if (conflict !== undefined) noteConflict(scope, conflict, { copy, path, copyPath: to });
@@ -132,25 +132,26 @@ function setAside(scope: WorkScope, action: { id: NodeId; name: string }, confli
 function rename(
   scope: WorkScope,
   node: LocalNode,
-  place: { parent: NodeId; name: string },
+  target: IntentTarget,
   record: (moved: LocalNode, path: string, to: string) => void,
 ): Job | null {
   const { index, tree, now } = scope.deps;
   const path = scope.path(node.id);
-  const to = scope.childPath(node.id, place.parent, place.name);
+  const to = scope.childPath(node.id, target.parent, target.name);
   if (path === null || to === null) return null;
   const id = index.newId();
-  const intent = { kind: 'move', id, path, to, expected: expectedOf(node), aside: asidePath(id, path, now()) } as const;
+  const intent = { kind: 'move', id, path, to, expected: expectedOf(node), aside: asidePath(id, path, now()), of: target } as const;
+  const { parent, name } = target;
   return {
     id: node.id,
     path,
     intent,
     act() {
       scope.keepTime(node.parent);
-      scope.keepTime(place.parent);
+      scope.keepTime(parent);
       return tree.move(intent);
     },
-    record: (stat) => record(afterMove(scope, { ...node, ...place }, stat), path, to),
+    record: (stat) => record(afterMove(scope, { ...node, parent, name }, stat), path, to),
   };
 }
 

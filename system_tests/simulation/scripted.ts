@@ -107,6 +107,44 @@ export const STORIES: Readonly<Record<string, Story>> = {
     }
   },
 
+  'what was fetched just before the process died is not taken for what a person did': async (world, one, other) => {
+    for (let nth = 1; nth <= 60; nth += 1) {
+      const path = `f${nth}`;
+      write(world, one, path, nth);
+      write(world, one, 'steady', 1000 + nth);
+      await world.pass(one, false, []);
+      await world.pass(other, false, [{ on: 'disk', nth, name: null, effect: { kind: 'kill' } }]);
+      act(world, one, { kind: 'remove', path });
+      write(world, one, 'steady', 2000 + nth);
+      await world.pass(one, false, []);
+      await settle(world);
+      const left = [one, other].flatMap(({ user }) => user.walk(['.driftless']).map((found) => found.path));
+      const wrong = left.filter((found) => found === path || found.includes('conflict'));
+      mustHold(wrong.length === 0, 'I2', `killed at call ${nth} of a pass, and there is ${wrong.join(', ')}`);
+    }
+  },
+
+  'what was sent without an answer is no conflict with what a person wrote since': async (world, one) => {
+    write(world, one, 'old', 1);
+    await settle(world);
+    for (const drop of ['drop_reply', 'kill'] as const) {
+      write(world, one, 'old', drop === 'kill' ? 11 : 21);
+      write(world, one, `new ${drop}`, drop === 'kill' ? 12 : 22);
+      const lost = { on: 'net', nth: 2, when: 'after' } as const;
+      const effect = drop === 'kill' ? ({ kind: 'kill' } as const) : ({ kind: 'drop_reply' } as const);
+      await world.pass(
+        one,
+        false,
+        [1, 2, 3, 4, 5, 6, 7, 8, 9].map((more) => ({ ...lost, nth: 1 + more, effect })),
+      );
+      write(world, one, 'old', drop === 'kill' ? 13 : 23);
+      write(world, one, `new ${drop}`, drop === 'kill' ? 14 : 24);
+      await settle(world);
+      const copies = one.user.walk(['.driftless']).filter(({ path }) => path.includes('conflict'));
+      mustHold(copies.length === 0, 'I7', `after ${drop} there is ${copies.map(({ path }) => path).join(', ')}`);
+    }
+  },
+
   'what is ignored from now on stays where it is': async (world, one, other) => {
     write(world, one, 'f', 1);
     write(world, one, 'g', 2);

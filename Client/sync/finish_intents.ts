@@ -1,0 +1,79 @@
+import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk.ts';
+import type { Intent, IntentTarget, MoveIntent, PlaceIntent } from './local_tree.ts';
+import { localPath, type NameForms, seenStat } from './scan.ts';
+import type { LocalNode, SyncIndex } from './sync_index.ts';
+
+export type FinishDeps = {
+  readonly disk: Disk;
+  readonly index: SyncIndex;
+  readonly names: NameForms;
+  readonly features: Pick<DiskFeatures, 'timeStepMs'>;
+  readonly now: () => number; // ms
+  readonly hash: (open: () => DiskFile) => Promise<{ readonly content: string; readonly stat: DiskStat } | null>;
+};
+
+/**
+ * Records what was done on the disk before an interruption and is not recorded: otherwise it would count as a person's doing, and be undone
+ * or doubled by what happens elsewhere. Only what is exactly as it was meant; the rest is seen as it is.
+ */
+export async function finishIntents(deps: FinishDeps, intents: readonly Intent[]): Promise<void> {
+  for (const intent of intents) {
+    if (intent.kind === 'remove' || intent.of === undefined) continue;
+    try {
+      if (intent.kind === 'place') await finishPlace(deps, intent, intent.of);
+      else finishMove(deps, intent, intent.of);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error; // what cannot be read now is looked at by the scan
+    }
+  }
+}
+
+async function finishPlace(
+  { disk, index, names, features, now, hash }: FinishDeps,
+  intent: PlaceIntent,
+  target: IntentTarget,
+): Promise<void> {
+  const source = index.remote.get(target.node);
+  const stat = disk.stat(intent.path);
+  if (source === undefined || stat === null || stat.kind !== source.kind || !isAt({ index, names }, target, intent.path)) return;
+  const read = stat.kind === 'symlink' ? { content: disk.readlink(intent.path), stat } : await hash(() => disk.open(intent.path));
+  if (read === null || read.content !== source.content) return;
+  const { node: id, parent, name } = target;
+  const { kind, content, mode, mtimeUs } = source;
+  index.transaction(() => {
+    index.setLocal(id, { id, parent, name, kind, content, mode, mtimeUs, seen: seenStat(read.stat, now(), features) });
+    index.agree(id);
+  });
+}
+
+function finishMove({ disk, index, names, features, now }: FinishDeps, { path, to, expected }: MoveIntent, target: IntentTarget): void {
+  const { node: id, parent, name, copy } = target;
+  const before = index.local.get(id);
+  const stat = disk.stat(to);
+  const left = disk.stat(path);
+  const moved = stat !== null && stat.kind === expected.kind && stat.ino === expected.ino && left?.ino !== expected.ino;
+  if (before === undefined || !moved || !isAt({ index, names }, target, to)) return;
+  const same = stat.kind === 'folder' || (stat.size === before.seen.size && stat.mtimeMs === before.seen.mtimeMs);
+  const after: LocalNode = {
+    ...before,
+    parent,
+    name,
+    content: same ? before.content : null,
+    seen: { ...seenStat(stat, now(), features), racy: before.seen.racy },
+  };
+  index.transaction(() => {
+    if (copy === undefined) index.setLocal(id, after);
+    else {
+      index.setLocal(id, null);
+      index.setLocal(copy, { ...after, id: copy });
+    }
+    index.agree(id);
+  });
+}
+
+/** The folder it is in is still the one that was meant. */
+function isAt({ index, names }: Pick<FinishDeps, 'index' | 'names'>, { parent, name }: IntentTarget, path: string): boolean {
+  const folder = localPath(index, names, parent);
+  const local = names.toLocal(name);
+  return folder !== null && local !== null && path === (folder === '' ? local : `${folder}/${local}`);
+}
