@@ -94,7 +94,9 @@ function make(scope: WorkScope, { id, parent, name }: { id: NodeId; parent: Node
     record(stat) {
       if (stat === null) return;
       scope.setTime(id, mtimeUs);
-      index.setLocal(id, { id, parent, name, kind: 'folder', content: '', mode, mtimeUs, seen: scope.seen(stat) });
+      // its time is set when all is in it: until then it looks changed, should that not happen
+      const seen = { ...scope.seen(stat), mtimeMs: 0 };
+      index.setLocal(id, { id, parent, name, kind: 'folder', content: '', mode, mtimeUs, seen });
       index.agree(id);
       scope.tell('down', 'make', path);
     },
