@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
 import { after, before, type TestContext, test } from 'node:test';
 import { AppError } from '../Models/errors.ts';
 import { openProxy } from './cutting_proxy.ts';
 import { seededRandom } from './seeded_random.ts';
+import { runClient } from './sync_client_process.ts';
 import { assertConverged, Device, openWorld, type SyncWorld, settle } from './sync_devices.ts';
 import { openSlowLink } from './sync_slow_link.ts';
 
@@ -67,5 +69,26 @@ test('over a slow line two devices that watch become the same', async (t) => {
   for (const device of [a, b]) await device.until('idle');
   a.write('large', randomBytes(3_000_000));
   for (let i = 0; i < 30; i += 1) (i % 2 === 0 ? a : b).write(`small/${i}`, randomBytes(3000));
+  await assertConverged([a, b]);
+});
+
+test('a device that is killed while folders come over has them with their times in the end', async (t) => {
+  const [a, b] = await over(t, world.url);
+  for (let i = 0; i < 300; i += 1) a.write(`folder-${i % 30}/sub/${i}`, randomBytes(2000));
+  for (let i = 0; i < 10; i += 1) mkdirSync(a.path(`folder-${i}/empty`));
+  await settle(a);
+  await b.close();
+  const made = Promise.withResolvers<void>();
+  const login = await b.login();
+  const client = await runClient({
+    ...login,
+    watch: true,
+    onEvent: (event) => {
+      if (event.type === 'done' && event.done.kind === 'put') made.resolve();
+    },
+  });
+  await made.promise;
+  await client.kill();
+  await b.open();
   await assertConverged([a, b]);
 });
