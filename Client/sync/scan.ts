@@ -329,7 +329,7 @@ export class Scan {
     }
     const problem = nameProblem(name);
     if (stat.kind === 'other') this.#find({ path, id: null, reason: 'special_file', detail: '' });
-    else if (problem !== null) this.#find({ path, id: null, reason: 'name_not_there', detail: problem });
+    else if (problem !== null) this.#impossibleName(path, stat, problem);
     else if (existing !== undefined && (existing.kind === 'folder') === (stat.kind === 'folder')) {
       if (stat.kind === 'folder') this.#knownFolder(folder, path, stat, existing, seen);
       else {
@@ -337,6 +337,15 @@ export class Scan {
         this.#knownLeaf(path, stat, existing);
       }
     } else this.#newEntry(folder, path, name, stat);
+  }
+
+  /** What had another name until now is left as it was known: nobody deleted it. */
+  #impossibleName(path: string, stat: DiskStat, problem: string): void {
+    this.#find({ path, id: null, reason: 'name_not_there', detail: problem });
+    const mover = this.#movedHere(path, stat);
+    if (mover === null) return;
+    this.#matched.add(mover);
+    this.#missing.delete(mover);
   }
 
   #leaveOut(path: string, existing: LocalNode | undefined, rule: LeftOut): void {

@@ -560,3 +560,25 @@ test('a moved file whose old place cannot be looked at does not end the scan', a
   assert.ok(fixture.ids().has('open/f'));
   assert.ok(fixture.ids().has('closed/f'));
 });
+
+for (const kind of ['file', 'folder'] as const) {
+  test(`a ${kind} that was given a name which the server cannot hold is reported, and is not gone`, async () => {
+    const fixture = new Fixture();
+    if (kind === 'folder') {
+      fixture.user.makeFolder('f');
+      fixture.user.write('f/inside', bytes('one'));
+    } else fixture.user.write('f', bytes('one'));
+    await fixture.agree();
+    fixture.user.move('f', 'f\u0001');
+    const report = await fixture.scan();
+    assert.deepEqual(
+      report.findings.map(({ path, reason }) => [path, reason]),
+      [['f\u0001', 'name_not_there']],
+    );
+    assert.deepEqual(fixture.index.changed(), []);
+    fixture.user.move('f\u0001', 'g');
+    const id = fixture.id('f');
+    await fixture.scan();
+    assert.equal(fixture.id('g'), id);
+  });
+}
