@@ -35,6 +35,7 @@ export type Live = {
 
 const STILL_MS = 20; // a file is looked at once it has been still for so long,
 const STILL_MS_MAX = 2000; // doubling with each change
+const BURST_MS = 5; // hints that follow each other so closely are of one change: saving a file makes two or three
 const PATIENCE_MS = 10_000; // one that never is still is tried all the same
 const FULL_SCAN_MS = 10 * 60_000;
 const ASLEEP_MS = 30_000; // the loop woke so much later than it should have: the machine slept
@@ -53,7 +54,7 @@ const ENDING: ReadonlySet<ErrorCode> = new Set([
   'cancelled',
 ]);
 
-type Restless = { dueAt: number; waitMs: number; readonly sinceMs: number };
+type Restless = { dueAt: number; waitMs: number; hintMs: number; readonly sinceMs: number };
 
 /** Runs passes for as long as it lives: at once when the server has something new, as soon as changed files are still, and everything every ten minutes. */
 export function runLive(deps: LiveDeps): Live {
@@ -77,9 +78,10 @@ export function runLive(deps: LiveDeps): Live {
     else {
       const now = clock.now();
       const known = restless.get(path);
-      if (known === undefined) restless.set(path, { dueAt: now + STILL_MS, waitMs: STILL_MS, sinceMs: now });
+      if (known === undefined) restless.set(path, { dueAt: now + STILL_MS, waitMs: STILL_MS, hintMs: now, sinceMs: now });
       else {
-        known.waitMs = Math.min(known.waitMs * 2, STILL_MS_MAX);
+        if (now - known.hintMs >= BURST_MS) known.waitMs = Math.min(known.waitMs * 2, STILL_MS_MAX);
+        known.hintMs = now;
         known.dueAt = Math.min(now + known.waitMs, known.sinceMs + PATIENCE_MS);
       }
     }
@@ -153,7 +155,8 @@ export function runLive(deps: LiveDeps): Live {
       if (!(error instanceof AppError) || ENDING.has(error.code)) throw error;
       everything ||= all;
       feed = true;
-      for (const folder of folders) restless.set(folder === '' ? '.' : `${folder}/.`, { dueAt: 0, waitMs: STILL_MS, sinceMs: now });
+      for (const folder of folders)
+        restless.set(folder === '' ? '.' : `${folder}/.`, { dueAt: 0, waitMs: STILL_MS, hintMs: now, sinceMs: now });
       failures += 1;
       retryAtMs = clock.now() + Math.min(RETRY_FIRST_MS * 2 ** (failures - 1), RETRY_MS_MAX);
       deps.onState({ state: 'offline', error });

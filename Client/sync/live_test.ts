@@ -118,6 +118,16 @@ suite('the loop that keeps a folder in sync', () => {
     await fixture.live.close();
   });
 
+  test('takes hints that come together for one change', async () => {
+    const fixture = await started();
+    for (let i = 0; i < 3; i += 1) fixture.local('file');
+    await fixture.wait(4);
+    fixture.local('file');
+    assert.deepEqual(await fixture.wait(19), []);
+    assert.deepEqual(await fixture.wait(1), [{ atMs: 24, folders: [''], feed: false, restless: [] }]);
+    await fixture.live.close();
+  });
+
   test('tries a file that is never still after ten seconds', async () => {
     const fixture = await started();
     let first: number | null = null;
