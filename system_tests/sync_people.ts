@@ -100,13 +100,13 @@ export function createPerson(ledger: Ledger, random: () => number, name: string,
 
   return {
     act() {
-      const { files, folders } = lookAt(local);
       let at = random() * actions.reduce((sum, [share]) => sum + share, 0);
       const chosen = actions.find(([share]) => {
         at -= share;
         return at < 0;
       });
       try {
+        const { files, folders } = lookAt(local);
         chosen?.[1](files, ['', ...folders]);
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { appendFileSync, chmodSync, existsSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
@@ -306,4 +307,18 @@ test('without an answer of the server the local changes wait, and are named', as
   a.write('two');
   assert.equal(a.reason('two'), 'offline');
   assert.equal(a.reason('one'), 'in_sync');
+});
+
+test('a file that is written to all the time is named, and sent once it is left alone', async (t) => {
+  const [a, b] = await pair(t);
+  a.write('other');
+  a.write('log', randomBytes(4_000_000));
+  const writing = setInterval(() => appendFileSync(a.path('log'), 'x'), 0).unref();
+  t.after(() => clearInterval(writing));
+  await a.sync.once();
+  assert.equal(a.reason('log'), 'still_changing');
+  assert.equal(a.reason('other'), 'in_sync');
+  clearInterval(writing);
+  await assertConverged([a, b]);
+  assert.equal(a.reason('log'), 'in_sync');
 });
