@@ -47,6 +47,7 @@ export type ScanReport = {
 };
 
 const SLICE_MS = 10;
+const DEPTH_MAX = 1000; // folders in each other
 const SHARED_TOGETHER = 16; // folders
 const SHARED_MAX = 64; // that are looked at elsewhere at a time
 const CLOCK_STEP_MS = 10; // a system's clock for file times moves on in steps of up to this
@@ -90,7 +91,7 @@ export function localPath(index: Pick<SyncIndex, 'local'>, names: NameForms, id:
   for (let at = id; at !== ROOT; ) {
     const node = index.local.get(at);
     const name = node === undefined ? null : names.toLocal(node.name);
-    if (node === undefined || name === null || parts.length > 1000) return null;
+    if (node === undefined || name === null || parts.length > DEPTH_MAX) return null;
     parts.push(name);
     at = node.parent;
   }
@@ -329,7 +330,7 @@ export class Scan {
     }
     const problem = nameProblem(name);
     if (stat.kind === 'other') this.#find({ path, id: null, reason: 'special_file', detail: '' });
-    else if (problem !== null) this.#impossibleName(path, stat, problem);
+    else if (problem !== null) this.#impossibleName(folder, path, stat, problem);
     else if (existing !== undefined && (existing.kind === 'folder') === (stat.kind === 'folder')) {
       if (stat.kind === 'folder') this.#knownFolder(folder, path, stat, existing, seen);
       else {
@@ -340,9 +341,9 @@ export class Scan {
   }
 
   /** What had another name until now is left as it was known: nobody deleted it. */
-  #impossibleName(path: string, stat: DiskStat, problem: string): void {
+  #impossibleName(folder: Work, path: string, stat: DiskStat, problem: string): void {
     this.#find({ path, id: null, reason: 'name_not_there', detail: problem });
-    const mover = this.#movedHere(path, stat);
+    const mover = this.#movedHere(folder, path, stat);
     if (mover === null) return;
     this.#matched.add(mover);
     this.#missing.delete(mover);
@@ -374,7 +375,7 @@ export class Scan {
   #knownFolder(folder: Work, path: string, stat: DiskStat, known: LocalNode, seen: Set<NodeId>): void {
     const same = stat.ino === known.seen.ino && stat.birthMs === known.seen.birthMs;
     if (!same && known.seen.ino !== 0) {
-      const mover = this.#movedHere(path, stat);
+      const mover = this.#movedHere(folder, path, stat);
       if (mover === null) {
         seen.add(known.id);
         this.#doubtful.push({ path, stat, known });
@@ -398,7 +399,7 @@ export class Scan {
   }
 
   #newEntry(folder: Work, path: string, name: string, stat: DiskStat): void {
-    const mover = this.#movedHere(path, stat);
+    const mover = this.#movedHere(folder, path, stat);
     if (mover !== null) {
       this.#moveHere(folder, path, name, stat, mover);
       return;
@@ -408,17 +409,30 @@ export class Scan {
     if (stat.kind === 'folder') this.#work.push({ id, path, deep: true });
   }
 
-  /** A node that was elsewhere and is not there any more, and is this very file or folder. */
-  #movedHere(path: string, stat: DiskStat): NodeId | null {
+  /**
+   * A node that was elsewhere and is not there any more, and is this very file or folder. Where a folder was put into a new one that has
+   * its name, the new one was taken for the node already: then this one is new.
+   */
+  #movedHere(folder: Work, path: string, stat: DiskStat): NodeId | null {
     const { index, names } = this.#deps;
     if (stat.birthMs === 0) return null;
     for (const id of index.byIdentity(stat.ino, stat.birthMs)) {
       const node = index.local.get(id) ?? index.ancestor.get(id);
       if (node === undefined || this.#matched.has(id) || (node.kind === 'folder') !== (stat.kind === 'folder')) continue;
       const before = index.local.get(id) === undefined ? null : localPath(index, names, id);
+      if (this.#isWithin(folder.id, id)) continue;
       if (before === null || !this.#isStillAt(before, path, stat)) return id;
     }
     return null;
+  }
+
+  #isWithin(folder: NodeId, id: NodeId): boolean {
+    let at: NodeId | undefined = folder;
+    for (let depth = 0; at !== undefined && at !== ROOT && depth < DEPTH_MAX; depth += 1) {
+      if (at === id) return true;
+      at = this.#deps.index.local.get(at)?.parent;
+    }
+    return false;
   }
 
   /** It has both names: a hard link. What cannot be looked at counts as still there: nothing is concluded from an error. */

@@ -582,3 +582,22 @@ for (const kind of ['file', 'folder'] as const) {
     assert.equal(fixture.id('g'), id);
   });
 }
+
+for (const name of ['a', 'b'] as const) {
+  test(`a folder that was put into a new one of its own name, as ${name}, is in that one`, async () => {
+    const fixture = new Fixture();
+    fixture.user.makeFolder('b');
+    fixture.user.makeFolder('b/a');
+    fixture.user.write('b/a/f', bytes('one'));
+    await fixture.agree();
+    const file = fixture.id('b/a/f');
+    fixture.user.move('b', 'x');
+    fixture.user.makeFolder('b');
+    fixture.user.move('x', `b/${name}`);
+    for (let n = 0; n < 2; n += 1) {
+      await fixture.scan();
+      assert.deepEqual([...fixture.ids().keys()].sort(), ['b', `b/${name}`, `b/${name}/a`, `b/${name}/a/f`]);
+    }
+    assert.equal(fixture.id(`b/${name}/a/f`), file);
+  });
+}

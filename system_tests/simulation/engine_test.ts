@@ -279,3 +279,19 @@ test('a disk that is full where the index is ends the pass, and not the engine',
     await world.pass(one, false, []);
     await settle(world);
   }));
+
+test('a folder that was put into a new one of its own name comes to the other device', () =>
+  play(async (scene) => {
+    const { world, one, other } = scene;
+    write(scene, one, 'b/a/f', 1);
+    await settle(world);
+    one.user.move('b', 'x');
+    one.user.makeFolder('b');
+    one.user.move('x', 'b/b');
+    for (const path of ['b', '']) one.hints.add(path);
+    world.pause(5000);
+    await world.pass(one, true, []);
+    await settle(world);
+    assert.ok(other.user.find('b/b/a/f') !== null);
+    assert.equal(other.user.find('b/a'), null);
+  }));
