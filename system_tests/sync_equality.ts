@@ -9,13 +9,13 @@ import { promisify } from 'node:util';
 const PRIVATE = '.driftless';
 
 /** What one entry of a folder is, in a form that is equal where the entries are. */
-export type Shown = string;
+type Shown = string;
 
 /**
  * Everything below a folder but what is private to the engine: kind, bytes, permission bits and time by path.
  * @param except paths that are left out, with all below them
  */
-export async function contentOf(root: string, except: readonly string[] = []): Promise<Map<string, Shown>> {
+async function contentOf(root: string, except: readonly string[] = []): Promise<Map<string, Shown>> {
   const found = new Map<string, Shown>();
   await walk(Buffer.from(root), Buffer.alloc(0), { found, except });
   return found;
