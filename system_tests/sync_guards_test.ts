@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, type TestContext, test } from 'node:test';
 import { connect, type Driftless, register, type Sync } from '../Client/client.ts';
+import { AppError } from '../Models/errors.ts';
 import { privateEnvironment, startSystem } from '../processes.ts';
 import { assertConverged, Device, openDevices, openWorld, type SyncWorld, settle } from './sync_devices.ts';
 import { assertSameFolders } from './sync_equality.ts';
@@ -87,8 +88,10 @@ test('a folder that is gone is no delete; it is synced again when it is back', a
   const [a, b] = await pair(t, 8);
   renameSync(a.local, `${a.local} elsewhere`);
   await assertHeld(a, b, 'missing');
+  await a.close();
+  await assert.rejects(a.open(), (error) => error instanceof AppError && error.code === 'local_io');
   renameSync(`${a.local} elsewhere`, a.local);
-  await a.reopen();
+  await a.open();
   await assertConverged([a, b]);
 });
 

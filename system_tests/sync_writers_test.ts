@@ -12,6 +12,7 @@ import { assertConverged, type Device, openDevices, openWorld, type SyncWorld, s
 
 const run = promisify(execFile);
 const COMMITS = 150;
+const FILES = 400;
 const DATABASE_MS = 2000;
 const SAVES = 60;
 
@@ -63,12 +64,11 @@ async function git(folder: string, ...command: string[]): Promise<string> {
   return stdout;
 }
 
-/** A bare repository with a history: some files in each commit, two branches that differ in many. */
+/** A bare repository with a history: all files are in the first commit, every other one changes some; of two branches the second has some of its own. */
 async function makeRepository(folder: string): Promise<void> {
   const random = seededRandom(1);
   const lines: string[] = [];
-  const file = (mark: string): void => {
-    const path = `src/part-${Math.floor(random() * 12)}/file-${Math.floor(random() * 40)}.txt`;
+  const file = (path: string, mark: string): void => {
     const content = `${mark}\n`.repeat(1 + Math.floor(random() * 200));
     lines.push(`M 100644 inline ${path}`, `data ${content.length}`, content);
   };
@@ -78,7 +78,9 @@ async function makeRepository(folder: string): Promise<void> {
     lines.push(`commit refs/heads/${branch}`, `mark :${i}`, `committer Test <test@example.com> ${1_700_000_000 + i * 60} +0000`);
     lines.push(`data ${message.length}`, message);
     if (branch === 'side' && i <= COMMITS / 2 + 2) lines.push(`from :${i - 1}`);
-    for (let n = 0; n < 6; n += 1) file(`${branch} ${i} ${n}`);
+    if (i === 1) for (let n = 0; n < FILES; n += 1) file(pathOf(n), 'at first');
+    else for (let n = 0; n < 6; n += 1) file(pathOf(Math.floor(random() * FILES)), `${branch} ${i} ${n}`);
+    if (branch === 'side' && i % 8 === 0) file(`side/only-${i}`, branch);
     lines.push('');
   }
   mkdirSync(folder);
@@ -87,6 +89,8 @@ async function makeRepository(folder: string): Promise<void> {
   importing.child.stdin?.end(lines.join('\n'));
   await importing;
 }
+
+const pathOf = (n: number): string => `src/part-${n % 12}/file-${n}.txt`;
 
 test('a repository that is cloned, and checked out back and forth', async (t) => {
   if (await skipWithout(t, 'git')) return;
