@@ -34,7 +34,7 @@ import { openManifestCache } from './transfer/manifest_cache.ts';
 
 export type { ConflictRow, EngineEvent, EntryReason, Held, Keep, LiveState, PassReport, Plan, Problem, RateLimits };
 
-const LOOK_AHEAD_FILES_MIN = 10_000; // another thread takes longer to begin than fewer files do
+const LOOK_AHEAD_FILES_MIN = 30_000; // another thread takes longer to begin than fewer files do
 
 export type SyncOptions = {
   /** gitignore patterns of what is not synced on this device; added to those it has. */
