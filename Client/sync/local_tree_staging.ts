@@ -51,8 +51,11 @@ export class Staging {
     const finished = this.#finished;
     if (finished.size === 0) return;
     this.#finished = new Set();
-    if (finished.size <= SYNCED_ALONE) this.#syncOpen();
-    else await this.#disk.syncAll();
+    if (finished.size === this.#open.length) this.#syncOpen();
+    else {
+      this.#closeAll();
+      await this.#disk.syncAll();
+    }
     for (const id of finished) this.#durable.add(id);
   }
 
@@ -74,10 +77,15 @@ export class Staging {
     }
   }
 
+  /** Every one of them, also when one fails. */
   #closeAll(): void {
-    const open = this.#open;
-    this.#open = [];
-    for (const file of open) file.close();
+    const file = this.#open.pop();
+    if (file === undefined) return;
+    try {
+      file.close();
+    } finally {
+      this.#closeAll();
+    }
   }
 
   #inFolder<T>(make: () => T): T {
