@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, before, type TestContext, test } from 'node:test';
 import { connect, type Driftless, register, type Sync } from '../Client/client.ts';
 import { AppError } from '../Models/errors.ts';
-import { privateEnvironment, startSystem } from '../processes.ts';
+import { privateEnvironment, type System, startSystem } from '../processes.ts';
 import { assertConverged, Device, openDevices, openWorld, type SyncWorld, settle } from './sync_devices.ts';
 import { assertSameFolders } from './sync_equality.ts';
 
@@ -18,9 +18,12 @@ before(async () => {
   world = await openWorld();
 });
 
-after(() => world[Symbol.asyncDispose]());
+after(async () => {
+  await processes.disposeAsync();
+  await world[Symbol.asyncDispose]();
+});
 
-async function pair(t: TestContext, files: number): Promise<[Device, Device]> {
+async function devices(t: TestContext, files: number): Promise<[Device, Device]> {
   const [a, b] = await openDevices(world, 2);
   assert.ok(a !== undefined && b !== undefined);
   t.after(() => Promise.all([a.close(), b.close()]));
@@ -37,7 +40,7 @@ const removeSome = (device: Device, from: number, to: number): void => {
 };
 
 test('many deletes are held on the way up and on the way down, each until a person approves; the rest goes on', async (t) => {
-  const [a, b] = await pair(t, 200);
+  const [a, b] = await devices(t, 200);
   removeSome(a, 0, 150);
   a.write('folder-0/new', 'new');
   await settle(a);
@@ -61,7 +64,7 @@ test('many deletes are held on the way up and on the way down, each until a pers
 });
 
 test('deletes that come a few at a time are held by the server, and let go by the same approval', async (t) => {
-  const [a, b] = await pair(t, 300);
+  const [a, b] = await devices(t, 300);
   removeSome(a, 0, 90);
   await settle(a);
   removeSome(a, 90, 170);
@@ -85,7 +88,7 @@ async function assertHeld(device: Device, other: Device, why: string): Promise<v
 }
 
 test('a folder that is gone is no delete; it is synced again when it is back', async (t) => {
-  const [a, b] = await pair(t, 8);
+  const [a, b] = await devices(t, 8);
   renameSync(a.local, `${a.local} elsewhere`);
   await assertHeld(a, b, 'missing');
   await a.close();
@@ -96,7 +99,7 @@ test('a folder that is gone is no delete; it is synced again when it is back', a
 });
 
 test('a folder that was emptied is no delete before a person approves', async (t) => {
-  const [a, b] = await pair(t, 8);
+  const [a, b] = await devices(t, 8);
   for (const name of readdirSync(a.local)) if (name !== '.driftless') a.remove(name);
   await assertHeld(a, b, 'emptied');
   await a.sync.approve();
@@ -105,7 +108,7 @@ test('a folder that was emptied is no delete before a person approves', async (t
 });
 
 test('an empty folder in its place is no delete, and approved it is filled again', async (t) => {
-  const [a, b] = await pair(t, 8);
+  const [a, b] = await devices(t, 8);
   await a.close();
   rmSync(a.local, { recursive: true });
   mkdirSync(a.local);
@@ -114,7 +117,7 @@ test('an empty folder in its place is no delete, and approved it is filled again
 });
 
 test('without its mark, or with another one, a folder is not the one that was synced before a person approves', async (t) => {
-  const [a, b] = await pair(t, 8);
+  const [a, b] = await devices(t, 8);
   rmSync(a.path('.driftless/root.json'));
   a.remove('folder-0');
   await assertHeld(a, b, 'marker_missing');
@@ -133,7 +136,7 @@ const indexOf = (device: Device): string => {
 };
 
 test('an index that is lost is made anew: both sides are united, nothing is deleted, and nothing is sent', async (t) => {
-  const [a, b] = await pair(t, 8);
+  const [a, b] = await devices(t, 8);
   await a.close();
   for (const name of readdirSync(indexOf(a))) if (name.startsWith('index.db')) rmSync(join(indexOf(a), name));
   a.remove('folder-1/file-1');
@@ -156,7 +159,7 @@ test('an index that is lost is made anew: both sides are united, nothing is dele
 });
 
 test('an index that was restored from an older copy deletes nothing that came since', async (t) => {
-  const [a, b] = await pair(t, 8);
+  const [a, b] = await devices(t, 8);
   await a.close();
   const place = indexOf(a);
   const older = join(a.home, 'older copy');
@@ -209,28 +212,44 @@ test('a machine that was copied whole takes no absence for a delete', async (t) 
   for (const name of ['from a', 'from the copy']) assert.equal(copy.read(`folder-0/${name}`), name);
 });
 
-type Place = { readonly me: Driftless; readonly sync: Sync; readonly local: string };
+type Place = { readonly sync: Sync; readonly local: string };
 
-/** Both servers as processes, and two devices of one user. */
-async function openSystem(t: TestContext) {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-sync-restored-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  const system = await startSystem({ env: await privateEnvironment(folder, process.env), folder });
-  t.after(() => system[Symbol.asyncDispose]());
+type Processes = {
+  readonly system: System;
+  readonly folder: string;
+  readonly data: string;
+  /** Two devices of one user that sync this remote folder. */
+  readonly pair: (t: TestContext, remote: string) => Promise<[Place, Place]>;
+};
+
+const processes = new AsyncDisposableStack();
+let started: Promise<Processes> | null = null;
+
+/** Both servers as processes, once for the tests that take them apart. */
+function openProcesses(): Promise<Processes> {
+  started ??= startProcesses(processes);
+  return started;
+}
+
+async function startProcesses(stack: AsyncDisposableStack): Promise<Processes> {
+  const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'driftless-sync-')), (path) => rm(path, { recursive: true, force: true }));
+  const system = stack.use(await startSystem({ env: await privateEnvironment(folder, process.env), folder }));
   const account = { username: 'alice', password: 'correct horse battery staple', auth: system.auth };
-  async function device(name: string, enter: typeof connect): Promise<Place> {
-    const home = join(folder, name);
-    const me = await enter({ ...account, home });
-    const local = join(folder, `${name} local`);
-    const sync = await me.sync(local, '/work', { watch: false });
-    t.after(async () => {
-      await sync.close();
-      await me.close();
-    });
-    return { me, sync, local };
-  }
-  const a = await device('a', register as typeof connect);
-  return { system, folder, a, b: await device('b', connect), data: join(folder, 'data') };
+  const users: Driftless[] = [];
+  for (const enter of [register, connect]) users.push(stack.use(await enter({ ...account, home: join(folder, `home-${users.length}`) })));
+  return {
+    ...{ system, folder, data: join(folder, 'data') },
+    async pair(t, remote) {
+      const open = async (me: Driftless | undefined, name: string): Promise<Place> => {
+        assert.ok(me !== undefined);
+        const local = join(folder, `${name} of ${remote.slice(1)}`);
+        const sync = await me.sync(local, remote, { watch: false });
+        t.after(() => sync.close());
+        return { sync, local };
+      };
+      return [await open(users[0], 'a'), await open(users[1], 'b')];
+    },
+  };
 }
 
 async function passes(...places: readonly Place[]): Promise<void> {
@@ -243,7 +262,8 @@ async function passes(...places: readonly Place[]): Promise<void> {
 }
 
 test('a server that was restored from an older copy gets back what came since, and nothing is deleted anywhere', async (t) => {
-  const { system, folder, a, b, data } = await openSystem(t);
+  const { system, folder, data, pair } = await openProcesses();
+  const [a, b] = await pair(t, '/restored');
   for (let i = 0; i < 8; i += 1) writeFileSync(join(a.local, `file-${i}`), `${i}`);
   await passes(a, b);
   await system.running.server.stop();
@@ -267,7 +287,8 @@ test('a server that was restored from an older copy gets back what came since, a
 });
 
 test('a server of another epoch: both sides are united', async (t) => {
-  const { system, a, b, data } = await openSystem(t);
+  const { system, data, pair } = await openProcesses();
+  const [a, b] = await pair(t, '/epoch');
   for (let i = 0; i < 8; i += 1) writeFileSync(join(a.local, `file-${i}`), `${i}`);
   await passes(a, b);
   await system.running.server.stop();

@@ -45,11 +45,11 @@ test('connections that are cut in the middle, again and again, delay what is sen
   t.diagnostic(`seed ${seed}`);
   const random = seededRandom(seed);
   let calm = false;
-  await using proxy = await openProxy(port(), () => (calm ? Number.POSITIVE_INFINITY : 1_500_000 + random() * 3_000_000));
+  await using proxy = await openProxy(port(), () => (calm ? Number.POSITIVE_INFINITY : 1_000_000 + random() * 2_000_000));
   const [a, b] = await over(t, proxy.url);
   for (let i = 0; i < 200; i += 1) a.write(`small/${i}`, randomBytes(Math.floor(random() * 8000)));
-  a.write('large', randomBytes(6_000_000));
-  b.write('other', randomBytes(4_000_000));
+  a.write('large', randomBytes(4_000_000));
+  b.write('other', randomBytes(2_000_000));
   let tries = 1;
   while (!(await isSettled(a, b))) {
     tries += 1;
@@ -62,7 +62,7 @@ test('connections that are cut in the middle, again and again, delay what is sen
 });
 
 test('over a slow line two devices that watch become the same', async (t) => {
-  await using link = await openSlowLink(port(), { bytesPerSecond: 2_000_000, delayMs: 20 });
+  await using link = await openSlowLink(port(), { bytesPerSecond: 4_000_000, delayMs: 10 });
   const [a, b] = await over(t, link.url);
   await settle(a, b);
   for (const device of [a, b]) device.sync.start();

@@ -13,8 +13,8 @@ import { assertConverged, type Device, openDevices, openWorld, type SyncWorld, s
 const run = promisify(execFile);
 const COMMITS = 150;
 const FILES = 400;
-const DATABASE_MS = 2000;
-const SAVES = 60;
+const DATABASE_MS = 1500;
+const SAVES = 40;
 
 let world: SyncWorld;
 
@@ -115,7 +115,7 @@ test('a repository that is cloned, and checked out back and forth', async (t) =>
 
 test('a tree of packages is installed, and another one in its place', async (t) => {
   const packages = join(import.meta.dirname, '..', 'node_modules');
-  const names = ['zod', 'undici', 'fastify', 'pino', 'jose'].filter((name) => existsSync(join(packages, name)));
+  const names = ['zod', 'fastify', 'pino'].filter((name) => existsSync(join(packages, name)));
   const [a, b] = await watching(t);
   const target = a.path('project/node_modules');
   for (const name of names) cpSync(join(packages, name), join(target, `.${name}-1`, name), { recursive: true, dereference: true });
@@ -212,7 +212,7 @@ test('both devices save files of their own in one folder at once', async (t) => 
     }),
   );
   await assertSame(a, b);
-  assert.equal(readdirSync(a.path('together')).length, 2 * (18 + 6));
+  assert.equal(readdirSync(a.path('together')).length, 2 * (18 + SAVES / 10));
 });
 
 test('an archive is unpacked, and rsync puts a tree in, again over what is there', async (t) => {
