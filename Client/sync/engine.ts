@@ -14,6 +14,7 @@ import type { Remote } from './remote.ts';
 import { type Keep, resolveConflict } from './resolve_conflict.ts';
 import { isUnchanged, localPath, type NameForms, parentOf, Scan, type ScanReport, seenStat } from './scan.ts';
 import type { ConflictRow, LocalNode, SyncIndex } from './sync_index.ts';
+import { takeSent } from './take_sent.ts';
 import type { Done } from './work_scope.ts';
 
 export type EngineDeps = {
@@ -345,6 +346,7 @@ export function createEngine(deps: EngineDeps): Engine {
     let achieved = 0;
     let atMost = deps.plannedTogether ?? PLANNED_TOGETHER;
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
+      index.observe(() => takeSent(index));
       const { partial, ...whole } = currentPlan(atMost);
       const planned = guarded(whole);
       const isNothing = planned.steps.every((step) => step.length === 0);

@@ -187,6 +187,7 @@ class Push {
         digest,
         chunks: runs,
       };
+      upload.onSend?.(content.snapshot);
       this.#register({ item, operation, content });
     } catch (error) {
       const result = refusalOf(error);

@@ -28,6 +28,8 @@ CREATE TABLE problems (path TEXT PRIMARY KEY, id INTEGER, reason TEXT NOT NULL, 
 CREATE TABLE conflicts (copy INTEGER PRIMARY KEY, kind TEXT NOT NULL, path TEXT NOT NULL, copy_path TEXT NOT NULL, base_version INTEGER, at_ms INTEGER NOT NULL) STRICT;
 -- What the disk showed of a folder when all directly in it was in sync: as long as it shows the same, nothing in it needs to be looked up.
 CREATE TABLE pictures (folder INTEGER PRIMARY KEY, picture BLOB NOT NULL, folders BLOB NOT NULL) STRICT;
+-- What was sent and not answered yet: it may be what the server has, and is then what a person's next change is based on.
+CREATE TABLE sent (id INTEGER PRIMARY KEY, ${TREE_COLUMNS}, ${SEEN_COLUMNS}) STRICT;
 CREATE TABLE listed (node INTEGER PRIMARY KEY) STRICT; -- while the remote side is listed whole
 `;
 

@@ -40,6 +40,8 @@ export type Upload = {
   readonly mode?: number;
   /** The version this replaces, if the server has it: what is in it is not sent again, and what changed goes as a delta. */
   readonly previous: { readonly nodeId: number; readonly version: number; readonly chunkCount: number; readonly digest: Buffer } | null;
+  /** Told what is about to be sent: from then on it may be on the server, also when no answer comes. */
+  readonly onSend?: (snapshot: Snapshot) => void;
   /** The content is known to be on the server (a copy or a move of something synced): tried without bytes first. */
   readonly known: (digest: Buffer) => boolean;
 };

@@ -60,6 +60,12 @@ export type SyncIndex = IndexNotes & {
   disagree(id: NodeId): void;
   /** Both sides have exactly this now. */
   settle(node: AgreedNode): void;
+  /** Both sides had exactly this; what is there locally now stays what it is. */
+  settleBefore(node: AgreedNode): void;
+  /** Local files in the state in which they were sent, without an answer so far. */
+  sent(): LocalNode[];
+  noteSent(node: LocalNode): void;
+  endSent(id: NodeId): void;
   /** The new local node `local` is the remote node `id`. */
   adopt(id: NodeId, local: NodeId): void;
   /** The synced folders themselves. */
@@ -205,6 +211,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
     run('DELETE FROM local WHERE id = ?', id);
     run('DELETE FROM remote WHERE id = ?', id);
     run('DELETE FROM pictures WHERE folder = ?', id);
+    run('DELETE FROM sent WHERE id = ?', id);
   }
 
   function agree(id: NodeId): boolean {
@@ -296,6 +303,14 @@ function createIndex(db: DatabaseSync): SyncIndex {
     setRemoteGone: (id) => setRemoteGone(id),
     agree,
     settle,
+    settleBefore(node) {
+      const here = local.get(node.id) ?? null;
+      settle(node);
+      setLocal(node.id, here);
+    },
+    sent: () => all(`SELECT ${TREE('s')}, ${SEEN('s')} FROM sent s ORDER BY id`).map(localNode),
+    noteSent: (node) => run(`INSERT OR REPLACE INTO sent VALUES (${marks(15)})`, ...treeValues(node), ...seenValues(node.seen)),
+    endSent: (id) => run('DELETE FROM sent WHERE id = ?', id),
     disagree(id) {
       const here = local.get(id);
       const there = remote.get(id);
@@ -308,6 +323,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
       if (node === undefined) return;
       run('DELETE FROM pictures WHERE folder IN (?, ?)', node.parent, localId);
       for (const child of local.children(localId)) setLocal(child.id, { ...child, parent: id });
+      run('UPDATE sent SET parent = ? WHERE parent = ?', id, localId);
       setLocal(localId, null);
       setLocal(id, { ...node, id });
       agree(id);
@@ -345,6 +361,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
       run(`DELETE FROM agreed WHERE id <> ${ROOT}`);
       run('DELETE FROM remote');
       run('DELETE FROM pictures');
+      run('DELETE FROM sent');
     },
     beginListing: () => run('DELETE FROM listed'),
     listed: (node) => run('INSERT OR IGNORE INTO listed VALUES (?)', node),

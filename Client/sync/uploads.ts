@@ -3,7 +3,7 @@ import type { OperationResult } from '../../Models/operations.ts';
 import type { Action } from './core/plan.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import type { Reason } from './reasons.ts';
-import type { PushItem, PushOutcome } from './remote.ts';
+import type { PushItem, PushOutcome, Snapshot } from './remote.ts';
 import { mtimeUsOf } from './scan.ts';
 import type { LocalNode, ServerNode } from './sync_index.ts';
 import { expectedOf, localReason, type WorkScope } from './work_scope.ts';
@@ -12,6 +12,8 @@ import { expectedOf, localReason, type WorkScope } from './work_scope.ts';
 export type RemoteAction = Extract<Action, { side: unknown }>;
 
 const RECORDED_TOGETHER = 512;
+const FEW = 64;
+const NOTED_TOGETHER = 32;
 const REFUSALS_MAX = 5;
 
 /** Refused because something newer is there. */
@@ -48,6 +50,7 @@ export class Uploads {
   readonly #making = new Map<NodeId, { parent: NodeId; name: string }>(); // folders that this stream makes
   readonly #sent = new Map<number, RemoteAction>();
   readonly #nodes = new Set<NodeId>();
+  #notes: LocalNode[] = []; // of what is being sent
   #answered: { action: RemoteAction; outcome: PushOutcome }[] = [];
   /** The server knows something newer: its feed must be read before the next plan. */
   stale = false;
@@ -95,9 +98,26 @@ export class Uploads {
     return ({ id }) => !answered.has(id);
   }
 
+  /** Noted before it goes out; of many files some together, so that an interruption can make a conflict of a few at worst. */
+  #note(here: LocalNode, { digest, stat }: Snapshot): void {
+    const seen = this.#scope.seen(stat);
+    this.#notes.push({ ...here, content: digest.toString('hex'), mtimeUs: mtimeUsOf(stat), seen });
+    if (this.#notes.length >= (this.#nodes.size > FEW ? NOTED_TOGETHER : 1)) this.#writeNotes();
+  }
+
+  #writeNotes(): void {
+    const { index } = this.#scope.deps;
+    const notes = this.#notes;
+    this.#notes = [];
+    index.observe(() => {
+      for (const note of notes) index.noteSent(note);
+    });
+  }
+
   #record(): void {
     const answered = this.#answered;
     this.#answered = [];
+    if (this.#notes.length > 0) this.#writeNotes();
     this.#scope.deps.index.observe(() => {
       for (const { action, outcome } of answered) this.#take(action, outcome);
     });
@@ -158,7 +178,19 @@ export class Uploads {
     if (local === null) return null;
     const previous = there === undefined || there.kind !== 'file' ? null : previousOf(there);
     const known = (digest: Buffer): boolean => index.hasContent(digest.toString('hex'));
-    return { key, upload: { path, base, expected: expectedOf(here), open: () => disk.open(local), mode: here.mode, previous, known } };
+    return {
+      key,
+      upload: {
+        path,
+        base,
+        expected: expectedOf(here),
+        open: () => disk.open(local),
+        mode: here.mode,
+        previous,
+        known,
+        onSend: (snapshot) => this.#note(here, snapshot),
+      },
+    };
   }
 
   /** Begins at the nearest folder that the server has already. */
@@ -174,6 +206,7 @@ export class Uploads {
   }
 
   #take(action: RemoteAction, { result, snapshot }: PushOutcome): void {
+    this.#scope.deps.index.endSent(action.id);
     if (result.status === 'refused') {
       this.#refused(action, result);
       return;

@@ -36,6 +36,11 @@ export class Ledger {
     }
   }
 
+  /** A person replaced it under all the names it had on a device. */
+  takenEverywhere(key: ContentKey): void {
+    this.#protected.delete(key);
+  }
+
   /** What replaced a file by a rename is a new content of that file, and may be elsewhere too by the time others hear of it. */
   mayBeTwice(key: ContentKey): void {
     this.#twice.set(key, (this.#twice.get(key) ?? 0) + 1);

@@ -35,6 +35,9 @@ const OPENING_CALLS = new Set(['open', 'create', 'list', 'syncFolder']);
 
 type RunningPass = { readonly faults: readonly PassFault[]; readonly seen: Map<PassFault, number>; readonly spent: Set<PassFault> };
 
+/** Actions that write into the file that is there. */
+const IN_PLACE: ReadonlySet<UserAction['kind']> = new Set(['write', 'append', 'quiet']);
+
 /** The devices of one user, the server, the people, and the clock: everything that a history acts on. */
 export class World {
   readonly ledger = new Ledger();
@@ -139,15 +142,25 @@ export class World {
   /** What a person does, all in one moment. */
   act(device: SimDevice, action: UserAction): void {
     const before = device.user.walk(PRIVATE);
+    const everywhere = device.user.walk([]);
     const done = carryOut(device.user, action);
     const after = device.user.walk(PRIVATE);
     const touched = done.length === 0 && after.length > before.length ? [action.path, 'to' in action ? action.to : action.path] : done; // folders on the way
     this.note(`${device.name} user ${JSON.stringify(action)}${touched.length === 0 ? ': not possible' : ''}`);
     if (touched.length === 0) return;
     this.ledger.observe(liveContents(before), liveContents(after), JSON.stringify(action));
+    if (IN_PLACE.has(action.kind)) this.#changedByAllNames(action.path, everywhere);
     if (action.kind === 'move' && before.some(({ path }) => path === action.to)) this.#movedOver(action.to, after);
     for (const label of this.epoch.acted(device.number, touched, action, after)) this.labels.add(label);
     for (const path of touched) device.hints.add(path.slice(0, Math.max(path.lastIndexOf('/'), 0)));
+  }
+
+  /** A file with several names is changed under all of them, also those that are on their way somewhere at this moment. */
+  #changedByAllNames(path: string, before: readonly Found[]): void {
+    const file = before.find((found) => found.path === path);
+    const key = file === undefined ? null : contentKey(file);
+    const others = before.filter((found) => found.path !== path && found.stat.ino === file?.stat.ino);
+    if (key !== null && others.length > 0) this.ledger.takenEverywhere(key);
   }
 
   #movedOver(to: string, after: readonly Found[]): void {
