@@ -270,7 +270,7 @@ async function openRoot(
       live?.nudge();
     },
     async approve() {
-      engine.approve();
+      await engine.approve();
       await http.json(null, 'POST', ROUTES.approvals, { body: { path: remoteRoot } });
       live?.nudge();
     },

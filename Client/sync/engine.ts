@@ -92,7 +92,7 @@ export type Engine = {
   preview(): Promise<Plan>;
   /** What waits for a person's word. */
   readonly held: readonly Held[];
-  approve(): void;
+  approve(): Promise<void>;
   /** Of one of `index.conflicts()`. @returns false when the files have changed meanwhile: after the next pass it can be tried again */
   resolve(conflict: ConflictRow, keep: Keep): Promise<boolean>;
 };
@@ -400,7 +400,7 @@ export function createEngine(deps: EngineDeps): Engine {
     get held() {
       return held;
     },
-    approve: () => approve(deps, held),
+    approve: () => alone(async () => approve(deps, held)),
     resolve: (conflict, keep) => alone(() => endedByDisk(() => resolve(conflict, keep))),
   };
 

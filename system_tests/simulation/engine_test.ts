@@ -260,10 +260,10 @@ test('an approval is for the deletes that were held, not for many more that came
     };
     remove(0, 110);
     assert.deepEqual((await world.pass(one, false, []))?.held, [{ guard: 'deletes', side: 'remote', files: 110, of: 320 }]);
-    one.engine.approve();
+    await one.engine.approve();
     remove(110, 315);
     assert.deepEqual((await world.pass(one, false, []))?.held, [{ guard: 'deletes', side: 'remote', files: 315, of: 320 }]);
-    one.engine.approve();
+    await one.engine.approve();
     await world.pass(one, false, []);
     assert.deepEqual(one.engine.held, []);
     assert.ok(one.index.agreedFiles() < 320, 'nothing was deleted'); // how many at once is the server's to say
