@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, chmodSync, existsSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
@@ -313,7 +324,13 @@ test('a file that is written to all the time is named, and sent once it is left 
   const [a, b] = await pair(t);
   a.write('other');
   a.write('log', randomBytes(4_000_000));
-  const writing = setInterval(() => appendFileSync(a.path('log'), 'x'), 0).unref();
+  const file = openSync(a.path('log'), 'r+');
+  t.after(() => closeSync(file));
+  let at = 0;
+  const writing = setInterval(() => {
+    at = (at + 1_234_567) % 4_000_000; // its length stays the same
+    writeSync(file, 'x', at);
+  }, 0).unref();
   t.after(() => clearInterval(writing));
   await a.sync.once();
   assert.equal(a.reason('log'), 'still_changing');
