@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -11,6 +12,8 @@ import { AppError } from '../Models/errors.ts';
 import { privateEnvironment, type System, startSystem } from '../processes.ts';
 import { assertConverged, Device, openDevices, openWorld, type SyncWorld, settle } from './sync_devices.ts';
 import { assertSameFolders } from './sync_equality.ts';
+
+const AS_ROOT = process.getuid?.() === 0 ? {} : { skip: 'SKIPPED: this needs root' };
 
 let world: SyncWorld;
 
@@ -309,4 +312,17 @@ test('a server of another epoch: both sides are united', async (t) => {
     .filter((name) => name.startsWith('file-2'))
     .map((name) => readFileSync(join(a.local, name), 'utf8'));
   assert.ok(texts.includes('edited on a'), texts.join(', '));
+});
+
+test('another disk mounted in its place is not the folder, though it has the mark', AS_ROOT, async (t) => {
+  const [a, b] = await devices(t, 8);
+  await a.close();
+  const mark = readFileSync(a.path('.driftless/root.json'));
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', a.local]);
+  t.after(() => execFileSync('umount', ['-l', a.local]));
+  mkdirSync(a.path('.driftless'));
+  writeFileSync(a.path('.driftless/root.json'), mark);
+  a.write('folder-0/file-0');
+  await a.open();
+  await assertHeld(a, b, 'other_device');
 });
