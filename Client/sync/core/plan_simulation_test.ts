@@ -5,7 +5,7 @@ import { PLAN_MUTANTS } from '../testing/plan_mutants.ts';
 import { describeFailure, simulateSeed } from '../testing/plan_simulation.ts';
 import { plan } from './plan.ts';
 
-const SECONDS = 5;
+const SECONDS = 60;
 const MUTANT_SEEDS = 20_000;
 const SHARE_MIN = 0.01;
 
