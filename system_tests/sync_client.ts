@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline';
+import { inspect } from 'node:util';
 import { resume, type Sync, type SyncEvent } from '../Client/client.ts';
 import { openSync } from '../Client/sync.ts';
 import { AppError } from '../Models/errors.ts';
@@ -22,6 +23,8 @@ export type ClientLine =
   | { readonly id: number; readonly answer: unknown }
   | { readonly id: number; readonly failure: string }
   | { readonly event: SyncEvent }
+  /** Nothing but a person can mend it: why. */
+  | { readonly gaveUp: string }
   | { readonly ready: true };
 
 function say(line: ClientLine): void {
@@ -68,7 +71,8 @@ async function main(): Promise<void> {
   const config: ClientConfig = JSON.parse(process.argv[2] ?? '{}');
   await using sync = await open(config);
   sync.on((event) => {
-    if (event.type !== 'pass') say({ event: 'error' in event ? { ...event } : event });
+    if (event.type === 'state' && event.state.state === 'ended') say({ gaveUp: inspect(event.state.error) });
+    else if (event.type !== 'pass') say({ event });
   });
   if (config.watch === true) sync.start();
   say({ ready: true });

@@ -37,10 +37,12 @@ export type ClientOptions = ClientConfig & {
   readonly uid?: number | undefined;
   readonly env?: NodeJS.ProcessEnv;
   readonly onEvent?: (event: SyncEvent) => void;
+  /** It watches no more: why. */
+  readonly onGaveUp?: (why: string) => void;
 };
 
 /** @throws Error with what it printed, when it ends before it has opened the folder */
-export async function runClient({ uid, env, onEvent, ...config }: ClientOptions): Promise<ClientProcess> {
+export async function runClient({ uid, env, onEvent, onGaveUp, ...config }: ClientOptions): Promise<ClientProcess> {
   const main = fileURLToPath(new URL('sync_client.ts', import.meta.url));
   const identity = uid === undefined ? {} : { uid, gid: uid };
   const child = spawn(process.execPath, [main, JSON.stringify(config)], {
@@ -62,6 +64,7 @@ export async function runClient({ uid, env, onEvent, ...config }: ClientOptions)
     const line: ClientLine = JSON.parse(text);
     if ('ready' in line) ready.resolve(true);
     else if ('event' in line) onEvent?.(line.event);
+    else if ('gaveUp' in line) onGaveUp?.(line.gaveUp);
     else if ('failure' in line) waiting.get(line.id)?.reject(new Error(line.failure));
     else waiting.get(line.id)?.resolve(line.answer);
   });

@@ -74,12 +74,19 @@ async function inFolder(folder: string, ledger: Ledger, { kills, seed, print }: 
   const ended: string[] = [];
   const start: Run['start'] = async ({ name, home, local }) => {
     const onEvent: ClientOptions['onEvent'] = (event) => {
-      if (event.type === 'state' && event.state.state === 'ended') ended.push(`${name}: ${event.state.error.message}`);
       if (event.type === 'held') ledger.log.push(`${name} holds ${JSON.stringify(event.held)}`);
       if (event.type === 'done')
         ledger.log.push(`${new Date().toISOString()} ${name} sync ${event.done.direction} ${event.done.kind} ${event.done.path}`);
     };
-    const client = await runClient({ home, local, remote: '/work', watch: true, env: environment, onEvent });
+    const client = await runClient({
+      home,
+      local,
+      remote: '/work',
+      watch: true,
+      env: environment,
+      onEvent,
+      onGaveUp: (why) => ended.push(`${name}: ${why}`),
+    });
     client.ended.then(({ signal, printed }) => {
       if (signal !== 'SIGKILL' && !calm) ended.push(`${name} ended by itself: ${printed}`);
     }, console.error);
