@@ -119,8 +119,8 @@ export interface Metadata {
    * The folder `root` (a path, also an anchored one) as it has to be kept the same elsewhere: without a cursor it and all below it, parents first;
    * with one the nodes that changed behind it, each as it is now, present or gone, `root` among them. Pages of bounded size, then the end with
    * the next cursor. What changes while this is read is in the next feed at the latest.
-   * @throws AppError `not_found`, `not_a_folder`; `cursor_invalid` for a cursor that is none, of before the server was restored, or
-   * beyond what the server knows; `busy` when folders were moved about faster than they could be listed
+   * @throws AppError `not_found`, `not_a_folder`; `cursor_invalid` for a cursor that is none, of another user, or of a history
+   * that the server went back behind; `busy` when folders were moved about faster than they could be listed
    */
   feed(principal: Principal, query: { root: string; cursor: string | null }): AsyncIterable<FeedPart | FeedEnd>;
 

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../Models/errors.ts';
 import type { FeedEnd, FeedNode, FeedPart } from '../Models/tree_frames.ts';
-import { cameUnlisted, type Positions, readCursor, writeCursor } from './sql_metadata_changes.ts';
-import { listBelow } from './sql_metadata_feed_list.ts';
+import { cameUnlisted, openCursor, writeCursor } from './sql_metadata_cursor.ts';
+import { listBelow, type Positions } from './sql_metadata_feed_list.ts';
 import { type Reading, resolve } from './sql_metadata_list.ts';
 import { JOURNAL_KINDS, KIND } from './sql_metadata_schema.ts';
 import { type Snapshot, takeSnapshot } from './sql_metadata_snapshot.ts';
@@ -19,35 +19,24 @@ export type FeedReading = Reading & { readonly epoch: string };
 /** See Metadata.feed. @param reading of a view with a home, whose heads were read before everything else */
 export async function* feed(reading: FeedReading, query: { root: string; cursor: string | null }): AsyncGenerator<FeedPart | FeedEnd> {
   const { store, db, view, epoch } = reading;
-  const after = query.cursor === null ? null : startsOf(reading, readCursor(epoch, query.cursor));
+  const { starts, heads } = await openCursor(reading, query.cursor, { withHeads: true });
   const [found] = await resolve(store, db, view, [query.root]);
   const root = found?.node ?? null;
   if (root === null) throw nothingAt(query.root);
   if (root.kind !== KIND.folder) throw new AppError('not_a_folder', `${query.root} is not a folder`);
   const unlisted = new Set<number>(); // of the whole answer: a node may be told again, and the last time counts
-  if (after === null) yield* listBelow(reading, root.id);
+  if (query.cursor === null) yield* listBelow(reading, root.id);
   else {
+    const after: Positions = new Map(Array.from(starts, ([space, { seq }]) => [space, seq]));
     // What was listed after the last answer was not what it was when its cursor was taken: a folder may have left it meanwhile.
-    const open = query.cursor !== null && cameUnlisted(query.cursor);
+    const open = cameUnlisted(query.cursor);
     yield* changedBelow(reading, { rootId: root.id, after, open, unlisted });
   }
-  const heads: Positions = new Map(view.spaces.map((space) => [space.id, space.head]));
   yield { cursor: writeCursor(epoch, heads, { unlisted: unlisted.size > 0 }), rootId: root.id };
 }
 
 function nothingAt(root: string): AppError {
   return new AppError('not_found', `nothing at ${root}`);
-}
-
-/** Where to begin in each space. @throws AppError `cursor_invalid` for a cursor from beyond a journal's end: the server went back in time */
-function startsOf({ view }: FeedReading, given: Positions): Positions {
-  const starts: Positions = new Map();
-  for (const { id, head, joinedSeq } of view.spaces) {
-    const seq = given.get(id) ?? 0;
-    if (seq > head) throw new AppError('cursor_invalid', 'the cursor is from beyond what the server knows');
-    starts.set(id, Math.max(seq, joinedSeq));
-  }
-  return starts;
 }
 
 /** What is known of the folder that is followed. */

@@ -1,9 +1,11 @@
 import { AppError } from '../Models/errors.ts';
 import type { FeedNode, FeedPart } from '../Models/tree_frames.ts';
-import type { Positions } from './sql_metadata_changes.ts';
 import { childrenOf, type Reading } from './sql_metadata_list.ts';
 import { JOURNAL_KINDS, type Node } from './sql_metadata_schema.ts';
 import { feedNode, type Snapshot, takeSnapshot } from './sql_metadata_snapshot.ts';
+
+/** Journal numbers by space. */
+export type Positions = Map<number, number>;
 
 /** How often folders that were moved meanwhile are listed again. */
 const ROUNDS = 16;

@@ -264,22 +264,31 @@ async function passes(...places: readonly Place[]): Promise<void> {
   throw new Error('there is still something to do');
 }
 
-test('a server that was restored from an older copy gets back what came since, and nothing is deleted anywhere', async (t) => {
-  const { system, folder, data, pair } = await openProcesses();
-  const [a, b] = await pair(t, '/restored');
-  for (let i = 0; i < 8; i += 1) writeFileSync(join(a.local, `file-${i}`), `${i}`);
-  await passes(a, b);
+/** The server's data as they are now, to go back to. */
+async function backUp({ system, folder, data }: Processes): Promise<void> {
   await system.running.server.stop();
   cpSync(data, join(folder, 'older'), { recursive: true });
   await system.restart('server');
-  writeFileSync(join(a.local, 'since'), 'since');
-  writeFileSync(join(b.local, 'file-1'), 'edited since');
-  rmSync(join(a.local, 'file-2'));
-  await passes(a, b);
+}
+
+async function goBack({ system, folder, data }: Processes): Promise<void> {
   await system.running.server.stop();
   rmSync(data, { recursive: true });
   renameSync(join(folder, 'older'), data);
   await system.restart('server');
+}
+
+test('a server that was restored from an older copy gets back what came since, and nothing is deleted anywhere', async (t) => {
+  const both = await openProcesses();
+  const [a, b] = await both.pair(t, '/restored');
+  for (let i = 0; i < 8; i += 1) writeFileSync(join(a.local, `file-${i}`), `${i}`);
+  await passes(a, b);
+  await backUp(both);
+  writeFileSync(join(a.local, 'since'), 'since');
+  writeFileSync(join(b.local, 'file-1'), 'edited since');
+  rmSync(join(a.local, 'file-2'));
+  await passes(a, b);
+  await goBack(both);
   writeFileSync(join(b.local, 'after'), 'after');
   await passes(a, b);
   await assertSameFolders(a.local, b.local);
@@ -287,6 +296,26 @@ test('a server that was restored from an older copy gets back what came since, a
   for (const name of ['since', 'after', 'file-1', 'file-7']) assert.ok(names.includes(name), `${name} of ${names.join(', ')}`);
   const texts = names.filter((name) => name.startsWith('file-1')).map((name) => readFileSync(join(a.local, name), 'utf8'));
   assert.deepEqual([...new Set(texts)].sort(), ['1', 'edited since'], names.join(', '));
+});
+
+test('a device that comes back to a restored server after others wrote to it gives back what came since', async (t) => {
+  const both = await openProcesses();
+  const [a, b] = await both.pair(t, '/overtaken');
+  writeFileSync(join(a.local, 'file'), 'file');
+  await passes(a, b);
+  await backUp(both);
+  writeFileSync(join(a.local, 'since'), 'since');
+  await passes(a);
+  await goBack(both);
+  for (let i = 0; i < 5; i += 1) writeFileSync(join(b.local, `after-${i}`), `${i}`);
+  await passes(b);
+  const seen: string[] = [];
+  a.sync.on(({ type }) => seen.push(type));
+  await passes(a, b);
+  assert.ok(seen.includes('healed'));
+  await assertSameFolders(a.local, b.local);
+  assert.equal(readFileSync(join(b.local, 'since'), 'utf8'), 'since');
+  assert.equal(readFileSync(join(a.local, 'after-4'), 'utf8'), '4');
 });
 
 test('a server of another epoch: both sides are united', async (t) => {

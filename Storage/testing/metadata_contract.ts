@@ -1,6 +1,7 @@
 import { describe } from 'node:test';
 import { contractOfAnchors } from './metadata_contract_anchors.ts';
 import { contractOfChanges } from './metadata_contract_changes.ts';
+import { contractOfCursors } from './metadata_contract_cursors.ts';
 import { contractOfFeed } from './metadata_contract_feed.ts';
 import { contractByModel } from './metadata_contract_model.ts';
 import { contractOfOperations } from './metadata_contract_operations.ts';
@@ -18,6 +19,7 @@ export function metadataContract(name: string, open: OpenPlace): void {
     contractOfSharing(open);
     contractOfChanges(open);
     contractOfFeed(open);
+    contractOfCursors(open);
     contractOfSafety(open);
     contractByModel(open);
   });

@@ -6,7 +6,11 @@ import type { Base, Operation, OperationResult } from '../../Models/operations.t
 import type { Change, Metadata, Principal, StoredChunk, StreamPosition } from '../metadata.ts';
 
 /** An empty store; `open` gives another instance on the same data each time, as another server would have. */
-export type MetadataPlace = { open(options?: { now?: () => number }): Promise<Metadata> };
+export type MetadataPlace = {
+  open(options?: { now?: () => number }): Promise<Metadata>;
+  /** Another place that begins with what is in this one, of which nothing may be open. */
+  copy(): Promise<MetadataPlace>;
+};
 export type OpenPlace = (t: TestContext) => Promise<MetadataPlace>;
 
 export function person(name: string): Principal {

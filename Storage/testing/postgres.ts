@@ -10,7 +10,7 @@ import pg from 'pg';
 
 export type TestPostgres = {
   /** Makes an empty database. @returns its URL */
-  createDatabase(): Promise<string>;
+  createDatabase(copyOf?: string): Promise<string>;
   close(): Promise<void>;
 };
 
@@ -88,11 +88,12 @@ export async function startPostgres(): Promise<TestPostgres> {
   const url = (database: string): string => `postgres://driftless@localhost/${database}?host=${encodeURIComponent(folder)}`;
   let databases = 0;
   return {
-    async createDatabase() {
+    async createDatabase(copyOf) {
       databases += 1;
+      const template = copyOf === undefined ? '' : ` TEMPLATE ${new URL(copyOf).pathname.slice(1)}`;
       const client = new pg.Client({ connectionString: url('postgres') });
       await client.connect();
-      await client.query(`CREATE DATABASE test_${databases}`);
+      await client.query(`CREATE DATABASE test_${databases}${template}`);
       await client.end();
       return url(`test_${databases}`);
     },

@@ -113,7 +113,7 @@ class Generator {
     return this.#pick<Step>([
       { kind: 'restart', afterMs },
       { kind: 'back_up_server', afterMs },
-      { kind: 'restore_server', newEpoch: true, afterMs },
+      { kind: 'restore_server', newEpoch: this.#chance(0.5), afterMs },
     ]);
   }
 
