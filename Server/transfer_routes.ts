@@ -143,18 +143,29 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
     },
   );
 
-  /** Sends piece by piece; a piece is out of the process before the next one is made. */
+  /** Sends piece by piece; a piece is out of the process before the next one is made. What is short as a whole goes out at once. */
   async function sendFrames(request: FastifyRequest, reply: FastifyReply, source: AsyncGenerator<Uint8Array>): Promise<void> {
     const live = whileLive(source, () => authenticate(request));
     const raw = rawAnswer(reply);
-    raw.writeHead(200);
+    let held = Buffer.alloc(0);
     for await (const bytes of endingWithError(live, reply.log)) {
+      if (!raw.headersSent && held.length + bytes.length <= SHORT_ANSWER_BYTES) {
+        held = Buffer.concat([held, bytes]);
+        continue;
+      }
+      if (!raw.headersSent) {
+        raw.writeHead(200);
+        if (held.length > 0) await sendPiece(raw, held);
+      }
       await sendPiece(raw, bytes);
       if (raw.destroyed) return;
     }
-    raw.end();
+    if (raw.headersSent) raw.end();
+    else raw.writeHead(200, { 'content-length': held.length }).end(held);
   }
 }
+
+const SHORT_ANSWER_BYTES = 8192; // one packet, or a few, and one call of the system's
 
 /** What says how a browser may show an answer: frames it neither shows nor runs (`nosniff` stays), and a small put is counted in bytes. */
 const ONLY_FOR_PAGES: ReadonlySet<string> = new Set(['content-security-policy', 'cross-origin-resource-policy', 'referrer-policy']);
