@@ -64,14 +64,16 @@ export function createPerson(ledger: Ledger, random: () => number, name: string,
     const full = join(local, path);
     mkdirSync(dirname(full), { recursive: true });
     const bytes = content(path);
-    if (existsSync(full)) giveUp(full);
-    const how = random();
-    if (how < 0.5) writeFileSync(full, bytes);
-    else {
-      writeFileSync(`${full}.tmp`, bytes);
-      renameSync(`${full}.tmp`, full);
+    const how = random() < 0.5 ? 'writes' : 'replaces';
+    try {
+      if (existsSync(full)) giveUp(full);
+      writeFileSync(how === 'writes' ? full : `${full}.tmp`, bytes);
+      if (how === 'replaces') renameSync(`${full}.tmp`, full);
+    } catch (error) {
+      ledger.givenUp.add(digestOf(bytes)); // it was never saved: the folder is another one by now
+      throw error;
     }
-    note(`${how < 0.5 ? 'writes' : 'replaces'} ${path} (${bytes.length} bytes, ${digestOf(bytes).slice(0, 8)})`);
+    note(`${how} ${path} (${bytes.length} bytes, ${digestOf(bytes).slice(0, 8)})`);
   }
 
   const actions: readonly (readonly [share: number, act: (files: readonly string[], folders: readonly string[]) => void])[] = [
