@@ -21,7 +21,7 @@ import { openHttpRemote } from './sync/http_remote.ts';
 import { openIgnoreRules } from './sync/ignore_rules.ts';
 import { type Live, type LiveState, runLive } from './sync/live.ts';
 import { openLocalTree } from './sync/local_tree.ts';
-import { startLookAhead } from './sync/look_ahead.ts';
+import { type LookAhead, startLookAhead } from './sync/look_ahead.ts';
 import { openNodeDisk } from './sync/node_disk.ts';
 import { portableNames } from './sync/portable_names.ts';
 import { probeDisk } from './sync/probe.ts';
@@ -175,6 +175,7 @@ async function openRoot(
   const device = hostname();
   const names = portableNames(features);
   const rules = (ignoreFile: string | null) => openIgnoreRules({ ignoreFile, excludes: settings.excludes });
+  const ahead = stack.adopt(openLookAhead(local, index), (open) => open.close());
   const engine = createEngine({
     disk,
     tree: (onKept) =>
@@ -193,7 +194,7 @@ async function openRoot(
     device,
     now: Date.now,
     breathe: () => setImmediate(),
-    lookAhead: () => (index.hasAgreedFiles(LOOK_AHEAD_FILES_MIN) ? startLookAhead(local) : null),
+    lookAhead: ahead.take,
     hash: hashLocal,
     claimState: (state, counter) => claimState(http, state, counter),
     newState: () => randomBytes(16).toString('hex'),
@@ -209,6 +210,7 @@ async function openRoot(
     tell({ type: 'state', state: next });
   };
   const start = (): void => {
+    ahead.begin();
     live ??= runLive({
       engine: ready,
       remote,
@@ -229,7 +231,10 @@ async function openRoot(
   return {
     root,
     index,
-    once: () => ready.pass({ retry: true }),
+    once() {
+      ahead.begin();
+      return ready.pass({ retry: true });
+    },
     preview: () => engine.preview(),
     start,
     on(listener) {
@@ -313,6 +318,23 @@ function kindOf(disk: ReturnType<typeof openNodeDisk>, path: string): 'file' | '
     if ((error as NodeJS.ErrnoException).code === undefined) throw error;
     return null;
   }
+}
+
+/** The second thread takes a while to begin: it may be asked to before the first answer of the server is waited for. */
+function openLookAhead(local: string, index: SyncIndex): { begin(): void; take(): LookAhead | null; close(): void } {
+  const start = (): LookAhead | null => (index.hasAgreedFiles(LOOK_AHEAD_FILES_MIN) ? startLookAhead(local) : null);
+  let begun: LookAhead | null = null;
+  return {
+    begin() {
+      begun ??= start();
+    },
+    take() {
+      const taken = begun ?? start();
+      begun = null;
+      return taken;
+    },
+    close: () => begun?.close(),
+  };
 }
 
 /** The remote folder is made the first time; one that is gone later is not made again. */

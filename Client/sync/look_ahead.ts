@@ -21,7 +21,7 @@ export type LookAheadStart = { readonly root: string; readonly compileCache: str
 /** @param root of the synced folder @returns `null` where a second thread is no help */
 export function startLookAhead(root: string): LookAhead | null {
   if (availableParallelism() < 2) return null;
-  const worker = new Worker(new URL('./look_ahead_worker.ts', import.meta.url), {
+  const worker = new Worker(new URL('./look_ahead_worker.js', import.meta.url), {
     workerData: { root, compileCache: getCompileCacheDir() ?? null } satisfies LookAheadStart,
     resourceLimits: { maxYoungGenerationSizeMb: 4 }, // what it makes is handed over
   });

@@ -48,8 +48,8 @@ export type ScanReport = {
 
 const SLICE_MS = 10;
 const DEPTH_MAX = 1000; // folders in each other
-const SHARED_TOGETHER = 16; // folders
-const SHARED_MAX = 64; // that are looked at elsewhere at a time
+const SHARED_TOGETHER = 8; // folders
+const SHARED_MAX = 32; // that are looked at elsewhere at a time: enough for a slice, and not long to wait for at the end
 const CLOCK_STEP_MS = 10; // a system's clock for file times moves on in steps of up to this
 
 export const childOf = (folder: string, name: string): string => (folder === '' ? name : `${folder}/${name}`);

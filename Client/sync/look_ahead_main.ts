@@ -1,12 +1,9 @@
-import { enableCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
+import { lookAt } from './folder_picture.ts';
 import type { LookAheadStart } from './look_ahead.ts';
+import { openNodeDisk } from './node_disk.ts';
 
-const { root, compileCache } = workerData as LookAheadStart;
-if (compileCache !== null) enableCompileCache(compileCache); // a thread does not take it over, and what it loads is soon most of its work
-const { openNodeDisk } = await import('./node_disk.ts');
-const { lookAt } = await import('./folder_picture.ts');
-
+const { root } = workerData as LookAheadStart;
 const disk = openNodeDisk(root);
 parentPort?.on('message', (folders: readonly string[]) => {
   const looked = folders.map((folder) => [folder, lookAt(disk, folder)] as const);
