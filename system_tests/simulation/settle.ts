@@ -51,17 +51,17 @@ async function reachQuiet(world: World, devices: readonly SimDevice[]): Promise<
     for (const device of devices) {
       if ((await world.pass(device, false, [])) === null)
         throw new Violation('I6', `${device.name} cannot sync although nothing is in its way`);
-      if (device.engine.held.length > 0) approve(world, device);
+      if (device.engine.held.length > 0) await approve(world, device);
     }
     quietRounds = effects(devices) === before ? quietRounds + 1 : 0;
   }
   for (const device of devices) checkIdle(device);
 }
 
-function approve(world: World, device: SimDevice): void {
+async function approve(world: World, device: SimDevice): Promise<void> {
   world.labels.add('approved');
   world.note(`${device.name} approves ${JSON.stringify(device.engine.held)}`);
-  device.engine.approve();
+  await device.engine.approve();
   device.effects += 1;
 }
 
