@@ -12,7 +12,7 @@ import { systemClock } from './sync/clock.ts';
 import { copyNameOf } from './sync/core/names.ts';
 import type { Plan } from './sync/core/plan.ts';
 import type { DiskFeatures } from './sync/disk.ts';
-import { createEngine, type Engine, type EngineEvent, type PassReport } from './sync/engine.ts';
+import { createEngine, type Engine, type EngineEvent, type PassReport, type Preview } from './sync/engine.ts';
 import { type EntryReason, entryReason } from './sync/entry_state.ts';
 import { eventSocket } from './sync/event_socket.ts';
 import type { Held } from './sync/guards.ts';
@@ -72,7 +72,7 @@ export type Sync = AsyncDisposable & {
   /** One pass over everything. */
   once(): Promise<PassReport>;
   /** What a pass would do. Nothing is changed on either side. */
-  preview(): Promise<Plan>;
+  preview(atMost?: number): Promise<Preview>;
   /** Watches and syncs until `close`. */
   start(): void;
   /** @returns ends it */
@@ -235,7 +235,7 @@ async function openRoot(
       ahead.begin();
       return ready.pass({ retry: true });
     },
-    preview: () => engine.preview(),
+    preview: (atMost) => engine.preview(atMost),
     start,
     on(listener) {
       listeners.add(listener);

@@ -7,7 +7,7 @@ import { controlOf, statusOf } from '../sync/root_control.ts';
 import { problemRow, realProblems } from '../sync/root_rows.ts';
 import type { Run, Screen } from './command.ts';
 import { visible } from './escape.ts';
-import { countOf } from './format.ts';
+import { countOf, grouped } from './format.ts';
 import { keepHeapSmall } from './small_heap.ts';
 import { count, createNarrator, emptyTally, firstContactText, type SyncLine, type Tally } from './sync_lines.ts';
 
@@ -23,6 +23,8 @@ export type Job = {
 
 /** Failures of one folder that end nothing else: without the server it goes on once that answers. */
 const PASSES: ReadonlySet<string> = new Set(['server_unreachable', 'auth_unreachable', 'busy', 'too_many_requests', 'storage_unavailable']);
+
+const FIRST_PLANNED_MAX = 100_000; // more is not worth the memory only to be counted
 
 type Opened = { readonly sync: Sync; readonly tally: Tally };
 
@@ -49,7 +51,9 @@ async function announceFirst({ index, preview, status }: Sync): Promise<string |
   if (index.agreedCount() > 0 || index.setting('cursor') !== undefined) return null;
   const { local, remote } = status();
   try {
-    return firstContactText(local, remote, planRows(await preview(), { index }));
+    const plan = await preview(FIRST_PLANNED_MAX);
+    if (plan.partial === true) return `first sync of ${local} with ${remote}: more than ${grouped(FIRST_PLANNED_MAX)} changes`;
+    return firstContactText(local, remote, planRows(plan, { index }));
   } catch (error) {
     if (error instanceof AppError && PASSES.has(error.code)) return null; // said when it is tried
     throw error;

@@ -81,6 +81,9 @@ const RETRY_MS_MAX = 60_000;
 const QUICK: ReadonlySet<Reason> = new Set(['still_changing']);
 const QUICK_RETRY_MS = 20;
 
+/** `partial`: more was to be planned than was asked for; it is only some of what is new. */
+export type Preview = Plan & { readonly partial?: boolean };
+
 /**
  * Keeps one local and one remote folder the same. One pass at a time; everything it touches is given to it.
  * A pass can be broken off anywhere, also by killing the process: the next one goes on from what was achieved.
@@ -89,7 +92,7 @@ export type Engine = {
   /** @throws AppError what ends all of it: `server_unreachable`, `not_logged_in`, `local_io` (the folder itself cannot be read), … */
   pass(options?: PassOptions): Promise<PassReport>;
   /** What a pass would do, as far as that can be known before it is done. Nothing is changed but what is known. */
-  preview(): Promise<Plan>;
+  preview(atMost?: number): Promise<Preview>;
   /** What waits for a person's word. */
   readonly held: readonly Held[];
   approve(): Promise<void>;
@@ -396,7 +399,7 @@ export function createEngine(deps: EngineDeps): Engine {
 
   return {
     pass: (options) => alone(() => endedByDisk(() => pass(options))),
-    preview: () => alone(() => endedByDisk(preview)),
+    preview: (atMost) => alone(() => endedByDisk(() => preview(atMost ?? Number.POSITIVE_INFINITY))),
     get held() {
       return held;
     },
@@ -413,8 +416,8 @@ export function createEngine(deps: EngineDeps): Engine {
   }
 
   /** Of a folder that was never synced no root is marked, on neither side. */
-  async function preview(): Promise<Plan> {
-    const nothing: Plan = { steps: [], conflicts: [], stuck: [] };
+  async function preview(atMost: number): Promise<Preview> {
+    const nothing: Preview = { steps: [], conflicts: [], stuck: [] };
     const isNew = index.setting('root_identity') === undefined;
     if (!isNew && !begin(true)) return nothing;
     await recover();
@@ -423,7 +426,7 @@ export function createEngine(deps: EngineDeps): Engine {
     if (isThere === null) return nothing;
     try {
       await scan(undefined, new Set());
-      return await planHashed();
+      return await planHashed(atMost);
     } finally {
       if (!isThere) index.forgetRoot();
     }
@@ -440,9 +443,9 @@ export function createEngine(deps: EngineDeps): Engine {
     }
   }
 
-  async function planHashed(): Promise<Plan> {
+  async function planHashed(atMost: number): Promise<Preview> {
     for (let round = 0; ; round += 1) {
-      const planned = currentPlan(Number.POSITIVE_INFINITY);
+      const planned = currentPlan(atMost);
       const hashes = planned.steps.map((step) => step.filter(({ type }) => type === 'hash')).filter((step) => step.length > 0);
       if (hashes.length === 0 || round === ROUNDS_MAX) return planned;
       await carryOut({ steps: hashes, conflicts: [], stuck: [] }, new Map());

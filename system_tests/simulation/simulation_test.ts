@@ -25,7 +25,8 @@ test('histories that once went wrong end well', async () => {
 });
 
 test('random histories of several devices end well', async (t) => {
-  const run = engineSeeds();
+  // beside other tests the timers of the real server may change what comes first, so nothing is compared with a second run here
+  const run = engineSeeds({}, Number.POSITIVE_INFINITY);
   const endMs = performance.now() + SECONDS * 1000;
   let seed = 0;
   while (seed < SEEDS_MAX && performance.now() < endMs) {
