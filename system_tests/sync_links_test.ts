@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { after, before, type TestContext, test } from 'node:test';
 import { AppError } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
 import { openProxy } from './cutting_proxy.ts';
 import { seededRandom } from './seeded_random.ts';
 import { runClient } from './sync_client_process.ts';
@@ -10,6 +11,7 @@ import { assertConverged, Device, openWorld, type SyncWorld, settle } from './sy
 import { openSlowLink } from './sync_slow_link.ts';
 
 const TRIES_MAX = 10;
+const LONGEST_CHUNK = LIMITS.chunkBytesMax + 400_000; // bytes with what goes along: a chunk that never fits between two cuts never comes over
 
 let world: SyncWorld;
 
@@ -45,11 +47,11 @@ test('connections that are cut in the middle, again and again, delay what is sen
   t.diagnostic(`seed ${seed}`);
   const random = seededRandom(seed);
   let calm = false;
-  await using proxy = await openProxy(port(), () => (calm ? Number.POSITIVE_INFINITY : 1_000_000 + random() * 2_000_000));
+  await using proxy = await openProxy(port(), () => (calm ? Number.POSITIVE_INFINITY : LONGEST_CHUNK + random() * 3_000_000));
   const [a, b] = await over(t, proxy.url);
   for (let i = 0; i < 200; i += 1) a.write(`small/${i}`, randomBytes(Math.floor(random() * 8000)));
-  a.write('large', randomBytes(4_000_000));
-  b.write('other', randomBytes(2_000_000));
+  a.write('large', randomBytes(16_000_000));
+  b.write('other', randomBytes(4_000_000));
   let tries = 1;
   while (!(await isSettled(a, b))) {
     tries += 1;
