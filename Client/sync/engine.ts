@@ -2,6 +2,7 @@ import { AppError } from '../../Models/errors.ts';
 import { type Plan, plan } from './core/plan.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk.ts';
+import { folderOf } from './disk_paths.ts';
 import { type ExecuteReport, execute } from './execute.ts';
 import { pullFeed } from './feed.ts';
 import { finishIntents } from './finish_intents.ts';
@@ -12,7 +13,7 @@ import type { LookAhead } from './look_ahead.ts';
 import type { Reason } from './reasons.ts';
 import type { Remote } from './remote.ts';
 import { type Keep, resolveConflict } from './resolve_conflict.ts';
-import { isUnchanged, localPath, type NameForms, parentOf, Scan, type ScanReport, seenStat } from './scan.ts';
+import { isUnchanged, localPath, type NameForms, Scan, type ScanReport, seenStat } from './scan.ts';
 import type { ConflictRow, LocalNode, SyncIndex } from './sync_index.ts';
 import { takeSent } from './take_sent.ts';
 import type { Done } from './work_scope.ts';
@@ -103,7 +104,7 @@ export type Engine = {
 export function createEngine(deps: EngineDeps): Engine {
   const { disk, index, names, now } = deps;
   const kept = new Set<string>(); // folders
-  const tree = deps.tree((path) => kept.add(parentOf(path)));
+  const tree = deps.tree((path) => kept.add(folderOf(path)));
   let recovered = false;
   let claimed = false;
   let unseen = false; // everything is to be looked at, by the next pass that comes so far
@@ -189,7 +190,7 @@ export function createEngine(deps: EngineDeps): Engine {
     for (const { path, id } of index.problems()) {
       // of a known folder it is what is in it that could not be seen
       const isFolder = id !== null && index.local.get(id)?.kind === 'folder';
-      const wasLookedAt = found.folders.has(isFolder ? path : parentOf(path));
+      const wasLookedAt = found.folders.has(isFolder ? path : folderOf(path));
       if (!wasLookedAt || current.has(path) || (id !== null && !sighted.has(path))) continue;
       index.clearProblem(path);
       attempts.delete(path);
@@ -326,7 +327,7 @@ export function createEngine(deps: EngineDeps): Engine {
 
   /** Where something could not be seen or done, and is to be tried again by now. */
   function foldersDue(): string[] {
-    return index.problems().flatMap(({ path, retryAtMs }) => (retryAtMs > 0 && !isAhead(retryAtMs) ? [parentOf(path)] : []));
+    return index.problems().flatMap(({ path, retryAtMs }) => (retryAtMs > 0 && !isAhead(retryAtMs) ? [folderOf(path)] : []));
   }
 
   async function pass(options: PassOptions = {}): Promise<PassReport> {

@@ -1,8 +1,9 @@
 import { AppError } from '../../Models/errors.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
+import { inFolder } from './disk_paths.ts';
 import type { IgnoreRules } from './ignore_rules.ts';
 import type { FeedPage, Remote, RemoteNode } from './remote.ts';
-import { childOf, type NameForms } from './scan.ts';
+import type { NameForms } from './scan.ts';
 import type { ServerNode, SyncIndex } from './sync_index.ts';
 
 export type FeedDeps = {
@@ -127,7 +128,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
     paths.set(id, null); // a circle leads nowhere
     const node = index.remote.get(id);
     const folder = node === undefined ? null : pathOf(node.parent);
-    const path = node === undefined || folder === null ? null : childOf(folder, names.toLocal(node.name) ?? node.name);
+    const path = node === undefined || folder === null ? null : inFolder(folder, names.toLocal(node.name) ?? node.name);
     paths.set(id, path);
     return path;
   }
@@ -150,7 +151,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
     const folder = parent === undefined ? null : pathOf(parent);
     if (parent === undefined || folder === null) return false;
     const known = index.byServerNode(node.nodeId);
-    if (rules.match(childOf(folder, names.toLocal(node.name) ?? node.name), node.kind) !== null) {
+    if (rules.match(inFolder(folder, names.toLocal(node.name) ?? node.name), node.kind) !== null) {
       leaveOut(node, known);
       return true;
     }

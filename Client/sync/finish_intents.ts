@@ -1,4 +1,5 @@
 import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk.ts';
+import { inFolder } from './disk_paths.ts';
 import type { Intent, IntentTarget, MoveIntent, PlaceIntent } from './local_tree.ts';
 import { localPath, type NameForms, seenStat } from './scan.ts';
 import type { LocalNode, SyncIndex } from './sync_index.ts';
@@ -75,5 +76,5 @@ function finishMove({ disk, index, names, features, now }: FinishDeps, { path, t
 function isAt({ index, names }: Pick<FinishDeps, 'index' | 'names'>, { parent, name }: IntentTarget, path: string): boolean {
   const folder = localPath(index, names, parent);
   const local = names.toLocal(name);
-  return folder !== null && local !== null && path === (folder === '' ? local : `${folder}/${local}`);
+  return folder !== null && local !== null && path === inFolder(folder, local);
 }

@@ -1,6 +1,7 @@
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
 import type { Clock } from './clock.ts';
 import type { OnHint, Watcher } from './disk.ts';
+import { folderOf, inFolder } from './disk_paths.ts';
 import type { Engine, PassReport } from './engine.ts';
 import type { Remote } from './remote.ts';
 
@@ -128,7 +129,7 @@ export function runLive(deps: LiveDeps): Live {
       if (dueAt > now) moving.add(path);
       else {
         restless.delete(path);
-        folders.add(path.slice(0, Math.max(path.lastIndexOf('/'), 0)));
+        folders.add(folderOf(path));
       }
     }
     return { folders, moving };
@@ -155,8 +156,7 @@ export function runLive(deps: LiveDeps): Live {
       if (!(error instanceof AppError) || ENDING.has(error.code)) throw error;
       everything ||= all;
       feed = true;
-      for (const folder of folders)
-        restless.set(folder === '' ? '.' : `${folder}/.`, { dueAt: 0, waitMs: STILL_MS, hintMs: now, sinceMs: now });
+      for (const folder of folders) restless.set(inFolder(folder, '.'), { dueAt: 0, waitMs: STILL_MS, hintMs: now, sinceMs: now });
       failures += 1;
       retryAtMs = clock.now() + Math.min(RETRY_FIRST_MS * 2 ** (failures - 1), RETRY_MS_MAX);
       deps.onState({ state: 'offline', error });

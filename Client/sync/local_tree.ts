@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { localIo } from '../transfer/local_files.ts';
 import type { Disk, DiskFile, DiskStat } from './disk.ts';
+import { folderOf, inFolder, nameOf } from './disk_paths.ts';
 import { type IsUnchanged, type LeafOptions, Leaves } from './local_tree_leaves.ts';
 import { unlocked } from './local_tree_locks.ts';
 import { Staging } from './local_tree_staging.ts';
-import { folderOf, hasSameContent, inFolder, isSameEntry, isSurprise, isUntouched, nameOf } from './local_tree_states.ts';
+import { hasSameContent, isSameEntry, isSurprise, isUntouched } from './local_tree_states.ts';
 
 /** Folder inside the synced one for what the engine itself needs there, on the same file system. Never synced, never shown. */
 export const PRIVATE_FOLDER = '.driftless';

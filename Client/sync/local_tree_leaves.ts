@@ -1,16 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Disk, DiskFile, DiskStat } from './disk.ts';
-import {
-  codeOf,
-  folderOf,
-  hasSameContent,
-  inFolder,
-  isSameEntry,
-  isSurprise,
-  isUntouched,
-  nameOf,
-  systemError,
-} from './local_tree_states.ts';
+import { folderOf, inFolder, nameOf } from './disk_paths.ts';
+import { codeOf, hasSameContent, isSameEntry, isSurprise, isUntouched, systemError } from './local_tree_states.ts';
 
 /** Asked where the stat cannot tell whether a file is what it was: it changed so lately that another change may have the same time. */
 export type IsUnchanged = (file: DiskFile) => boolean;

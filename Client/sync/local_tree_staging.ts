@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Disk, DiskFile } from './disk.ts';
-import { codeOf, inFolder } from './local_tree_states.ts';
+import { inFolder } from './disk_paths.ts';
+import { codeOf } from './local_tree_states.ts';
 
 const SYNCED_ALONE = 2; // files; more cost more than one sync of everything
 

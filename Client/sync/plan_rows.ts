@@ -2,6 +2,7 @@ import { assertNever } from '../../Models/errors.ts';
 import type { PlanRow } from './control_messages.ts';
 import type { Action, Plan, Side } from './core/plan.ts';
 import { type NodeId, ROOT, type TreeNode } from './core/tree.ts';
+import { inFolder } from './disk_paths.ts';
 import type { SyncIndex } from './sync_index.ts';
 
 type Known = { readonly index: Pick<SyncIndex, 'local' | 'remote'> };
@@ -35,7 +36,7 @@ function rowOf(action: Action, known: Known): PlanRow {
       return row('compare', null, action.id, known);
     case 'set_aside': {
       const parent = index.local.get(action.id)?.parent ?? ROOT;
-      return { ...row('conflict', 'local', action.id, known), to: within(pathOf('local', parent, known), action.name) };
+      return { ...row('conflict', 'local', action.id, known), to: inFolder(pathOf('local', parent, known), action.name) };
     }
     case 'move':
       return { ...row('move', action.side, action.id, known), to: placeOf(action, known) };
@@ -56,7 +57,7 @@ function rowOf(action: Action, known: Known): PlanRow {
 const kindTo = (side: Side): 'up' | 'down' => (side === 'remote' ? 'up' : 'down');
 
 function placeOf({ side, parent, name }: Extract<Action, { type: 'make' | 'put' | 'move' }>, known: Known): string {
-  return within(pathOf(side, parent, known), name);
+  return inFolder(pathOf(side, parent, known), name);
 }
 
 function row(kind: PlanRow['kind'], side: Side | null, id: NodeId, known: Known): PlanRow {
@@ -90,8 +91,4 @@ function pathOf(side: Side, id: NodeId, { index }: Known): string {
     at = node.parent;
   }
   return parts.reverse().join('/');
-}
-
-function within(folder: string, name: string): string {
-  return folder === '' ? name : `${folder}/${name}`;
 }

@@ -1,7 +1,8 @@
 import { localIo } from '../transfer/local_files.ts';
 import type { Disk, DiskFeatures, DiskStat } from './disk.ts';
+import { inFolder } from './disk_paths.ts';
 import { PRIVATE_FOLDER } from './local_tree.ts';
-import { codeOf, inFolder, isSameEntry } from './local_tree_states.ts';
+import { codeOf, isSameEntry } from './local_tree_states.ts';
 
 const FOLDER = `${PRIVATE_FOLDER}/probe`;
 const EVEN_SECOND_US = 1_700_000_000_000_000;

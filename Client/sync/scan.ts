@@ -1,6 +1,8 @@
 import { foldName, nameProblem } from '../../Models/names.ts';
+import { mtimeUs } from '../transfer/local_files.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import type { Disk, DiskFeatures, DiskStat } from './disk.ts';
+import { folderOf, inFolder } from './disk_paths.ts';
 import { pictureOf, type Shown } from './folder_picture.ts';
 import type { IgnoreRules, LeftOut } from './ignore_rules.ts';
 import { PRIVATE_FOLDER } from './local_tree.ts';
@@ -52,16 +54,8 @@ const SHARED_TOGETHER = 8; // folders
 const SHARED_MAX = 32; // that are looked at elsewhere at a time: enough for a slice, and not long to wait for at the end
 const CLOCK_STEP_MS = 10; // a system's clock for file times moves on in steps of up to this
 
-export const childOf = (folder: string, name: string): string => (folder === '' ? name : `${folder}/${name}`);
-export const parentOf = (path: string): string => path.slice(0, Math.max(path.lastIndexOf('/'), 0));
-
 const foldTogether = (path: string, other: string): boolean =>
-  path !== other && parentOf(path) === parentOf(other) && foldName(path) === foldName(other);
-
-/** Whole microseconds, as the wire has them. */
-export function mtimeUsOf(stat: Pick<DiskStat, 'mtimeMs'>): number {
-  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.round(stat.mtimeMs * 1000)));
-}
+  path !== other && folderOf(path) === folderOf(other) && foldName(path) === foldName(other);
 
 /** Who writes may set the time of a file, so that it looks old: the time of change is the system's own. */
 export function seenStat(stat: DiskStat, nowMs: number, features: Pick<DiskFeatures, 'timeStepMs'>): SeenStat {
@@ -204,7 +198,7 @@ export class Scan {
       const [child] = index.local.named(id, foldName(name)).filter((node) => node.name === name);
       if (child === undefined || child.kind !== 'folder') break;
       id = child.id;
-      at = childOf(at, part);
+      at = inFolder(at, part);
     }
     return { id, path: at };
   }
@@ -266,7 +260,7 @@ export class Scan {
     if (shown !== null && this.#findings.length === findings && known.size === children.length) this.#keepPicture(id, shown, looks, known);
     for (const bytes of listing.undecodable) {
       const shown = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
-      this.#find({ path: childOf(path, shown), id: null, reason: 'name_not_utf8', detail: Buffer.from(bytes).toString('hex') });
+      this.#find({ path: inFolder(path, shown), id: null, reason: 'name_not_utf8', detail: Buffer.from(bytes).toString('hex') });
     }
     for (const child of children) if (!seen.has(child.id) && !this.#matched.has(child.id)) this.#missing.set(child.id, path);
   }
@@ -276,7 +270,7 @@ export class Scan {
     const looks: Look[] = [];
     for (const name of listed) {
       if (folder === '' && name === PRIVATE_FOLDER) continue;
-      const path = childOf(folder, name);
+      const path = inFolder(folder, name);
       this.#entries += 1;
       try {
         const stat = disk.stat(path);
@@ -294,7 +288,7 @@ export class Scan {
   #isAsPictured(id: NodeId, path: string, inside: readonly string[], shown: Uint8Array): boolean {
     const picture = this.#deps.index.picture(id);
     if (picture === undefined || Buffer.compare(picture.shown, shown) !== 0 || inside.length !== picture.folders.length) return false;
-    for (const [i, name] of inside.entries()) this.#work.push({ id: picture.folders[i] as NodeId, path: childOf(path, name), deep: true });
+    for (const [i, name] of inside.entries()) this.#work.push({ id: picture.folders[i] as NodeId, path: inFolder(path, name), deep: true });
     return true;
   }
 
@@ -368,7 +362,7 @@ export class Scan {
     const { index, names } = this.#deps;
     for (const id of index.byIdentity(ino, birthMs)) {
       const path = id === now || index.local.get(id) === undefined ? null : localPath(index, names, id);
-      if (path !== null) this.#missing.set(id, parentOf(path));
+      if (path !== null) this.#missing.set(id, folderOf(path));
     }
   }
 
@@ -449,7 +443,7 @@ export class Scan {
 
   /** Under exactly this name: where names fold together, others lead to the same file. */
   #isListed(path: string): boolean {
-    return this.#deps.disk.list(parentOf(path)).names.includes(path.slice(path.lastIndexOf('/') + 1));
+    return this.#deps.disk.list(folderOf(path)).names.includes(path.slice(path.lastIndexOf('/') + 1));
   }
 
   #moveHere(folder: Work, path: string, name: string, stat: DiskStat, id: NodeId): void {
@@ -492,7 +486,7 @@ export class Scan {
       kind,
       content,
       mode: this.#mode(stat, before),
-      mtimeUs: mtimeUsOf(stat),
+      mtimeUs: mtimeUs(stat),
       seen: seenStat(stat, now(), features),
     });
   }
@@ -507,7 +501,7 @@ export class Scan {
     for (const [id, folder] of this.#missing) {
       const node = index.local.get(id);
       const path = node === undefined ? null : localPath(index, names, id);
-      if (node === undefined || path === null || parentOf(path) !== folder || this.#left.has(identityOf(node.seen))) continue;
+      if (node === undefined || path === null || folderOf(path) !== folder || this.#left.has(identityOf(node.seen))) continue;
       try {
         const stat = disk.stat(path);
         // something of another kind in its place is another node; the same kind came since: it is looked at next time

@@ -1,10 +1,10 @@
 import { AppError, assertNever, type ErrorCode } from '../../Models/errors.ts';
 import type { OperationResult } from '../../Models/operations.ts';
+import { mtimeUs } from '../transfer/local_files.ts';
 import type { Action } from './core/plan.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import type { Reason } from './reasons.ts';
 import type { PushItem, PushOutcome, Snapshot } from './remote.ts';
-import { mtimeUsOf } from './scan.ts';
 import type { LocalNode, ServerNode } from './sync_index.ts';
 import { expectedOf, localReason, type WorkScope } from './work_scope.ts';
 
@@ -101,7 +101,7 @@ export class Uploads {
   /** Noted before it goes out; of many files some together, so that an interruption can make a conflict of a few at worst. */
   #note(here: LocalNode, { digest, stat }: Snapshot): void {
     const seen = this.#scope.seen(stat);
-    this.#notes.push({ ...here, content: digest.toString('hex'), mtimeUs: mtimeUsOf(stat), seen });
+    this.#notes.push({ ...here, content: digest.toString('hex'), mtimeUs: mtimeUs(stat), seen });
     if (this.#notes.length >= (this.#nodes.size > FEW ? NOTED_TOGETHER : 1)) this.#writeNotes();
   }
 
@@ -255,7 +255,7 @@ export class Uploads {
         : {
             ...seen,
             content: snapshot.digest.toString('hex'),
-            mtimeUs: mtimeUsOf(snapshot.stat),
+            mtimeUs: mtimeUs(snapshot.stat),
             seen: this.#scope.seenAgain(snapshot.stat, seen),
           };
     const there = { ...server, size: snapshot?.size ?? 0, chunkCount: snapshot?.chunkCount ?? 0 };

@@ -1,6 +1,7 @@
 import { type Dirent, type FSWatcher, lstatSync, readdirSync, readFileSync, type Stats, watch } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { OnHint, Watcher } from './disk.ts';
+import { inFolder } from './disk_paths.ts';
 import { codeOf } from './local_tree_states.ts';
 
 const SLICE_MS = 20; // of the thread's time in one go
@@ -91,7 +92,7 @@ export class FolderWatchers implements Watcher {
       this.#tellIfLimited(error);
     }
     for (const entry of this.#entriesOf(folder)) {
-      const path = childPath(folder.path, entry.name);
+      const path = inFolder(folder.path, entry.name);
       if (path === this.#left) continue;
       if (isNew) this.#hint(path);
       if (folder.isForgotten) return; // who was told has ended it
@@ -128,7 +129,7 @@ export class FolderWatchers implements Watcher {
     if (this.#closed) return;
     this.#countEvent();
     if (folder.path === '' && !this.#isRootInPlace(name)) return;
-    const path = childPath(folder.path, name ?? '');
+    const path = inFolder(folder.path, name ?? '');
     if (path === this.#left) return;
     this.#hint(name === null ? null : path);
     if (type === 'rename' && name !== null && !folder.isForgotten) this.#expect(folder, name, true);
@@ -146,7 +147,7 @@ export class FolderWatchers implements Watcher {
 
   /** A name came, went, or means something else now. */
   #expect(parent: Watched, name: string, isNew: boolean): void {
-    const path = childPath(parent.path, name);
+    const path = inFolder(parent.path, name);
     const known = parent.folders.get(name);
     const stat = statOf(join(this.#root, path));
     const isFolder = stat?.isDirectory() ?? false;
@@ -208,10 +209,6 @@ export class FolderWatchers implements Watcher {
   #hint(path: string | null): void {
     if (!this.#closed) this.#onHint(path);
   }
-}
-
-function childPath(folder: string, name: string): string {
-  return folder === '' ? name : `${folder}/${name}`;
 }
 
 /** `null`: gone, or not to be seen. */

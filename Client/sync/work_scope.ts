@@ -1,10 +1,11 @@
 import type { Action } from './core/plan.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk.ts';
+import { folderOf, inFolder } from './disk_paths.ts';
 import type { LocalTree } from './local_tree.ts';
 import type { Reason } from './reasons.ts';
 import type { Remote } from './remote.ts';
-import { childOf, localPath, type NameForms, parentOf, seenStat } from './scan.ts';
+import { localPath, type NameForms, seenStat } from './scan.ts';
 import type { LocalNode, SeenStat, SyncIndex } from './sync_index.ts';
 
 export type WorkDeps = {
@@ -48,7 +49,7 @@ export class WorkScope {
     const node = index.local.get(id);
     const folder = node === undefined ? null : this.#folder(node.parent);
     const name = node === undefined ? null : names.toLocal(node.name);
-    return folder === null || name === null ? null : childOf(folder, name);
+    return folder === null || name === null ? null : inFolder(folder, name);
   }
 
   /** Where it is, or where it is on the server when it is not here. */
@@ -84,8 +85,8 @@ export class WorkScope {
     const folder = this.#folder(parent);
     if (folder === null) return null;
     const local = names.toLocal(name);
-    if (local === null) onProblem(id, childOf(folder, name), 'name_not_here', name);
-    return local === null ? null : childOf(folder, local);
+    if (local === null) onProblem(id, inFolder(folder, name), 'name_not_here', name);
+    return local === null ? null : inFolder(folder, local);
   }
 
   seen(stat: DiskStat): SeenStat {
@@ -105,7 +106,7 @@ export class WorkScope {
 
   /** A person was faster: what is there now is looked at before the next plan. */
   changed(path: string): void {
-    this.dirty.add(parentOf(path));
+    this.dirty.add(folderOf(path));
   }
 
   /** The system refused for this one. @throws what is no failure of the system */
