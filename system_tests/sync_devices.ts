@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openSync, type PassReport, type Sync, type SyncEvent, type SyncOptions, type SyncStatus } from '../Client/sync.ts';
 import { type FixtureOptions, openServer, type ServerFixture, type User } from '../Server/testing/server_fixture.ts';
@@ -190,6 +191,17 @@ export async function openDevices(world: SyncWorld, count: number, options: Devi
   const devices = Array.from({ length: count }, () => new Device(world, user, options));
   for (const device of devices) await device.open();
   return devices;
+}
+
+/** Two devices that both watch from the beginning. */
+export async function watching(world: SyncWorld, t: TestContext): Promise<[Device, Device]> {
+  const [a, b] = await openDevices(world, 2);
+  assert.ok(a !== undefined && b !== undefined);
+  t.after(() => Promise.all([a.close(), b.close()]));
+  await settle(a, b);
+  for (const device of [a, b]) device.sync.start();
+  for (const device of [a, b]) await device.until('idle');
+  return [a, b];
 }
 
 const PATIENCE_MS = 20_000;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { after, before, type TestContext, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assertConverged, type Device, openDevices, openWorld, type SyncWorld, settle } from './sync_devices.ts';
+import { assertConverged, type Device, openDevices, openWorld, type SyncWorld, settle, watching } from './sync_devices.ts';
 
 const PATIENCE_MS = 20_000; // of a test for what takes milliseconds on a quiet machine
 const LOOK_AGAIN_MS = 2;
@@ -14,16 +14,6 @@ before(async () => {
 });
 
 after(() => world[Symbol.asyncDispose]());
-
-async function watching(t: TestContext): Promise<[Device, Device]> {
-  const [a, b] = await openDevices(world, 2);
-  assert.ok(a !== undefined && b !== undefined);
-  t.after(() => Promise.all([a.close(), b.close()]));
-  await settle(a, b);
-  for (const device of [a, b]) device.sync.start();
-  for (const device of [a, b]) await device.until('idle');
-  return [a, b];
-}
 
 /** @returns after how long it was so, ms */
 async function when(condition: () => boolean, what: string): Promise<number> {
@@ -38,7 +28,7 @@ async function when(condition: () => boolean, what: string): Promise<number> {
 const holds = (device: Device, path: string, content: string): boolean => device.has(path) && device.read(path) === content;
 
 test('a file saved on one device is on the other, both ways, by itself', async (t) => {
-  const [a, b] = await watching(t);
+  const [a, b] = await watching(world, t);
   const latencies: number[] = [];
   for (let i = 0; i < 10; i += 1) {
     const [from, to] = i % 2 === 0 ? [a, b] : [b, a];
@@ -56,7 +46,7 @@ test('a file saved on one device is on the other, both ways, by itself', async (
 });
 
 test('while paused nothing is sent or fetched, and everything is afterwards', async (t) => {
-  const [a, b] = await watching(t);
+  const [a, b] = await watching(world, t);
   await b.sync.pause();
   await b.until('paused');
   a.write('from a');
@@ -74,7 +64,7 @@ test('while paused nothing is sent or fetched, and everything is afterwards', as
 });
 
 test('a file that is written to all the time is sent once it is still', async (t) => {
-  const [a, b] = await watching(t);
+  const [a, b] = await watching(world, t);
   for (let i = 0; i < 40; i += 1) {
     a.write('restless', `${i}`.repeat(1000));
     await sleep(3);
@@ -85,7 +75,7 @@ test('a file that is written to all the time is sent once it is still', async (t
 });
 
 test('a name that cannot be synced makes no work', async (t) => {
-  const [a] = await watching(t);
+  const [a] = await watching(world, t);
   a.write('name');
   await when(() => a.reason('name') === 'in_sync', 'the upload');
   a.write('NAME');

@@ -8,7 +8,7 @@ import { after, before, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { seededRandom } from './seeded_random.ts';
-import { assertConverged, type Device, openDevices, openWorld, type SyncWorld, settle } from './sync_devices.ts';
+import { assertConverged, type Device, openWorld, type SyncWorld, settle, watching } from './sync_devices.ts';
 
 const run = promisify(execFile);
 const COMMITS = 150;
@@ -23,17 +23,6 @@ before(async () => {
 });
 
 after(() => world[Symbol.asyncDispose]());
-
-/** Two devices that both watch from the beginning. */
-async function watching(t: TestContext): Promise<[Device, Device]> {
-  const [a, b] = await openDevices(world, 2);
-  assert.ok(a !== undefined && b !== undefined);
-  t.after(() => Promise.all([a.close(), b.close()]));
-  await settle(a, b);
-  for (const device of [a, b]) device.sync.start();
-  for (const device of [a, b]) await device.until('idle');
-  return [a, b];
-}
 
 async function skipWithout(t: TestContext, program: string): Promise<boolean> {
   try {
@@ -96,7 +85,7 @@ test('a repository that is cloned, and checked out back and forth', async (t) =>
   if (await skipWithout(t, 'git')) return;
   const source = join(world.folder, 'source.git');
   await makeRepository(source);
-  const [a, b] = await watching(t);
+  const [a, b] = await watching(world, t);
   await git(a.local, 'clone', '--quiet', '--no-local', source, 'clone');
   const clone = a.path('clone');
   await git(clone, 'checkout', '--quiet', '-b', 'side', 'origin/side');
@@ -116,7 +105,7 @@ test('a repository that is cloned, and checked out back and forth', async (t) =>
 test('a tree of packages is installed, and another one in its place', async (t) => {
   const packages = join(import.meta.dirname, '..', 'node_modules');
   const names = ['zod', 'fastify', 'pino'].filter((name) => existsSync(join(packages, name)));
-  const [a, b] = await watching(t);
+  const [a, b] = await watching(world, t);
   const target = a.path('project/node_modules');
   for (const name of names) cpSync(join(packages, name), join(target, `.${name}-1`, name), { recursive: true, dereference: true });
   // as npm does it: unpacked beside, then moved into place
@@ -131,7 +120,7 @@ test('a tree of packages is installed, and another one in its place', async (t) 
 });
 
 test('a database that is written to is whole on the other device once it is left alone', async (t) => {
-  const [a, b] = await watching(t);
+  const [a, b] = await watching(world, t);
   const database = new DatabaseSync(a.path('data.db'));
   database.exec('PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 50; CREATE TABLE rows (id INTEGER PRIMARY KEY, content BLOB)');
   const insert = database.prepare('INSERT INTO rows (content) VALUES (?)');
@@ -182,7 +171,7 @@ const EDITORS: Readonly<Record<string, Save>> = {
 };
 
 test('editors that save in all their ways, again and again: the last save is what both have, and none is a conflict', async (t) => {
-  const [a, b] = await watching(t);
+  const [a, b] = await watching(world, t);
   const saved = new Map<string, string>();
   await Promise.all(
     Object.entries(EDITORS).map(async ([name, save], at) => {
@@ -201,7 +190,7 @@ test('editors that save in all their ways, again and again: the last save is wha
 });
 
 test('both devices save files of their own in one folder at once', async (t) => {
-  const [a, b] = await watching(t);
+  const [a, b] = await watching(world, t);
   await Promise.all(
     [a, b].map(async (device, at) => {
       for (let i = 0; i < SAVES; i += 1) {
@@ -226,7 +215,7 @@ test('an archive is unpacked, and rsync puts a tree in, again over what is there
   writeFileSync(join(source, 'large'), randomBytes(2_000_000));
   const archive = join(world.folder, 'tree.tar');
   await run('tar', ['-cf', archive, '-C', source, '.']);
-  const [a, b] = await watching(t);
+  const [a, b] = await watching(world, t);
   mkdirSync(a.path('unpacked'));
   await run('tar', ['-xf', archive, '-C', a.path('unpacked')]);
   await run('rsync', ['-a', `${source}/`, a.path('copied')]);
