@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import type { DatabaseAddress } from './database.ts';
 import { openServerStore, type ServerStore } from './server_store.ts';
+import { emptyDatabases } from './testing/databases.ts';
 import {
   alice,
   bob,
@@ -29,21 +26,10 @@ before(async () => {
 });
 after(() => postgres.close());
 
-const PLACES: readonly [string, (t: TestContext) => Promise<DatabaseAddress>][] = [
-  [
-    'SQLite',
-    async (t) => {
-      const folder = await mkdtemp(join(tmpdir(), 'driftless-store-'));
-      t.after(() => rm(folder, { recursive: true, force: true }));
-      return { kind: 'sqlite', file: join(folder, 'driftless.db') };
-    },
-  ],
-  ['PostgreSQL', async () => ({ kind: 'postgres', url: await postgres.createDatabase() })],
-];
 const empty = contentOf();
 const names = new Map([alice, bob, carol].map(({ userId, userName }) => [userId, userName]));
 
-for (const [name, addressFor] of PLACES) {
+for (const [name, addressFor] of emptyDatabases(() => postgres)) {
   const open = async (t: TestContext): Promise<ServerStore> => {
     const store = await openServerStore(await addressFor(t));
     t.after(() => store.close());

@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, type TestContext, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { type KyselyPlugin, sql, type Transaction } from 'kysely';
 import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
 import type { Metadata } from './metadata.ts';
 import { MIGRATIONS, openSqlMetadata, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
+import { sqliteAddress } from './testing/databases.ts';
 import { hammer } from './testing/metadata_contract_safety.ts';
 import {
   alice,
@@ -34,11 +32,6 @@ before(async () => {
 });
 after(() => postgres.close());
 
-async function sqliteAddress(t: TestContext): Promise<DatabaseAddress> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-metadata-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return { kind: 'sqlite', file: join(folder, 'driftless.db') };
-}
 const postgresAddress = async (): Promise<DatabaseAddress> => ({ kind: 'postgres', url: await postgres.createDatabase() });
 
 /** Fails after the n-th statement of each write transaction. */

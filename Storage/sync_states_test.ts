@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import { type DatabaseAddress, openDatabase } from './database.ts';
 import { MIGRATIONS } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { type SyncStates, sqlSyncStates } from './sync_states.ts';
+import { emptyDatabases } from './testing/databases.ts';
 import { startPostgres, type TestPostgres } from './testing/postgres.ts';
 
 let postgres: TestPostgres;
@@ -16,22 +14,10 @@ before(async () => {
 });
 after(() => postgres.close());
 
-const PLACES: readonly [string, (t: TestContext) => Promise<DatabaseAddress>][] = [
-  [
-    'SQLite',
-    async (t) => {
-      const folder = await mkdtemp(join(tmpdir(), 'driftless-sync-states-'));
-      t.after(() => rm(folder, { recursive: true, force: true }));
-      return { kind: 'sqlite', file: join(folder, 'driftless.db') };
-    },
-  ],
-  ['PostgreSQL', async () => ({ kind: 'postgres', url: await postgres.createDatabase() })],
-];
-
 const stateOf = (n: number): string => n.toString(16).padStart(32, '0');
 const [one, two] = [stateOf(1), stateOf(2)];
 
-for (const [name, addressFor] of PLACES) {
+for (const [name, addressFor] of emptyDatabases(() => postgres)) {
   const open = async (t: TestContext, address: DatabaseAddress, now?: () => number): Promise<SyncStates> => {
     const database = await openDatabase<MetadataSchema>(address, MIGRATIONS);
     t.after(() => database.close());
