@@ -10,6 +10,7 @@ import { approve, endApproval, guardDeletes, guardRoot, type Held, withoutDelete
 import { IGNORE_FILE, type IgnoreRules } from './ignore_rules.ts';
 import { type LocalTree, PRIVATE_FOLDER } from './local_tree.ts';
 import type { LookAhead } from './look_ahead.ts';
+import { Problems } from './problems.ts';
 import type { Reason } from './reasons.ts';
 import type { Remote } from './remote.ts';
 import { type Keep, resolveConflict } from './resolve_conflict.ts';
@@ -76,12 +77,6 @@ export type PassReport = {
 const ROUNDS_MAX = 50;
 const PLANNED_TOGETHER = 100_000; // about 100 MB
 const TRASH_KEPT_MS = 7 * 86_400_000;
-const RETRY_FIRST_MS = 200;
-const RETRY_MS_MAX = 60_000;
-/** These change by themselves within moments. */
-const QUICK: ReadonlySet<Reason> = new Set(['still_changing']);
-const QUICK_RETRY_MS = 20;
-
 /** `partial`: more was to be planned than was asked for; it is only some of what is new. */
 export type Preview = Plan & { readonly partial?: boolean };
 
@@ -110,24 +105,10 @@ export function createEngine(deps: EngineDeps): Engine {
   let unseen = false; // everything is to be looked at, by the next pass that comes so far
   let rules = deps.rules(index.setting('ignore_file') ?? null);
   let held: readonly Held[] = [];
-  const attempts = new Map<string, number>(); // failures in a row, by path
-  /** Problems that scanning found, by path; the others came up when something was done. */
-  const sighted = new Set(index.problems().flatMap(({ path, reason }) => (SCANNED.has(reason) ? [path] : [])));
-
-  function report(id: NodeId | null, path: string, reason: Reason, detail: string): void {
-    const count = (attempts.get(path) ?? 0) + 1;
-    attempts.set(path, count);
-    const first = QUICK.has(reason) ? QUICK_RETRY_MS : RETRY_FIRST_MS;
-    const most = QUICK.has(reason) ? 2000 : RETRY_MS_MAX;
-    const retryAtMs = id === null && reason !== 'local_error' ? 0 : now() + Math.min(first * 2 ** (count - 1), most);
-    index.setProblem({ path, id, reason, detail, sinceMs: now(), retryAtMs });
-    deps.onEvent({ type: 'problem', path, reason, detail });
-  }
-
-  /** Not due yet. A clock that was set back makes it no longer than it could be. */
-  function isAhead(retryAtMs: number): boolean {
-    return retryAtMs > now() && retryAtMs <= now() + RETRY_MS_MAX;
-  }
+  const problems = new Problems({
+    ...{ index, names, now },
+    onProblem: (path, reason, detail) => deps.onEvent({ type: 'problem', path, reason, detail }),
+  });
 
   /** @returns whether anything was left to recover: then everything must be looked at */
   async function recover(): Promise<boolean> {
@@ -180,26 +161,8 @@ export function createEngine(deps: EngineDeps): Engine {
     const scanning = new Scan({ ...deps, rules, restless });
     const found = folders === undefined ? await scanning.full() : await scanning.folders(folders);
     await compareSuspects(found.suspects);
-    index.observe(() => takeFindings(found));
+    index.observe(() => problems.takeFindings(found));
     return found;
-  }
-
-  /** Problems of scanning are known anew for each folder that was looked at. */
-  function takeFindings(found: ScanReport): void {
-    const current = new Set(found.findings.map(({ path }) => path));
-    for (const { path, id } of index.problems()) {
-      // of a known folder it is what is in it that could not be seen
-      const isFolder = id !== null && index.local.get(id)?.kind === 'folder';
-      const wasLookedAt = found.folders.has(isFolder ? path : folderOf(path));
-      if (!wasLookedAt || current.has(path) || (id !== null && !sighted.has(path))) continue;
-      index.clearProblem(path);
-      attempts.delete(path);
-      sighted.delete(path);
-    }
-    for (const { id, path, reason, detail } of found.findings) {
-      report(id, path, reason, detail);
-      sighted.add(path);
-    }
   }
 
   /** Files so recent that their numbers prove nothing: their content is compared. */
@@ -225,8 +188,7 @@ export function createEngine(deps: EngineDeps): Engine {
 
   /** @param atMost nodes that are planned together; more of what is new is planned in parts */
   function currentPlan(atMost: number): Plan & { partial: boolean } {
-    const waiting = new Set<NodeId>();
-    for (const { id, retryAtMs } of index.problems()) if (id !== null && isAhead(retryAtMs)) waiting.add(id);
+    const waiting = problems.waiting();
     const trees = index.planTrees(atMost);
     const planned = plan({
       ...trees,
@@ -251,15 +213,11 @@ export function createEngine(deps: EngineDeps): Engine {
 
   async function carryOut(planned: Plan, refusals: Map<NodeId, number>): Promise<ExecuteReport> {
     const onDone = (done: Done): void => {
-      if (!sighted.has(done.path) && attempts.delete(done.path)) index.clearProblem(done.path);
+      problems.done(done.path);
       deps.onEvent({ type: 'done', done });
     };
-    const onProblem: typeof report = (id, path, reason, detail) => {
-      sighted.delete(path);
-      report(id, path, reason, detail);
-    };
     recovered = false; // should it throw
-    const result = await execute({ ...deps, tree, onDone, onProblem }, planned, refusals);
+    const result = await execute({ ...deps, tree, onDone, onProblem: problems.failed.bind(problems) }, planned, refusals);
     recovered = !result.unfinished;
     const dirty = new Set([...result.dirty, ...kept]);
     kept.clear();
@@ -280,32 +238,13 @@ export function createEngine(deps: EngineDeps): Engine {
     }
   }
 
-  /** What a plan could not decide, and what was a problem and is none any more. */
   function takeStuck({ stuck }: Plan): void {
-    const differing = new Set(index.changed());
-    const stuckIds = new Set(stuck.map(({ id }) => id));
-    for (const { path, id, reason } of index.problems()) {
-      if (id === null || sighted.has(path) || (reason === 'name_collides' ? stuckIds.has(id) : differing.has(id))) continue;
-      index.clearProblem(path);
-      attempts.delete(path);
-    }
+    problems.takeStuck(stuck);
     for (const { copy } of index.conflicts()) if (index.local.get(copy) === undefined) index.endConflict(copy); // a person took the copy away
-    for (const { id, reason } of stuck) {
-      const path = localPath(index, names, id);
-      if (path !== null) index.setProblem({ path, id, reason, detail: '', sinceMs: now(), retryAtMs: 0 });
-    }
   }
 
   function passReport(part: Pick<PassReport, 'complete' | 'achieved' | 'entries'>): PassReport {
-    const problems = index.problems();
-    const retries = problems.flatMap(({ retryAtMs }) => (isAhead(retryAtMs) ? [retryAtMs] : []));
-    return { ...part, held, problems: problems.length, retryAtMs: retries.length === 0 ? null : Math.min(...retries) };
-  }
-
-  function retryNow(): void {
-    index.transaction(() => {
-      for (const problem of index.problems()) if (problem.retryAtMs > 0) index.setProblem({ ...problem, retryAtMs: 0 });
-    });
+    return { ...part, held, ...problems.count() };
   }
 
   /** @returns false when nothing may be done before a person was asked */
@@ -325,13 +264,8 @@ export function createEngine(deps: EngineDeps): Engine {
     }
   }
 
-  /** Where something could not be seen or done, and is to be tried again by now. */
-  function foldersDue(): string[] {
-    return index.problems().flatMap(({ path, retryAtMs }) => (retryAtMs > 0 && !isAhead(retryAtMs) ? [folderOf(path)] : []));
-  }
-
   async function pass(options: PassOptions = {}): Promise<PassReport> {
-    const folders = options.folders === undefined ? undefined : new Set([...options.folders, ...foldersDue()]);
+    const folders = options.folders === undefined ? undefined : new Set([...options.folders, ...problems.foldersDue()]);
     const isRootHeld = held.some(({ guard }) => guard === 'root');
     if (!begin(folders === undefined || folders.has('') || isRootHeld)) return passReport({ complete: false, achieved: 0, entries: 0 });
     if (await recover()) unseen = true;
@@ -344,7 +278,7 @@ export function createEngine(deps: EngineDeps): Engine {
     const restless = options.restless ?? new Set();
     const refusals = new Map<NodeId, number>();
     if (all) emptyTrash();
-    if (options.retry === true) retryNow();
+    if (options.retry === true) problems.retryNow();
     let { entries } = await scan(all ? undefined : folders, restless);
     if (all) unseen = false;
     let achieved = 0;
@@ -473,16 +407,6 @@ function readIgnoreFile(disk: Disk, index: SyncIndex): string | null {
     return index.setting('ignore_file') ?? null;
   }
 }
-
-/** What scanning itself finds out: gone once it is not found any more. */
-const SCANNED: ReadonlySet<Reason> = new Set([
-  'ignored',
-  'excluded',
-  'name_not_utf8',
-  'name_not_there',
-  'special_file',
-  'no_permission_local',
-]);
 
 /** What the file system refused in the middle of something: that ends the pass, and the next one begins anew. */
 async function endedByDisk<T>(work: () => Promise<T>): Promise<T> {

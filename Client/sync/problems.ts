@@ -1,0 +1,135 @@
+import type { Stuck } from './core/plan.ts';
+import type { NodeId } from './core/tree.ts';
+import { folderOf } from './disk_paths.ts';
+import type { Reason } from './reasons.ts';
+import { localPath, type NameForms, type ScanReport } from './scan.ts';
+import type { SyncIndex } from './sync_index.ts';
+
+export type ProblemsDeps = {
+  readonly index: SyncIndex;
+  readonly names: NameForms;
+  readonly now: () => number; // ms
+  readonly onProblem: (path: string, reason: Reason, detail: string) => void;
+};
+
+const RETRY_FIRST_MS = 200;
+const RETRY_MS_MAX = 60_000;
+/** These change by themselves within moments. */
+const QUICK: ReadonlySet<Reason> = new Set(['still_changing']);
+const QUICK_RETRY_MS = 20;
+const QUICK_RETRY_MS_MAX = 2000;
+
+/** What scanning itself finds out: gone once it is not found any more. */
+const SCANNED: ReadonlySet<Reason> = new Set([
+  'ignored',
+  'excluded',
+  'name_not_utf8',
+  'name_not_there',
+  'special_file',
+  'no_permission_local',
+]);
+
+/** Why entries are not in sync, when each is tried again, and when it is a problem no more. They are kept in the index. */
+export class Problems {
+  readonly #deps: ProblemsDeps;
+  readonly #attempts = new Map<string, number>(); // failures in a row, by path
+  /** Those that scanning found, by path; the others came up when something was done. */
+  readonly #sighted: Set<string>;
+
+  constructor(deps: ProblemsDeps) {
+    this.#deps = deps;
+    this.#sighted = new Set(deps.index.problems().flatMap(({ path, reason }) => (SCANNED.has(reason) ? [path] : [])));
+  }
+
+  /** Something could not be done. */
+  failed(id: NodeId | null, path: string, reason: Reason, detail: string): void {
+    this.#sighted.delete(path);
+    this.#add(id, path, reason, detail);
+  }
+
+  /** Something was done. */
+  done(path: string): void {
+    if (!this.#sighted.has(path) && this.#attempts.delete(path)) this.#deps.index.clearProblem(path);
+  }
+
+  /** Problems of scanning are known anew for each folder that was looked at. */
+  takeFindings(found: ScanReport): void {
+    const { index } = this.#deps;
+    const current = new Set(found.findings.map(({ path }) => path));
+    for (const { path, id } of index.problems()) {
+      // of a known folder it is what is in it that could not be seen
+      const isFolder = id !== null && index.local.get(id)?.kind === 'folder';
+      const wasLookedAt = found.folders.has(isFolder ? path : folderOf(path));
+      if (!wasLookedAt || current.has(path) || (id !== null && !this.#sighted.has(path))) continue;
+      this.#clear(path);
+      this.#sighted.delete(path);
+    }
+    for (const { id, path, reason, detail } of found.findings) {
+      this.#add(id, path, reason, detail);
+      this.#sighted.add(path);
+    }
+  }
+
+  /** What a plan could not decide, and what was a problem and is none any more. */
+  takeStuck(stuck: readonly Stuck[]): void {
+    const { index, names, now } = this.#deps;
+    const differing = new Set(index.changed());
+    const stuckIds = new Set(stuck.map(({ id }) => id));
+    for (const { path, id, reason } of index.problems()) {
+      if (id === null || this.#sighted.has(path) || (reason === 'name_collides' ? stuckIds.has(id) : differing.has(id))) continue;
+      this.#clear(path);
+    }
+    for (const { id, reason } of stuck) {
+      const path = localPath(index, names, id);
+      if (path !== null) index.setProblem({ path, id, reason, detail: '', sinceMs: now(), retryAtMs: 0 });
+    }
+  }
+
+  /** Nodes that are not to be tried before it is time. */
+  waiting(): Set<NodeId> {
+    const waiting = new Set<NodeId>();
+    for (const { id, retryAtMs } of this.#deps.index.problems()) if (id !== null && this.#isAhead(retryAtMs)) waiting.add(id);
+    return waiting;
+  }
+
+  /** Where something could not be seen or done, and is to be tried again by now. */
+  foldersDue(): string[] {
+    const problems = this.#deps.index.problems();
+    return problems.flatMap(({ path, retryAtMs }) => (retryAtMs > 0 && !this.#isAhead(retryAtMs) ? [folderOf(path)] : []));
+  }
+
+  retryNow(): void {
+    const { index } = this.#deps;
+    index.transaction(() => {
+      for (const problem of index.problems()) if (problem.retryAtMs > 0) index.setProblem({ ...problem, retryAtMs: 0 });
+    });
+  }
+
+  /** `retryAtMs`: when the first of those that wait may be tried again; `null`: none waits. */
+  count(): { readonly problems: number; readonly retryAtMs: number | null } {
+    const problems = this.#deps.index.problems();
+    const retries = problems.flatMap(({ retryAtMs }) => (this.#isAhead(retryAtMs) ? [retryAtMs] : []));
+    return { problems: problems.length, retryAtMs: retries.length === 0 ? null : Math.min(...retries) };
+  }
+
+  #add(id: NodeId | null, path: string, reason: Reason, detail: string): void {
+    const { index, now, onProblem } = this.#deps;
+    const count = (this.#attempts.get(path) ?? 0) + 1;
+    this.#attempts.set(path, count);
+    const [first, most] = QUICK.has(reason) ? [QUICK_RETRY_MS, QUICK_RETRY_MS_MAX] : [RETRY_FIRST_MS, RETRY_MS_MAX];
+    const retryAtMs = id === null && reason !== 'local_error' ? 0 : now() + Math.min(first * 2 ** (count - 1), most);
+    index.setProblem({ path, id, reason, detail, sinceMs: now(), retryAtMs });
+    onProblem(path, reason, detail);
+  }
+
+  #clear(path: string): void {
+    this.#deps.index.clearProblem(path);
+    this.#attempts.delete(path);
+  }
+
+  /** Not due yet. A clock that was set back makes it no longer than it could be. */
+  #isAhead(retryAtMs: number): boolean {
+    const now = this.#deps.now();
+    return retryAtMs > now && retryAtMs <= now + RETRY_MS_MAX;
+  }
+}
