@@ -2,14 +2,15 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import type { infer as Infer, ZodType } from 'zod';
+import type { infer as Infer } from 'zod';
 import { AppError } from '../Models/errors.ts';
-import type { Role } from '../Models/operations.ts';
 import type { RestChange, RestEntry, RestInvitation, RestMember, RestPage, WhoAmI } from '../Models/rest.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { failureText } from './failure_text.ts';
-import { createHttp, type Http, type Method, type Query } from './http.ts';
+import { createHttp, type Http } from './http.ts';
+import { type Caller, restCaller } from './rest_call.ts';
 import type { Session } from './session/session.ts';
+import { type SharingMethods, sharingMethods } from './sharing_methods.ts';
 import type { Sync, SyncEvent, SyncOptions, SyncStatus } from './sync.ts';
 import type { createTransfers, Progress, TransferFailure, TransferReport } from './transfers.ts';
 
@@ -47,7 +48,6 @@ export type ChangesOptions = { readonly after?: string; readonly limit?: number 
 export type Written = { readonly path: string; readonly version: number; readonly unchanged: boolean };
 export type ChangesPage = { readonly changes: RestChange[]; readonly cursor: string; readonly more: boolean };
 export type Identity = Infer<typeof WhoAmI>;
-export type Invitations = { readonly received: RestInvitation[]; readonly sent: RestInvitation[] };
 
 /**
  * A logged-in user's view of a Driftless server. Remote paths begin with `/` and are the user's own.
@@ -56,84 +56,72 @@ export type Invitations = { readonly received: RestInvitation[]; readonly sent: 
  * `ticket_revoked`, `too_many_requests`, `busy`, `internal`, and `path_invalid` or `name_invalid` where a path is given; what else, each says.
  * What the user may not see does not exist: `not_found`.
  */
-export type Driftless = AsyncDisposable & {
-  readonly username: string;
-  readonly serverUrl: string;
+export type Driftless = AsyncDisposable &
+  SharingMethods & {
+    readonly username: string;
+    readonly serverUrl: string;
 
-  /** Makes the folders above it too. @throws AppError `already_exists`, `name_collides`, `not_a_folder`, `forbidden` */
-  createFolder(path: string): Promise<Written>;
-  /**
-   * Sends a file, or what a folder holds; `remote` becomes it (nothing else in a folder `remote` is removed). What is already the same is
-   * not sent. Goes on past a file that fails and names it in the report. When it resolves, all the rest is durable.
-   * @throws AppError `cancelled`; if nothing could be sent, the reason: `local_io`, `not_a_file`, `not_a_folder`, `forbidden`, `storage_full`, `too_large`
-   */
-  upload(local: string, remote: string, options?: TransferOptions): Promise<TransferReport>;
-  /**
-   * The other way; every byte is checked against the content id before a file takes its name.
-   * @throws AppError `cancelled`; if nothing could be fetched, the reason: `not_found`, `local_io`, `digest_mismatch`, `corrupt`
-   */
-  download(remote: string, local: string, options?: TransferOptions): Promise<TransferReport>;
-  /** As `upload`, several at once. Throws only what ends all of it, `local_io` for a source that is not there; other failures are in the report. */
-  put(sources: readonly { local: string; remote: string }[], options?: TransferOptions): Promise<TransferReport>;
-  /** As `download`, several at once. Throws only what ends all of it; other failures are in the report. */
-  get(sources: readonly { remote: string; local: string }[], options?: TransferOptions): Promise<TransferReport>;
+    /** Makes the folders above it too. @throws AppError `already_exists`, `name_collides`, `not_a_folder`, `forbidden` */
+    createFolder(path: string): Promise<Written>;
+    /**
+     * Sends a file, or what a folder holds; `remote` becomes it (nothing else in a folder `remote` is removed). What is already the same is
+     * not sent. Goes on past a file that fails and names it in the report. When it resolves, all the rest is durable.
+     * @throws AppError `cancelled`; if nothing could be sent, the reason: `local_io`, `not_a_file`, `not_a_folder`, `forbidden`, `storage_full`, `too_large`
+     */
+    upload(local: string, remote: string, options?: TransferOptions): Promise<TransferReport>;
+    /**
+     * The other way; every byte is checked against the content id before a file takes its name.
+     * @throws AppError `cancelled`; if nothing could be fetched, the reason: `not_found`, `local_io`, `digest_mismatch`, `corrupt`
+     */
+    download(remote: string, local: string, options?: TransferOptions): Promise<TransferReport>;
+    /** As `upload`, several at once. Throws only what ends all of it, `local_io` for a source that is not there; other failures are in the report. */
+    put(sources: readonly { local: string; remote: string }[], options?: TransferOptions): Promise<TransferReport>;
+    /** As `download`, several at once. Throws only what ends all of it; other failures are in the report. */
+    get(sources: readonly { remote: string; local: string }[], options?: TransferOptions): Promise<TransferReport>;
 
-  /** The entries of a folder; with `search` all entries below it whose name holds that text. Fetched page by page as they are taken.
-   *  @throws AppError `not_found`, `not_a_folder`, `request_invalid` (search text too long) */
-  list(path?: string, options?: ListOptions): AsyncIterable<RestEntry>;
-  /** One page; `next` is the `after` of the page behind it. @throws AppError as `list`, `cursor_invalid` */
-  listPage(path: string, options?: PageOptions): Promise<RestPage>;
-  /** @throws AppError `not_found` */
-  entry(path: string): Promise<RestEntry>;
-  /**
-   * Content of a file as it comes. `start` is the first byte, `end` the one behind the last.
-   * @throws AppError `not_found`, `not_a_file`, `range_invalid`; the stream fails with `server_unreachable` when the connection is lost
-   */
-  read(path: string, range?: { start?: number; end?: number }): Promise<Readable>;
-  /** The first 1024 bytes. @throws AppError `not_found`, `not_a_file` */
-  preview(path: string): Promise<Buffer>;
+    /** The entries of a folder; with `search` all entries below it whose name holds that text. Fetched page by page as they are taken.
+     *  @throws AppError `not_found`, `not_a_folder`, `request_invalid` (search text too long) */
+    list(path?: string, options?: ListOptions): AsyncIterable<RestEntry>;
+    /** One page; `next` is the `after` of the page behind it. @throws AppError as `list`, `cursor_invalid` */
+    listPage(path: string, options?: PageOptions): Promise<RestPage>;
+    /** @throws AppError `not_found` */
+    entry(path: string): Promise<RestEntry>;
+    /**
+     * Content of a file as it comes. `start` is the first byte, `end` the one behind the last.
+     * @throws AppError `not_found`, `not_a_file`, `range_invalid`; the stream fails with `server_unreachable` when the connection is lost
+     */
+    read(path: string, range?: { start?: number; end?: number }): Promise<Readable>;
+    /** The first 1024 bytes. @throws AppError `not_found`, `not_a_file` */
+    preview(path: string): Promise<Buffer>;
 
-  /** Renames or moves, also a whole folder: no content is sent again. @throws AppError `not_found`, `already_exists`, `name_collides`, `not_a_folder`, `folder_into_itself`, `forbidden` */
-  move(from: string, to: string): Promise<Written>;
-  /** On the server. @throws AppError as `move` */
-  copy(from: string, to: string): Promise<Written>;
-  /** A folder with all it holds. @throws AppError `not_found`, `forbidden` */
-  delete(path: string): Promise<void>;
+    /** Renames or moves, also a whole folder: no content is sent again. @throws AppError `not_found`, `already_exists`, `name_collides`, `not_a_folder`, `folder_into_itself`, `forbidden` */
+    move(from: string, to: string): Promise<Written>;
+    /** On the server. @throws AppError as `move` */
+    copy(from: string, to: string): Promise<Written>;
+    /** A folder with all it holds. @throws AppError `not_found`, `forbidden` */
+    delete(path: string): Promise<void>;
 
-  /** Shares a folder. @throws AppError `not_found`, `not_a_folder`, `forbidden` (not the owner), `user_unknown`, `invitation_invalid` (oneself, a member) */
-  invite(path: string, user: string, options?: { role?: Exclude<Role, 'owner'>; message?: string }): Promise<RestInvitation>;
-  /** Pending ones to the user, and those the user made or that are to a folder of the user's. */
-  invitations(): Promise<Invitations>;
-  /** @returns where the folder appeared. @throws AppError `not_found`, `invitation_invalid` (already answered) */
-  accept(id: string): Promise<{ path: string }>;
-  /** Also takes back one of `invitations().sent`. @throws AppError `not_found`, `invitation_invalid` (already answered) */
-  decline(id: string): Promise<void>;
-  /** Gives a shared folder up. @throws AppError `not_found`, `forbidden` (the owner cannot leave) */
-  leave(path: string): Promise<void>;
-  /** @throws AppError `not_found` */
-  members(path: string): Promise<RestMember[]>;
+    /** What happened, oldest first, up to now. Keep the last `cursor` and go on from there next time. @throws AppError `cursor_invalid` */
+    changes(options?: { after?: string }): AsyncIterable<RestChange>;
+    /** One page; its `cursor` is the next `after`, also when the page is empty. @throws AppError `cursor_invalid` */
+    changesPage(options?: ChangesOptions): Promise<ChangesPage>;
 
-  /** What happened, oldest first, up to now. Keep the last `cursor` and go on from there next time. @throws AppError `cursor_invalid` */
-  changes(options?: { after?: string }): AsyncIterable<RestChange>;
-  /** One page; its `cursor` is the next `after`, also when the page is empty. @throws AppError `cursor_invalid` */
-  changesPage(options?: ChangesOptions): Promise<ChangesPage>;
+    /**
+     * Keeps a local folder and a remote one the same, from now until `close` of what it returns; both are made if they are not there. With `watch: false` nothing
+     * runs by itself: see its `once` and `preview`.
+     * @throws AppError `data_folder_locked` (another process syncs this folder), `request_invalid` (it overlaps with another synced one), `local_io`
+     */
+    sync(local: string, remote: string, options?: SyncOptions & { readonly watch?: boolean }): Promise<Sync>;
 
-  /**
-   * Keeps a local folder and a remote one the same, from now until `close` of what it returns; both are made if they are not there. With `watch: false` nothing
-   * runs by itself: see its `once` and `preview`.
-   * @throws AppError `data_folder_locked` (another process syncs this folder), `request_invalid` (it overlaps with another synced one), `local_io`
-   */
-  sync(local: string, remote: string, options?: SyncOptions & { readonly watch?: boolean }): Promise<Sync>;
-
-  /** What the server takes the caller for. */
-  whoami(): Promise<Identity>;
-  /** The ticket that goes with each request, for use with other HTTP clients. It is a secret and lives for minutes. */
-  ticket(): Promise<string>;
-  /** Ends the session on the server and in the profile, then closes. @throws AppError `auth_unreachable` */
-  logout(): Promise<void>;
-  /** Ends connections and workers. The session lives on: `connect` without a password, or `resume`, goes on with it. */
-  close(): Promise<void>;
-};
+    /** What the server takes the caller for. */
+    whoami(): Promise<Identity>;
+    /** The ticket that goes with each request, for use with other HTTP clients. It is a secret and lives for minutes. */
+    ticket(): Promise<string>;
+    /** Ends the session on the server and in the profile, then closes. @throws AppError `auth_unreachable` */
+    logout(): Promise<void>;
+    /** Ends connections and workers. The session lives on: `connect` without a password, or `resume`, goes on with it. */
+    close(): Promise<void>;
+  };
 
 /**
  * Logs in; without `password` goes on with the session in the profile.
@@ -165,10 +153,8 @@ function defaultHome(): string {
   return join(homedir(), '.driftless');
 }
 
-/** zod and the schemas are a third of a command's start, and a transfer needs none of them: they are loaded where they are used. */
 const loadRest = () => import('../Models/rest.ts');
-type Rest = Awaited<ReturnType<typeof loadRest>>;
-type Call = { method: Method; route: string; query?: Query; body?: unknown };
+type RestCaller = Caller<Awaited<ReturnType<typeof loadRest>>>;
 
 function createDriftless(session: Session, home: string): Driftless {
   const http = createHttp({ baseUrl: session.serverUrl, ticket: () => session.ticket(), refresh: () => session.refresh() });
@@ -177,11 +163,7 @@ function createDriftless(session: Session, home: string): Driftless {
     return createTransfers({ session, home });
   });
 
-  async function call<T>(make: (rest: Rest) => Call & { schema: ZodType<T> | null }): Promise<T> {
-    const { schema, method, route, query, body } = make(await loadRest());
-    return http.json(schema, method, route, { query, body });
-  }
-
+  const call = restCaller(http, loadRest);
   const close = async (): Promise<void> => {
     await Promise.all([http.close(), transfers.close(), session.close()]);
   };
@@ -191,7 +173,7 @@ function createDriftless(session: Session, home: string): Driftless {
     ...fileMethods(call),
     ...contentMethods(http),
     ...transferMethods(transfers.open),
-    ...sharingMethods(call),
+    ...sharingMethods(http),
     async sync(local, remote, { watch = true, ...options } = {}) {
       const { openSync } = await import('./sync.ts');
       const sync = await openSync({ session, home }, { local, remote }, options);
@@ -209,9 +191,7 @@ function createDriftless(session: Session, home: string): Driftless {
   };
 }
 
-type Caller = <T>(make: (rest: Rest) => Call & { schema: ZodType<T> | null }) => Promise<T>;
-
-function fileMethods(call: Caller) {
+function fileMethods(call: RestCaller) {
   const listPage = (path: string, options: PageOptions = {}): Promise<RestPage> =>
     call(({ RestPage }) => ({ schema: RestPage, method: 'GET', route: ROUTES.list, query: { path, ...options } }));
   const changesPage = (options: ChangesOptions = {}): Promise<ChangesPage> =>
@@ -276,33 +256,6 @@ function orItsFailure(report: TransferReport): TransferReport {
   const [first] = report.failures;
   if (first === undefined || report.files + report.unchanged > 0) return report;
   throw new AppError(first.code, failureText(first));
-}
-
-function sharingMethods(call: Caller) {
-  const answer = <T>(schema: (rest: Rest) => ZodType<T> | null, id: string, verb: 'accept' | 'decline'): Promise<T> =>
-    call((rest) => ({ schema: schema(rest), method: 'POST', route: `${ROUTES.invitations}/${encodeURIComponent(id)}/${verb}` }));
-  return {
-    invite: (path: string, user: string, { role = 'viewer', message }: { role?: Role; message?: string } = {}) =>
-      call(({ RestInvitation }) => ({
-        schema: RestInvitation,
-        method: 'POST',
-        route: ROUTES.invitations,
-        body: { path, user, role, message },
-      })),
-    invitations: () => call(({ InvitationsPage }) => ({ schema: InvitationsPage, method: 'GET', route: ROUTES.invitations })),
-    accept: (id: string) => answer(({ AcceptResult }) => AcceptResult, id, 'accept'),
-    decline: (id: string) => answer<void>(() => null, id, 'decline'),
-    leave: (path: string) => call<void>(() => ({ schema: null, method: 'POST', route: ROUTES.leave, body: { path } })),
-    async members(path: string): Promise<RestMember[]> {
-      const page = await call(({ MembersPage }) => ({
-        schema: MembersPage,
-        method: 'GET',
-        route: ROUTES.members,
-        query: { path },
-      }));
-      return page.members;
-    },
-  };
 }
 
 function openOnce<T extends { close(): Promise<void> }>(open: () => Promise<T>): { open: () => Promise<T>; close: () => Promise<void> } {
