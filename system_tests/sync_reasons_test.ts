@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
@@ -300,6 +300,43 @@ test('what the system refuses for another reason is named', AS_ROOT, async (t) =
   await b.sync.once();
   assert.equal(b.reason('pinned'), 'local_error');
   assert.equal(b.read('pinned'), 'here');
+});
+
+test('what is mounted below the folder is not synced, and what was synced there is neither deleted nor changed', AS_ROOT, async (t) => {
+  const [a, b] = await pair(t, { 'photos/1.jpg': '1', 'photos/2/2.jpg': '2', other: 'other' });
+  const mount = (path: string): void => {
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', a.path(path)]);
+    t.after(() => spawnSync('umount', ['-l', a.path(path)]));
+  };
+  mount('photos');
+  b.write('photos/3.jpg', '3');
+  b.write('photos/1.jpg', 'changed on b');
+  b.remove('photos/2');
+  await settle(a, b);
+  for (const path of ['photos', 'photos/1.jpg', 'photos/3.jpg']) assert.equal(a.reason(path), 'other_file_system', path);
+  assert.equal(a.reason('other'), 'in_sync');
+  assert.deepEqual(readdirSync(a.path('photos')), [], 'nothing is written to what is mounted');
+  a.write('photos/of another disk', 'x');
+  a.write('other', 'changed on a');
+  await settle(a, b);
+  assert.deepEqual(readdirSync(b.path('photos')).sort(), ['1.jpg', '3.jpg']);
+  assert.equal(b.read('other'), 'changed on a');
+  await a.reopen();
+  await settle(a, b);
+  assert.deepEqual(readdirSync(b.path('photos')).sort(), ['1.jpg', '3.jpg']);
+  execFileSync('umount', [a.path('photos')]);
+  await assertConverged([a, b]);
+  assert.deepEqual(readdirSync(a.path('photos')).sort(), ['1.jpg', '3.jpg']);
+  assert.equal(a.read('photos/1.jpg'), 'changed on b');
+  a.write('stick/here/x', 'below what is mounted');
+  mount('stick/here');
+  a.write('stick/here/y', 'mounted');
+  await settle(a, b);
+  assert.equal(a.reason('stick/here/y'), 'other_file_system');
+  assert.ok(!b.has('stick/here'));
+  execFileSync('umount', [a.path('stick/here')]);
+  await assertConverged([a, b]);
+  assert.equal(b.read('stick/here/x'), 'below what is mounted');
 });
 
 test('without an answer of the server the local changes wait, and are named', async (t) => {

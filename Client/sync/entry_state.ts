@@ -27,6 +27,7 @@ const STATE_OF: Partial<Record<Reason, EntryState>> = {
   excluded: 'excluded',
   still_changing: 'waiting',
   name_collides: 'held',
+  other_file_system: 'held',
 };
 
 /** Why an entry is, or is not, the same on both sides. @returns `null`: there is no such entry on either side */

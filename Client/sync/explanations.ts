@@ -85,6 +85,11 @@ const EXPLANATIONS = {
     meaning: 'It is a socket, a pipe or a device: there is no content that could be synced.',
     next: 'Nothing to do; a line in .driftlessignore makes it disappear from this list.',
   }),
+  other_file_system: () => ({
+    meaning:
+      'Another file system is mounted here, and a synced folder is one file system: what is mounted is not looked at, and what was synced here before stays as it is on the server.',
+    next: 'Unmount it, and syncing goes on by itself; to sync what it holds, mount it outside of this folder and sync it there.',
+  }),
   in_conflict: ({ other }) => ({
     meaning: `It was changed on two devices, and both versions were kept${other === undefined ? '' : `: this device's is "${other}"`}.`,
     next: 'Look at both, then decide with "driftless conflicts --keep mine|theirs|both PATH".',

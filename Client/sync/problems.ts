@@ -27,7 +27,11 @@ const SCANNED: ReadonlySet<Reason> = new Set([
   'name_not_there',
   'special_file',
   'no_permission_local',
+  'other_file_system',
 ]);
+
+/** Not to be tried, however often: only a scan finds out that it is over. */
+const UNTIL_SEEN: ReadonlySet<Reason> = new Set(['other_file_system']);
 
 /** Why entries are not in sync, when each is tried again, and when it is a problem no more. They are kept in the index. */
 export class Problems {
@@ -56,10 +60,10 @@ export class Problems {
   takeFindings(found: ScanReport): void {
     const { index } = this.#deps;
     const current = new Set(found.findings.map(({ path }) => path));
-    for (const { path, id } of index.problems()) {
-      // of a known folder it is what is in it that could not be seen
-      const isFolder = id !== null && index.local.get(id)?.kind === 'folder';
-      const wasLookedAt = found.folders.has(isFolder ? path : folderOf(path));
+    for (const { path, id, reason } of index.problems()) {
+      // of a known folder it is what is in it that could not be seen; what is mounted is seen from above
+      const isInside = reason !== 'other_file_system' && id !== null && index.local.get(id)?.kind === 'folder';
+      const wasLookedAt = found.folders.has(isInside ? path : folderOf(path));
       if (!wasLookedAt || current.has(path) || (id !== null && !this.#sighted.has(path))) continue;
       this.#clear(path);
       this.#sighted.delete(path);
@@ -85,11 +89,11 @@ export class Problems {
     }
   }
 
-  /** Nodes that are not to be tried before it is time. */
+  /** Nodes that are not to be touched: those not to be tried before it is time, and those that must be seen to be free first. */
   waiting(): Set<NodeId> {
-    const waiting = new Set<NodeId>();
-    for (const { id, retryAtMs } of this.#deps.index.problems()) if (id !== null && this.#isAhead(retryAtMs)) waiting.add(id);
-    return waiting;
+    const problems = this.#deps.index.problems();
+    const waiting = problems.filter(({ reason, retryAtMs }) => UNTIL_SEEN.has(reason) || this.#isAhead(retryAtMs));
+    return new Set(waiting.flatMap(({ id }) => (id === null ? [] : [id])));
   }
 
   /** Where something could not be seen or done, and is to be tried again by now. */

@@ -18,6 +18,7 @@ export const REASONS = [
   'name_not_there', // the server cannot hold it: control characters, too long, too deep
   'folder_not_empty', // deleted there, but what is in it here is not synced
   'special_file', // socket, pipe, device
+  'other_file_system', // another one is mounted there
   'in_conflict', // a copy was kept: see conflicts
   'over_quota',
   'too_large',

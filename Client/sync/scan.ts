@@ -135,12 +135,15 @@ export class Scan {
   readonly #unreadable: NodeId[] = [];
   readonly #suspects: NodeId[] = [];
   readonly #folders = new Set<string>();
+  readonly #onDevice = new Map<string, boolean>(); // folders in which something is missing: still of this file system
   readonly #shared = new Map<string, Work>(); // by path: looked at elsewhere just now
   #ahead: LookAhead | null = null;
+  readonly #device: number | undefined; // a synced folder is one file system
   #entries = 0;
 
   constructor(deps: ScanDeps) {
     this.#deps = deps;
+    this.#device = deps.disk.stat('')?.dev;
   }
 
   /** Everything. */
@@ -155,7 +158,7 @@ export class Scan {
   async folders(paths: Iterable<string>): Promise<ScanReport> {
     const { index } = this.#deps;
     for (const path of paths) {
-      const found = index.observe(() => this.#nearest(path));
+      const found = index.observe(() => this.#nearest(this.#unmounted(path)));
       if (found !== null && !this.#work.some((work) => work.path === found.path)) this.#work.push({ ...found, deep: false });
     }
     return this.#run();
@@ -201,6 +204,25 @@ export class Scan {
       at = inFolder(at, part);
     }
     return { id, path: at };
+  }
+
+  /** The folder, or that in which another file system is mounted that holds it. */
+  #unmounted(path: string): string {
+    let at = path;
+    let mounted = false;
+    for (; at !== '' && this.#isMounted(at); at = folderOf(at)) mounted = true;
+    return mounted ? at : path;
+  }
+
+  /** What cannot be looked at is found to be so once it is looked into. */
+  #isMounted(path: string): boolean {
+    try {
+      const stat = this.#deps.disk.stat(path);
+      return stat !== null && stat.kind === 'folder' && stat.dev !== this.#device;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      return false;
+    }
   }
 
   /** Hands those that come last to the other thread, as long as it has little to do. */
@@ -323,7 +345,8 @@ export class Scan {
       return;
     }
     const problem = nameProblem(name);
-    if (stat.kind === 'other') this.#find({ path, id: null, reason: 'special_file', detail: '' });
+    if (stat.kind === 'folder' && stat.dev !== this.#device) this.#leaveMounted(folder.id, path, name, existing, seen);
+    else if (stat.kind === 'other') this.#find({ path, id: null, reason: 'special_file', detail: '' });
     else if (problem !== null) this.#impossibleName(folder, path, stat, problem);
     else if (existing !== undefined && (existing.kind === 'folder') === (stat.kind === 'folder')) {
       if (stat.kind === 'folder') this.#knownFolder(folder, path, stat, existing, seen);
@@ -346,6 +369,17 @@ export class Scan {
   #leaveOut(path: string, existing: LocalNode | undefined, rule: LeftOut): void {
     if (existing !== undefined) this.#deps.index.exclude(existing.id);
     this.#find({ path, id: null, reason: rule.source, detail: `${rule.line}: ${rule.pattern}` });
+  }
+
+  /** Neither what is mounted nor what it covers says anything about what was known here. */
+  #leaveMounted(folder: NodeId, path: string, name: string, existing: LocalNode | undefined, seen: Set<NodeId>): void {
+    if (existing !== undefined) seen.add(existing.id);
+    const there = this.#deps.index.remote.named(folder, foldName(name)).find((node) => node.name === name);
+    this.#findMounted(path, existing?.id ?? there?.id ?? null);
+  }
+
+  #findMounted(path: string, id: NodeId | null): void {
+    this.#find({ path, id, reason: 'other_file_system', detail: '' });
   }
 
   #knownLeaf(path: string, stat: DiskStat, known: LocalNode): void {
@@ -506,11 +540,21 @@ export class Scan {
         const stat = disk.stat(path);
         // something of another kind in its place is another node; the same kind came since: it is looked at next time
         const isOther = stat === null || (stat.kind === 'folder') !== (node.kind === 'folder') || this.#isTaken(node);
-        if (isOther || !this.#isListed(path)) index.setLocalGone(id);
+        if ((isOther || !this.#isListed(path)) && this.#isOnDevice(folder, node.parent)) index.setLocalGone(id);
       } catch (error) {
         this.#cannotRead(path, id, error);
       }
     }
+  }
+
+  /** Something may have been mounted over it since it was looked at from above. */
+  #isOnDevice(folder: string, id: NodeId): boolean {
+    const known = this.#onDevice.get(folder);
+    if (known !== undefined) return known;
+    const isMounted = this.#isMounted(folder);
+    if (isMounted) this.#findMounted(folder, id);
+    this.#onDevice.set(folder, !isMounted);
+    return !isMounted;
   }
 
   /** Another node was found under its name. */

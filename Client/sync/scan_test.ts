@@ -601,3 +601,69 @@ for (const name of ['a', 'b'] as const) {
     assert.equal(fixture.id(`b/${name}/a/f`), file);
   });
 }
+
+suite('another file system below the folder', () => {
+  async function agreed(): Promise<Fixture> {
+    const fixture = new Fixture();
+    fixture.user.makeFolder('d');
+    fixture.user.write('d/f', bytes('one'));
+    fixture.user.makeFolder('d/sub');
+    fixture.user.write('d/sub/g', bytes('two'));
+    await fixture.agree();
+    return fixture;
+  }
+
+  for (const looked of [undefined, ['d'], ['d/sub', 'd/new folder'], ['', 'd']]) {
+    test(`mounted over a known folder is not looked into, and what was known there is not gone: ${looked ?? 'all of it'}`, async () => {
+      const fixture = await agreed();
+      const known = fixture.ids();
+      const unmount = fixture.user.mount('d');
+      fixture.user.write('d/f', bytes('of another'));
+      fixture.user.makeFolder('d/new folder');
+      const { findings } = await fixture.scan(looked);
+      assert.deepEqual(findings, [{ path: 'd', id: known.get('d'), reason: 'other_file_system', detail: '' }]);
+      assert.deepEqual(fixture.index.changed(), []);
+      unmount();
+      assert.deepEqual((await fixture.scan(looked)).findings, []);
+      assert.deepEqual(fixture.index.changed(), []);
+      assert.deepEqual(fixture.ids(), known);
+    });
+  }
+
+  test('that was there from the beginning is not synced; the folder below it is, once it is seen', async () => {
+    const fixture = new Fixture();
+    fixture.user.makeFolder('d');
+    const unmount = fixture.user.mount('d');
+    fixture.user.write('d/f', bytes('of another'));
+    const { findings } = await fixture.scan();
+    assert.deepEqual(findings, [{ path: 'd', id: null, reason: 'other_file_system', detail: '' }]);
+    assert.deepEqual([...fixture.ids()], []);
+    unmount();
+    await fixture.scan();
+    assert.deepEqual([...fixture.ids().keys()], ['d']);
+  });
+
+  test('where the server has a folder, it is that one which is left as it is', async () => {
+    const fixture = new Fixture();
+    const there = { parent: ROOT, name: 'd', kind: 'folder', content: '', mode: 0o755, mtimeUs: 0 } as const;
+    fixture.index.setRemote(7, { ...there, id: 7, node: 1007, version: 1, size: 0, chunkCount: 0 });
+    fixture.user.makeFolder('d');
+    fixture.user.mount('d');
+    const { findings } = await fixture.scan();
+    assert.deepEqual(findings, [{ path: 'd', id: 7, reason: 'other_file_system', detail: '' }]);
+  });
+
+  test('mounted while the folder is looked at makes nothing gone', async () => {
+    const fixture = await agreed();
+    fixture.user.write('d/f2', bytes('so that it is looked at whole'));
+    const known = fixture.ids();
+    fixture.before = ({ name, path }) => {
+      if (name !== 'list' || path !== 'd') return;
+      fixture.before = () => undefined;
+      fixture.user.mount('d');
+    };
+    const { findings } = await fixture.scan();
+    assert.deepEqual(findings, [{ path: 'd', id: known.get('d'), reason: 'other_file_system', detail: '' }]);
+    assert.deepEqual(fixture.ids(), known);
+  });
+});

@@ -1,6 +1,7 @@
 /** What a file, folder or symlink of the memory disk is: as it is now, and as it would be found after a power cut. */
 export type Inode = {
   ino: number;
+  device: number;
   readonly kind: 'file' | 'folder' | 'symlink' | 'other';
   readonly birthMs: number;
   readonly target: string; // of a symlink
@@ -25,11 +26,12 @@ export type DataChange =
 
 const PAGE_BYTES = 4096;
 
-export function newInode(kind: Inode['kind'], ino: number, attributes: Attributes, target = ''): Inode {
+export function newInode(kind: Inode['kind'], { ino, device }: Pick<Inode, 'ino' | 'device'>, attributes: Attributes, target = ''): Inode {
   const birthMs = attributes.ctimeMs;
   const durable = { attributes, bytes: Buffer.alloc(0), entries: new Map<string, NamedInode>() };
   return {
     ino,
+    device,
     kind,
     birthMs,
     target,

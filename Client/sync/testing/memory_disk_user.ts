@@ -24,6 +24,8 @@ export type OtherProgram = {
   setMode(path: string, mode: number): void;
   setTimes(path: string, mtimeMs: number): void;
   makeUndecodable(folder: string, name: Uint8Array): void;
+  /** Another, empty file system over a folder. @returns takes it away again */
+  mount(path: string): () => void;
   find(path: string): Found | null;
   /** Everything, folders before what is in them, in the order of the names, without those that are not UTF-8. @param skip names at the top that are left out */
   walk(skip?: readonly string[]): Found[];
@@ -136,6 +138,7 @@ export function otherProgram(volume: MemoryVolume): OtherProgram {
       volume.makeUndecodable(folder, name);
       volume.syncPath(folder);
     },
+    mount: (path) => volume.mount(path),
     find(path) {
       const inode = volume.peek(path);
       return inode === null ? null : found(path, inode);

@@ -40,7 +40,7 @@ export class MemoryVolume {
 
   constructor(options: VolumeOptions) {
     this.options = options;
-    this.root = newInode('folder', 1, { mode: 0o755, mtimeMs: this.#time(), ctimeMs: this.#time() });
+    this.root = newInode('folder', { ino: 1, device: options.device ?? 1 }, { mode: 0o755, mtimeMs: this.#time(), ctimeMs: this.#time() });
     this.root.links = 1;
   }
 
@@ -50,7 +50,7 @@ export class MemoryVolume {
     const { options } = this;
     return {
       kind: inode.kind,
-      dev: options.device ?? 1,
+      dev: inode.device,
       ino: inode.ino,
       birthMs: options.birthTimes === false ? 0 : inode.birthMs,
       size: inode.kind === 'file' ? inode.bytes.length : inode.kind === 'symlink' ? Buffer.byteLength(inode.target) : 4096,
@@ -105,7 +105,7 @@ export class MemoryVolume {
     this.#mustBeAllowed(folder, 0o300, call, path);
     const inode = newInode(
       kind,
-      this.#newNumber(),
+      { ino: this.#newNumber(), device: folder.device },
       { mode: this.#storedMode(kind, mode), mtimeMs: this.#time(), ctimeMs: this.#time() },
       target,
     );
@@ -116,7 +116,11 @@ export class MemoryVolume {
   /** A name that is not UTF-8. */
   makeUndecodable(folderPath: string, name: Uint8Array): void {
     const folder = this.find(folderPath, 'open');
-    const inode = newInode('file', this.#newNumber(), { mode: 0o644, mtimeMs: this.#time(), ctimeMs: this.#time() });
+    const inode = newInode(
+      'file',
+      { ino: this.#newNumber(), device: folder.device },
+      { mode: 0o644, mtimeMs: this.#time(), ctimeMs: this.#time() },
+    );
     const key = `\u0000${Buffer.from(name).toString('hex')}`;
     this.#change({ inode, removed: null, added: { folder, key, named: { name: key, inode, undecodable: name } } });
   }
@@ -126,6 +130,7 @@ export class MemoryVolume {
     if (inode.kind === 'folder' || this.options.hardLinks === false) throw systemError('EPERM', 'link', from);
     const { folder, key, name } = this.#place(to, 'link');
     if (folder.entries.has(key)) throw systemError('EEXIST', 'link', to);
+    if (inode.device !== folder.device) throw systemError('EXDEV', 'link', to);
     this.#mustBeAllowed(folder, 0o300, 'link', to);
     this.#change({ inode, removed: null, added: { folder, key, named: { name, inode } } });
     this.#touchInode(inode);
@@ -135,6 +140,7 @@ export class MemoryVolume {
     const inode = this.find(from, 'rename');
     const source = this.#place(from, 'rename');
     const target = this.#place(to, 'rename');
+    if (inode.device !== target.folder.device) throw systemError('EXDEV', 'rename', to);
     this.#mustBeAllowed(source.folder, 0o300, 'rename', from);
     this.#mustBeAllowed(target.folder, 0o300, 'rename', to);
     const there = target.folder.entries.get(target.key)?.inode;
@@ -166,6 +172,18 @@ export class MemoryVolume {
     const { folder, key } = this.#place(path, 'rmdir');
     this.#mustBeAllowed(folder, 0o300, 'rmdir', path);
     this.#change({ inode, removed: { folder, key }, added: null });
+  }
+
+  /** Another, empty file system over a folder. @returns takes it away again */
+  mount(path: string): () => void {
+    const { folder, key } = this.#place(path, 'mount');
+    const covered = folder.entries.get(key);
+    if (covered === undefined) throw systemError('ENOENT', 'mount', path);
+    this.#mustBeFolder(covered.inode, 'mount', path);
+    const attributes = { mode: 0o755, mtimeMs: this.#time(), ctimeMs: this.#time() };
+    const top = newInode('folder', { ino: 1, device: folder.device + 1 }, attributes);
+    folder.entries.set(key, { name: covered.name, inode: { ...top, links: 1, parent: folder } });
+    return () => folder.entries.set(key, covered);
   }
 
   // --- content and attributes
