@@ -1,7 +1,6 @@
 import { assertNever } from '../../Models/errors.ts';
 import type { Disk } from './disk.ts';
-import { asidePath, type Intent, type LocalTree } from './local_tree.ts';
-import { isUntouched } from './local_tree_states.ts';
+import { asidePath, type LocalTree, type MoveIntent, type RemoveIntent } from './local_tree.ts';
 import { localPath, type NameForms } from './scan.ts';
 import type { ConflictRow, LocalNode, SyncIndex } from './sync_index.ts';
 import { expectedOf } from './work_scope.ts';
@@ -18,21 +17,24 @@ export type ResolveDeps = {
 };
 
 /**
- * Changes what is on this disk as a person would: the next pass carries it to the server. What gives way goes to the trash.
+ * Changes what is on this disk as a person would: the next pass carries it to the server. What gives way goes to the trash. What is to be done is
+ * recorded as one: an interruption, or a person who was faster, leaves all of it done or none.
  * @returns false when the files are not what they were when they were last looked at: nothing was changed, look again
  * @throws AppError `local_io`
  */
 export async function resolveConflict(deps: ResolveDeps, conflict: ConflictRow, keep: Keep): Promise<boolean> {
-  const { index } = deps;
-  const copy = index.local.get(conflict.copy);
-  if (copy === undefined || keep === 'both') {
-    index.endConflict(conflict.copy);
-    return true;
-  }
-  const done =
-    keep === 'theirs' ? await remove(deps, copy) : keep === 'mine' ? await putInPlace(deps, copy, conflict.path) : assertNever(keep);
-  if (done) index.endConflict(conflict.copy);
-  return done;
+  const { index, tree } = deps;
+  const intents = intentsFor(deps, conflict, keep);
+  if (intents === null) return false;
+  index.transaction(() => index.addIntents(intents));
+  const isDone = intents.every((intent) => (intent.kind === 'move' ? tree.move(intent) : tree.remove(intent)).status === 'done');
+  if (isDone) await tree.settle();
+  else await tree.recover(intents);
+  index.transaction(() => {
+    index.endIntents(intents.map(({ id }) => id));
+    if (isDone) index.endConflict(conflict.copy);
+  });
+  return isDone;
 }
 
 /** Its path as it is now: a copy may have been renamed. `null`: it is not there any more. */
@@ -40,41 +42,29 @@ export function copyPath({ index, names }: Pick<ResolveDeps, 'index' | 'names'>,
   return index.local.get(conflict.copy) === undefined ? null : localPath(index, names, conflict.copy);
 }
 
-async function remove(deps: ResolveDeps, node: LocalNode): Promise<boolean> {
-  const path = localPath(deps.index, deps.names, node.id);
-  if (path === null) return true;
-  return seenThrough(
-    deps,
-    intentFor(deps, 'remove', path, node),
-    (tree, intent) => intent.kind === 'remove' && tree.remove(intent).status === 'done',
-  );
-}
-
-async function putInPlace(deps: ResolveDeps, copy: LocalNode, path: string): Promise<boolean> {
-  const { index, disk } = deps;
-  const from = localPath(deps.index, deps.names, copy.id);
-  if (from === null) return true;
-  const mine = disk.stat(from);
-  if (mine === null || !isUntouched(mine, expectedOf(copy))) return false; // before anything gives way to it
-  const there = disk.stat(path);
-  if (there !== null) {
-    const known = index.local.children(copy.parent).find(({ id }) => localPath(index, deps.names, id) === path);
-    if (known === undefined || known.kind === 'folder' || !(await remove(deps, known))) return false;
+/** @returns `null`: not as it was last looked at */
+function intentsFor(deps: ResolveDeps, conflict: ConflictRow, keep: Keep): (MoveIntent | RemoveIntent)[] | null {
+  const { index, disk, names } = deps;
+  const copy = index.local.get(conflict.copy);
+  const from = copyPath(deps, conflict);
+  if (copy === undefined || from === null) return [];
+  const remove = (path: string, node: LocalNode): RemoveIntent => {
+    const id = index.newId();
+    return { id, kind: 'remove', path, expected: expectedOf(node), aside: asidePath(id, path, deps.now()) };
+  };
+  switch (keep) {
+    case 'both':
+      return [];
+    case 'theirs':
+      return [remove(from, copy)];
+    case 'mine': {
+      const { path } = conflict;
+      const moving = { ...remove(from, copy), kind: 'move', to: path } as const;
+      if (disk.stat(path) === null) return [moving];
+      const there = index.local.children(copy.parent).find(({ id }) => localPath(index, names, id) === path);
+      return there === undefined || there.kind === 'folder' ? null : [remove(path, there), moving];
+    }
+    default:
+      return assertNever(keep);
   }
-  const moving = { ...intentFor(deps, 'remove', from, copy), kind: 'move', to: path } as const;
-  return seenThrough(deps, moving, (tree, intent) => intent.kind === 'move' && tree.move(intent).status === 'done');
-}
-
-function intentFor({ index, now }: ResolveDeps, kind: 'remove', path: string, node: LocalNode): Extract<Intent, { kind: 'remove' }> {
-  const id = index.newId();
-  return { id, kind, path, expected: expectedOf(node), aside: asidePath(id, path, now()) };
-}
-
-async function seenThrough(deps: ResolveDeps, intent: Intent, act: (tree: LocalTree, intent: Intent) => boolean): Promise<boolean> {
-  const { index, tree } = deps;
-  index.transaction(() => index.addIntents([intent]));
-  const done = act(tree, intent);
-  await tree.settle();
-  index.transaction(() => index.endIntents([intent.id]));
-  return done;
 }

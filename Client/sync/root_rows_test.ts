@@ -5,16 +5,17 @@ import type { Action, Plan } from './core/plan.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import type { DiskFeatures } from './disk.ts';
 import { openIgnoreRules } from './ignore_rules.ts';
-import { openLocalTree } from './local_tree.ts';
+import { type LocalTree, openLocalTree } from './local_tree.ts';
 import { planRows, planTotals } from './plan_rows.ts';
 import { portableNames } from './portable_names.ts';
 import { type Keep, resolveConflict } from './resolve_conflict.ts';
 import { conflictEntry, explainRow, type RootFacts, statusRow } from './root_rows.ts';
 import { localPath, Scan } from './scan.ts';
 import { openSyncIndex, type Problem } from './sync_index.ts';
-import { openMemoryDisk } from './testing/memory_disk.ts';
+import { type BeforeDiskCall, openMemoryDisk, ProcessKilled } from './testing/memory_disk.ts';
 import { otherProgram } from './testing/memory_disk_user.ts';
 import { MemoryVolume } from './testing/memory_disk_volume.ts';
+import { randomFrom } from './testing/plan_random.ts';
 
 const FEATURES: DiskFeatures = {
   ...{ hardLinks: true, foldsCase: false, foldsUnicode: false, birthTimes: true, permissions: true, symlinks: true },
@@ -38,7 +39,8 @@ function openFolder() {
     return nowMs;
   };
   const volume = new MemoryVolume({ now });
-  const disk = openMemoryDisk(volume);
+  let before: BeforeDiskCall = () => undefined;
+  let disk = openMemoryDisk(volume, (call) => before(call));
   const index = openSyncIndex(':memory:');
   const names = portableNames(FEATURES);
   const user = otherProgram(volume);
@@ -56,7 +58,9 @@ function openFolder() {
     assert(found !== undefined, path);
     return found;
   };
-  const tree = openLocalTree(disk, { now, timeStepMs: 0, copyName: (name, digits) => `${name} ${digits}`, onKept: () => undefined });
+  const treeOn = (): LocalTree =>
+    openLocalTree(disk, { now, timeStepMs: 0, copyName: (name, digits) => `${name} ${digits}`, onKept: () => undefined });
+  let tree = treeOn();
   return {
     ...{ index, user, scan, idOf },
     write: (path: string, text: string): void => user.write(path, Buffer.from(text)),
@@ -77,6 +81,27 @@ function openFolder() {
       assert(row !== undefined);
       return resolveConflict({ disk, tree, index, names, now }, row, keep);
     },
+    /** From now on the process dies at its n-th call of the disk. */
+    killAt(nth: number): void {
+      let calls = 0;
+      before = () => {
+        calls += 1;
+        if (calls === nth) throw new ProcessKilled('killed');
+      };
+    },
+    /** Another process goes on, as a pass begins. */
+    async restart(): Promise<void> {
+      before = () => undefined;
+      disk = openMemoryDisk(volume, (call) => before(call));
+      tree = treeOn();
+      const intents = index.intents();
+      await tree.recover(intents);
+      index.endIntents(intents.map(({ id }) => id));
+    },
+    onCall(hook: BeforeDiskCall): void {
+      before = hook;
+    },
+    cutPower: (random: () => number): void => volume.cutPower(random),
     conflict: (): void =>
       index.addConflict({ copy: idOf(COPY), kind: 'edited_twice', path: 'a.txt', copyPath: COPY, baseVersion: 6, atMs: 1_700_000_000_000 }),
   };
@@ -169,6 +194,36 @@ describe('conflicts', () => {
       assert.equal(folder.index.conflicts().length, 1);
     });
   }
+
+  for (const power of [false, true]) {
+    it(`to keep mine leaves one of both versions at the path whenever ${power ? 'the power is cut' : 'the process is killed'}`, async () => {
+      let isOver = false;
+      for (let nth = 1; !isOver; nth += 1) {
+        const folder = await inConflict();
+        folder.killAt(nth);
+        isOver = await folder.resolve('mine').catch((error: unknown) => {
+          assert(error instanceof ProcessKilled, String(error));
+          return false;
+        });
+        if (power) folder.cutPower(randomFrom(nth).next);
+        await folder.restart();
+        assert.match(folder.read('a.txt') ?? 'nothing', /^(mine|theirs)$/, `killed at call ${nth}`);
+        const kept = folder.user.walk().map(({ bytes }) => bytes.toString());
+        for (const content of ['mine', 'theirs']) assert(kept.includes(content), `killed at call ${nth}: ${content}`);
+        assert.equal(folder.index.conflicts().length, isOver ? 0 : 1);
+      }
+    });
+  }
+
+  it('to keep mine leaves everything as it was when the copy is written to in between', async () => {
+    const folder = await inConflict();
+    folder.onCall(({ name, path }) => {
+      if (name === 'stat' && path === COPY && folder.read('a.txt') === undefined) folder.write(COPY, 'newest');
+    });
+    assert.equal(await folder.resolve('mine'), false);
+    assert.deepEqual([folder.read('a.txt'), folder.read(COPY)], ['theirs', 'newest']);
+    assert.deepEqual(folder.index.intents(), []);
+  });
 
   it('that are over end by themselves', async () => {
     const folder = await inConflict();
