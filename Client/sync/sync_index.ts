@@ -98,7 +98,11 @@ const ID_BLOCK = 1024; // ids are taken from the settings in blocks; those of a 
 
 /** @param file path of the database, or `:memory:` */
 export function openSyncIndex(file: string): SyncIndex {
-  const db = new DatabaseSync(file);
+  return syncIndexIn(new DatabaseSync(file));
+}
+
+/** @param db closed with the index */
+export function syncIndexIn(db: DatabaseSync): SyncIndex {
   db.exec(
     'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -16384; PRAGMA busy_timeout = 5000',
   );

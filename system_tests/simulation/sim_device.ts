@@ -1,6 +1,4 @@
 import { hash } from 'node:crypto';
-import { copyFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../../Client/sync/clock.ts';
 import type { DiskFeatures, DiskFile, DiskStat } from '../../Client/sync/disk.ts';
@@ -11,13 +9,14 @@ import { openIgnoreRules } from '../../Client/sync/ignore_rules.ts';
 import { openLocalTree } from '../../Client/sync/local_tree.ts';
 import { portableNames } from '../../Client/sync/portable_names.ts';
 import type { Remote } from '../../Client/sync/remote.ts';
-import { openSyncIndex, type SyncIndex } from '../../Client/sync/sync_index.ts';
+import type { SyncIndex } from '../../Client/sync/sync_index.ts';
 import { type DiskCall, type MemoryDisk, openMemoryDisk, ProcessKilled } from '../../Client/sync/testing/memory_disk.ts';
 import { type OtherProgram, otherProgram } from '../../Client/sync/testing/memory_disk_user.ts';
 import { MemoryVolume } from '../../Client/sync/testing/memory_disk_volume.ts';
 import { ROUTES } from '../../Models/routes.ts';
 import { seededRandom } from '../seeded_random.ts';
 import type { DeviceOptions } from './history.ts';
+import { SimIndexFile } from './sim_index.ts';
 import { type NetworkCall, openSimNetwork, type SimNetwork } from './sim_network.ts';
 import { principalOf, type SimServer, ticketOf } from './sim_server.ts';
 
@@ -25,7 +24,6 @@ export type DeviceDeps = {
   readonly number: number;
   readonly user: string;
   readonly options: DeviceOptions;
-  readonly folder: string;
   readonly now: () => number;
   readonly clock: Clock;
   readonly server: () => SimServer;
@@ -76,9 +74,9 @@ export class SimDevice {
   readonly user: OtherProgram;
   readonly events: EngineEvent[] = [];
   readonly #deps: DeviceDeps;
-  readonly #indexFile: string;
+  readonly #indexFile = new SimIndexFile();
   #process: Process | null = null;
-  #hasBackup = false;
+  #backup: Uint8Array | null = null;
   #mounted: MemoryVolume['root'] | null = null;
   #states = 0;
   /** Changes of the synced tree by the engine, and pushes, so far. */
@@ -97,8 +95,6 @@ export class SimDevice {
     const { options } = deps;
     this.volume = new MemoryVolume({ ...options, now: () => this.#fileTime(), device: deps.number + 1 });
     this.user = otherProgram(this.volume);
-    this.#indexFile = join(deps.folder, `index-${deps.number}.db`);
-    this.#removeIndex(this.#indexFile);
   }
 
   /** As Date.now: whole milliseconds. */
@@ -151,7 +147,7 @@ export class SimDevice {
 
   async #buried(): Promise<void> {
     await this.kill();
-    if (this.powerSeed !== null) this.volume.cutPower(seededRandom(this.powerSeed));
+    if (this.powerSeed !== null) this.#losePower(seededRandom(this.powerSeed));
     this.powerSeed = null;
   }
 
@@ -174,7 +170,12 @@ export class SimDevice {
 
   async cutPower(random: () => number): Promise<void> {
     await this.kill();
+    this.#losePower(random);
+  }
+
+  #losePower(random: () => number): void {
     this.volume.cutPower(random);
+    this.#indexFile.cutPower(random);
   }
 
   /** As when the file system that is mounted here goes: an empty folder is left. */
@@ -190,25 +191,19 @@ export class SimDevice {
 
   async backUpIndex(): Promise<void> {
     await this.kill();
-    this.#started();
-    await this.kill(); // so that the log is in the file
-    copyFileSync(this.#indexFile, `${this.#indexFile}.backup`);
-    this.#hasBackup = true;
+    this.#backup = this.#indexFile.bytes;
   }
 
   /** @returns false: there is no backup */
   async restoreIndex(): Promise<boolean> {
-    if (!this.#hasBackup) return false;
+    if (this.#backup === null) return false;
     await this.kill();
-    this.#removeIndex(this.#indexFile);
-    copyFileSync(`${this.#indexFile}.backup`, this.#indexFile);
+    this.#indexFile.replace(this.#backup);
     return true;
   }
 
   async close(): Promise<void> {
     await this.kill();
-    this.#removeIndex(this.#indexFile);
-    rmSync(`${this.#indexFile}.backup`, { force: true });
   }
 
   #started(): Process {
@@ -238,7 +233,7 @@ export class SimDevice {
       },
     });
     const network = mutant.http?.(connection) ?? connection;
-    const sqlite = openSyncIndex(this.#indexFile);
+    const sqlite = this.#indexFile.open();
     const index = mutant.index?.(sqlite) ?? sqlite;
     const hashing = { bytes: 0 };
     const overHttp = openHttpRemote({
@@ -291,10 +286,6 @@ export class SimDevice {
       if (this.#process?.disk !== disk) return null;
     }
     return null;
-  }
-
-  #removeIndex(file: string): void {
-    for (const suffix of ['', '-wal', '-shm']) rmSync(`${file}${suffix}`, { force: true });
   }
 }
 

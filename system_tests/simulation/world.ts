@@ -96,7 +96,6 @@ export class World {
       number,
       user: this.user,
       options,
-      folder: this.#folder.path,
       now: () => this.#clock.nowMs,
       clock: {
         now: () => this.#clock.nowMs,

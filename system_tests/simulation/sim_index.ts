@@ -1,0 +1,124 @@
+import { DatabaseSync } from 'node:sqlite';
+import { type SyncIndex, syncIndexIn } from '../../Client/sync/sync_index.ts';
+
+const OBSERVED_MAX = 8;
+
+/** Writes that stand alone, each a transaction of its own. */
+const WRITES: ReadonlySet<string> = new Set<keyof SyncIndex>([
+  'setSetting',
+  'addIntents',
+  'endIntents',
+  'setProblem',
+  'clearProblem',
+  'addConflict',
+  'endConflict',
+  'setPicture',
+  'forgetPictures',
+  'setLocal',
+  'setRemote',
+  'setLocalGone',
+  'setRemoteGone',
+  'agree',
+  'disagree',
+  'settle',
+  'settleBefore',
+  'noteSent',
+  'endSent',
+  'adopt',
+  'setRoot',
+  'forgetRoot',
+  'forgetAgreement',
+  'beginListing',
+  'listed',
+  'endListing',
+  'exclude',
+  'newId',
+]);
+
+const EMPTY = emptyIndex();
+
+/** The file of an index, in memory: it outlives processes, and knows what a power cut may take from it. */
+export class SimIndexFile {
+  #bytes: Uint8Array | null = null;
+  #open: DatabaseSync | null = null;
+  /** As it was before each `observe` since something was last made durable, oldest first. */
+  readonly #lagging: Uint8Array[] = [];
+  #depth = 0;
+
+  open(): SyncIndex {
+    const db = new DatabaseSync(':memory:');
+    const bytes = this.#bytes ?? EMPTY;
+    db.deserialize(bytes);
+    this.#open = db;
+    this.#depth = 0;
+    return this.#noting(syncIndexIn(db));
+  }
+
+  /** A process that has it open is killed first. */
+  get bytes(): Uint8Array | null {
+    return this.#bytes;
+  }
+
+  /** @param bytes of another file, or of this one as it was; `null`: it was deleted */
+  replace(bytes: Uint8Array | null): void {
+    this.#bytes = bytes;
+    this.#lagging.length = 0;
+  }
+
+  /** What was only observed is in the log that nobody waited for: any last part of it may be gone. */
+  cutPower(random: () => number): boolean {
+    const at = Math.floor(random() * (this.#lagging.length + 1));
+    const kept = this.#lagging[at];
+    if (kept !== undefined) this.#bytes = kept;
+    this.#lagging.length = 0;
+    return kept !== undefined;
+  }
+
+  #noting(index: SyncIndex): SyncIndex {
+    const within = <T>(work: () => T): T => {
+      this.#depth += 1;
+      try {
+        return work();
+      } finally {
+        this.#depth -= 1;
+      }
+    };
+    const durable = <T>(work: () => T): T => {
+      const isOutermost = this.#depth === 0;
+      const result = within(work);
+      if (isOutermost) this.#lagging.length = 0;
+      return result;
+    };
+    const writes = Object.entries(index).flatMap(([name, method]) =>
+      WRITES.has(name) ? [[name, (...given: unknown[]) => durable(() => Reflect.apply(method as () => unknown, index, given))]] : [],
+    );
+    return {
+      ...index,
+      ...(Object.fromEntries(writes) as Partial<SyncIndex>),
+      transaction: (work) => durable(() => index.transaction(work)),
+      observe: (work) => {
+        if (this.#depth === 0 && this.#lagging.length < OBSERVED_MAX) this.#lagging.push(this.#now());
+        return within(() => index.observe(work));
+      },
+      close: () => {
+        this.#bytes = this.#now();
+        this.#open = null;
+        index.close();
+      },
+    };
+  }
+
+  #now(): Uint8Array {
+    return this.#open?.serialize() ?? this.#bytes ?? EMPTY;
+  }
+}
+
+function emptyIndex(): Uint8Array {
+  const db = new DatabaseSync(':memory:');
+  const index = syncIndexIn(db);
+  try {
+    return db.serialize();
+  } finally {
+    index.close();
+  }
+}
