@@ -2,11 +2,10 @@ import { LIMITS } from './limits.ts';
 
 /**
  * Content-defined chunking, so that an insertion moves only the boundaries beside it. A gear hash over the last 32 bytes cuts where its
- * top bits are zero; nothing is hashed before the minimum, and behind the normal size a cut is twice as likely (normalised chunking).
+ * top bits are zero (20 of them for a normal size of 1 MiB); nothing is hashed before the minimum, and behind the normal size a cut is
+ * twice as likely (normalised chunking).
  * @see FastCDC (Xia et al., USENIX ATC 2016)
  */
-const MASK_BEFORE_NORMAL = 0xffff_f000 | 0; // 20 bits
-const MASK_AFTER_NORMAL = 0xffff_e000 | 0; // 19 bits
 
 /** The same 256 random words for everybody: splitmix32 seeded with the ASCII of "drif". Changing them changes every boundary. */
 const GEAR = gearTable(0x64726966);
@@ -25,6 +24,13 @@ function gearTable(seed: number): Int32Array {
   return table;
 }
 
+const WINDOW_BYTES = 32; // what a hash of so many bits still knows of
+
+function masks(): { readonly maskBeforeNormal: number; readonly maskAfterNormal: number } {
+  const bits = 31 - Math.clz32(LIMITS.chunkBytesNormal);
+  return { maskBeforeNormal: -1 << (32 - bits), maskAfterNormal: -1 << (33 - bits) };
+}
+
 /**
  * Where the chunk that begins at `start` ends. Depends on nothing before `start`.
  * @param end end of the content, or at least `start + LIMITS.chunkBytesMax` when more follows
@@ -34,15 +40,28 @@ export function findCut(bytes: Uint8Array, start: number, end: number): number {
   if (end - start <= LIMITS.chunkBytesMin) return end;
   const normal = Math.min(end, start + LIMITS.chunkBytesNormal);
   const last = Math.min(end, start + LIMITS.chunkBytesMax);
+  const { maskBeforeNormal, maskAfterNormal } = masks();
   let at = start + LIMITS.chunkBytesMin;
   let hash = 0;
   for (; at < normal; at += 1) {
     hash = ((hash << 1) + (GEAR[bytes[at] as number] as number)) | 0;
-    if ((hash & MASK_BEFORE_NORMAL) === 0) return at + 1;
+    if ((hash & maskBeforeNormal) === 0) return at + 1;
   }
   for (; at < last; at += 1) {
     hash = ((hash << 1) + (GEAR[bytes[at] as number] as number)) | 0;
-    if ((hash & MASK_AFTER_NORMAL) === 0) return at + 1;
+    if ((hash & maskAfterNormal) === 0) return at + 1;
   }
   return last;
+}
+
+/** Whether a chunk that has no cut inside ends at `end` whatever follows, as one at the end of a file need not. */
+export function isCut(bytes: Uint8Array, start: number, end: number): boolean {
+  const length = end - start;
+  if (length <= LIMITS.chunkBytesMin || length >= LIMITS.chunkBytesMax) return length === LIMITS.chunkBytesMax;
+  const { maskBeforeNormal, maskAfterNormal } = masks();
+  let hash = 0;
+  for (let at = Math.max(start + LIMITS.chunkBytesMin, end - WINDOW_BYTES); at < end; at += 1) {
+    hash = ((hash << 1) + (GEAR[bytes[at] as number] as number)) | 0;
+  }
+  return (hash & (length <= LIMITS.chunkBytesNormal ? maskBeforeNormal : maskAfterNormal)) === 0;
 }

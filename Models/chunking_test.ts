@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findCut } from './chunking.ts';
+import { findCut, isCut } from './chunking.ts';
 import { LIMITS } from './limits.ts';
 
 /** Bytes from a seeded xorshift, so that a failure can be repeated. */
@@ -57,4 +57,20 @@ test('content without a boundary is cut at the maximum, a short file not at all'
   const zeros = new Uint8Array(9 << 20).fill(1);
   assert.deepEqual(cuts(zeros), [4 << 20, 8 << 20, 9 << 20]);
   assert.deepEqual(cuts(new Uint8Array(LIMITS.chunkBytesMin)), [LIMITS.chunkBytesMin]);
+});
+
+test('a cut is known by the bytes before it', () => {
+  let start = 0;
+  for (const end of cuts(bytes).slice(0, -1)) {
+    assert.ok(isCut(bytes, start, end));
+    for (const other of [1, 2, 1000, 300_000]) assert.ok(!isCut(bytes, start, end - other), `${other} before ${end}`);
+    start = end;
+  }
+});
+
+test('what is cut only because nothing follows is no cut, but at the maximum', () => {
+  const same = new Uint8Array(9 << 20).fill(1);
+  assert.ok(!isCut(same, 0, 1 << 20));
+  assert.ok(!isCut(same, 0, LIMITS.chunkBytesMin));
+  assert.ok(isCut(same, 0, LIMITS.chunkBytesMax));
 });

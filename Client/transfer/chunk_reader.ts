@@ -1,4 +1,4 @@
-import { findCut } from '../../Models/chunking.ts';
+import { findCut, isCut } from '../../Models/chunking.ts';
 import { LIMITS } from '../../Models/limits.ts';
 import type { ByteSource } from './byte_file.ts';
 import { sha256 } from './local_files.ts';
@@ -13,7 +13,7 @@ export type FileChunk = { readonly digest: Buffer; readonly length: number; read
 /**
  * Cuts an open file into chunks, reading ahead while the caller works.
  * A chunk that was guessed right needs no search for its end: boundaries depend on nothing before the chunk, so the same bytes from
- * its start to its end are the same chunk.
+ * its start to its end are the same chunk; unless it only ended there because the file did.
  */
 export class ChunkReader {
   readonly #source: Pick<ByteSource, 'readAhead'>;
@@ -36,9 +36,11 @@ export class ChunkReader {
     const left = this.#window.length - this.#at;
     if (left === 0) return null;
     if (guess !== null && guess.length > 0 && guess.length <= left) {
-      const content = this.#window.subarray(this.#at, this.#at + guess.length);
-      const digest = sha256(content);
-      if (digest.equals(guess.digest)) return this.#take(digest, content);
+      if (guess.length === left || isCut(this.#window, this.#at, this.#at + guess.length)) {
+        const content = this.#window.subarray(this.#at, this.#at + guess.length);
+        const digest = sha256(content);
+        if (digest.equals(guess.digest)) return this.#take(digest, content);
+      }
     }
     const end = findCut(this.#window, this.#at, this.#window.length);
     const content = this.#window.subarray(this.#at, end);
