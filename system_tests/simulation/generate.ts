@@ -4,6 +4,9 @@ import type { ContentSpec, DeviceOptions, DiskFault, History, NetFault, PassFaul
 const NAMES = ['a', 'b', 'c', 'A', 'B', '\u00e1', 'a\u0301', '\u00c1', '\u00df', 'ss', 'a ', 'b.txt'];
 const PLAIN_NAMES = ['a', 'b', 'c', 'd.txt'];
 const SIZES = [8, 8, 8, 60, 4095, 4096, 4097, 20_000];
+/** Around where a file becomes one of two chunks, and of many, when it is cut from 512 bytes on. */
+const LONG_SIZES = [8, 8, 60, 511, 512, 513, 4096, 4097, 9000, 20_000];
+const CHUNK_BYTES_MIN = 512;
 const PAUSES_MS = [0, 0, 1, 30, 1000, 3000, 60_000, 3_600_000];
 /** Where something may happen; those that change something are the ones that matter. */
 const DISK_CALLS = [
@@ -29,6 +32,7 @@ class Generator {
   readonly #depth: number;
   readonly #rates: Record<'disk' | 'kill' | 'power' | 'userDuring' | 'net' | 'nested' | 'index' | 'server' | 'hinted', number>;
   readonly #actions: readonly UserAction['kind'][];
+  readonly #long: boolean;
   #contents = 0;
 
   constructor(seed: number) {
@@ -50,6 +54,7 @@ class Generator {
       server: rate(0.1, 0.3),
       hinted: rate(0.4, 1),
     };
+    this.#long = this.#chance(0.4);
     this.#actions = this.#actionKinds();
   }
 
@@ -60,7 +65,8 @@ class Generator {
       steps.push(...this.#phase());
       if (this.#chance(0.6)) steps.push({ kind: 'settle', afterMs: this.#pause() });
     }
-    return { seed: this.#seed, tickMs: this.#pick([0, 0.01, 1]), devices: this.#deviceOptions(), steps };
+    const chunks = this.#long ? { chunkBytesMin: CHUNK_BYTES_MIN } : {};
+    return { seed: this.#seed, tickMs: this.#pick([0, 0.01, 1]), devices: this.#deviceOptions(), ...chunks, steps };
   }
 
   /** Something that all agree on. */
@@ -169,7 +175,7 @@ class Generator {
 
   #actionKinds(): UserAction['kind'][] {
     const always: UserAction['kind'][] = ['write', 'save', 'remove', 'move', 'folder'];
-    const sometimes: UserAction['kind'][] = ['append', 'quiet', 'link', 'symlink', 'mode', 'time'];
+    const sometimes: UserAction['kind'][] = ['append', 'insert', 'quiet', 'link', 'symlink', 'mode', 'time'];
     return [...always, ...always, 'write', 'move', ...sometimes.filter(() => this.#chance(0.35))];
   }
 
@@ -183,6 +189,8 @@ class Generator {
       case 'append':
       case 'quiet':
         return { kind, path, id: this.#nextContent() };
+      case 'insert':
+        return { kind, path, id: this.#nextContent(), at: this.#random() };
       case 'folder':
       case 'remove':
         return { kind, path };
@@ -209,7 +217,7 @@ class Generator {
   #content(): ContentSpec {
     if (this.#chance(0.04)) return 'empty';
     if (this.#chance(0.08)) return { shared: this.#upTo(2) };
-    return { id: this.#nextContent(), size: this.#pick(SIZES) };
+    return { id: this.#nextContent(), size: this.#pick(this.#long ? LONG_SIZES : SIZES) };
   }
 
   #nextContent(): number {

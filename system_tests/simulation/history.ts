@@ -7,6 +7,8 @@ export type ContentSpec = { readonly id: number; readonly size: number } | { rea
 export type UserAction =
   | { readonly kind: 'write' | 'save'; readonly path: string; readonly content: ContentSpec }
   | { readonly kind: 'append' | 'quiet'; readonly path: string; readonly id: number }
+  /** `at`: behind which share of the file, 0 to 1. */
+  | { readonly kind: 'insert'; readonly path: string; readonly id: number; readonly at: number }
   | { readonly kind: 'folder' | 'remove'; readonly path: string }
   | { readonly kind: 'move' | 'link'; readonly path: string; readonly to: string }
   | { readonly kind: 'symlink'; readonly path: string; readonly target: string }
@@ -61,6 +63,12 @@ export type History = {
   readonly seed: number;
   readonly tickMs: number;
   readonly devices: readonly DeviceOptions[];
+  /** Files up to this length are one chunk (chunk_sizes.ts); without it as they are outside. */
+  readonly chunkBytesMin?: number;
+  /** What devices are called, `d0` and so on without it. */
+  readonly names?: readonly string[];
+  /** How many new nodes each device plans together; without it 2 on every other one. */
+  readonly plannedTogether?: number;
   readonly steps: readonly Step[];
 };
 

@@ -11,6 +11,20 @@ export class MemoryPacks {
   current = '';
 }
 
+/** @throws AppError `corrupt` */
+export function readPack({ packs }: MemoryPacks, { pack, offset, length }: ChunkLocation): Buffer {
+  const there = packs.get(pack);
+  if (there === undefined || offset + length > there.length) throw new AppError('corrupt', `pack ${pack} is shorter than asked`);
+  const bytes = Buffer.alloc(length);
+  for (let at = firstPiece(there.pieces, offset); at < there.pieces.length; at += 1) {
+    const piece = there.pieces[at];
+    if (piece === undefined || piece.offset >= offset + length) break;
+    const from = Math.max(0, offset - piece.offset);
+    piece.bytes.copy(bytes, piece.offset + from - offset, from);
+  }
+  return bytes;
+}
+
 export function memoryChunkStore(memory: MemoryPacks): ChunkStore {
   function place(chunk: VerifiedChunk): ChunkLocation {
     let pack = memory.packs.get(memory.current);
@@ -30,18 +44,7 @@ export function memoryChunkStore(memory: MemoryPacks): ChunkStore {
   return {
     append: async (chunks) => chunks.map(place),
     sync: async () => undefined,
-    async read({ pack, offset, length }) {
-      const there = memory.packs.get(pack);
-      if (there === undefined || offset + length > there.length) throw new AppError('corrupt', `pack ${pack} is shorter than asked`);
-      const bytes = Buffer.alloc(length);
-      for (let at = firstPiece(there.pieces, offset); at < there.pieces.length; at += 1) {
-        const piece = there.pieces[at];
-        if (piece === undefined || piece.offset >= offset + length) break;
-        const from = Math.max(0, offset - piece.offset);
-        piece.bytes.copy(bytes, piece.offset + from - offset, from);
-      }
-      return bytes;
-    },
+    read: async (location) => readPack(memory, location),
     close: async () => undefined,
   };
 }

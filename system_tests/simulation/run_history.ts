@@ -1,5 +1,7 @@
 import { assertNever } from '../../Models/errors.ts';
+import { withChunksFrom } from './chunk_sizes.ts';
 import { type History, historySize, type Step } from './history.ts';
+import { type ContentKey, liveContents } from './ledger.ts';
 import { checkNewcomer, settle } from './settle.ts';
 import type { SimFolder } from './sim_server.ts';
 import { type Plants, Violation, World } from './world.ts';
@@ -10,17 +12,25 @@ export type Outcome = {
   /** Some fault had its call. */
   readonly reached: boolean;
   readonly trace: readonly string[];
+  /** What there was of each content at the end. */
+  readonly contents: ReadonlyMap<ContentKey, number>;
 };
 
 const NEWCOMER_EVERY = 4; // histories
 
 /** Runs a history from an empty server to a settled end. The same history gives the same outcome. */
 export async function runHistory(history: History, folder: SimFolder, plants: Plants = {}): Promise<Outcome> {
+  return withChunksFrom(history.chunkBytesMin ?? null, () => run(history, folder, plants));
+}
+
+async function run(history: History, folder: SimFolder, plants: Plants): Promise<Outcome> {
   const world = await World.open(history, folder, plants);
   let violation: Violation | null = null;
+  let contents: ReadonlyMap<ContentKey, number> = new Map();
   try {
     for (const step of history.steps) await runStep(world, step);
     await settle(world);
+    contents = liveContents(world.device(0).user.walk(['.driftless']));
     if (history.seed % NEWCOMER_EVERY === 0) await checkNewcomer(world);
   } catch (error) {
     violation =
@@ -28,7 +38,7 @@ export async function runHistory(history: History, folder: SimFolder, plants: Pl
   } finally {
     await world.close();
   }
-  return { violation, labels: world.labels, reached: world.reached, trace: world.trace };
+  return { violation, labels: world.labels, reached: world.reached, trace: world.trace, contents };
 }
 
 async function runStep(world: World, step: Step): Promise<void> {

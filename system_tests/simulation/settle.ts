@@ -1,4 +1,5 @@
 import { type NodeId, ROOT, type TreeNode } from '../../Client/sync/core/tree.ts';
+import type { AgreedNode, SyncIndex } from '../../Client/sync/sync_index.ts';
 import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
 import { foldName } from '../../Models/names.ts';
 import { type ContentKey, contentKey, liveContents } from './ledger.ts';
@@ -24,9 +25,34 @@ export async function settle(world: World): Promise<void> {
   checkSame(trees);
   checkCopies(world, trees);
   checkEpoch(world, trees);
+  checkServer(world);
   world.epoch.begin(world.device(0).user.walk(PRIVATE));
   const apart = trees.some(({ device, tree }) => tree.length < device.user.walk(PRIVATE).length);
   if (apart) world.epoch.loosen(); // what waits on one device may come to the others whenever its way is free
+}
+
+function checkServer(world: World): void {
+  const wrong = world.server.books.audit(world.userId);
+  if (wrong !== null) throw new Violation('I14', wrong);
+  for (const device of world.devices) {
+    for (const agreed of agreedBy(device.index)) {
+      const lacking = world.server.books.versionProblem(world.userId, agreed);
+      if (lacking !== null) throw new Violation('I9', `${device.name} agreed on ${agreed.name}: ${lacking}`);
+    }
+  }
+}
+
+function agreedBy(index: SyncIndex): AgreedNode[] {
+  const agreed: AgreedNode[] = [];
+  for (const folders: NodeId[] = [ROOT]; folders.length > 0; ) {
+    for (const { id } of index.ancestor.children(folders.pop() ?? ROOT)) {
+      const node = index.ancestor.get(id);
+      if (node === undefined) continue;
+      agreed.push(node);
+      if (node.kind === 'folder') folders.push(id);
+    }
+  }
+  return agreed;
 }
 
 /** A device that was never there before gets what all the others have. */

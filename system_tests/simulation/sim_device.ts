@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../../Client/sync/clock.ts';
-import type { DiskFeatures, DiskFile, DiskStat } from '../../Client/sync/disk.ts';
+import type { DiskFeatures } from '../../Client/sync/disk.ts';
 import { createEngine, type Engine, type EngineEvent, type PassReport } from '../../Client/sync/engine.ts';
 import { hashLocal } from '../../Client/sync/hash_local.ts';
-import { openHttpRemote } from '../../Client/sync/http_remote.ts';
+import { type HttpRemoteOptions, openHttpRemote } from '../../Client/sync/http_remote.ts';
 import { openIgnoreRules } from '../../Client/sync/ignore_rules.ts';
 import { openLocalTree } from '../../Client/sync/local_tree.ts';
 import { portableNames } from '../../Client/sync/portable_names.ts';
@@ -22,6 +22,8 @@ import { principalOf, type SimServer, ticketOf } from './sim_server.ts';
 
 export type DeviceDeps = {
   readonly number: number;
+  readonly name: string;
+  readonly plannedTogether: number | undefined;
   readonly user: string;
   readonly options: DeviceOptions;
   readonly now: () => number;
@@ -48,12 +50,12 @@ type Process = {
   readonly index: SyncIndex;
   readonly network: SimNetwork;
   readonly engine: Engine;
-  readonly hashing: { bytes: number };
 };
+
+type ManifestCache = HttpRemoteOptions['cache'];
 
 /** Synced by all. */
 export const REMOTE_ROOT = '/sync';
-const SMALL_BYTES = 64 * 1024;
 const MUTATING: ReadonlySet<DiskCall['name']> = new Set([
   'create',
   'link',
@@ -76,6 +78,7 @@ export class SimDevice {
   readonly #deps: DeviceDeps;
   readonly #indexFile = new SimIndexFile();
   #process: Process | null = null;
+  readonly #manifests = memoryCache();
   #backup: Uint8Array | null = null;
   #mounted: MemoryVolume['root'] | null = null;
   #states = 0;
@@ -91,7 +94,7 @@ export class SimDevice {
   constructor(deps: DeviceDeps) {
     this.#deps = deps;
     this.number = deps.number;
-    this.name = `d${deps.number}`;
+    this.name = deps.name;
     const { options } = deps;
     this.volume = new MemoryVolume({ ...options, now: () => this.#fileTime(), device: deps.number + 1 });
     this.user = otherProgram(this.volume);
@@ -212,7 +215,7 @@ export class SimDevice {
   }
 
   #start(): Process {
-    const { server, user, number, mutant } = this.#deps;
+    const { server, user, number, mutant, plannedTogether } = this.#deps;
     const opened = openMemoryDisk(this.volume, (call) => {
       this.diskCalls += 1;
       if (MUTATING.has(call.name) && !call.path.startsWith('.driftless')) this.effects += 1;
@@ -235,11 +238,10 @@ export class SimDevice {
     const network = mutant.http?.(connection) ?? connection;
     const sqlite = this.#indexFile.open();
     const index = mutant.index?.(sqlite) ?? sqlite;
-    const hashing = { bytes: 0 };
     const overHttp = openHttpRemote({
       http: network,
       events: { open: () => ({ close: () => undefined }) },
-      cache: NO_CACHE,
+      cache: this.#manifests,
       compress: false,
       limits: { upBytesPerSecond: undefined, downBytesPerSecond: undefined },
       clock: this.#deps.clock,
@@ -263,7 +265,7 @@ export class SimDevice {
       device: this.name,
       now: () => this.now(),
       breathe: async () => undefined,
-      hash: (open) => hashSmall(open, hashing),
+      hash: hashLocal,
       claimState:
         mutant.claimState ??
         (async (state, counter) => {
@@ -272,9 +274,9 @@ export class SimDevice {
         }),
       newState: () => hash('sha256', `${this.name} ${this.#states++}`, 'hex').slice(0, 32),
       onEvent: (event) => this.events.push(event),
-      ...(number % 2 === 0 ? { plannedTogether: 2 } : {}), // as one does that has a million new files
+      ...(plannedTogether === undefined ? {} : { plannedTogether }),
     });
-    return { disk, index, network, engine: mutant.engine?.(created) ?? created, hashing };
+    return { disk, index, network, engine: mutant.engine?.(created) ?? created };
   }
 
   /** Gives a dead process a moment to notice; what it still waits for then never comes. */
@@ -289,30 +291,23 @@ export class SimDevice {
   }
 }
 
-/** Nothing is remembered: files of several chunks are rare here. */
-const NO_CACHE = { recall: async () => null, remember: () => undefined, forget: () => undefined, settle: async () => undefined };
+/** What long files were cut into, by version: as the file cache of a profile, it outlives processes. */
+function memoryCache(): ManifestCache {
+  const versions = new Map<string, NonNullable<Awaited<ReturnType<ManifestCache['recall']>>>>();
+  return {
+    recall: async (remote) => versions.get(remote) ?? null,
+    remember(remote, version, { size }, { digest, chunks }) {
+      const known = { name: '', kind: 'file', mtimeUs: 0, mode: 0o644, target: null } as const;
+      versions.set(remote, { entry: { ...known, size, version, chunkCount: chunks.length, digest }, chunks });
+    },
+    forget: (remote) => void versions.delete(remote),
+    settle: async () => undefined,
+  };
+}
 
 /** As the engine's own conflict copies are called. */
 function keptName(name: string, digits: string, device: string): string {
   const dot = name.lastIndexOf('.');
   const [stem, extension] = dot > 0 ? [name.slice(0, dot), name.slice(dot)] : [name, ''];
   return `${stem} (conflict from ${device} ${digits})${extension}`;
-}
-
-/** As hashLocal, without its large buffers: nearly all files here are tiny. */
-async function hashSmall(open: () => DiskFile, counted: { bytes: number }): Promise<{ content: string; stat: DiskStat } | null> {
-  const file = open();
-  try {
-    const before = file.stat();
-    counted.bytes += before.size;
-    if (before.size > SMALL_BYTES) return await hashLocal(open);
-    const bytes = Buffer.alloc(before.size + 1);
-    let length = 0;
-    for (let count = file.read(bytes, 0); count > 0; count = file.read(bytes.subarray(length), length)) length += count;
-    const after = file.stat();
-    const same = before.size === after.size && before.mtimeMs === after.mtimeMs && before.ctimeMs === after.ctimeMs;
-    return same && length === after.size ? { content: hash('sha256', bytes.subarray(0, length), 'hex'), stat: after } : null;
-  } finally {
-    file.close();
-  }
 }

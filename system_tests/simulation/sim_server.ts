@@ -11,11 +11,13 @@ import type { Authenticate } from '../../Server/authenticate.ts';
 import type { Metadata, Principal } from '../../Storage/metadata.ts';
 import { openServerStore, type ServerStore } from '../../Storage/server_store.ts';
 import { MemoryPacks, memoryChunkStore } from './memory_chunk_store.ts';
+import { ServerBooks } from './server_books.ts';
 
 /** The server's real app on a real database and chunks in memory; nothing listens. */
 export type SimServer = {
   readonly app: FastifyInstance;
   readonly metadata: Metadata;
+  readonly books: ServerBooks;
   /** Another app on the same stores, as after a restart. */
   restart(): Promise<void>;
   /** The database as it is now, to go back to. */
@@ -28,13 +30,14 @@ export type SimServer = {
 /** A folder in memory for databases, and a server in it that serves several worlds, each with a user of its own. */
 export type SimFolder = {
   readonly path: string;
-  /** @param wrap stands between the app and its metadata */
+  /** @param wrap stands between the app and its metadata, to plant a mistake */
   server(wrap?: WrapMetadata): Promise<{ server: SimServer; clock: { nowMs: number }; user: string }>;
   /** A world has ended. */
   done(): Promise<void>;
   close(): Promise<void>;
 };
-export type WrapMetadata = (metadata: Metadata) => Metadata;
+/** @param file the database, for what no method does */
+export type WrapMetadata = (metadata: Metadata, file: string) => Metadata;
 
 /** @param worldsPerServer 1: a world's node numbers are always the same */
 export async function openSimFolder(worldsPerServer: number): Promise<SimFolder> {
@@ -99,7 +102,7 @@ const authenticate: Authenticate = async ({ headers }) => {
 async function openSimServer(
   folder: { readonly path: string; readonly template: string },
   now: () => number,
-  wrap: (metadata: Metadata) => Metadata = (metadata) => metadata,
+  wrap: WrapMetadata = (metadata) => metadata,
 ): Promise<SimServer> {
   const file = join(folder.path, 'server.db');
   const backup = join(folder.path, 'backup.db');
@@ -109,11 +112,12 @@ async function openSimServer(
   let restores = 0;
   const openStore = (): Promise<ServerStore> => openServerStore({ kind: 'sqlite', file });
   let store = await openStore();
+  let books = new ServerBooks(file, packs);
   let app = await openApp();
 
   function openApp(): Promise<FastifyInstance> {
     return buildApp({
-      metadata: wrap(store.metadata),
+      metadata: books.watching(wrap(store.metadata, file)),
       syncStates: store.syncStates,
       deleteScope: store.deleteScope,
       monotonicMs: now,
@@ -130,8 +134,10 @@ async function openSimServer(
   async function reopen(between: () => void): Promise<void> {
     await app.close();
     await store.close();
+    books.close();
     between();
     store = await openStore();
+    books = new ServerBooks(file, packs);
     app = await openApp();
   }
 
@@ -141,6 +147,9 @@ async function openSimServer(
     },
     get metadata() {
       return store.metadata;
+    },
+    get books() {
+      return books;
     },
     restart: () => reopen(() => undefined),
     backUp: () => reopen(() => copyFileSync(file, backup)),
@@ -154,6 +163,7 @@ async function openSimServer(
     async close() {
       await app.close();
       await store.close();
+      books.close();
       removeDatabase(file);
     },
   };

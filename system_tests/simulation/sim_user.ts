@@ -1,6 +1,8 @@
 import type { OtherProgram } from '../../Client/sync/testing/memory_disk_user.ts';
 import type { ContentSpec, UserAction } from './history.ts';
 
+const PLAIN_BYTES = 256;
+
 /** Bytes that name what they are, so that a torn or mixed file is told apart from all others. */
 function contentOf(spec: ContentSpec): Buffer {
   if (spec === 'empty') return Buffer.alloc(0);
@@ -8,9 +10,14 @@ function contentOf(spec: ContentSpec): Buffer {
   return fill(`w${String(spec.id).padStart(6, '0')}:`, spec.size);
 }
 
+/** Long content is of many different bytes: where it is cut, and what of it is known already, depends on them. */
 function fill(label: string, size: number): Buffer {
   const bytes = Buffer.alloc(Math.max(size, label.length), label);
-  bytes.write(label, 0);
+  let state = Number.parseInt(label.slice(1), 10) | 1;
+  for (let at = PLAIN_BYTES; at < bytes.length; at += 1) {
+    state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + at;
+    bytes[at] = state >>> 16;
+  }
   return bytes;
 }
 
@@ -36,6 +43,13 @@ function apply(user: OtherProgram, action: UserAction): string[] {
     case 'append':
       user.append(path, contentOf({ id: action.id, size: 8 }));
       return [path];
+    case 'insert': {
+      const bytes = user.find(path)?.bytes;
+      if (bytes === undefined || bytes.length === 0) return [];
+      const at = Math.floor(action.at * bytes.length);
+      user.write(path, Buffer.concat([bytes.subarray(0, at), contentOf({ id: action.id, size: 8 }), bytes.subarray(at)]));
+      return [path];
+    }
     case 'quiet': {
       const size = user.find(path)?.bytes.length ?? 0;
       if (size < 8) return [];

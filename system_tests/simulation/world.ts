@@ -4,6 +4,8 @@ import type { DiskCall } from '../../Client/sync/testing/memory_disk.ts';
 import { ProcessKilled, ShortWrite } from '../../Client/sync/testing/memory_disk.ts';
 import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
 import { systemError } from '../../Client/sync/testing/memory_disk_volume.ts';
+import { findCut } from '../../Models/chunking.ts';
+import { contentId } from '../../Models/content_id.ts';
 import { AppError } from '../../Models/errors.ts';
 import { ROUTES } from '../../Models/routes.ts';
 import { seededRandom } from '../seeded_random.ts';
@@ -25,6 +27,7 @@ export class Violation extends Error {
   }
 }
 
+export type WorldOptions = Pick<History, 'tickMs' | 'devices' | 'names' | 'plannedTogether'>;
 export type Plants = { readonly device?: Mutant; readonly server?: WrapMetadata };
 
 const PRIVATE = ['.driftless'];
@@ -36,7 +39,7 @@ const OPENING_CALLS = new Set(['open', 'create', 'list', 'syncFolder']);
 type RunningPass = { readonly faults: readonly PassFault[]; readonly seen: Map<PassFault, number>; readonly spent: Set<PassFault> };
 
 /** Actions that write into the file that is there. */
-const IN_PLACE: ReadonlySet<UserAction['kind']> = new Set(['write', 'append', 'quiet']);
+const IN_PLACE: ReadonlySet<UserAction['kind']> = new Set(['write', 'append', 'insert', 'quiet']);
 
 /** The devices of one user, the server, the people, and the clock: everything that a history acts on. */
 export class World {
@@ -56,27 +59,28 @@ export class World {
   readonly #passes = new Map<SimDevice, RunningPass>();
   readonly #folder: SimFolder;
   readonly #plants: Plants;
+  readonly #names: readonly string[];
+  readonly #plannedTogether: number | undefined;
   readonly user: string;
+  readonly userId: string;
   readonly #clock: { nowMs: number };
   #violation: Violation | null = null;
 
-  constructor(
-    history: Pick<History, 'tickMs' | 'devices'>,
-    folder: SimFolder,
-    plants: Plants,
-    { server, clock, user }: Awaited<ReturnType<SimFolder['server']>>,
-  ) {
+  constructor(history: WorldOptions, folder: SimFolder, plants: Plants, { server, clock, user }: Awaited<ReturnType<SimFolder['server']>>) {
     this.#clock = clock;
     this.user = user;
+    this.userId = principalOf(user, 0).userId;
     this.#tickMs = history.tickMs;
     this.#folder = folder;
     this.server = server;
     this.#plants = plants;
     this.mayDouble = history.devices.some(({ birthTimes }) => !birthTimes);
+    this.#names = history.names ?? [];
+    this.#plannedTogether = history.plannedTogether;
     this.devices = history.devices.map((options, number) => this.newDevice(options, number));
   }
 
-  static async open(history: Pick<History, 'tickMs' | 'devices'>, folder: SimFolder, plants: Plants): Promise<World> {
+  static async open(history: WorldOptions, folder: SimFolder, plants: Plants): Promise<World> {
     const place = await folder.server(plants.server);
     const { server, clock, user } = place;
     clock.nowMs = BEGIN_MS;
@@ -94,6 +98,8 @@ export class World {
   newDevice(options: DeviceOptions, number: number): SimDevice {
     return new SimDevice({
       number,
+      name: this.#names[number] ?? `d${number}`,
+      plannedTogether: this.#plannedTogether ?? (number % 2 === 0 ? 2 : undefined), // as one does that has a million new files
       user: this.user,
       options,
       now: () => this.#clock.nowMs,
@@ -223,6 +229,8 @@ export class World {
   /** What must hold at every moment, also right after a crash. */
   checkAlways(): void {
     if (this.#violation !== null) throw this.#violation;
+    const wrong = this.server.books.glance(this.userId);
+    if (wrong !== null) throw new Violation('I14', wrong);
     for (const device of this.devices) {
       this.#checkFabricated(device);
       if (!device.busy && device.isRunning) this.#checkAncestor(device);
@@ -254,7 +262,7 @@ export class World {
         const there = seen === undefined ? undefined : byIdentity.get(seen.ino);
         if (seen === undefined || there === undefined || there.stat.kind !== 'file' || seen.racy) continue;
         const same = seen.size === there.stat.size && seen.mtimeMs === there.stat.mtimeMs && seen.ctimeMs === there.stat.ctimeMs;
-        if (same && child.content !== sha256Of(there.bytes)) {
+        if (same && child.content !== contentIdOf(there.bytes)) {
           throw new Violation(
             'I9',
             `${device.name} takes ${there.path} for ${child.content?.slice(0, 12)} in the state in which it is now, and that it is not`,
@@ -376,6 +384,16 @@ function unexpected(error: unknown, device: SimDevice): unknown {
   return new Violation('errors', `a pass of ${device.name} threw what is no AppError: ${message}\n${stack ?? ''}`);
 }
 
-function sha256Of(bytes: Buffer): string {
-  return hash('sha256', bytes, 'hex');
+function contentIdOf(bytes: Buffer): string {
+  const chunks: { digest: Buffer; length: number }[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = findCut(bytes, at, bytes.length);
+    chunks.push({ digest: sha256(bytes.subarray(at, end)), length: end - at });
+    at = end;
+  }
+  return contentId(chunks, sha256).toString('hex');
+}
+
+function sha256(bytes: Uint8Array): Buffer {
+  return hash('sha256', bytes, 'buffer');
 }
