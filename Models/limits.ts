@@ -42,6 +42,9 @@ export const LIMITS = {
   searchTextBytesMax: 255,
   invitationMessageBytesMax: 1024,
   membersPerSpaceMax: 1000,
+  noticeBytesMax: 16 * KiB, // JSON of what a notice tells; an invitation's message fits, however much of it is escaped
+  devicesPerUserMax: 1024, // a user is told of so many new ones
+  devicesRememberedMax: 100_000, // of which a server knows without asking that they are no new ones
 
   headerBytesMax: 32 * KiB, // request line and headers: the longest path, percent-encoded, and a page mark fit
   requestTimeoutMs: 30_000, // headers of a request, and the whole body of one that is not a stream

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ERROR_CODES } from './errors.ts';
 import { LIMITS } from './limits.ts';
+import { NOTICE_KINDS } from './notices.ts';
 
 import type { Base } from './operations.ts';
 
@@ -81,7 +82,7 @@ export function parseBase(text: string): Base {
 
 export const RestChange = z.object({
   cursor: z.string(),
-  kind: z.enum(['put', 'symlink', 'mkdir', 'move', 'copy', 'delete', 'share', 'join', 'leave', 'import', 'attributes']),
+  kind: z.enum(['put', 'symlink', 'mkdir', 'move', 'copy', 'delete', 'share', 'join', 'leave', 'import', 'attributes', ...NOTICE_KINDS]),
   path: z.string(),
   from: z.string().nullable(),
   version: z.int(),
@@ -90,6 +91,10 @@ export const RestChange = z.object({
   user: z.string(),
   device: z.string(),
   at: z.string(),
+  details: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+    .optional()
+    .describe('Only of what is told to you alone: invited, role, quota, held, device'),
 });
 export type RestChange = z.infer<typeof RestChange>;
 export const ChangesQuery = z.object({

@@ -18,12 +18,14 @@ import type { AccountsReader } from '../Storage/accounts.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { DeleteScope } from '../Storage/delete_scope.ts';
 import type { Metadata } from '../Storage/metadata.ts';
+import type { Notices } from '../Storage/notices.ts';
 import type { SyncStates } from '../Storage/sync_states.ts';
 import type { Authenticate } from './authenticate.ts';
 import { registerChangeRoutes } from './change_routes.ts';
 import { registerApprovalRoute } from './delete_approval_route.ts';
 import { DeleteFuse } from './delete_fuse.ts';
 import { holdingDeletes } from './delete_holding.ts';
+import { registerDeviceWatch } from './device_watch.ts';
 import { registerEntryRoutes } from './entry_routes.ts';
 import type { ChangeFanOut } from './events_fan_out.ts';
 import { isEventUpgrade, registerEventRoute } from './events_routes.ts';
@@ -51,7 +53,8 @@ export type AppDeps = {
   readonly chunks: ChunkStore;
   readonly syncStates: SyncStates;
   readonly deleteScope: DeleteScope;
-  readonly accounts: Pick<AccountsReader, 'findUser'>;
+  readonly notices: Notices;
+  readonly accounts: Pick<AccountsReader, 'findUser' | 'devicesOf'>;
   readonly authenticate: Authenticate;
   /** Where committed changes are heard of. */
   readonly changes: ChangeFanOut;
@@ -76,6 +79,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const metrics = registerMetrics(app);
   registerRequestLog(app);
   registerRequestRules(app, { ...deps, answerNotFound });
+  registerDeviceWatch(app, deps);
   await registerOpenApi(app);
 
   const metadata = countingOperations(deps.metadata, metrics.operations);

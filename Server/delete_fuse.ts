@@ -3,8 +3,8 @@ import type { Principal } from '../Storage/metadata.ts';
 
 /** A delete that was let through, to be settled once it is known what became of it. */
 export type Admitted = { settle(outcome: 'done' | 'refused'): void };
-/** Why a delete is held: with it, so many of so many files would be gone within the window. */
-export type Held = { readonly deleted: number; readonly living: number };
+/** Why a delete is held: with it, so many of so many files would be gone within the window. `blew`: it is the first. */
+export type Held = { readonly deleted: number; readonly living: number; readonly blew: boolean };
 
 type Entry = { readonly atMs: number; files: number };
 type Window = {
@@ -56,8 +56,9 @@ export class DeleteFuse {
     const deleted = window.deleted + files;
     const allowed = isFree() || deleted <= window.living * LIMITS.deletesFreeShare;
     if (allowed && !window.held) return count(window, files, nowMs);
+    const blew = !window.held;
     window.held = true;
-    return { deleted, living: window.living };
+    return { deleted, living: window.living, blew };
   }
 
   /** The device's deletes in this space are let through for a while, uncounted; after that a new window begins. @returns until when, in ms from now */

@@ -2,12 +2,14 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { Operation, OperationResult } from '../Models/operations.ts';
 import type { DeleteScope } from '../Storage/delete_scope.ts';
 import type { Metadata, Principal } from '../Storage/metadata.ts';
+import type { Notices } from '../Storage/notices.ts';
 import { type Admitted, type DeleteFuse, type Held, isHeld } from './delete_fuse.ts';
 
 type Deps = {
   readonly metadata: Pick<Metadata, 'commit' | 'recordChunks'>;
   readonly deleteScope: Pick<DeleteScope, 'taken'>;
   readonly fuse: Pick<DeleteFuse, 'admit'>;
+  readonly notices: Pick<Notices, 'tell'>;
   readonly log: FastifyBaseLogger;
 };
 /** Null for what takes nothing away. */
@@ -64,14 +66,26 @@ function partsOf(operations: readonly Operation[]): Operation[][] {
   return parts;
 }
 
-async function decide({ deleteScope, fuse, log }: Deps, principal: Principal, part: readonly Operation[]): Promise<Decision[]> {
+async function decide(deps: Deps, principal: Principal, part: readonly Operation[]): Promise<Decision[]> {
+  const { deleteScope, fuse, log } = deps;
   if (!part.some(mayTakeAway)) return part.map(() => null);
   const decisions: Decision[] = [];
   for (const taken of await deleteScope.taken(principal, part)) decisions.push(taken === null ? null : await fuse.admit(principal, taken));
   const held = decisions.filter((decision) => decision !== null && isHeld(decision));
   if (held.length > 0)
     log.warn({ user: principal.userId, device: principal.deviceId, operations: held.length, ...held[0] }, 'deletes are held');
+  const blew = held.find((decision) => decision.blew);
+  if (blew !== undefined) await tellHeld(deps, principal, blew);
   return decisions;
+}
+
+/** Whatever becomes of the notice, the deletes are held. */
+async function tellHeld({ notices, log }: Deps, principal: Principal, { deleted, living }: Held): Promise<void> {
+  try {
+    await notices.tell(principal, { kind: 'held', details: { device: principal.deviceId, deleted, living } });
+  } catch (err) {
+    log.warn({ err, user: principal.userId }, 'that deletes are held could not be told');
+  }
 }
 
 function heldAt(decisions: readonly Decision[], index: number): Held | null {

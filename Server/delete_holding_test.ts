@@ -304,3 +304,14 @@ test('an approval for what is not there is refused', async () => {
   }
   assert.equal((await approve(await server.addUser('fresh'))).json().code, 'not_found');
 });
+
+test('the user is told once that deletes are held', async () => {
+  const user = await userWith(numbered('/f', 0, 120));
+  const all = numbered('/f', 0, 120).map((path) => remove(path));
+  const notices = async () =>
+    (await server.metadata.changes(principalOf(user), { after: null, limit: 5000 })).changes.filter(({ details }) => details);
+  assert.deepEqual(await outcome(user, all), { done: 100, deletes_held: 20 });
+  assert.deepEqual(await outcome(user, all.slice(100)), { deletes_held: 20 });
+  const told = (await notices()).map(({ kind, details }) => [kind, details]);
+  assert.deepEqual(told, [['held', { device: '2'.repeat(32), deleted: 101, living: 120 }]]);
+});

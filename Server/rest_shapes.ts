@@ -33,6 +33,7 @@ export function restChange(change: Change): z.input<typeof RestChange> {
     user: change.user,
     device: change.device,
     at: isoFromMilliseconds(change.atMs),
+    ...(change.details !== undefined && { details: change.details }),
   };
 }
 

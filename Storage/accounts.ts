@@ -32,6 +32,8 @@ export interface AccountsReader {
   findUser(name: string): Promise<{ readonly id: string; readonly name: string } | null>;
   /** Names of users that exist, disabled ones too; at most 1000 ids at a time. */
   userNames(ids: readonly string[]): Promise<Map<string, string>>;
+  /** All devices of these users, at most 1000 at a time. Two users can have one device id. */
+  devicesOf(userIds: readonly string[]): Promise<{ readonly userId: string; readonly deviceId: string; readonly name: string }[]>;
   /**
    * Sessions that ended (logout, lapse, disabled user), in the order of their numbers, each number once and never below one seen before;
    * those that no unexpired ticket can belong to are left out in time. At most 10,000: ask again behind the last one.

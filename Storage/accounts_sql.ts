@@ -93,6 +93,13 @@ function readerOn(database: () => Promise<Database<Schema> | null>): Omit<Accoun
       const rows = await opened.db.selectFrom('users').select(['id', 'name']).where('id', 'in', ids).execute();
       return new Map(rows.map((row) => [row.id, row.name]));
     },
+    async devicesOf(userIds) {
+      if (userIds.length > NAMES_MAX) throw new RangeError(`at most ${NAMES_MAX} users at a time`);
+      const opened = await database();
+      if (opened === null || userIds.length === 0) return [];
+      const devices = opened.db.selectFrom('devices').select(['user_id as userId', 'id as deviceId', 'name']);
+      return devices.where('user_id', 'in', userIds).execute();
+    },
     async endedSessions(afterSequence) {
       const opened = await database();
       if (opened === null) return [];

@@ -1,3 +1,4 @@
+import type { NoticeDetails, NoticeKind } from '../Models/notices.ts';
 import type { Entry, Operation, OperationResult, Role } from '../Models/operations.ts';
 import type { FeedEnd, FeedPart } from '../Models/tree_frames.ts';
 import type { ChunkLocation } from './chunk_store.ts';
@@ -37,7 +38,19 @@ export type PageQuery = {
 };
 export type Page = { readonly entries: readonly Entry[]; readonly next: string | null };
 
-export type ChangeKind = 'put' | 'symlink' | 'mkdir' | 'move' | 'copy' | 'delete' | 'share' | 'join' | 'leave' | 'import' | 'attributes';
+export type ChangeKind =
+  | 'put'
+  | 'symlink'
+  | 'mkdir'
+  | 'move'
+  | 'copy'
+  | 'delete'
+  | 'share'
+  | 'join'
+  | 'leave'
+  | 'import'
+  | 'attributes'
+  | NoticeKind;
 export type Change = {
   readonly cursor: string; // position just behind this change
   readonly space: number;
@@ -52,6 +65,8 @@ export type Change = {
   readonly user: string; // name
   readonly device: string;
   readonly atMs: number;
+  /** Of a notice, which is about no node; its path is the root. Of what somebody else caused, the device is not told. */
+  readonly details?: NoticeDetails;
 };
 
 export type InvitationState = 'pending' | 'accepted' | 'declined' | 'revoked';

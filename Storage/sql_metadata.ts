@@ -38,7 +38,8 @@ async function readEpoch(database: Database<MetadataSchema>): Promise<string> {
   return (await read())?.value ?? '';
 }
 
-function openStore(opened: Database<MetadataSchema>, { now = Date.now, onTouched = () => undefined }: MetadataOptions): Store {
+/** What every port on the metadata database is made of. */
+export function openStore(opened: Database<MetadataSchema>, { now = Date.now, onTouched = () => undefined }: MetadataOptions = {}): Store {
   const { database, touchedBy } = tellingTouched(opened, onTouched);
   const { dialect } = database;
   const ids = leaseIds(database);
@@ -119,13 +120,13 @@ export type MetadataOptions = {
  * @throws AppError as `openDatabase`
  */
 export async function openSqlMetadata(address: DatabaseAddress, options: MetadataOptions = {}): Promise<Metadata> {
-  return sqlMetadata(await openDatabase<MetadataSchema>(address, MIGRATIONS), options);
+  return sqlMetadata(openStore(await openDatabase<MetadataSchema>(address, MIGRATIONS), options));
 }
 
 /** The same on a database that is open; closing the port closes it. */
-export async function sqlMetadata(database: Database<MetadataSchema>, options: MetadataOptions = {}): Promise<Metadata> {
+export async function sqlMetadata(store: Store): Promise<Metadata> {
+  const { database } = store;
   const epoch = await readEpoch(database);
-  const store = openStore(database, options);
   const lists = listStatements(database.dialect);
   const { db } = database;
   const reading = async (principal: Principal): Promise<Reading> => ({ store, lists, db, view: await loadView(db, principal.userId) });

@@ -1,7 +1,8 @@
 import { LIMITS } from '../Models/limits.ts';
+import type { NoticeDetails } from '../Models/notices.ts';
 import type { Change } from './metadata.ts';
 import { type CursorReading, openCursor, tagOf, writeCursor } from './sql_metadata_cursor.ts';
-import { JOURNAL_KINDS, type Rows } from './sql_metadata_schema.ts';
+import { JOURNAL_KINDS } from './sql_metadata_schema.ts';
 import type { SpaceView } from './sql_metadata_view.ts';
 
 /** The reader's path of a path in the space, by where the mount is now. */
@@ -12,12 +13,14 @@ function asSeen(space: SpaceView, path: string): string {
 
 type Found = { readonly change: Omit<Change, 'cursor'>; readonly tag: string };
 
-async function changesOf(db: Rows, space: SpaceView, afterSeq: number, limit: number): Promise<Found[]> {
+type Wanted = { readonly space: SpaceView; readonly afterSeq: number; readonly limit: number };
+
+async function changesOf({ db, view }: CursorReading, { space, afterSeq, limit }: Wanted): Promise<Found[]> {
   const rows = await db
     .selectFrom('journal as j')
     .innerJoin('commits as c', 'c.id', 'j.commit_id')
-    .select(['j.seq', 'j.kind', 'j.path', 'j.from_path', 'j.node', 'j.size', 'j.digest', 'j.commit_id'])
-    .select(['c.user_name', 'c.device', 'c.at_ms', 'c.stream'])
+    .select(['j.seq', 'j.kind', 'j.path', 'j.from_path', 'j.node', 'j.size', 'j.digest', 'j.commit_id', 'j.details'])
+    .select(['c.user_id', 'c.user_name', 'c.device', 'c.at_ms', 'c.stream'])
     .where('j.space', '=', space.id)
     .where('j.seq', '>', afterSeq)
     .orderBy('j.seq')
@@ -35,8 +38,9 @@ async function changesOf(db: Rows, space: SpaceView, afterSeq: number, limit: nu
       size: row.size,
       digest: row.digest,
       user: row.user_name,
-      device: row.device,
+      device: row.details !== null && row.user_id !== view.userId ? '' : row.device,
       atMs: row.at_ms,
+      ...(row.details !== null && { details: JSON.parse(row.details) as NoticeDetails }),
     },
     tag: tagOf(row),
   }));
@@ -47,14 +51,14 @@ export async function changes(
   reading: CursorReading,
   query: { after: string | null; limit: number },
 ): Promise<{ changes: Change[]; cursor: string; more: boolean }> {
-  const { db, view, epoch } = reading;
+  const { view, epoch } = reading;
   const { starts: marks } = await openCursor(reading, query.after, { withHeads: false });
   const limit = Math.min(Math.max(1, query.limit), LIMITS.pageEntriesMax);
   const found: Change[] = [];
   let more = false;
   for (const space of view.spaces) {
     const room = limit - found.length;
-    const rows = await changesOf(db, space, marks.get(space.id)?.seq ?? 0, room + 1);
+    const rows = await changesOf(reading, { space, afterSeq: marks.get(space.id)?.seq ?? 0, limit: room + 1 });
     for (const { change, tag } of rows.slice(0, room)) {
       marks.set(space.id, { seq: change.sequence, tag });
       found.push({ cursor: writeCursor(epoch, marks), ...change });

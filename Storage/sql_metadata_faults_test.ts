@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import { type KyselyPlugin, sql, type Transaction } from 'kysely';
 import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
 import type { Metadata } from './metadata.ts';
-import { MIGRATIONS, openSqlMetadata, sqlMetadata } from './sql_metadata.ts';
+import { MIGRATIONS, openSqlMetadata, openStore, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { sqliteAddress } from './testing/databases.ts';
 import { hammer } from './testing/metadata_contract_safety.ts';
@@ -109,7 +109,7 @@ for (const [name, address, actions] of PLACES) {
     test(`${what} that fails after any of its statements leaves nothing, on ${name}`, async (t) => {
       const fault: Fault = { failAfter: Number.POSITIVE_INFINITY, fired: false };
       const database = await openDatabase<MetadataSchema>(await address(t), MIGRATIONS);
-      const store = await sqlMetadata(failing(database, fault));
+      const store = await sqlMetadata(openStore(failing(database, fault)));
       t.after(() => store.close());
       await ground(store);
       const start = await everything(store);

@@ -4,7 +4,7 @@ import type { FeedEnd, FeedNode, FeedPart } from '../Models/tree_frames.ts';
 import { cameUnlisted, openCursor, writeCursor } from './sql_metadata_cursor.ts';
 import { listBelow, type Positions } from './sql_metadata_feed_list.ts';
 import { type Reading, resolve } from './sql_metadata_list.ts';
-import { JOURNAL_KINDS, KIND } from './sql_metadata_schema.ts';
+import { JOURNAL_KINDS, KIND, NO_NODE } from './sql_metadata_schema.ts';
 import { type Snapshot, takeSnapshot } from './sql_metadata_snapshot.ts';
 import type { SpaceView } from './sql_metadata_view.ts';
 
@@ -97,6 +97,7 @@ async function* journalPages({ db }: FeedReading, { space, after }: Span, kinds?
       .where('space', '=', space.id)
       .where('seq', '>', seq)
       .where('seq', '<=', space.head)
+      .where('node', '!=', NO_NODE)
       .orderBy('seq')
       .limit(PAGE);
     if (kinds !== undefined) query = query.where('kind', 'in', kinds);

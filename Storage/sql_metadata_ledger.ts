@@ -14,6 +14,8 @@ export type JournalEntry = {
   readonly fromPath?: string;
   readonly manifest?: Buffer | null;
   readonly op?: number | null;
+  /** Of a notice: JSON. */
+  readonly details?: string;
 };
 
 /**
@@ -64,6 +66,7 @@ const JOURNAL_COLUMNS = [
   'manifest',
   'commit_id',
   'op',
+  'details',
 ] as const;
 
 export function ledgerStatements(dialect: Dialect): LedgerStatements {
@@ -163,7 +166,7 @@ export function openLedger(trx: Rows, deps: LedgerDeps): Ledger {
   }
 
   return {
-    record(space, { kind, node, path, fromPath, manifest, op }) {
+    record(space, { kind, node, path, fromPath, manifest, op, details }) {
       const book = bookOf(space);
       book.head += 1;
       journal.push([
@@ -181,6 +184,7 @@ export function openLedger(trx: Rows, deps: LedgerDeps): Ledger {
         manifest ?? null,
         book.commitId,
         op ?? null,
+        details ?? null,
       ]);
       return book.head;
     },

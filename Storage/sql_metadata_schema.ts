@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { NOTICE_KINDS } from '../Models/notices.ts';
 import { type EntryKind, MODE, type Role } from '../Models/operations.ts';
 import type { SqlValue } from './bulk.ts';
 import type { ChangeKind, InvitationState } from './metadata.ts';
@@ -62,7 +63,9 @@ export type MetadataSchema = {
     manifest: Buffer | null;
     commit_id: number;
     op: number | null;
+    details: string | null;
   };
+  known_devices: { user_id: string; device: string; first_seen_ms: number };
   commits: {
     id: number;
     space: number;
@@ -86,6 +89,9 @@ export const KIND = { file: 0, folder: 1, symlink: 2, mount: 3 } as const;
 /** By stored kind. A mount shows as the folder it leads to. */
 export const ENTRY_KINDS: readonly EntryKind[] = ['file', 'folder', 'symlink', 'folder'];
 
+/** What a notice is about; ids begin above it. */
+export const NO_NODE = 0;
+
 export const ROLES: readonly Role[] = ['viewer', 'editor', 'owner'];
 export const EDITOR = 1;
 export const OWNER = 2;
@@ -103,6 +109,7 @@ export const JOURNAL_KINDS = [
   'leave',
   'import',
   'attributes',
+  ...NOTICE_KINDS,
 ] as const satisfies readonly ChangeKind[];
 
 /** A living row of `nodes`. Inside a commit it is also the state that later operations of the batch see. */

@@ -12,6 +12,7 @@ import { endMembership } from './sql_metadata_members.ts';
 import { folderNode, KIND, type MetadataSchema, type Node, OWNER, ROLES, type Rows } from './sql_metadata_schema.ts';
 import { openPathBook, type Place } from './sql_metadata_tree.ts';
 import type { View } from './sql_metadata_view.ts';
+import { recordNotice } from './sql_notices.ts';
 
 type InvitationRow = MetadataSchema['invitations'];
 export type InviteRequest = { path: string; userId: string; userName: string; role: Role; message: string | null };
@@ -151,9 +152,9 @@ async function invite(store: Store, principal: Principal, request: InviteRequest
       created_at_ms: batch.nowMs,
     };
     await batch.trx.insertInto('invitations').values(row).execute();
-    const touched = store.touchedBy(batch.trx);
-    touched.spaces.add(space);
-    touched.users.add(row.to_id);
+    const { id, folder_name: folder, from_name: from, message } = row;
+    await recordNotice(batch, request, { kind: 'invited', details: { id, folder, from, role: request.role, message } });
+    store.touchedBy(batch.trx).spaces.add(space);
     return invitationOf(row);
   });
 }

@@ -37,10 +37,18 @@ function listOptions(options: Options): ListOptions {
   return { ...(search === undefined ? {} : { search }), ...(sort === undefined ? {} : { sort }), order };
 }
 
+function detailsText(details: NonNullable<RestChange['details']>): string {
+  return Object.entries(details)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ');
+}
+
 async function* changeRows(changes: AsyncIterable<RestChange>) {
   for await (const change of changes) {
     const from = change.from === null ? '' : ` (was ${change.from})`;
-    const line = `${formatTime(change.at)}  ${change.kind.padEnd(7)}  ${change.path}${from}  by ${change.user} on ${change.device}  ${change.cursor}`;
+    const what = change.details === undefined ? `${change.path}${from}` : detailsText(change.details);
+    const by = change.device === '' ? change.user : `${change.user} on ${change.device}`;
+    const line = `${formatTime(change.at)}  ${change.kind.padEnd(7)}  ${what}  by ${by}  ${change.cursor}`;
     yield { line, json: change };
   }
 }

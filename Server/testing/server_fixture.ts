@@ -88,6 +88,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
       metadata,
       syncStates: store.syncStates,
       deleteScope: store.deleteScope,
+      notices: store.notices,
       monotonicMs: options.monotonicMs ?? (() => performance.now()),
       chunks: options.wrapChunks?.(chunks) ?? chunks,
       accounts,

@@ -64,6 +64,7 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     const names = await reader.userNames([bob.id, newId(), alice.id]);
     assert.deepEqual([...names].sort(), [[alice.id, 'alice'] as const, [bob.id, 'bob'] as const].sort());
     assert.equal((await reader.userNames([])).size, 0);
+    assert.deepEqual(await reader.devicesOf([]), []);
   });
 
   contract('a session begins pending, is live once heard of, and ends once', async ({ accounts, reader }) => {

@@ -93,6 +93,7 @@ export function contractOfChanges(open: OpenPlace): void {
       'alice move /team/after to /team/later',
     ]);
     assert.deepEqual(brief((await allChanges(store, bob, start.bob)).changes), [
+      'alice invited /',
       'bob join /team',
       'alice put /team/after',
       'alice move /team/after to /team/later',
@@ -115,11 +116,17 @@ export function contractOfChanges(open: OpenPlace): void {
     await done(store, alice, [mkdir('/team/back')]);
     assert.deepEqual(brief((await allChanges(store, bob, cursor)).changes), [
       'bob leave /team',
+      'alice invited /',
       'bob join /team',
       'alice mkdir /team/back',
     ]);
     await done(store, alice, [remove('/team')]);
-    assert.deepEqual(brief((await allChanges(store, bob, cursor)).changes), ['bob leave /team', 'bob join /team', 'alice leave /team']);
+    assert.deepEqual(brief((await allChanges(store, bob, cursor)).changes), [
+      'bob leave /team',
+      'alice invited /',
+      'bob join /team',
+      'alice leave /team',
+    ]);
   });
 
   test('a cursor that is none, or of another server, is refused', async (t) => {

@@ -127,7 +127,8 @@ async function replayed(store: Metadata, who: Principal): Promise<string[]> {
   const tree = new Map<string, string>();
   const below = (top: string): string[] => [...tree.keys()].filter((known) => known === top || known.startsWith(`${top}/`));
   const { changes } = await allChanges(store, who, null, 7);
-  for (const { kind, path: at, fromPath, digest } of changes) {
+  for (const { kind, path: at, fromPath, digest, details } of changes) {
+    if (details !== undefined) continue; // a notice
     if (kind === 'delete') for (const known of below(at)) tree.delete(known);
     else if (kind === 'move') {
       for (const known of below(fromPath as string)) {

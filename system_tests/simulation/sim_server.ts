@@ -123,7 +123,8 @@ async function openSimServer(
       monotonicMs: now,
       changes: { subscribe: () => () => undefined, publish: () => undefined },
       chunks: memoryChunkStore(packs),
-      accounts: { findUser: async () => null },
+      accounts: { findUser: async () => null, devicesOf: async () => [] },
+      notices: { ...store.notices, deviceSeen: async () => undefined }, // noted beside the requests, in no order
       authenticate,
       readiness: async () => [],
       log: pino({ level: 'silent' }),

@@ -1,0 +1,90 @@
+import { AppError } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
+import type { Notice } from '../Models/notices.ts';
+import { databaseError } from './database_errors.ts';
+import type { Principal } from './metadata.ts';
+import type { Notices } from './notices.ts';
+import type { Batch, Store } from './sql_metadata_batch.ts';
+import { openBatch } from './sql_metadata_commit.ts';
+import { KIND, NO_NODE, type Node, type Rows } from './sql_metadata_schema.ts';
+import { viewForWriting } from './sql_metadata_view.ts';
+
+/** What a notice is about. */
+const NOTHING: Node = {
+  id: NO_NODE,
+  space: 0,
+  parent: null,
+  name: '',
+  key: '',
+  kind: KIND.folder,
+  version: 0,
+  size: 0,
+  mtimeUs: 0,
+  digest: null,
+  mode: 0,
+  chunkCount: 0,
+  target: null,
+  mount: null,
+};
+
+/** The user's home is made if they have none yet. To be called before the ledger is finished. @throws AppError `too_large` */
+export async function recordNotice(
+  { trx, ledger, store, nowMs }: Pick<Batch, 'trx' | 'ledger' | 'store' | 'nowMs'>,
+  to: Pick<Principal, 'userId' | 'userName'>,
+  { kind, details }: Notice,
+): Promise<void> {
+  const text = JSON.stringify(details);
+  if (Buffer.byteLength(text) > LIMITS.noticeBytesMax) throw new AppError('too_large', 'there is too much in a notice');
+  const { home } = await viewForWriting(trx, { ...to, deviceId: '' }, { ids: store.ids, nowMs });
+  await ledger.lock([home.id]);
+  ledger.record(home.id, { kind, node: NOTHING, path: '/', details: text });
+}
+
+export function sqlNotices(store: Store): Notices {
+  const { db, write } = store.database;
+  return {
+    tell: (who, notice) => typed(() => write((trx) => tellIn(store, trx, { who, notice }))),
+    async deviceSeen(who, name) {
+      const known = await typed(() => isKnown(db, who));
+      if (known) return;
+      await typed(() =>
+        write(async (trx) => {
+          const isFurther = await noteDevice(trx, who, store.now());
+          if (isFurther) await tellIn(store, trx, { who, notice: { kind: 'device', details: { device: who.deviceId, name } } });
+        }),
+      );
+    },
+  };
+}
+
+async function typed<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw databaseError(error);
+  }
+}
+
+async function tellIn(store: Store, trx: Rows, { who, notice }: { who: Principal; notice: Notice }): Promise<void> {
+  const batch = await openBatch(store, trx, { principal: who, stream: null, chunks: [], paths: [] });
+  await recordNotice(batch, who, notice);
+  await batch.ledger.finish();
+}
+
+async function isKnown(db: Rows, { userId, deviceId }: Principal): Promise<boolean> {
+  const query = db.selectFrom('known_devices').select('device').where('user_id', '=', userId).where('device', '=', deviceId);
+  return (await query.executeTakeFirst()) !== undefined;
+}
+
+/** @returns whether it is new, and not the first of its user */
+async function noteDevice(trx: Rows, { userId, deviceId }: Principal, nowMs: number): Promise<boolean> {
+  const known = await trx.selectFrom('known_devices').select('device').where('user_id', '=', userId).execute();
+  if (known.length >= LIMITS.devicesPerUserMax) return false;
+  const noted = await trx
+    .insertInto('known_devices')
+    .values({ user_id: userId, device: deviceId, first_seen_ms: nowMs })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('device')
+    .executeTakeFirst();
+  return noted !== undefined && known.length > 0;
+}
