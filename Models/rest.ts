@@ -49,6 +49,9 @@ export const ListQuery = z.object({
 });
 
 export const PathQuery = z.object({ path: RemotePath });
+export const ContentQuery = PathQuery.extend({
+  version: z.coerce.number().int().min(1).optional().describe('An older one, see `/v1/versions`'),
+});
 export const PathBody = z.object({ path: RemotePath });
 export const FolderBody = z.object({ path: RemotePath, existingOk: z.boolean().default(false) });
 export const FromToBody = z.object({ from: RemotePath, to: RemotePath });
@@ -80,9 +83,24 @@ export function parseBase(text: string): Base {
   return text === 'any' || text === 'absent' ? text : Number(text);
 }
 
+export const ChangeKindName = z.enum([
+  'put',
+  'symlink',
+  'mkdir',
+  'move',
+  'copy',
+  'delete',
+  'share',
+  'join',
+  'leave',
+  'import',
+  'attributes',
+  'restore',
+  ...NOTICE_KINDS,
+]);
 export const RestChange = z.object({
   cursor: z.string(),
-  kind: z.enum(['put', 'symlink', 'mkdir', 'move', 'copy', 'delete', 'share', 'join', 'leave', 'import', 'attributes', ...NOTICE_KINDS]),
+  kind: ChangeKindName,
   path: z.string(),
   from: z.string().nullable(),
   version: z.int(),

@@ -17,6 +17,7 @@ import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { DeleteScope } from '../Storage/delete_scope.ts';
+import type { History } from '../Storage/history.ts';
 import type { Metadata } from '../Storage/metadata.ts';
 import type { Notices } from '../Storage/notices.ts';
 import type { SyncStates } from '../Storage/sync_states.ts';
@@ -31,6 +32,7 @@ import type { ChangeFanOut } from './events_fan_out.ts';
 import { isEventUpgrade, registerEventRoute } from './events_routes.ts';
 import { registerFileRoutes } from './file_routes.ts';
 import { type Readiness, registerHealthRoutes } from './health_routes.ts';
+import { registerHistoryRoutes } from './history_routes.ts';
 import { PROBLEM_TYPE, problemOf, sendProblem, toAppError } from './http_errors.ts';
 import { countingOperations, registerMetrics } from './metrics.ts';
 import { DOCS_PREFIX, registerOpenApi } from './openapi.ts';
@@ -50,6 +52,7 @@ declare module 'fastify' {
 
 export type AppDeps = {
   readonly metadata: Metadata;
+  readonly history: History;
   readonly chunks: ChunkStore;
   readonly syncStates: SyncStates;
   readonly deleteScope: DeleteScope;
@@ -88,6 +91,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   registerEntryRoutes(app, routeDeps);
   registerFileRoutes(app, routeDeps);
   registerChangeRoutes(app, routeDeps);
+  registerHistoryRoutes(app, routeDeps);
   await registerEventRoute(app, routeDeps);
   registerShareRoutes(app, routeDeps);
   registerSyncStateRoute(app, routeDeps);

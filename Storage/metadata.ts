@@ -50,6 +50,7 @@ export type ChangeKind =
   | 'leave'
   | 'import'
   | 'attributes'
+  | 'restore' // something that was deleted is there again, with all that was in it
   | NoticeKind;
 export type Change = {
   readonly cursor: string; // position just behind this change

@@ -1,8 +1,10 @@
 import { type DatabaseAddress, openDatabase } from './database.ts';
 import { type DeleteScope, sqlDeleteScope } from './delete_scope.ts';
+import type { History } from './history.ts';
 import type { Metadata } from './metadata.ts';
 import type { Notices } from './notices.ts';
 import { type SpaceReaders, sqlSpaceReaders } from './space_readers.ts';
+import { sqlHistory } from './sql_history.ts';
 import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { sqlNotices } from './sql_notices.ts';
@@ -12,6 +14,7 @@ import type { Touched } from './touched.ts';
 /** All that the file server keeps in the metadata database. */
 export type ServerStore = {
   readonly metadata: Metadata;
+  readonly history: History;
   readonly readersOf: SpaceReaders;
   readonly syncStates: SyncStates;
   readonly deleteScope: DeleteScope;
@@ -21,14 +24,15 @@ export type ServerStore = {
   close(): Promise<void>;
 };
 
-/** @throws AppError as `openDatabase` */
-export async function openServerStore(address: DatabaseAddress): Promise<ServerStore> {
+/** @param now milliseconds since 1970. @throws AppError as `openDatabase` */
+export async function openServerStore(address: DatabaseAddress, { now = Date.now } = {}): Promise<ServerStore> {
   const database = await openDatabase<MetadataSchema>(address, MIGRATIONS);
   let tell: (touched: Touched) => void = () => undefined;
-  const store = openStore(database, { onTouched: (touched) => tell(touched) });
+  const store = openStore(database, { now, onTouched: (touched) => tell(touched) });
   const metadata = await sqlMetadata(store);
   return {
     metadata,
+    history: sqlHistory(store),
     readersOf: sqlSpaceReaders(database.db),
     syncStates: sqlSyncStates(database),
     deleteScope: sqlDeleteScope(database),

@@ -123,7 +123,7 @@ export async function openSqlMetadata(address: DatabaseAddress, options: Metadat
   return sqlMetadata(openStore(await openDatabase<MetadataSchema>(address, MIGRATIONS), options));
 }
 
-/** The same on a database that is open; closing the port closes it. */
+/** The same on a store that other ports may use too; closing the port closes its database. */
 export async function sqlMetadata(store: Store): Promise<Metadata> {
   const { database } = store;
   const epoch = await readEpoch(database);

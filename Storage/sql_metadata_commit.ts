@@ -57,7 +57,7 @@ function spacesOf(view: WriterView, paths: readonly string[]): number[] {
   return [...touched];
 }
 
-type BatchScope = Omit<CommitRequest, 'operations'> & { readonly paths: readonly string[] };
+type BatchScope = Omit<CommitRequest, 'operations'> & { readonly paths: readonly string[]; readonly reason?: 'rewind' | 'undo' };
 
 /** Takes the locks and reads what the caller can reach. */
 export async function openBatch(store: Store, trx: Rows, scope: BatchScope): Promise<Batch> {
@@ -85,6 +85,7 @@ export async function openBatch(store: Store, trx: Rows, scope: BatchScope): Pro
     chunks: store.chunks,
     principal,
     stream: stream?.id ?? null,
+    reason: scope.reason ?? null,
     nowMs,
     nextId,
     touched: store.touchedBy(trx).spaces,

@@ -11,8 +11,8 @@ import type { SpaceView } from './sql_metadata_view.ts';
 /** Journal rows that are read together. */
 const PAGE = 4096;
 const MOVE = JOURNAL_KINDS.indexOf('move');
-/** A folder that went into another space or came with one: the journal does not tell what is in it. */
-const RENEWS: ReadonlySet<number> = new Set([JOURNAL_KINDS.indexOf('share'), JOURNAL_KINDS.indexOf('join')]);
+/** A folder that went into another space, came with one, or came back: the journal does not tell what is in it. */
+const RENEWS: ReadonlySet<number> = new Set((['share', 'join', 'restore'] as const).map((kind) => JOURNAL_KINDS.indexOf(kind)));
 
 export type FeedReading = Reading & { readonly epoch: string };
 

@@ -91,7 +91,7 @@ export async function stat(store: Store, db: Rows, view: View, paths: readonly s
 
 type StoredManifest = { chunks: Manifest['chunks'] };
 
-function decodeManifest(bytes: Buffer): Manifest['chunks'] {
+export function decodeManifest(bytes: Buffer): Manifest['chunks'] {
   const chunks: { digest: Buffer; length: number }[] = [];
   for (let at = 0; at < bytes.length; at += 36) chunks.push({ digest: bytes.subarray(at, at + 32), length: bytes.readUInt32BE(at + 32) });
   return chunks;

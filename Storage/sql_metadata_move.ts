@@ -40,7 +40,7 @@ function destination(batch: Batch, { from, to }: Prepared & { kind: 'move' | 'co
 const depthOf = (path: string): number => path.split('/').length - 1;
 
 /** Nothing below may get a path that is too deep or too long to be named. @throws AppError `path_invalid` */
-async function checkReach(batch: Batch, node: Node, from: Place, to: Place): Promise<void> {
+export async function checkReach(batch: Batch, node: Node, from: { readonly path: string }, to: { readonly path: string }): Promise<void> {
   const deeper = depthOf(to.path) - depthOf(from.path);
   const longer = Buffer.byteLength(to.path) - Buffer.byteLength(from.path);
   if (node.kind !== KIND.folder || (deeper <= 0 && longer <= 0)) return;

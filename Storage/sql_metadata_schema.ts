@@ -64,6 +64,9 @@ export type MetadataSchema = {
     commit_id: number;
     op: number | null;
     details: string | null;
+    parent: number | null;
+    prev: number | null;
+    thinned_at_ms: number | null;
   };
   known_devices: { user_id: string; device: string; first_seen_ms: number };
   commits: {
@@ -76,7 +79,10 @@ export type MetadataSchema = {
     user_name: string;
     device: string;
     at_ms: number;
+    reason: string | null;
   };
+  pins: { space: number; seq: number; user_name: string; at_ms: number };
+  thinning: { space: number; daily_seq: number; weekly_seq: number };
   sync_states: { user_id: string; state: string; counter: number; shown_at_ms: number };
   packs: { id: number; name: string };
   chunks: { digest: Buffer; space: number; pack: number; start: number; length: number };
@@ -109,6 +115,7 @@ export const JOURNAL_KINDS = [
   'leave',
   'import',
   'attributes',
+  'restore',
   ...NOTICE_KINDS,
 ] as const satisfies readonly ChangeKind[];
 

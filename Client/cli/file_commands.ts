@@ -2,6 +2,7 @@ import { AppError } from '../../Models/errors.ts';
 import type { Driftless, ListOptions, RestChange, RestEntry } from '../client.ts';
 import { argument, type Command, type Options, textOption } from './command.ts';
 import { formatBytes, formatTime } from './format.ts';
+import { numberOption } from './history_commands.ts';
 import { facts, rowsOf } from './output.ts';
 
 const NAME_OF: Record<RestEntry['kind'], (entry: RestEntry, name: string) => string> = {
@@ -87,10 +88,12 @@ export const FILE_COMMANDS: readonly Command[] = [
     args: '<path>',
     summary: 'print the content of a file',
     about: 'On a terminal control characters are shown as codes; into a pipe the bytes go as they are.',
-    examples: ['cat /notes.txt', 'cat /photos.tar | tar -t'],
+    options: [{ flags: '--version <n>', text: 'an older one, see versions' }],
+    examples: ['cat /notes.txt', 'cat /photos.tar | tar -t', 'cat /notes.txt --version 17'],
     hasJson: false,
-    async run(run, args) {
-      return { kind: 'content', pieces: await (await run.client()).read(argument(args, 0)) };
+    async run(run, args, options) {
+      const version = numberOption(options, 'version');
+      return { kind: 'content', pieces: await (await run.client()).read(argument(args, 0), version === undefined ? {} : { version }) };
     },
   },
   {

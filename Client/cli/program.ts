@@ -7,6 +7,7 @@ import type { Command, Options, Run } from './command.ts';
 import { visible, visibleContent } from './escape.ts';
 import { EXIT, EXIT_CODES } from './exit_codes.ts';
 import { FILE_COMMANDS } from './file_commands.ts';
+import { HISTORY_COMMANDS } from './history_commands.ts';
 import { type Answer, printAnswer, type Sink } from './output.ts';
 import { SHARING_COMMANDS } from './sharing_commands.ts';
 import { SYNC_COMMANDS } from './sync_commands.ts';
@@ -18,6 +19,7 @@ export const COMMANDS: readonly Command[] = [
   ...TRANSFER_COMMANDS,
   ...SYNC_COMMANDS,
   ...SHARING_COMMANDS,
+  ...HISTORY_COMMANDS,
 ];
 
 export type ProgramDeps = {
@@ -66,6 +68,7 @@ function buildProgram(deps: ProgramDeps, result: { code: number }): Commander {
     .description('Sync and share files with your own server.')
     .version(packageJson.version, '-V, --version')
     .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage().replace('[options]', '').trim()}` })
+    .enablePositionalOptions() // behind a command --version is the command's
     .helpCommand(true)
     .exitOverride()
     .showSuggestionAfterError()

@@ -86,6 +86,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   const app = closing(
     await buildApp({
       metadata,
+      history: store.history,
       syncStates: store.syncStates,
       deleteScope: store.deleteScope,
       notices: store.notices,

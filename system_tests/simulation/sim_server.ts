@@ -118,6 +118,7 @@ async function openSimServer(
   function openApp(): Promise<FastifyInstance> {
     return buildApp({
       metadata: books.watching(wrap(store.metadata, file)),
+      history: store.history,
       syncStates: store.syncStates,
       deleteScope: store.deleteScope,
       monotonicMs: now,
