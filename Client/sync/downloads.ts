@@ -125,7 +125,7 @@ function fetchItem(scope: WorkScope, { intent, source, before, path }: Wanted): 
       chunkCount: source.chunkCount,
       digest: Buffer.from(source.content ?? '', 'hex'),
     },
-    create: () => tree.stage(intent.id),
+    create: () => tree.stage(intent.id, source.mode),
     previous: isOlderVersion ? { version: agreed.version, open: () => disk.open(path) } : null,
   };
 }

@@ -327,7 +327,7 @@ export function createEngine(deps: EngineDeps): Engine {
   let busy: Promise<unknown> = Promise.resolve();
   /** One thing at a time. */
   function alone<T>(work: () => Promise<T>): Promise<T> {
-    const result = busy.then(work, work);
+    const result = busy.then(work, work).finally(() => index.rest());
     busy = result.catch(() => undefined); // whoever asked for it is told
     return result;
   }
