@@ -168,6 +168,7 @@ test('an ignore file that comes from another device is obeyed from the same pass
   await b.sync.once();
   await b.sync.once();
   assert.equal(b.reason('x.tmp'), 'ignored');
+  assert.deepEqual(await b.remoteNames(), ['.driftlessignore', 'one'], 'it was sent before the rule was known');
   await assertConverged([a, b], ['x.tmp']);
   assert.ok(!a.has('x.tmp'));
 });

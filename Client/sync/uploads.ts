@@ -221,7 +221,7 @@ export class Uploads {
         index.setRemote(id, null);
         break;
       case 'move':
-        if (there !== undefined) index.setRemote(id, { ...there, parent: action.parent, name: action.name, version: server.version });
+        if (there !== undefined) this.#recordMoved({ ...there, parent: action.parent, name: action.name, version: server.version });
         break;
       case 'make':
       case 'put':
@@ -234,9 +234,20 @@ export class Uploads {
       default:
         assertNever(action);
     }
-    if (action.type === 'delete' || action.type === 'move') index.agree(id);
+    if (action.type === 'delete') index.agree(id);
     const path = this.#scope.path(id) ?? before;
     this.#scope.tell('up', action.type, path, result.status === 'done' ? (snapshot?.size ?? 0) : 0);
+  }
+
+  /** Its place is agreed on also while its content here is not known, or another one: whoever moves it back has moved it again. */
+  #recordMoved(there: ServerNode): void {
+    const { index } = this.#scope.deps;
+    const { id, parent, name } = there;
+    const here = index.local.get(id);
+    const agreed = index.ancestor.get(id);
+    index.setRemote(id, there);
+    if (index.agree(id) || agreed === undefined || here === undefined || here.parent !== parent || here.name !== name) return;
+    if (there.content === agreed.content && there.kind === agreed.kind) index.settleBefore({ ...there, seen: agreed.seen });
   }
 
   #recordSent(
