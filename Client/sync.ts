@@ -11,7 +11,7 @@ import type { Session } from './session/session.ts';
 import { systemClock } from './sync/clock.ts';
 import { copyNameOf } from './sync/core/names.ts';
 import type { Plan } from './sync/core/plan.ts';
-import type { DiskFeatures } from './sync/disk.ts';
+import type { Disk, DiskFeatures } from './sync/disk.ts';
 import { createEngine, type Engine, type EngineEvent, type PassReport, type Preview } from './sync/engine.ts';
 import { type EntryReason, entryReason } from './sync/entry_state.ts';
 import { eventSocket } from './sync/event_socket.ts';
@@ -93,11 +93,11 @@ export type Sync = AsyncDisposable & {
 
 /** @throws AppError `data_folder_locked`: another process syncs this folder; `request_invalid`: it overlaps with another synced one; `local_io` */
 export async function openSync(
-  where: { session: Session; home: string },
+  where: { session: Session; home: string; probe?: (disk: Disk) => DiskFeatures },
   folders: { local: string; remote: string },
   options: SyncOptions = {},
 ): Promise<Sync> {
-  const { session, home } = where;
+  const { session, home, probe = probeDisk } = where;
   const roots = openRoots(home);
   const found = await roots.find(folders.local);
   const known = found !== null && found.path === '' ? found.root : null;
@@ -110,7 +110,7 @@ export async function openSync(
     const trial = known === null && options.dry === true;
     const root = known ?? (await (trial ? openTrialRoot(wanted, stack) : roots.add(wanted)));
     stack.use(await root.claim());
-    return await openRoot(session, home, root, { ...options, features: trial ? ASSUMED : null }, stack);
+    return await openRoot(session, home, root, { ...options, probe: trial ? () => ASSUMED : probe }, stack);
   } catch (error) {
     await stack.disposeAsync();
     throw error;
@@ -143,7 +143,7 @@ async function openRoot(
   session: Session,
   home: string,
   root: SyncRoot,
-  options: SyncOptions & { readonly features: DiskFeatures | null },
+  options: SyncOptions & { readonly probe: (disk: Disk) => DiskFeatures },
   stack: AsyncDisposableStack,
 ): Promise<Sync> {
   const settings = await root.update((changing) => {
@@ -154,7 +154,7 @@ async function openRoot(
   const { local, remote: remoteRoot } = settings;
   const index = stack.adopt(openSyncIndex(join(root.folder, 'index.db')), (open) => open.close());
   const disk = stack.adopt(openDisk(local), (open) => open.close());
-  const features = options.features ?? probeDisk(disk);
+  const features = options.probe(disk);
   const ticket = (): Promise<string> => session.ticket();
   const http = createHttp({ baseUrl: session.serverUrl, ticket, refresh: () => session.refresh() });
   const limits: RateLimits = { upBytesPerSecond: settings.limitUp ?? undefined, downBytesPerSecond: settings.limitDown ?? undefined };
@@ -261,6 +261,7 @@ async function openRoot(
           rules: rules(index.setting('ignore_file') ?? null),
           names,
           held: engine.held,
+          underWay: engine.underWay,
           paused: state.state === 'paused',
           offline: state.state === 'offline',
           kindOf: (at) => kindOf(disk, at),

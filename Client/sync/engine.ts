@@ -18,7 +18,7 @@ import { type Keep, resolveConflict } from './resolve_conflict.ts';
 import { isUnchanged, localPath, type NameForms, Scan, type ScanReport, seenStat } from './scan.ts';
 import type { ConflictRow, LocalNode, SyncIndex } from './sync_index.ts';
 import { takeSent } from './take_sent.ts';
-import type { Done } from './work_scope.ts';
+import type { Done, UnderWay } from './work_scope.ts';
 
 export type EngineDeps = {
   readonly disk: Disk;
@@ -92,6 +92,8 @@ export type Engine = {
   preview(atMost?: number): Promise<Preview>;
   /** What waits for a person's word. */
   readonly held: readonly Held[];
+  /** What is on its way just now. */
+  readonly underWay: ReadonlyMap<NodeId, UnderWay>;
   approve(): Promise<void>;
   /** Of one of `index.conflicts()`. @returns false when the files have changed meanwhile: after the next pass it can be tried again */
   resolve(conflict: ConflictRow, keep: Keep): Promise<boolean>;
@@ -108,6 +110,7 @@ export function createEngine(deps: EngineDeps): Engine {
   let areRulesStill = true;
   let placedRules: LocalNode | null = null; // the ignore file as it came from the server
   let held: readonly Held[] = [];
+  const underWay = new Map<NodeId, UnderWay>();
   const problems = new Problems({
     ...{ index, names, now },
     onProblem: (path, reason, detail) => deps.onEvent({ type: 'problem', path, reason, detail }),
@@ -220,7 +223,9 @@ export function createEngine(deps: EngineDeps): Engine {
       deps.onEvent({ type: 'done', done });
     };
     recovered = false; // should it throw
-    const result = await execute({ ...deps, tree, onDone, onProblem: problems.failed.bind(problems) }, planned, refusals);
+    const result = await execute({ ...deps, tree, underWay, onDone, onProblem: problems.failed.bind(problems) }, planned, refusals).finally(
+      () => underWay.clear(),
+    );
     recovered = !result.unfinished;
     const dirty = new Set([...result.dirty, ...kept]);
     kept.clear();
@@ -356,6 +361,7 @@ export function createEngine(deps: EngineDeps): Engine {
     get held() {
       return held;
     },
+    underWay,
     approve: () => alone(async () => approve(deps, held)),
     resolve: (conflict, keep) => alone(() => endedByDisk(() => resolve(conflict, keep))),
   };

@@ -1,7 +1,7 @@
 import { foldName } from '../../Models/names.ts';
 import { type NodeId, ROOT, type TreeNode } from './core/tree.ts';
 import type { Disk } from './disk.ts';
-import { IGNORE_FILE, type IgnoreRules, bothRules } from './ignore_rules.ts';
+import { bothRules, IGNORE_FILE, type IgnoreRules } from './ignore_rules.ts';
 import { isUnchanged } from './scan.ts';
 import type { LocalNode, SyncIndex } from './sync_index.ts';
 

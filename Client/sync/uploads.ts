@@ -77,6 +77,7 @@ export class Uploads {
         const action = this.#sent.get(key);
         if (action === undefined) return;
         this.#sent.delete(key);
+        this.#scope.deps.underWay.delete(action.id);
         this.#answered.push({ action, outcome });
         if (this.#answered.length >= RECORDED_TOGETHER) this.#record();
       });
@@ -130,6 +131,7 @@ export class Uploads {
       if (item === null) continue;
       this.#nodes.add(action.id);
       this.#sent.set(key, action);
+      this.#scope.deps.underWay.set(action.id, 'sending');
       yield item;
     }
   }
