@@ -25,7 +25,7 @@ import { type LookAhead, startLookAhead } from './sync/look_ahead.ts';
 import { openNodeDisk } from './sync/node_disk.ts';
 import { portableNames } from './sync/portable_names.ts';
 import { probeDisk } from './sync/probe.ts';
-import type { RateLimits } from './sync/rate_limit.ts';
+import { meters, type RateLimits } from './sync/rate_limit.ts';
 import { copyPath, type Keep } from './sync/resolve_conflict.ts';
 import { type NewRoot, openRoots, type SyncRoot } from './sync/roots.ts';
 import { type ConflictRow, openSyncIndex, type Problem, type SyncIndex } from './sync/sync_index.ts';
@@ -63,6 +63,8 @@ export type SyncStatus = {
   readonly conflicts: number;
   readonly watching: { readonly watched: number; readonly of: number } | null;
   readonly limits: RateLimits;
+  /** What passes just now. */
+  readonly rates: { readonly upBytesPerSecond: number; readonly downBytesPerSecond: number };
 };
 
 /** One folder of this machine and one on the server, kept the same. All methods throw AppError. */
@@ -158,6 +160,7 @@ async function openRoot(
   const ticket = (): Promise<string> => session.ticket();
   const http = createHttp({ baseUrl: session.serverUrl, ticket, refresh: () => session.refresh() });
   const limits: RateLimits = { upBytesPerSecond: settings.limitUp ?? undefined, downBytesPerSecond: settings.limitDown ?? undefined };
+  const passed = meters(systemClock);
   const remote = stack.adopt(
     openHttpRemote({
       http,
@@ -165,6 +168,7 @@ async function openRoot(
       cache: openManifestCache(home, `${session.serverUrl} ${session.user.id}`),
       compress: !isLoopback(session.serverUrl),
       limits,
+      passed,
     }),
     (open) => open.close(),
   );
@@ -253,6 +257,7 @@ async function openRoot(
       conflicts: index.conflicts().length,
       watching: live?.coverage ?? null,
       limits: { ...limits },
+      rates: { upBytesPerSecond: passed.up.bytesPerSecond, downBytesPerSecond: passed.down.bytesPerSecond },
     }),
     explain: (path) =>
       entryReason(

@@ -5,7 +5,7 @@ import { readChanges } from './http_remote_changes.ts';
 import { fetchItems } from './http_remote_fetch.ts';
 import { pushItems } from './http_remote_push.ts';
 import { type EventConnection, watchEvents } from './http_remote_watch.ts';
-import { pacedHttp, type RateLimits } from './rate_limit.ts';
+import { type Meters, pacedHttp, type RateLimits } from './rate_limit.ts';
 import type { Remote } from './remote.ts';
 
 export type HttpRemoteOptions = {
@@ -18,13 +18,15 @@ export type HttpRemoteOptions = {
   readonly compress: boolean;
   /** May be changed while it runs. */
   readonly limits: RateLimits;
+  /** Told what passes. */
+  readonly passed?: Meters;
   readonly clock?: Clock;
 };
 
 /** A Driftless server as the sync engine sees it. */
 export function openHttpRemote(options: HttpRemoteOptions): Remote {
   const { cache, compress, events, clock = systemClock } = options;
-  const http = pacedHttp(options.http, options.limits, clock);
+  const http = pacedHttp(options.http, options.limits, clock, options.passed);
   const deps = { http, cache, compress, clock };
   const watches = new Set<() => void>();
   return {

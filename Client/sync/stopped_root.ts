@@ -40,7 +40,7 @@ export async function withStoppedRoot<T>(root: SyncRoot, work: (stopped: Stopped
       facts: () => ({
         ...{ local: settings.local, remote: settings.remote, state: 'closed', error: null, held },
         ...{ files: index.agreedFiles(), waiting: index.changed().length, conflicts: index.conflicts().length },
-        ...{ watching: null, limitUp: settings.limitUp, limitDown: settings.limitDown },
+        ...{ watching: null, limitUp: settings.limitUp, limitDown: settings.limitDown, rateUp: 0, rateDown: 0 },
       }),
       problems: () => index.problems(),
       explain: (path) => entryReason(question, path) ?? entryReason(byAlias, path),
