@@ -1,4 +1,4 @@
-import { eventText } from '../Models/events.ts';
+import { eventText, isBefore, type Moment } from '../Models/events.ts';
 import { LIMITS } from '../Models/limits.ts';
 
 /** What of a WebSocket is used here. */
@@ -14,7 +14,6 @@ export type EventSocket = {
 export const CLOSE = { goingAway: 1001, refused: 1008, tryLater: 1013 } as const;
 
 const CONNECTED = eventText({ type: 'connected' });
-const CHANGED = eventText({ type: 'changed' });
 
 /**
  * One client that listens. At most one message is on its way and one is waiting, whatever happens: a client that does not read costs
@@ -25,7 +24,7 @@ export class EventLink {
   #sending = false;
   #gap: NodeJS.Timeout | undefined;
   #cutting: NodeJS.Timeout | undefined;
-  #waiting = false;
+  #waiting: Moment | null = null; // the time of the last change that is to be told
   #answered = true;
   #received = 0;
   #ended = false;
@@ -36,8 +35,8 @@ export class EventLink {
   }
 
   /** Something is new: said at once, or as soon as may be. */
-  tell(): void {
-    this.#waiting = true;
+  tell(at: Moment): void {
+    if (this.#waiting === null || isBefore(this.#waiting, at)) this.#waiting = at;
     this.#next();
   }
 
@@ -81,13 +80,14 @@ export class EventLink {
   }
 
   #next(): void {
-    if (!this.#waiting || this.#sending || this.#gap !== undefined || this.#ended) return;
-    this.#waiting = false;
+    const at = this.#waiting;
+    if (at === null || this.#sending || this.#gap !== undefined || this.#ended) return;
+    this.#waiting = null;
     this.#gap = setTimeout(() => {
       this.#gap = undefined;
       this.#next();
     }, LIMITS.eventGapMs);
-    this.#send(CHANGED);
+    this.#send(eventText({ type: 'changed', at }));
   }
 
   #send(text: string): void {

@@ -100,7 +100,7 @@ class Links {
     const userId = request.userId ?? '';
     const nowMs = performance.now();
     const link = new EventLink(socket);
-    const unsubscribe = this.#deps.changes.subscribe(userId, () => link.tell());
+    const unsubscribe = this.#deps.changes.subscribe(userId, (at) => link.tell(at));
     this.#open.set(socket, { link, request, pingAtMs: nowMs + this.#times.pingMs, endsAtMs: nowMs + LIMITS.streamTimeoutMs });
     this.#perUser.set(userId, (this.#perUser.get(userId) ?? 0) + 1);
     socket.on('message', () => link.received());

@@ -140,6 +140,12 @@ export interface Metadata {
    */
   feed(principal: Principal, query: { root: string; cursor: string | null }): AsyncIterable<FeedPart | FeedEnd>;
 
+  /**
+   * The cursor past all that this stream of the caller's did since `cursor`, as the next feed would end with it: the results told all of that.
+   * `null` if anything else is behind `cursor`, or it is not true.
+   */
+  cursorPast(principal: Principal, cursor: string, stream: Buffer): Promise<string | null>;
+
   /** Makes the folder a space of its own if it is not one, keeping node ids; owner only. @throws `user_unknown` is the route's, `invitation_invalid`, `forbidden` */
   invite(
     principal: Principal,

@@ -15,6 +15,7 @@ import { leaseIds } from './sql_metadata_ids.ts';
 import { ledgerStatements } from './sql_metadata_ledger.ts';
 import { listStatements, manifests, olderChunks, type Reading, readFolders, stat, walk } from './sql_metadata_list.ts';
 import { page } from './sql_metadata_page.ts';
+import { cursorPast } from './sql_metadata_past.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { membersAt, sharing } from './sql_metadata_sharing.ts';
 import { nodeLookups, openPathBook } from './sql_metadata_tree.ts';
@@ -152,6 +153,8 @@ export async function sqlMetadata(store: Store): Promise<Metadata> {
       const view = await loadView(db, principal.userId);
       yield* feed({ store, lists, db, view: view.home === null ? await withHome(store, principal) : view, epoch }, query);
     },
+    cursorPast: async (principal, cursor, stream) =>
+      cursorPast({ db, view: await loadView(db, principal.userId), epoch }, { cursor, stream }),
     page: async (principal, query) => page(await reading(principal), query),
     changes: async (principal, query) => changes({ db, view: await loadView(db, principal.userId), epoch }, query),
     ...sharing(store),

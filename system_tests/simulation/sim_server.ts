@@ -122,7 +122,7 @@ async function openSimServer(
       syncStates: store.syncStates,
       deleteScope: store.deleteScope,
       monotonicMs: now,
-      changes: { subscribe: () => () => undefined, publish: () => undefined },
+      changes: { subscribe: () => () => undefined, publish: () => undefined, now: () => ({ server: '00000000', us: 0 }) },
       chunks: memoryChunkStore(packs),
       accounts: { findUser: async () => null, devicesOf: async () => [] },
       notices: { ...store.notices, deviceSeen: async () => undefined }, // noted beside the requests, in no order
