@@ -8,6 +8,7 @@ import type { RestChange, RestEntry, RestInvitation, RestMember, RestPage, WhoAm
 import type { RestDeed, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { failureText } from './failure_text.ts';
+import { type FindMethods, findMethods } from './find_methods.ts';
 import { type HistoryMethods, historyMethods } from './history_methods.ts';
 import { createHttp, type Http } from './http.ts';
 import { type Caller, restCaller } from './rest_call.ts';
@@ -63,7 +64,8 @@ export type Identity = Infer<typeof WhoAmI>;
  */
 export type Driftless = AsyncDisposable &
   SharingMethods &
-  HistoryMethods & {
+  HistoryMethods &
+  FindMethods & {
     readonly username: string;
     readonly serverUrl: string;
 
@@ -179,6 +181,7 @@ function createDriftless(session: Session, home: string): Driftless {
     ...fileMethods(call),
     ...contentMethods(http),
     ...transferMethods(transfers.open),
+    ...findMethods(http),
     ...sharingMethods(http),
     ...historyMethods(http),
     async sync(local, remote, { watch = true, ...options } = {}) {

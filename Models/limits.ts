@@ -40,6 +40,7 @@ export const LIMITS = {
   pageEntriesMax: 5000,
   previewBytes: 1024,
   searchTextBytesMax: 255,
+  searchEntriesDefault: 100,
   invitationMessageBytesMax: 1024,
   membersPerSpaceMax: 1000,
   noticeBytesMax: 16 * KiB, // JSON of what a notice tells; an invitation's message fits, however much of it is escaped

@@ -8,6 +8,8 @@ export const ROUTES = {
   preview: '/v1/preview', // GET ContentQuery: first 1024 bytes
   move: '/v1/move', // POST FromToBody
   copy: '/v1/copy', // POST FromToBody
+  search: '/v1/search', // GET SearchParameters
+  statistics: '/v1/statistics', // GET StatisticsParameters
   changes: '/v1/changes', // GET ChangesQuery
   versions: '/v1/versions', // GET HistoryPageQuery
   restore: '/v1/restore', // POST RestoreBody

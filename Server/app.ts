@@ -20,6 +20,8 @@ import type { DeleteScope } from '../Storage/delete_scope.ts';
 import type { History } from '../Storage/history.ts';
 import type { Metadata } from '../Storage/metadata.ts';
 import type { Notices } from '../Storage/notices.ts';
+import type { Search } from '../Storage/search.ts';
+import type { Statistics } from '../Storage/statistics.ts';
 import type { SyncStates } from '../Storage/sync_states.ts';
 import type { Authenticate } from './authenticate.ts';
 import { registerChangeRoutes } from './change_routes.ts';
@@ -31,6 +33,7 @@ import { registerEntryRoutes } from './entry_routes.ts';
 import type { ChangeFanOut } from './events_fan_out.ts';
 import { isEventUpgrade, registerEventRoute } from './events_routes.ts';
 import { registerFileRoutes } from './file_routes.ts';
+import { registerFindRoutes } from './find_routes.ts';
 import { type Readiness, registerHealthRoutes } from './health_routes.ts';
 import { registerHistoryRoutes } from './history_routes.ts';
 import { PROBLEM_TYPE, problemOf, sendProblem, toAppError } from './http_errors.ts';
@@ -58,6 +61,8 @@ export type AppDeps = {
   readonly deleteScope: DeleteScope;
   readonly notices: Notices;
   readonly accounts: Pick<AccountsReader, 'findUser' | 'devicesOf'>;
+  readonly search: Search;
+  readonly statistics: Statistics;
   readonly authenticate: Authenticate;
   /** Where committed changes are heard of. */
   readonly changes: ChangeFanOut;
@@ -90,6 +95,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   registerHealthRoutes(app, routeDeps);
   registerEntryRoutes(app, routeDeps);
   registerFileRoutes(app, routeDeps);
+  registerFindRoutes(app, routeDeps);
   registerChangeRoutes(app, routeDeps);
   registerHistoryRoutes(app, routeDeps);
   await registerEventRoute(app, routeDeps);

@@ -84,6 +84,7 @@ export type MetadataSchema = {
   pins: { space: number; seq: number; user_name: string; at_ms: number };
   thinning: { space: number; daily_seq: number; weekly_seq: number };
   sync_states: { user_id: string; state: string; counter: number; shown_at_ms: number };
+  name_marks: { space: number; seq: number };
   packs: { id: number; name: string };
   chunks: { digest: Buffer; space: number; pack: number; start: number; length: number };
 };

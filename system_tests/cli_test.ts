@@ -169,11 +169,28 @@ describe('files', () => {
     await done('alice', 'mv', '/moves/draft.txt', '/moves/final.txt');
     await done('alice', 'cp', '/moves/final.txt', '/moves/copy.txt');
     assert.match(await done('alice', 'ls', '/', '--search', 'FINAL'), / \/moves\/final\.txt\n$/);
+    assert.match(await done('alice', 'search', 'FINAL'), / \/moves\/final\.txt\n$/);
+    assert.deepEqual(await json('alice', 'search', 'final', '--kind', 'image', '--since', '1d', '--larger', '1'), []);
     await done('alice', 'rm', '/moves/final.txt');
     assert.deepEqual(
       (await json<Listed[]>('alice', 'ls', '/moves')).map((entry) => entry.path),
       ['/moves/copy.txt'],
     );
+  });
+
+  it('are listed a page at a time, and counted', async () => {
+    const file = await local('page.txt', 'page');
+    for (const name of ['a', 'b', 'c']) await done('alice', 'put', file, `/pages/${name}`);
+    const first = await done('alice', 'ls', '/pages', '--limit', '2');
+    const [, mark = ''] = /there is more: --page (\S+)\n$/.exec(first) ?? [];
+    assert.match(first, / a\n.* b\n/);
+    assert.match(await done('alice', 'ls', '/pages', '--limit', '2', '--page', mark), /^ .* c\n$/);
+    const page = await json<{ entries: Listed[]; next: string }>('alice', 'ls', '/pages', '--limit', '2');
+    assert.deepEqual([page.entries.map((entry) => entry.path), page.next], [['/pages/a', '/pages/b'], mark]);
+    await fails('alice', ['ls', '/pages', '--limit', 'all'], 2, 'request_invalid');
+    await fails('alice', ['ls', '/pages', '--page', 'elsewhere'], 2, 'cursor_invalid');
+    assert.match(await done('alice', 'stats', '/pages'), /^3 files in 0 folders: 12 B\n {2}other .* 12 B {2}3 files\n3 changes since /);
+    await fails('alice', ['stats', '/nothing'], 4, 'not_found');
   });
 
   it('leave a trail of changes that can be followed from a cursor', async () => {

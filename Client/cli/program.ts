@@ -7,6 +7,7 @@ import type { Command, Options, Run } from './command.ts';
 import { visible, visibleContent } from './escape.ts';
 import { EXIT, EXIT_CODES } from './exit_codes.ts';
 import { FILE_COMMANDS } from './file_commands.ts';
+import { FIND_COMMANDS } from './find_commands.ts';
 import { HISTORY_COMMANDS } from './history_commands.ts';
 import { type Answer, printAnswer, type Sink } from './output.ts';
 import { SHARING_COMMANDS } from './sharing_commands.ts';
@@ -16,6 +17,7 @@ import { TRANSFER_COMMANDS } from './transfer_commands.ts';
 export const COMMANDS: readonly Command[] = [
   ...ACCOUNT_COMMANDS,
   ...FILE_COMMANDS,
+  ...FIND_COMMANDS,
   ...TRANSFER_COMMANDS,
   ...SYNC_COMMANDS,
   ...SHARING_COMMANDS,

@@ -117,10 +117,8 @@ async function openSimServer(
 
   function openApp(): Promise<FastifyInstance> {
     return buildApp({
+      ...store,
       metadata: books.watching(wrap(store.metadata, file)),
-      history: store.history,
-      syncStates: store.syncStates,
-      deleteScope: store.deleteScope,
       monotonicMs: now,
       changes: { subscribe: () => () => undefined, publish: () => undefined, now: () => ({ server: '00000000', us: 0 }) },
       chunks: memoryChunkStore(packs),
