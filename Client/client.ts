@@ -5,8 +5,10 @@ import { buffer } from 'node:stream/consumers';
 import type { infer as Infer } from 'zod';
 import { AppError } from '../Models/errors.ts';
 import type { RestChange, RestEntry, RestInvitation, RestMember, RestPage, WhoAmI } from '../Models/rest.ts';
+import type { RestOnline } from '../Models/rest_events.ts';
 import type { RestDeed, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
 import { ROUTES } from '../Models/routes.ts';
+import { type EventMethods, eventMethods } from './event_methods.ts';
 import { failureText } from './failure_text.ts';
 import { type FindMethods, findMethods } from './find_methods.ts';
 import { type HistoryMethods, historyMethods } from './history_methods.ts';
@@ -24,6 +26,7 @@ export type {
   RestEntry,
   RestInvitation,
   RestMember,
+  RestOnline,
   RestTrashItem,
   RestVersion,
   Sync,
@@ -65,7 +68,8 @@ export type Identity = Infer<typeof WhoAmI>;
 export type Driftless = AsyncDisposable &
   SharingMethods &
   HistoryMethods &
-  FindMethods & {
+  FindMethods &
+  EventMethods & {
     readonly username: string;
     readonly serverUrl: string;
 
@@ -184,6 +188,7 @@ function createDriftless(session: Session, home: string): Driftless {
     ...findMethods(http),
     ...sharingMethods(http),
     ...historyMethods(http),
+    ...eventMethods(http),
     async sync(local, remote, { watch = true, ...options } = {}) {
       const { openSync } = await import('./sync.ts');
       const sync = await openSync({ session, home }, { local, remote }, options);

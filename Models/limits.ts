@@ -66,6 +66,8 @@ export const LIMITS = {
   eventCheckMs: 500, // how often it is asked whether the session of an event connection has ended
   eventMessageBytesMax: 1024, // of what a client sends, which is read away
   eventMessagesMax: 32, // so many from one client between two pings
+  eventOutboxChars: 64 * KiB, // waiting to be sent on one event connection; above it nothing is added
+  presenceGraceMs: 5000, // a device without a connection for so long has gone
   eventCloseTimeoutMs: 2000, // for the client to answer that the connection is being closed
   deletesFreeMax: 100, // files that one device may delete in one space within the window, however few there are
   deletesFreeShare: 0.25, // of the files there were when the window began; what is above both is held until approved

@@ -18,6 +18,7 @@ export const ROUTES = {
   undelete: '/v1/undelete', // POST UndeleteBody
   invitations: '/v1/invitations', // GET; POST InviteBody; POST :id/accept, :id/decline
   events: '/v1/events', // GET as a WebSocket, see events.ts
+  online: '/v1/online', // GET
   members: '/v1/members', // GET ?path
   leave: '/v1/leave', // POST PathBody
   approvals: '/v1/approvals', // POST ApprovalBody

@@ -16,12 +16,12 @@ export const CLOSE = { goingAway: 1001, refused: 1008, tryLater: 1013 } as const
 const CONNECTED = eventText({ type: 'connected' });
 
 /**
- * One client that listens. At most one message is on its way and one is waiting, whatever happens: a client that does not read costs
- * no memory, and is cut when it does not answer a ping either.
+ * One client that listens. One hint at most is on its way and one is waiting, and of everything else `LIMITS.eventOutboxChars`: a client that
+ * does not read costs little memory, and is cut when it does not answer a ping either.
  */
 export class EventLink {
   readonly #socket: EventSocket;
-  #sending = false;
+  #unsent = 0; // characters given to the socket that are still on their way
   #gap: NodeJS.Timeout | undefined;
   #cutting: NodeJS.Timeout | undefined;
   #waiting: Moment | null = null; // the time of the last change that is to be told
@@ -38,6 +38,13 @@ export class EventLink {
   tell(at: Moment): void {
     if (this.#waiting === null || isBefore(this.#waiting, at)) this.#waiting = at;
     this.#next();
+  }
+
+  /** Sends one message more. @returns false, with nothing sent, while too much is on its way or when the connection ends */
+  post(text: string): boolean {
+    if (this.#ended || this.#unsent >= LIMITS.eventOutboxChars) return false;
+    this.#send(text);
+    return true;
   }
 
   answered(): void {
@@ -81,7 +88,7 @@ export class EventLink {
 
   #next(): void {
     const at = this.#waiting;
-    if (at === null || this.#sending || this.#gap !== undefined || this.#ended) return;
+    if (at === null || this.#unsent > 0 || this.#gap !== undefined || this.#ended) return;
     this.#waiting = null;
     this.#gap = setTimeout(() => {
       this.#gap = undefined;
@@ -91,9 +98,9 @@ export class EventLink {
   }
 
   #send(text: string): void {
-    this.#sending = true;
+    this.#unsent += text.length;
     this.#socket.send(text, () => {
-      this.#sending = false;
+      this.#unsent -= text.length;
       this.#next();
     });
   }

@@ -5,7 +5,7 @@ import type { Metadata } from './metadata.ts';
 import { openNameIndex } from './name_index.ts';
 import type { Notices } from './notices.ts';
 import { type Search, sqlSearch } from './search.ts';
-import { type SpaceReaders, sqlSpaceReaders } from './space_readers.ts';
+import { type Companions, type SpaceReaders, sqlCompanions, sqlSpaceReaders } from './space_readers.ts';
 import { sqlHistory } from './sql_history.ts';
 import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
@@ -19,6 +19,7 @@ export type ServerStore = {
   readonly metadata: Metadata;
   readonly history: History;
   readonly readersOf: SpaceReaders;
+  readonly companionsOf: Companions;
   readonly syncStates: SyncStates;
   readonly deleteScope: DeleteScope;
   readonly notices: Notices;
@@ -46,6 +47,7 @@ export async function openServerStore(address: DatabaseAddress, { now = Date.now
     metadata,
     history: sqlHistory(store),
     readersOf: sqlSpaceReaders(database.db),
+    companionsOf: sqlCompanions(database.db),
     syncStates: sqlSyncStates(database),
     deleteScope: sqlDeleteScope(database),
     notices: sqlNotices(store),

@@ -5,6 +5,7 @@ import { failureText } from '../failure_text.ts';
 import { ACCOUNT_COMMANDS } from './account_commands.ts';
 import type { Command, Options, Run } from './command.ts';
 import { visible, visibleContent } from './escape.ts';
+import { EVENT_COMMANDS } from './event_commands.ts';
 import { EXIT, EXIT_CODES } from './exit_codes.ts';
 import { FILE_COMMANDS } from './file_commands.ts';
 import { FIND_COMMANDS } from './find_commands.ts';
@@ -22,6 +23,7 @@ export const COMMANDS: readonly Command[] = [
   ...SYNC_COMMANDS,
   ...SHARING_COMMANDS,
   ...HISTORY_COMMANDS,
+  ...EVENT_COMMANDS,
 ];
 
 export type ProgramDeps = {
