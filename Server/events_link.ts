@@ -1,4 +1,4 @@
-import { eventText, isBefore, type Moment } from '../Models/events.ts';
+import { eventText } from '../Models/events.ts';
 import { LIMITS } from '../Models/limits.ts';
 
 /** What of a WebSocket is used here. */
@@ -14,17 +14,18 @@ export type EventSocket = {
 export const CLOSE = { goingAway: 1001, refused: 1008, tryLater: 1013 } as const;
 
 const CONNECTED = eventText({ type: 'connected' });
+const CHANGED = eventText({ type: 'changed' });
 
 /**
- * One client that listens. One hint at most is on its way and one is waiting, and of everything else `LIMITS.eventOutboxChars`: a client that
- * does not read costs little memory, and is cut when it does not answer a ping either.
+ * One client that listens. At most one message is on its way and one is waiting, whatever happens: a client that does not read costs
+ * no memory, and is cut when it does not answer a ping either.
  */
 export class EventLink {
   readonly #socket: EventSocket;
-  #unsent = 0; // characters given to the socket that are still on their way
+  #sending = false;
   #gap: NodeJS.Timeout | undefined;
   #cutting: NodeJS.Timeout | undefined;
-  #waiting: Moment | null = null; // the time of the last change that is to be told
+  #waiting = false;
   #answered = true;
   #received = 0;
   #ended = false;
@@ -35,16 +36,9 @@ export class EventLink {
   }
 
   /** Something is new: said at once, or as soon as may be. */
-  tell(at: Moment): void {
-    if (this.#waiting === null || isBefore(this.#waiting, at)) this.#waiting = at;
+  tell(): void {
+    this.#waiting = true;
     this.#next();
-  }
-
-  /** Sends one message more. @returns false, with nothing sent, while too much is on its way or when the connection ends */
-  post(text: string): boolean {
-    if (this.#ended || this.#unsent >= LIMITS.eventOutboxChars) return false;
-    this.#send(text);
-    return true;
   }
 
   answered(): void {
@@ -87,20 +81,19 @@ export class EventLink {
   }
 
   #next(): void {
-    const at = this.#waiting;
-    if (at === null || this.#unsent > 0 || this.#gap !== undefined || this.#ended) return;
-    this.#waiting = null;
+    if (!this.#waiting || this.#sending || this.#gap !== undefined || this.#ended) return;
+    this.#waiting = false;
     this.#gap = setTimeout(() => {
       this.#gap = undefined;
       this.#next();
     }, LIMITS.eventGapMs);
-    this.#send(eventText({ type: 'changed', at }));
+    this.#send(CHANGED);
   }
 
   #send(text: string): void {
-    this.#unsent += text.length;
+    this.#sending = true;
     this.#socket.send(text, () => {
-      this.#unsent -= text.length;
+      this.#sending = false;
       this.#next();
     });
   }

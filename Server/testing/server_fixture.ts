@@ -85,7 +85,10 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   store.onTouched((touched) => changes.publish(touched));
   const app = closing(
     await buildApp({
-      ...store,
+      metadata,
+      syncStates: store.syncStates,
+      deleteScope: store.deleteScope,
+      notices: store.notices,
       monotonicMs: options.monotonicMs ?? (() => performance.now()),
       chunks: options.wrapChunks?.(chunks) ?? chunks,
       accounts,

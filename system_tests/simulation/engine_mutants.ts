@@ -267,13 +267,13 @@ export const ENGINE_MUTANTS: readonly EngineMutant[] = [
       device: {
         remote: (remote) => ({
           ...remote,
-          push(items, onDone, cursor) {
+          push(items, onDone) {
             const uploads = new Map<number, Upload>();
             const noted = [...items].map((item) => {
               if ('upload' in item) uploads.set(item.key, item.upload);
               return item;
             });
-            const told: typeof onDone = (key, outcome) => {
+            return remote.push(noted, (key, outcome) => {
               const upload = uploads.get(key);
               onDone(
                 key,
@@ -281,8 +281,7 @@ export const ENGINE_MUTANTS: readonly EngineMutant[] = [
                   ? outcome
                   : { ...outcome, snapshot: { ...outcome.snapshot, stat: statNow(upload) } },
               );
-            };
-            return remote.push(noted, told, cursor);
+            });
           },
         }),
       },
