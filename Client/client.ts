@@ -4,10 +4,14 @@ import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { infer as Infer } from 'zod';
 import { AppError } from '../Models/errors.ts';
-import type { RestChange, RestEntry, RestPage, WhoAmI } from '../Models/rest.ts';
-import type { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
+import type { RestChange, RestEntry, RestInvitation, RestMember, RestPage, WhoAmI } from '../Models/rest.ts';
+import type { RestOnline } from '../Models/rest_events.ts';
+import type { RestDeed, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
 import { ROUTES } from '../Models/routes.ts';
+import { type EventMethods, eventMethods } from './event_methods.ts';
 import { failureText } from './failure_text.ts';
+import { type FindMethods, findMethods } from './find_methods.ts';
+import { type HistoryMethods, historyMethods } from './history_methods.ts';
 import { createHttp, type Http } from './http.ts';
 import { type Caller, restCaller } from './rest_call.ts';
 import type { Session } from './session/session.ts';
@@ -18,9 +22,13 @@ import type { createTransfers, Progress, TransferFailure, TransferReport } from 
 export type {
   Progress,
   RestChange,
+  RestDeed,
   RestEntry,
   RestInvitation,
   RestMember,
+  RestOnline,
+  RestTrashItem,
+  RestVersion,
   Sync,
   SyncEvent,
   SyncOptions,
@@ -58,7 +66,10 @@ export type Identity = Infer<typeof WhoAmI>;
  * What the user may not see does not exist: `not_found`.
  */
 export type Driftless = AsyncDisposable &
-  SharingMethods & {
+  SharingMethods &
+  HistoryMethods &
+  FindMethods &
+  EventMethods & {
     readonly username: string;
     readonly serverUrl: string;
 
@@ -88,10 +99,10 @@ export type Driftless = AsyncDisposable &
     /** @throws AppError `not_found` */
     entry(path: string): Promise<RestEntry>;
     /**
-     * Content of a file as it comes. `start` is the first byte, `end` the one behind the last.
+     * Content of a file as it comes. `start` is the first byte, `end` the one behind the last; `version` is an older one.
      * @throws AppError `not_found`, `not_a_file`, `range_invalid`; the stream fails with `server_unreachable` when the connection is lost
      */
-    read(path: string, range?: { start?: number; end?: number }): Promise<Readable>;
+    read(path: string, part?: { start?: number; end?: number; version?: number }): Promise<Readable>;
     /** The first 1024 bytes. @throws AppError `not_found`, `not_a_file` */
     preview(path: string): Promise<Buffer>;
 
@@ -174,7 +185,10 @@ function createDriftless(session: Session, home: string): Driftless {
     ...fileMethods(call),
     ...contentMethods(http),
     ...transferMethods(transfers.open),
+    ...findMethods(http),
     ...sharingMethods(http),
+    ...historyMethods(http),
+    ...eventMethods(http),
     async sync(local, remote, { watch = true, ...options } = {}) {
       const { openSync } = await import('./sync.ts');
       const sync = await openSync({ session, home }, { local, remote }, options);
@@ -228,12 +242,12 @@ function fileMethods(call: RestCaller) {
 
 function contentMethods(http: Http) {
   return {
-    async read(path: string, { start = 0, end }: { start?: number; end?: number } = {}): Promise<Readable> {
+    async read(path: string, { start = 0, end, version }: { start?: number; end?: number; version?: number } = {}): Promise<Readable> {
       const ranged = start !== 0 || end !== undefined;
       const isRange = Number.isSafeInteger(start) && start >= 0 && (end === undefined || (Number.isSafeInteger(end) && end > start));
       if (!isRange) throw new AppError('range_invalid', 'a range begins at 0 or later and ends behind its start');
       const headers = ranged ? { range: `bytes=${start}-${end === undefined ? '' : end - 1}` } : {};
-      return (await http.stream('GET', ROUTES.files, { query: { path }, headers })).body;
+      return (await http.stream('GET', ROUTES.files, { query: { path, version }, headers })).body;
     },
     async preview(path: string): Promise<Buffer> {
       return buffer((await http.stream('GET', ROUTES.preview, { query: { path } })).body);

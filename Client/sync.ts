@@ -11,7 +11,7 @@ import type { Session } from './session/session.ts';
 import { systemClock } from './sync/clock.ts';
 import { copyNameOf } from './sync/core/names.ts';
 import type { Plan } from './sync/core/plan.ts';
-import type { DiskFeatures } from './sync/disk.ts';
+import type { Disk, DiskFeatures } from './sync/disk.ts';
 import { createEngine, type Engine, type EngineEvent, type PassReport, type Preview } from './sync/engine.ts';
 import { type EntryReason, entryReason } from './sync/entry_state.ts';
 import { eventSocket } from './sync/event_socket.ts';
@@ -25,7 +25,7 @@ import { type LookAhead, startLookAhead } from './sync/look_ahead.ts';
 import { openNodeDisk } from './sync/node_disk.ts';
 import { portableNames } from './sync/portable_names.ts';
 import { probeDisk } from './sync/probe.ts';
-import type { RateLimits } from './sync/rate_limit.ts';
+import { meters, type RateLimits } from './sync/rate_limit.ts';
 import { copyPath, type Keep } from './sync/resolve_conflict.ts';
 import { type NewRoot, openRoots, type SyncRoot } from './sync/roots.ts';
 import { type ConflictRow, openSyncIndex, type Problem, type SyncIndex } from './sync/sync_index.ts';
@@ -63,6 +63,8 @@ export type SyncStatus = {
   readonly conflicts: number;
   readonly watching: { readonly watched: number; readonly of: number } | null;
   readonly limits: RateLimits;
+  /** What passes just now. */
+  readonly rates: { readonly upBytesPerSecond: number; readonly downBytesPerSecond: number };
 };
 
 /** One folder of this machine and one on the server, kept the same. All methods throw AppError. */
@@ -93,11 +95,11 @@ export type Sync = AsyncDisposable & {
 
 /** @throws AppError `data_folder_locked`: another process syncs this folder; `request_invalid`: it overlaps with another synced one; `local_io` */
 export async function openSync(
-  where: { session: Session; home: string },
+  where: { session: Session; home: string; probe?: (disk: Disk) => DiskFeatures },
   folders: { local: string; remote: string },
   options: SyncOptions = {},
 ): Promise<Sync> {
-  const { session, home } = where;
+  const { session, home, probe = probeDisk } = where;
   const roots = openRoots(home);
   const found = await roots.find(folders.local);
   const known = found !== null && found.path === '' ? found.root : null;
@@ -110,7 +112,7 @@ export async function openSync(
     const trial = known === null && options.dry === true;
     const root = known ?? (await (trial ? openTrialRoot(wanted, stack) : roots.add(wanted)));
     stack.use(await root.claim());
-    return await openRoot(session, home, root, { ...options, features: trial ? ASSUMED : null }, stack);
+    return await openRoot(session, home, root, { ...options, probe: trial ? () => ASSUMED : probe }, stack);
   } catch (error) {
     await stack.disposeAsync();
     throw error;
@@ -143,7 +145,7 @@ async function openRoot(
   session: Session,
   home: string,
   root: SyncRoot,
-  options: SyncOptions & { readonly features: DiskFeatures | null },
+  options: SyncOptions & { readonly probe: (disk: Disk) => DiskFeatures },
   stack: AsyncDisposableStack,
 ): Promise<Sync> {
   const settings = await root.update((changing) => {
@@ -154,10 +156,11 @@ async function openRoot(
   const { local, remote: remoteRoot } = settings;
   const index = stack.adopt(openSyncIndex(join(root.folder, 'index.db')), (open) => open.close());
   const disk = stack.adopt(openDisk(local), (open) => open.close());
-  const features = options.features ?? probeDisk(disk);
+  const features = options.probe(disk);
   const ticket = (): Promise<string> => session.ticket();
   const http = createHttp({ baseUrl: session.serverUrl, ticket, refresh: () => session.refresh() });
   const limits: RateLimits = { upBytesPerSecond: settings.limitUp ?? undefined, downBytesPerSecond: settings.limitDown ?? undefined };
+  const passed = meters(systemClock);
   const remote = stack.adopt(
     openHttpRemote({
       http,
@@ -165,6 +168,7 @@ async function openRoot(
       cache: openManifestCache(home, `${session.serverUrl} ${session.user.id}`),
       compress: !isLoopback(session.serverUrl),
       limits,
+      passed,
     }),
     (open) => open.close(),
   );
@@ -253,6 +257,7 @@ async function openRoot(
       conflicts: index.conflicts().length,
       watching: live?.coverage ?? null,
       limits: { ...limits },
+      rates: { upBytesPerSecond: passed.up.bytesPerSecond, downBytesPerSecond: passed.down.bytesPerSecond },
     }),
     explain: (path) =>
       entryReason(
@@ -261,6 +266,7 @@ async function openRoot(
           rules: rules(index.setting('ignore_file') ?? null),
           names,
           held: engine.held,
+          underWay: engine.underWay,
           paused: state.state === 'paused',
           offline: state.state === 'offline',
           kindOf: (at) => kindOf(disk, at),

@@ -40,11 +40,9 @@ export const LIMITS = {
   pageEntriesMax: 5000,
   previewBytes: 1024,
   searchTextBytesMax: 255,
+  searchEntriesDefault: 100,
   invitationMessageBytesMax: 1024,
-  membersPerSpaceMax: 1000, // invited users included
-  invitationLifetimeMs: 30 * 24 * 3_600_000, // unless said otherwise
-  invitationLifetimeMsMax: 366 * 24 * 3_600_000,
-  invitationShownMs: 30 * 24 * 3_600_000, // how long one that was answered or expired is still told of
+  membersPerSpaceMax: 1000,
   noticeBytesMax: 16 * KiB, // JSON of what a notice tells; an invitation's message fits, however much of it is escaped
   devicesPerUserMax: 1024, // a user is told of so many new ones
   devicesRememberedMax: 100_000, // of which a server knows without asking that they are no new ones
@@ -68,6 +66,8 @@ export const LIMITS = {
   eventCheckMs: 500, // how often it is asked whether the session of an event connection has ended
   eventMessageBytesMax: 1024, // of what a client sends, which is read away
   eventMessagesMax: 32, // so many from one client between two pings
+  eventOutboxChars: 64 * KiB, // waiting to be sent on one event connection; above it nothing is added
+  presenceGraceMs: 5000, // a device without a connection for so long has gone
   eventCloseTimeoutMs: 2000, // for the client to answer that the connection is being closed
   deletesFreeMax: 100, // files that one device may delete in one space within the window, however few there are
   deletesFreeShare: 0.25, // of the files there were when the window began; what is above both is held until approved

@@ -4,14 +4,22 @@ export const ROUTES = {
   entry: '/v1/entry', // GET ?path: one entry; DELETE DeleteQuery
   list: '/v1/list', // GET ListQuery
   folders: '/v1/folders', // POST FolderBody
-  files: '/v1/files', // POST multipart: UploadFields and the file. GET, HEAD ?path: content, ranged, ETag
-  preview: '/v1/preview', // GET ?path: first 1024 bytes
+  files: '/v1/files', // POST multipart: UploadFields and the file. GET, HEAD ContentQuery: content, ranged, ETag
+  preview: '/v1/preview', // GET ContentQuery: first 1024 bytes
   move: '/v1/move', // POST FromToBody
   copy: '/v1/copy', // POST FromToBody
+  search: '/v1/search', // GET SearchParameters
+  statistics: '/v1/statistics', // GET StatisticsParameters
   changes: '/v1/changes', // GET ChangesQuery
-  invitations: '/v1/invitations', // GET; POST InviteBody; POST :id/accept AcceptBody, :id/decline
+  versions: '/v1/versions', // GET HistoryPageQuery
+  restore: '/v1/restore', // POST RestoreBody
+  deeds: '/v1/deeds', // GET HistoryPageQuery: who did what to it
+  trash: '/v1/trash', // GET TrashQuery
+  undelete: '/v1/undelete', // POST UndeleteBody
+  invitations: '/v1/invitations', // GET; POST InviteBody; POST :id/accept, :id/decline
   events: '/v1/events', // GET as a WebSocket, see events.ts
-  members: '/v1/members', // GET ?path; POST RoleBody: another role; DELETE MemberQuery
+  online: '/v1/online', // GET
+  members: '/v1/members', // GET ?path
   leave: '/v1/leave', // POST PathBody
   approvals: '/v1/approvals', // POST ApprovalBody
   syncStates: '/v1/sync-states', // POST SyncStateBody

@@ -1,5 +1,6 @@
 import { DIGEST_BYTES } from './chunk_frames.ts';
 import { AppError } from './errors.ts';
+import { type Moment, momentText, parseMoment } from './events.ts';
 import { FRAME, type FrameWriter, PayloadReader } from './frames.ts';
 import { nameProblem } from './names.ts';
 import { type ChunkRef, type EntryKind, MODE } from './operations.ts';
@@ -157,6 +158,28 @@ export function readFeedEnd(payload: Uint8Array): FeedEnd {
   const reader = new PayloadReader(payload);
   const rootId = reader.f64();
   return { cursor: new TextDecoder().decode(reader.bytes(reader.remaining)), rootId };
+}
+
+/**
+ * Past frame: cursor, moment. From the client up to where it was told, without a moment; from the server the cursor past what the push did, and
+ * the moment at which nothing else was behind it.
+ */
+export type Past = { readonly cursor: string; readonly at: Moment | null };
+
+export function writePast(writer: FrameWriter, { cursor, at }: Past): void {
+  writer
+    .begin(FRAME.past)
+    .text(cursor)
+    .text(at === null ? '' : momentText(at))
+    .finish();
+}
+
+/** @throws AppError `frame_invalid` */
+export function readPast(payload: Uint8Array): Past {
+  const reader = new PayloadReader(payload);
+  const past = { cursor: reader.text(), at: parseMoment(reader.text()) };
+  reader.end();
+  return past;
 }
 
 /** A name that came from the server, about to become part of a local path. @throws AppError `name_invalid` */

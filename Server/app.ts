@@ -17,8 +17,12 @@ import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { DeleteScope } from '../Storage/delete_scope.ts';
+import type { History } from '../Storage/history.ts';
 import type { Metadata } from '../Storage/metadata.ts';
 import type { Notices } from '../Storage/notices.ts';
+import type { Search } from '../Storage/search.ts';
+import type { Companions } from '../Storage/space_readers.ts';
+import type { Statistics } from '../Storage/statistics.ts';
 import type { SyncStates } from '../Storage/sync_states.ts';
 import type { Authenticate } from './authenticate.ts';
 import { registerChangeRoutes } from './change_routes.ts';
@@ -30,10 +34,14 @@ import { registerEntryRoutes } from './entry_routes.ts';
 import type { ChangeFanOut } from './events_fan_out.ts';
 import { isEventUpgrade, registerEventRoute } from './events_routes.ts';
 import { registerFileRoutes } from './file_routes.ts';
+import { registerFindRoutes } from './find_routes.ts';
 import { type Readiness, registerHealthRoutes } from './health_routes.ts';
+import { registerHistoryRoutes } from './history_routes.ts';
 import { PROBLEM_TYPE, problemOf, sendProblem, toAppError } from './http_errors.ts';
 import { countingOperations, registerMetrics } from './metrics.ts';
 import { DOCS_PREFIX, registerOpenApi } from './openapi.ts';
+import { Presence } from './presence.ts';
+import { registerPresenceRoutes } from './presence_routes.ts';
 import { onRequestEnd } from './request_end.ts';
 import { registerRequestRules, setAnswerHeaders } from './request_rules.ts';
 import { registerShareRoutes } from './share_routes.ts';
@@ -50,11 +58,15 @@ declare module 'fastify' {
 
 export type AppDeps = {
   readonly metadata: Metadata;
+  readonly history: History;
   readonly chunks: ChunkStore;
   readonly syncStates: SyncStates;
   readonly deleteScope: DeleteScope;
   readonly notices: Notices;
+  readonly companionsOf: Companions;
   readonly accounts: Pick<AccountsReader, 'findUser' | 'devicesOf'>;
+  readonly search: Search;
+  readonly statistics: Statistics;
   readonly authenticate: Authenticate;
   /** Where committed changes are heard of. */
   readonly changes: ChangeFanOut;
@@ -87,8 +99,13 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   registerHealthRoutes(app, routeDeps);
   registerEntryRoutes(app, routeDeps);
   registerFileRoutes(app, routeDeps);
+  registerFindRoutes(app, routeDeps);
   registerChangeRoutes(app, routeDeps);
-  await registerEventRoute(app, routeDeps);
+  registerHistoryRoutes(app, routeDeps);
+  const presence = new Presence();
+  app.addHook('onClose', async () => presence.close());
+  await registerEventRoute(app, { ...routeDeps, presence });
+  registerPresenceRoutes(app, { ...routeDeps, presence });
   registerShareRoutes(app, routeDeps);
   registerSyncStateRoute(app, routeDeps);
   const fuse = new DeleteFuse(deps.deleteScope.livingFiles, deps.monotonicMs);

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import type { Moment } from '../Models/events.ts';
 import type { SpaceReaders } from '../Storage/space_readers.ts';
 import type { Touched } from '../Storage/touched.ts';
 
@@ -6,10 +8,12 @@ export interface ChangeFanOut {
   /** Something was committed. Returns at once and never throws. */
   publish(touched: Touched): void;
   /**
-   * @param tell called after changes that the user can read, once for several that come together; must neither throw nor wait
+   * @param tell called after changes that the user can read, once for several that come together, with the time of the last; must neither throw nor wait
    * @returns ends the subscription
    */
-  subscribe(userId: string, tell: () => void): () => void;
+  subscribe(userId: string, tell: (at: Moment) => void): () => void;
+  /** By the clock that says when changes were published. */
+  now(): Moment;
 }
 
 const RETRY_MS = 1000;
@@ -21,9 +25,11 @@ const RETRY_MS = 1000;
 export class LocalFanOut implements ChangeFanOut {
   readonly #readersOf: SpaceReaders;
   readonly #onFailure: (error: unknown) => void;
-  readonly #listeners = new Map<string, Set<() => void>>(); // by user
+  readonly #server = randomBytes(4).toString('hex');
+  readonly #listeners = new Map<string, Set<(at: Moment) => void>>(); // by user
   #spaces = new Set<number>();
   #users = new Set<string>();
+  #latest = this.now(); // of what is to be told
   #telling: Promise<void> | null = null;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
@@ -37,10 +43,15 @@ export class LocalFanOut implements ChangeFanOut {
     if (this.#listeners.size === 0 || this.#closed) return;
     for (const space of spaces) this.#spaces.add(space);
     for (const user of users) this.#users.add(user);
+    this.#latest = this.now();
     this.#start();
   }
 
-  subscribe(userId: string, tell: () => void): () => void {
+  now(): Moment {
+    return { server: this.#server, us: Math.floor(performance.now() * 1000) };
+  }
+
+  subscribe(userId: string, tell: (at: Moment) => void): () => void {
     const own = this.#listeners.get(userId) ?? new Set();
     this.#listeners.set(userId, own.add(tell));
     return () => {
@@ -67,10 +78,11 @@ export class LocalFanOut implements ChangeFanOut {
     while (this.#users.size > 0 || this.#spaces.size > 0) {
       const users = this.#users;
       this.#users = new Set();
-      this.#tell(users);
+      const at = this.#latest;
+      this.#tell(users, at);
       const spaces = this.#spaces;
       this.#spaces = new Set();
-      if (spaces.size > 0) this.#tell(await this.#readers(spaces));
+      if (spaces.size > 0) this.#tell(await this.#readers(spaces), at);
     }
   }
 
@@ -83,8 +95,8 @@ export class LocalFanOut implements ChangeFanOut {
     }
   }
 
-  #tell(users: Iterable<string>): void {
-    for (const user of users) for (const tell of this.#listeners.get(user) ?? []) tell();
+  #tell(users: Iterable<string>, at: Moment): void {
+    for (const user of users) for (const tell of this.#listeners.get(user) ?? []) tell(at);
   }
 
   #failed(error: unknown): void {

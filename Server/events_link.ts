@@ -1,4 +1,4 @@
-import { eventText } from '../Models/events.ts';
+import { eventText, isBefore, type Moment } from '../Models/events.ts';
 import { LIMITS } from '../Models/limits.ts';
 
 /** What of a WebSocket is used here. */
@@ -14,18 +14,17 @@ export type EventSocket = {
 export const CLOSE = { goingAway: 1001, refused: 1008, tryLater: 1013 } as const;
 
 const CONNECTED = eventText({ type: 'connected' });
-const CHANGED = eventText({ type: 'changed' });
 
 /**
- * One client that listens. At most one message is on its way and one is waiting, whatever happens: a client that does not read costs
- * no memory, and is cut when it does not answer a ping either.
+ * One client that listens. One hint at most is on its way and one is waiting, and of everything else `LIMITS.eventOutboxChars`: a client that
+ * does not read costs little memory, and is cut when it does not answer a ping either.
  */
 export class EventLink {
   readonly #socket: EventSocket;
-  #sending = false;
+  #unsent = 0; // characters given to the socket that are still on their way
   #gap: NodeJS.Timeout | undefined;
   #cutting: NodeJS.Timeout | undefined;
-  #waiting = false;
+  #waiting: Moment | null = null; // the time of the last change that is to be told
   #answered = true;
   #received = 0;
   #ended = false;
@@ -36,9 +35,16 @@ export class EventLink {
   }
 
   /** Something is new: said at once, or as soon as may be. */
-  tell(): void {
-    this.#waiting = true;
+  tell(at: Moment): void {
+    if (this.#waiting === null || isBefore(this.#waiting, at)) this.#waiting = at;
     this.#next();
+  }
+
+  /** Sends one message more. @returns false, with nothing sent, while too much is on its way or when the connection ends */
+  post(text: string): boolean {
+    if (this.#ended || this.#unsent >= LIMITS.eventOutboxChars) return false;
+    this.#send(text);
+    return true;
   }
 
   answered(): void {
@@ -81,19 +87,20 @@ export class EventLink {
   }
 
   #next(): void {
-    if (!this.#waiting || this.#sending || this.#gap !== undefined || this.#ended) return;
-    this.#waiting = false;
+    const at = this.#waiting;
+    if (at === null || this.#unsent > 0 || this.#gap !== undefined || this.#ended) return;
+    this.#waiting = null;
     this.#gap = setTimeout(() => {
       this.#gap = undefined;
       this.#next();
     }, LIMITS.eventGapMs);
-    this.#send(CHANGED);
+    this.#send(eventText({ type: 'changed', at }));
   }
 
   #send(text: string): void {
-    this.#sending = true;
+    this.#unsent += text.length;
     this.#socket.send(text, () => {
-      this.#sending = false;
+      this.#unsent -= text.length;
       this.#next();
     });
   }

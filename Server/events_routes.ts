@@ -5,17 +5,23 @@ import { z } from 'zod';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { ROUTES } from '../Models/routes.ts';
+import type { Principal } from '../Storage/metadata.ts';
 import type { Authenticate } from './authenticate.ts';
 import type { ChangeFanOut } from './events_fan_out.ts';
 import { CLOSE, EventLink } from './events_link.ts';
 import { sendProblem, toAppError } from './http_errors.ts';
 import { PROBLEMS } from './openapi.ts';
+import type { Presence } from './presence.ts';
 
 /** Between two readings of the sessions, two pings of one client, and two looks at who is to be pinged. */
 type Times = { readonly checkMs: number; readonly pingMs: number; readonly pingCheckMs: number };
 const TIMES: Times = { checkMs: LIMITS.eventCheckMs, pingMs: LIMITS.eventPingMs, pingCheckMs: 1000 };
 
-export type EventRouteDeps = { readonly changes: ChangeFanOut; readonly authenticate: Authenticate };
+export type EventRouteDeps = {
+  readonly changes: ChangeFanOut;
+  readonly presence: Pick<Presence, 'arrive'>;
+  readonly authenticate: Authenticate;
+};
 
 /** Every other request that asks to become something else is answered as if it had not asked. */
 export function isEventUpgrade({ method, url, headers }: IncomingMessage): boolean {
@@ -54,7 +60,7 @@ export async function registerEventRoute(app: FastifyInstance, deps: EventRouteD
       },
       preHandler: async (request, reply) => {
         if (!request.ws) return refusePlain(request, reply);
-        links.assertRoomFor(request);
+        links.admit((await deps.authenticate(request)).principal, request);
       },
       handler: async (request, reply) => refusePlain(request, reply),
       wsHandler: (socket, request) => links.open(socket, request),
@@ -73,6 +79,7 @@ type OpenLink = { readonly link: EventLink; readonly request: FastifyRequest; pi
 class Links {
   readonly #deps: EventRouteDeps;
   readonly #open = new Map<WebSocket, OpenLink>();
+  readonly #admitted = new WeakMap<FastifyRequest, Principal>();
   readonly #perUser = new Map<string, number>();
   readonly #times: Times;
   readonly #timers: readonly NodeJS.Timeout[];
@@ -87,20 +94,28 @@ class Links {
     ];
   }
 
-  /** @throws AppError `busy`, `too_many_requests` */
-  assertRoomFor({ userId }: FastifyRequest): void {
+  /** Whose request may become a connection. @throws AppError `busy`, `too_many_requests` */
+  admit(who: Principal, request: FastifyRequest): void {
+    this.#assertRoomFor(who);
+    this.#admitted.set(request, who);
+  }
+
+  #assertRoomFor({ userId }: Principal): void {
     if (this.#closed || this.#open.size >= LIMITS.eventLinksMax) throw new AppError('busy', 'too many event connections at once');
-    if ((this.#perUser.get(userId ?? '') ?? 0) >= LIMITS.eventLinksPerUserMax) {
+    if ((this.#perUser.get(userId) ?? 0) >= LIMITS.eventLinksPerUserMax) {
       throw new AppError('too_many_requests', `one user has at most ${LIMITS.eventLinksPerUserMax} event connections`);
     }
   }
 
   open(socket: WebSocket, request: FastifyRequest): void {
-    this.assertRoomFor(request); // again: others may have come meanwhile
-    const userId = request.userId ?? '';
+    const who = this.#admitted.get(request);
+    if (who === undefined) throw new Error('nobody was admitted');
+    this.#assertRoomFor(who); // again: others may have come meanwhile
+    const { userId } = who;
     const nowMs = performance.now();
     const link = new EventLink(socket);
-    const unsubscribe = this.#deps.changes.subscribe(userId, () => link.tell());
+    const unsubscribe = this.#deps.changes.subscribe(userId, (at) => link.tell(at));
+    const leave = this.#deps.presence.arrive(who, (text) => link.post(text));
     this.#open.set(socket, { link, request, pingAtMs: nowMs + this.#times.pingMs, endsAtMs: nowMs + LIMITS.streamTimeoutMs });
     this.#perUser.set(userId, (this.#perUser.get(userId) ?? 0) + 1);
     socket.on('message', () => link.received());
@@ -108,6 +123,7 @@ class Links {
     socket.on('pong', () => link.answered());
     socket.once('close', () => {
       unsubscribe();
+      leave();
       link.gone();
       this.#open.delete(socket);
       const left = (this.#perUser.get(userId) ?? 1) - 1;

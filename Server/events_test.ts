@@ -8,9 +8,11 @@ import { serializerCompiler } from 'fastify-type-provider-zod';
 import { parseEvent } from '../Models/events.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { ROUTES } from '../Models/routes.ts';
+import type { TicketClaims } from '../Models/ticket.ts';
 import { LocalFanOut } from './events_fan_out.ts';
 import { registerEventRoute } from './events_routes.ts';
 import { listen, stopListening } from './listen.ts';
+import { Presence } from './presence.ts';
 import { openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
 
 let server: ServerFixture;
@@ -262,13 +264,13 @@ test('a client that does not read is dropped, one that does is kept', async (t) 
   const app = fastify();
   app.setSerializerCompiler(serializerCompiler);
   t.after(() => stopListening(app));
-  app.decorateRequest('userId', 'pia');
   const changes = new LocalFanOut(
     async () => ['pia'],
     (error) => assert.fail(String(error)),
   );
-  const authenticate = async () => assert.fail('not asked for here');
-  await registerEventRoute(app, { changes, authenticate }, { pingMs: 100, checkMs: 1_000_000, pingCheckMs: 20 });
+  const principal = { userId: 'pia', userName: 'pia', deviceId: '1' };
+  const authenticate = async () => ({ principal, claims: {} as TicketClaims });
+  await registerEventRoute(app, { changes, authenticate, presence: new Presence() }, { pingMs: 100, checkMs: 1_000_000, pingCheckMs: 20 });
   const at = await listen(app, { host: '127.0.0.1', port: 0 });
   using reading = new Listener('unchecked', at);
   await reading.count(1);
@@ -319,4 +321,29 @@ test('an event connection is one line of the log, with status 101 and no ticket'
   while (line() === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
   assert.equal(JSON.parse(line() ?? '').status, 101);
   assert.ok(!server.logged.join('').includes(ria.ticket));
+});
+
+test('those who share a folder see who is online, on which device and since when, and nobody else does', async () => {
+  const [sue, tom, una] = [await server.addUser('sue'), await server.addUser('tom'), await server.addUser('una')];
+  const online = async (user: User) =>
+    ((await server.ask(user, { method: 'GET', url: ROUTES.online })).json().devices as { user: string; name: string; own: boolean }[]).map(
+      ({ user: name, own }) => `${name}${own ? ' (own)' : ''}`,
+    );
+  await mkdir(sue, '/team');
+  using _sues = await listenAs(sue);
+  using _tomsToo = await listenAs(tom);
+  assert.deepEqual(await online(sue), ['sue (own)']);
+  await post(sue, ROUTES.invitations, { path: '/team', user: 'tom' });
+  assert.deepEqual(await online(sue), ['sue (own)'], 'who is invited is no member');
+  await post(sue, ROUTES.invitations, { path: '/team', user: 'una' });
+  const { received } = (await server.ask(tom, { method: 'GET', url: ROUTES.invitations })).json();
+  await post(tom, `${ROUTES.invitations}/${received[0].id}/accept`);
+  assert.deepEqual(await online(sue), ['sue (own)', 'tom']);
+  assert.deepEqual(await online(tom), ['tom (own)', 'sue']);
+  assert.deepEqual(await online(una), []);
+  const [device] = (await server.ask(tom, { method: 'GET', url: ROUTES.online })).json().devices;
+  assert.deepEqual([device.device, device.name], ['2'.repeat(32), 'test']);
+  assert.ok(Date.now() - Date.parse(device.since) < 60_000);
+  await post(tom, ROUTES.leave, { path: '/team' });
+  assert.deepEqual(await online(sue), ['sue (own)']);
 });

@@ -5,9 +5,10 @@ import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { splitLast, splitPath } from '../Models/names.ts';
 import { MODE, type Operation } from '../Models/operations.ts';
-import { microsecondsFromIso, PathQuery, parseBase, UploadResult } from '../Models/rest.ts';
+import { ContentQuery, microsecondsFromIso, parseBase, UploadResult } from '../Models/rest.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
+import type { History } from '../Storage/history.ts';
 import type { Manifest, Metadata, Principal } from '../Storage/metadata.ts';
 import { type Authenticate, whileLive } from './authenticate.ts';
 import { type ByteRange, checkConditions, parseRange, rangeStillHolds } from './byte_range.ts';
@@ -21,6 +22,7 @@ import { readUploadForm, type UploadForm } from './upload_form.ts';
 
 export type FileRouteDeps = {
   readonly metadata: Pick<Metadata, 'manifests' | 'stat' | 'locate' | 'have' | 'recordChunks' | 'commit'>;
+  readonly history: Pick<History, 'version'>;
   readonly chunks: Pick<ChunkStore, 'append' | 'read'>;
   readonly authenticate: Authenticate;
 };
@@ -88,7 +90,7 @@ async function commitUpload(
 
 function registerDownload(plain: FastifyInstance, deps: FileRouteDeps): void {
   const app = plain.withTypeProvider<ZodTypeProvider>();
-  const schema = { querystring: PathQuery, response: { 200: BYTES, ...PROBLEMS } };
+  const schema = { querystring: ContentQuery, response: { 200: BYTES, ...PROBLEMS } };
   for (const method of ['GET', 'HEAD'] as const) {
     app.route({
       method,
@@ -97,7 +99,7 @@ function registerDownload(plain: FastifyInstance, deps: FileRouteDeps): void {
       schema: { ...schema, summary: method === 'GET' ? 'Content of a file, whole or in part' : 'Length and ETag of a file' },
       handler: async (request, reply) => {
         const { principal } = await deps.authenticate(request);
-        return sendFile(request, reply, deps, principal, request.query.path);
+        return sendFile(request, reply, deps, principal, request.query);
       },
     });
   }
@@ -106,7 +108,7 @@ function registerDownload(plain: FastifyInstance, deps: FileRouteDeps): void {
     { config: { stream: true }, schema: { ...schema, summary: `First ${LIMITS.previewBytes} bytes of a file` } },
     async (request, reply) => {
       const { principal } = await deps.authenticate(request);
-      const manifest = await manifestAt(deps.metadata, principal, request.query.path);
+      const manifest = await manifestAt(deps, principal, request.query);
       const end = Math.min(manifest.size, LIMITS.previewBytes);
       describeContent(reply, manifest, end);
       return reply.send(contentStream(request, deps, principal, manifest, { start: 0, end }));
@@ -119,9 +121,9 @@ async function sendFile(
   reply: FastifyReply,
   deps: FileRouteDeps,
   principal: Principal,
-  path: string,
+  which: Which,
 ): Promise<FastifyReply> {
-  const manifest = await manifestAt(deps.metadata, principal, path);
+  const manifest = await manifestAt(deps, principal, which);
   const etag = etagOf(manifest);
   const { range: rangeHeader, ...headers } = request.headers;
   const conditions = { ifMatch: headers['if-match'], ifNoneMatch: headers['if-none-match'] };
@@ -144,9 +146,16 @@ async function sendFile(
 
 const PRECONDITION_FAILED = new AppError('version_stale', 'the file has another content now');
 
+type Which = { readonly path: string; readonly version?: number | undefined };
+
 /** @throws AppError `path_invalid`, `name_invalid`, `not_found`, `not_a_file` */
-async function manifestAt(metadata: FileRouteDeps['metadata'], principal: Principal, path: string): Promise<Manifest> {
+async function manifestAt({ metadata, history }: FileRouteDeps, principal: Principal, { path, version }: Which): Promise<Manifest> {
   splitPath(path);
+  if (version !== undefined) {
+    const older = await history.version(principal, path, version);
+    if (older.kind !== 'file') throw new AppError('not_a_file', 'this is not a file');
+    return { ...older, path };
+  }
   const [manifest] = await metadata.manifests(principal, [path]);
   if (manifest !== undefined && manifest !== null) return manifest;
   const [entry] = await metadata.stat(principal, [path]);

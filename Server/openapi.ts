@@ -4,18 +4,20 @@ import type { FastifyInstance, FastifySchema } from 'fastify';
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { FRAME_TYPE } from '../Models/frames.ts';
-import { Problem, RestChange, RestEntry, UploadFields } from '../Models/rest.ts';
-import { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
+import { Problem, RestChange, RestEntry, RestInvitation, RestMember, UploadFields } from '../Models/rest.ts';
+import { RestDeed, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { PROBLEM_TYPE } from './http_errors.ts';
 
 export const DOCS_PREFIX = '/docs';
 
+/** Those that have a name of their own in the document. */
+const SHAPES = { Problem, RestEntry, RestChange, RestInvitation, RestMember, RestVersion, RestDeed, RestTrashItem };
+
 /** The OpenAPI document, made from the routes' own schemas, and a page to read it. Call before the routes are added. */
 export async function registerOpenApi(app: FastifyInstance): Promise<void> {
   const schemaRegistry = z.registry<{ id: string }>();
-  for (const [id, schema] of Object.entries({ Problem, RestEntry, RestChange, RestInvitation, RestMember }))
-    schemaRegistry.add(schema, { id });
+  for (const [id, schema] of Object.entries(SHAPES)) schemaRegistry.add(schema, { id });
   const transform = createJsonSchemaTransform({ schemaRegistry });
   await app.register(swagger, {
     exposeHeadRoutes: true,

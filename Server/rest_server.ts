@@ -32,7 +32,7 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
     config.databaseUrl === null ? { kind: 'sqlite', file: join(config.dataFolder, name) } : { kind: 'postgres', url: config.databaseUrl };
   const chunks = stack.adopt(await openPackChunkStore(join(config.dataFolder, 'packs')), close);
   const store = stack.adopt(await openServerStore(address('driftless.db')), close);
-  const { metadata, syncStates, deleteScope, notices } = store;
+  const { metadata } = store;
   const accounts = stack.adopt(openAccountsReader(address('accounts.db')), close);
 
   const keys = new TicketKeys(ticketKeysPath(config.dataFolder), Date.now);
@@ -46,6 +46,7 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
     close,
   );
   store.onTouched((touched) => changes.publish(touched));
+  store.beginIndexing();
   const refreshKeys = () => keys.refresh().catch(onFailure);
   await Promise.all([refreshKeys(), revocations.start()]);
   stack.adopt(
@@ -57,8 +58,7 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   const readiness = createReadiness({ dataFolder: config.dataFolder, metadata, keys, revocations });
   const loopbackOnly = isLoopbackHost(config.host === '::1' ? '[::1]' : config.host);
   const monotonicMs = (): number => performance.now();
-  const stores = { metadata, chunks, accounts, syncStates, deleteScope, notices };
-  const app = await buildApp({ ...stores, authenticate, changes, readiness, log, monotonicMs, loopbackOnly });
+  const app = await buildApp({ ...store, chunks, accounts, authenticate, changes, readiness, log, monotonicMs, loopbackOnly });
   stack.adopt(app, stopListening);
   return listen(app, config);
 }

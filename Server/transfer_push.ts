@@ -5,6 +5,7 @@ import { AppError } from '../Models/errors.ts';
 import { FRAME, type Frame, FrameParser, FrameWriter, payloadOf } from '../Models/frames.ts';
 import { hasRuns, type OperationFrame, type PutFrame, readOperation, resolveRuns, writeResult } from '../Models/operation_frames.ts';
 import type { Operation, OperationResult } from '../Models/operations.ts';
+import { type Past, readPast, writePast } from '../Models/tree_frames.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Metadata, Principal } from '../Storage/metadata.ts';
 import { verifyRawFrame } from '../Storage/verified_chunk.ts';
@@ -18,6 +19,8 @@ type Deps = {
   readonly chunks: ChunkStore;
   readonly assertLive: () => Promise<unknown>;
   readonly held: HeldBytes;
+  /** The client's cursor past what this stream did, if there is nothing else behind it. */
+  readonly pastOf: (cursor: string) => Promise<Past | null>;
   readonly log: FastifyBaseLogger;
 };
 
@@ -38,8 +41,10 @@ export async function servePush(
   response.flushHeaders();
   const committer = new BatchCommitter(deps, principal, stream, (results) => sendResults(response, results));
   try {
-    await readPush(deps, principal, committer, request);
+    const cursor = await readPush(deps, principal, committer, request);
     await committer.finish();
+    const past = cursor === null ? null : await deps.pastOf(cursor);
+    if (past !== null) response.write(pastFrame(past));
     response.end(endFrame());
   } catch (error) {
     await committer.finish().catch((late: unknown) => deps.log.info({ err: late }, 'the rest of a broken push could not be stored'));
@@ -48,10 +53,12 @@ export async function servePush(
   }
 }
 
-async function readPush(deps: Deps, principal: Principal, committer: BatchCommitter, request: IncomingMessage): Promise<void> {
+/** @returns the client's cursor, if it asks for the one past all this */
+async function readPush(deps: Deps, principal: Principal, committer: BatchCommitter, request: IncomingMessage): Promise<string | null> {
   const parser = new FrameParser();
   let ended = false;
   let expected: number | null = null; // number of the next operation
+  let cursor: string | null = null;
   for await (const bytes of chunksOf(request)) {
     const { frames, broken } = parse(parser, bytes);
     for (const frame of frames) {
@@ -63,7 +70,8 @@ async function readPush(deps: Deps, principal: Principal, committer: BatchCommit
         if (expected !== null && number !== expected) throw new AppError('frame_invalid', 'operations are numbered one after the other');
         expected = number + 1;
         await addOperation(deps, principal, committer, { number, operation, frameBytes: frame.length });
-      } else if (frame.type === FRAME.end) ended = true;
+      } else if (frame.type === FRAME.past) ({ cursor } = readPast(payloadOf(frame)));
+      else if (frame.type === FRAME.end) ended = true;
       else throw new AppError('frame_invalid', `a push holds no frame of type ${frame.type}`);
       if (committer.full) await committer.flush();
     }
@@ -71,6 +79,13 @@ async function readPush(deps: Deps, principal: Principal, committer: BatchCommit
   }
   parser.assertBoundary();
   if (!ended) throw new AppError('upload_interrupted', 'the push ended without its end frame');
+  return cursor;
+}
+
+function pastFrame(past: Past): Uint8Array {
+  const writer = new FrameWriter(256);
+  writePast(writer, past);
+  return writer.take();
 }
 
 /** The frames that are whole, also when what follows them is malformed. */

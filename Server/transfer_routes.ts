@@ -8,10 +8,12 @@ import { AppError } from '../Models/errors.ts';
 import { FRAME_TYPE } from '../Models/frames.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { ROUTES } from '../Models/routes.ts';
+import type { Past } from '../Models/tree_frames.ts';
 import { TreeRequest } from '../Models/tree_request.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Metadata } from '../Storage/metadata.ts';
 import { type Authenticate, whileLive } from './authenticate.ts';
+import type { ChangeFanOut } from './events_fan_out.ts';
 import { PROBLEMS } from './openapi.ts';
 import { sendPiece } from './response_stream.ts';
 import { signatureFrames } from './transfer_delta.ts';
@@ -25,6 +27,7 @@ export type TransferRouteDeps = {
   /** Commits what a push brings. */
   readonly commitPushed: Metadata['commit'];
   readonly chunks: ChunkStore;
+  readonly changes: Pick<ChangeFanOut, 'now'>;
   readonly authenticate: Authenticate;
   readonly log: FastifyBaseLogger;
 };
@@ -69,7 +72,12 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
       const { stream } = request.query;
       const id = stream === undefined ? randomBytes(16) : Buffer.from(stream, 'hex');
       const assertLive = (): Promise<unknown> => authenticate(request);
-      const pushDeps = { metadata: pushed, chunks, assertLive, held, log: request.log };
+      const pastOf = async (cursor: string): Promise<Past | null> => {
+        const at = deps.changes.now();
+        const past = await metadata.cursorPast(principal, cursor, id);
+        return past === null ? null : { cursor: past, at };
+      };
+      const pushDeps = { metadata: pushed, chunks, assertLive, held, pastOf, log: request.log };
       if (pushes >= LIMITS.pushesMax) throw new AppError('busy', 'too many pushes at once');
       pushes += 1;
       try {

@@ -22,10 +22,15 @@ export type MigrationTarget = {
 export type Applied = { readonly number: number; readonly checksum: string };
 
 async function readMigrations(folder: URL, dialect: Dialect): Promise<Migration[]> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
+  const others = new RegExp(
+    `\\.(?:${Object.keys(TOKENS)
+      .filter((other) => other !== dialect)
+      .join('|')})\\.sql$`,
+  );
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql') && !others.test(name)).sort();
   return Promise.all(
     names.map(async (name, index) => {
-      const number = Number(/^(\d{4})-[a-z0-9-]+\.sql$/.exec(name)?.[1]);
+      const number = Number(/^(\d{4})-[a-z0-9-]+(?:\.[a-z]+)?\.sql$/.exec(name)?.[1]);
       if (number !== index + 1) throw new Error(`migrations are numbered from 0001 without gaps: ${name}`);
       const source = (await readFile(new URL(name, folder), 'utf8')).replaceAll('\r\n', '\n');
       const text = source.replace(/\{(\w+)\}/g, (_, token: string) => {
@@ -57,8 +62,8 @@ function folderWithSlash(folder: URL): URL {
 }
 
 /**
- * Brings a database to the newest of `NNNN-name.sql` in `folder`, forward only, each in a transaction of its own. The folder's name
- * keeps several sets apart that share one database.
+ * Brings a database to the newest of `NNNN-name.sql` in `folder`, forward only, each in a transaction of its own. What the databases have
+ * no common words for is in `NNNN-name.sqlite.sql` and `NNNN-name.postgres.sql`. The folder's name keeps several sets apart that share one database.
  * @throws AppError `data_folder_unusable`: made by a newer version, or by another text of the same migration
  */
 export async function migrate(target: MigrationTarget, folder: URL): Promise<void> {

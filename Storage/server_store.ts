@@ -1,41 +1,65 @@
 import { type DatabaseAddress, openDatabase } from './database.ts';
 import { type DeleteScope, sqlDeleteScope } from './delete_scope.ts';
+import type { History } from './history.ts';
 import type { Metadata } from './metadata.ts';
+import { openNameIndex } from './name_index.ts';
 import type { Notices } from './notices.ts';
-import { type SpaceReaders, sqlSpaceReaders } from './space_readers.ts';
+import { type Search, sqlSearch } from './search.ts';
+import { type Companions, type SpaceReaders, sqlCompanions, sqlSpaceReaders } from './space_readers.ts';
+import { sqlHistory } from './sql_history.ts';
 import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { sqlNotices } from './sql_notices.ts';
+import { type Statistics, sqlStatistics } from './statistics.ts';
 import { type SyncStates, sqlSyncStates } from './sync_states.ts';
 import type { Touched } from './touched.ts';
 
 /** All that the file server keeps in the metadata database. */
 export type ServerStore = {
   readonly metadata: Metadata;
+  readonly history: History;
   readonly readersOf: SpaceReaders;
+  readonly companionsOf: Companions;
   readonly syncStates: SyncStates;
   readonly deleteScope: DeleteScope;
   readonly notices: Notices;
+  readonly search: Search;
+  readonly statistics: Statistics;
+  /** From now on names are indexed when nothing else is done; without it only as searches need them. */
+  beginIndexing(): void;
   /** `tell` is called after each transaction that changed something; one listener. It must neither throw nor wait. */
   onTouched(tell: (touched: Touched) => void): void;
   close(): Promise<void>;
 };
 
-/** @throws AppError as `openDatabase` */
-export async function openServerStore(address: DatabaseAddress): Promise<ServerStore> {
+/** @param now milliseconds since 1970. @throws AppError as `openDatabase` */
+export async function openServerStore(address: DatabaseAddress, { now = Date.now } = {}): Promise<ServerStore> {
   const database = await openDatabase<MetadataSchema>(address, MIGRATIONS);
   let tell: (touched: Touched) => void = () => undefined;
-  const store = openStore(database, { onTouched: (touched) => tell(touched) });
+  const names = openNameIndex(database);
+  const onTouched = (touched: Touched): void => {
+    names.follow(touched);
+    tell(touched);
+  };
+  const store = openStore(database, { now, onTouched });
   const metadata = await sqlMetadata(store);
   return {
     metadata,
+    history: sqlHistory(store),
     readersOf: sqlSpaceReaders(database.db),
+    companionsOf: sqlCompanions(database.db),
     syncStates: sqlSyncStates(database),
     deleteScope: sqlDeleteScope(database),
     notices: sqlNotices(store),
+    search: sqlSearch(database, names),
+    statistics: sqlStatistics(database),
+    beginIndexing: () => names.begin(),
     onTouched(listener) {
       tell = listener;
     },
-    close: () => metadata.close(),
+    async close() {
+      await names.close();
+      await metadata.close();
+    },
   };
 }

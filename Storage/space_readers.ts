@@ -21,3 +21,21 @@ export function sqlSpaceReaders(db: Rows): SpaceReaders {
     return [...users];
   };
 }
+
+/** Users who are in a living space together with this one; themselves too, if they are in any. */
+export type Companions = (userId: string) => Promise<string[]>;
+
+export function sqlCompanions(db: Rows): Companions {
+  return async (userId) => {
+    const rows = await db
+      .selectFrom('members as m')
+      .innerJoin('spaces as s', 's.id', 'm.space')
+      .innerJoin('members as o', 'o.space', 'm.space')
+      .select('o.user_id')
+      .distinct()
+      .where('m.user_id', '=', userId)
+      .where('s.deleted_at_ms', 'is', null)
+      .execute();
+    return rows.map(({ user_id }) => user_id);
+  };
+}

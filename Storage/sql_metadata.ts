@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
+import { AppError } from '../Models/errors.ts';
+import { splitPath } from '../Models/names.ts';
 import { bulkQuery } from './bulk.ts';
 import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
 import { databaseError } from './database_errors.ts';
@@ -13,9 +15,10 @@ import { leaseIds } from './sql_metadata_ids.ts';
 import { ledgerStatements } from './sql_metadata_ledger.ts';
 import { listStatements, manifests, olderChunks, type Reading, readFolders, stat, walk } from './sql_metadata_list.ts';
 import { page } from './sql_metadata_page.ts';
+import { cursorPast } from './sql_metadata_past.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
-import { sharing } from './sql_metadata_sharing.ts';
-import { nodeLookups } from './sql_metadata_tree.ts';
+import { membersAt, sharing } from './sql_metadata_sharing.ts';
+import { nodeLookups, openPathBook } from './sql_metadata_tree.ts';
 import { loadView, viewForWriting, type WriterView } from './sql_metadata_view.ts';
 import { type Touched, tellingTouched } from './touched.ts';
 
@@ -121,7 +124,7 @@ export async function openSqlMetadata(address: DatabaseAddress, options: Metadat
   return sqlMetadata(openStore(await openDatabase<MetadataSchema>(address, MIGRATIONS), options));
 }
 
-/** The same on a database that is open; closing the port closes it. */
+/** The same on a store that other ports may use too; closing the port closes its database. */
 export async function sqlMetadata(store: Store): Promise<Metadata> {
   const { database } = store;
   const epoch = await readEpoch(database);
@@ -150,9 +153,20 @@ export async function sqlMetadata(store: Store): Promise<Metadata> {
       const view = await loadView(db, principal.userId);
       yield* feed({ store, lists, db, view: view.home === null ? await withHome(store, principal) : view, epoch }, query);
     },
+    cursorPast: async (principal, cursor, stream) =>
+      cursorPast({ db, view: await loadView(db, principal.userId), epoch }, { cursor, stream }),
     page: async (principal, query) => page(await reading(principal), query),
     changes: async (principal, query) => changes({ db, view: await loadView(db, principal.userId), epoch }, query),
     ...sharing(store),
+    async members(principal, path) {
+      const view = await loadView(db, principal.userId);
+      splitPath(path);
+      if (view.home === null) throw new AppError('not_found', `nothing at ${path}`);
+      const [entry] = await stat(store, db, view, [path]);
+      if (entry == null) throw new AppError('not_found', `nothing at ${path}`);
+      const place = openPathBook(view).place(path);
+      return membersAt(db, view, (place.top ?? place.parent)?.space.id ?? view.home.id);
+    },
     // Through the writer, because one that failed must not be sent more work.
     async ping() {
       await database.write((trx) => sql`SELECT 1`.execute(trx));

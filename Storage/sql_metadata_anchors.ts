@@ -28,7 +28,7 @@ export async function findAnchors(db: Rows, lookups: Lookups, view: View, paths:
  * The paths of nodes by the living chain up to the root of a space in the view. A mount has no identity of its own: what is mounted has,
  * and is where its mount is.
  */
-async function reachedPaths(db: Rows, lookups: Lookups, view: View, ids: Iterable<number>): Promise<Anchors> {
+export async function reachedPaths(db: Rows, lookups: Lookups, view: View, ids: Iterable<number>): Promise<Anchors> {
   const wanted = [...ids];
   if (wanted.length === 0) return new Map();
   const rows = new Map<number, ChainRow>();

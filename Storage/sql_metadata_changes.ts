@@ -6,7 +6,7 @@ import { JOURNAL_KINDS } from './sql_metadata_schema.ts';
 import type { SpaceView } from './sql_metadata_view.ts';
 
 /** The reader's path of a path in the space, by where the mount is now. */
-function asSeen(space: SpaceView, path: string): string {
+export function asSeen(space: SpaceView, path: string): string {
   if (space.path === '/') return path;
   return path === '/' ? space.path : space.path + path;
 }

@@ -57,7 +57,7 @@ function spacesOf(view: WriterView, paths: readonly string[]): number[] {
   return [...touched];
 }
 
-type BatchScope = Omit<CommitRequest, 'operations'> & { readonly paths: readonly string[] };
+type BatchScope = Omit<CommitRequest, 'operations'> & { readonly paths: readonly string[]; readonly reason?: 'rewind' | 'undo' };
 
 /** Takes the locks and reads what the caller can reach. */
 export async function openBatch(store: Store, trx: Rows, scope: BatchScope): Promise<Batch> {
@@ -85,6 +85,7 @@ export async function openBatch(store: Store, trx: Rows, scope: BatchScope): Pro
     chunks: store.chunks,
     principal,
     stream: stream?.id ?? null,
+    reason: scope.reason ?? null,
     nowMs,
     nextId,
     touched: store.touchedBy(trx).spaces,
@@ -93,23 +94,6 @@ export async function openBatch(store: Store, trx: Rows, scope: BatchScope): Pro
   if (dialect === 'postgres') view = await viewForWriting(trx, principal, deps); // while it waited for a lock, mounts may have changed
   const chunkUse = openChunkUse(store, trx, { view, ledger, arrived: scope.chunks });
   return { store, trx, principal, nowMs, view, tree: openTree(trx, store.lookups), ledger, chunkUse, nextId, provideIds };
-}
-
-/** A transaction on a place that the caller names, outside any stream. */
-export function writeAt<Result>(
-  store: Store,
-  principal: Principal,
-  path: string,
-  body: (batch: Batch, place: Place) => Promise<Result>,
-): Promise<Result> {
-  return store.database.write(async (trx) => {
-    const batch = await openBatch(store, trx, { principal, stream: null, chunks: [], paths: [path] });
-    const place = openPathBook(batch.view).place(path);
-    await batch.tree.load([place]);
-    const result = await body(batch, place);
-    await batch.ledger.finish();
-    return result;
-  });
 }
 
 /** Results by index of what this stream did before. */

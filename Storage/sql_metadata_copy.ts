@@ -82,7 +82,7 @@ export async function copySubtree(batch: Batch, { source, folder, place, op }: C
     return nodes.map((node, i) => {
       const { path, op: number, name, key } = at(node);
       const kind = node.kind === KIND.mount ? KIND.folder : node.kind;
-      const copy: Node = { ...node, id: ids[i] as number, space: folder.space, parent: into, name, key, kind, mount: null };
+      const copy: Node = { ...node, id: ids[i] as number, space: folder.space, parent: into, name, key, kind, mount: null, version: 0 };
       const from = node.mount === null ? node.id : batch.view.byId.get(node.mount)?.root;
       copy.version = ledger.record(folder.space, {
         kind: 'copy',

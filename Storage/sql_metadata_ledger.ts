@@ -6,7 +6,10 @@ import type { Chunks } from './sql_metadata_chunks.ts';
 import { JOURNAL_KINDS, NODE_INSERT_COLUMNS, type Node, nodeValues, type Rows } from './sql_metadata_schema.ts';
 import { lockSpaces } from './sql_metadata_view.ts';
 
-/** One row of the journal, but for its number; content fields are those of `node`. */
+/**
+ * One row of the journal, but for its number; content fields are those of `node`, and so is the folder it is in. `node.version` is
+ * still that of the row before, 0 for a node that has none.
+ */
 export type JournalEntry = {
   readonly kind: ChangeKind;
   readonly node: Node;
@@ -67,6 +70,8 @@ const JOURNAL_COLUMNS = [
   'commit_id',
   'op',
   'details',
+  'parent',
+  'prev',
 ] as const;
 
 export function ledgerStatements(dialect: Dialect): LedgerStatements {
@@ -106,6 +111,8 @@ export type LedgerDeps = {
   readonly chunks: Pick<Chunks, 'insert'>;
   readonly principal: Principal;
   readonly stream: Buffer | null;
+  /** Why, when it is not simply that somebody did it. */
+  readonly reason: 'rewind' | 'undo' | null;
   readonly nowMs: number;
   /** A fresh id, for a row of `commits`. */
   readonly nextId: () => number;
@@ -157,7 +164,7 @@ export function openLedger(trx: Rows, deps: LedgerDeps): Ledger {
       deps.touched.add(space);
       await trx.updateTable('spaces').set({ head }).where('id', '=', space).execute();
       const { userId: user_id, userName: user_name, deviceId: device } = deps.principal;
-      const who = { user_id, user_name, device, stream: deps.stream, at_ms: deps.nowMs };
+      const who = { user_id, user_name, device, stream: deps.stream, at_ms: deps.nowMs, reason: deps.reason };
       await trx
         .insertInto('commits')
         .values({ id: commitId, space, first_seq: firstSeq, last_seq: head, ...who })
@@ -185,6 +192,8 @@ export function openLedger(trx: Rows, deps: LedgerDeps): Ledger {
         book.commitId,
         op ?? null,
         details ?? null,
+        node.parent,
+        node.version === 0 ? null : node.version,
       ]);
       return book.head;
     },

@@ -9,7 +9,7 @@ import type { Dialect } from './migrate.ts';
 import { findAnchors, placesFrom } from './sql_metadata_anchors.ts';
 import type { Store } from './sql_metadata_batch.ts';
 import { ENTRY_KINDS, KIND, NODE_COLUMNS, type Node, ROLES, type Rows } from './sql_metadata_schema.ts';
-import { openPathBook, openTree, type Place } from './sql_metadata_tree.ts';
+import { type Lookups, openPathBook, openTree, type Place } from './sql_metadata_tree.ts';
 import type { SpaceView, View } from './sql_metadata_view.ts';
 
 /** A page of a listing and one statement's result have at most so many rows. */
@@ -21,7 +21,7 @@ function sharedOf(space: SpaceView): { role: Role; owner: string } | null {
   return space.isHome ? null : { role: ROLES[space.role] as Role, owner: space.ownerName };
 }
 
-export function listedEntry(node: Node): ListedEntry {
+function listedEntry(node: Node): ListedEntry {
   return {
     name: node.name,
     kind: ENTRY_KINDS[node.kind] as EntryKind,
@@ -38,14 +38,26 @@ export function listedEntry(node: Node): ListedEntry {
 }
 
 /** The top of a mounted space, under the name it has for the caller. */
-export function topEntry(space: SpaceView, name: string, root: Node): ListedEntry {
+function topEntry(space: SpaceView, name: string, root: Node): ListedEntry {
   return { ...listedEntry(root), name, shared: sharedOf(space) };
+}
+
+/** What is at a path; `null` for a mount of a space that is not there any more. */
+export async function entryAt(
+  { lookups, db, view }: { readonly lookups: Lookups; readonly db: Rows; readonly view: View },
+  node: Node,
+  path: string,
+): Promise<Entry | null> {
+  if (node.mount === null) return { path, ...listedEntry(node) };
+  const space = view.byId.get(node.mount);
+  const [root] = space === undefined ? [] : await lookups.byId(db, [[space.root]]);
+  return space === undefined || root === undefined ? null : { path, ...topEntry(space, node.name, root) };
 }
 
 type Resolved = { readonly path: string; readonly place: Place | null; readonly node: Node | null };
 
 /** Places of paths, with what is there. `place` is null for what is anchored at a node that is nowhere. */
-export async function resolve(store: Store, db: Rows, view: View, paths: readonly string[]): Promise<Resolved[]> {
+export async function resolve(store: Pick<Store, 'lookups'>, db: Rows, view: View, paths: readonly string[]): Promise<Resolved[]> {
   const { lookups } = store;
   const placeOf = placesFrom(openPathBook(view), await findAnchors(db, lookups, view, paths));
   const places = paths.map((path) => orNowhere(path, placeOf));
@@ -91,7 +103,7 @@ export async function stat(store: Store, db: Rows, view: View, paths: readonly s
 
 type StoredManifest = { chunks: Manifest['chunks'] };
 
-function decodeManifest(bytes: Buffer): Manifest['chunks'] {
+export function decodeManifest(bytes: Buffer): Manifest['chunks'] {
   const chunks: { digest: Buffer; length: number }[] = [];
   for (let at = 0; at < bytes.length; at += 36) chunks.push({ digest: bytes.subarray(at, at + 32), length: bytes.readUInt32BE(at + 32) });
   return chunks;
@@ -208,7 +220,7 @@ export function childrenOf({ lists, db }: Pick<Reading, 'lists' | 'db'>, folders
 }
 
 /** Entries of one folder's rows, mounts shown as what they lead to. */
-async function entriesOf(store: Store, db: Rows, view: View, nodes: readonly Node[]): Promise<ListedEntry[]> {
+async function entriesOf(store: Pick<Store, 'lookups'>, db: Rows, view: View, nodes: readonly Node[]): Promise<ListedEntry[]> {
   const mounts = view.mounts.size === 0 ? [] : nodes.filter((node) => node.mount !== null && view.byId.has(node.mount));
   if (mounts.length === 0) return nodes.filter((node) => node.mount === null).map(listedEntry);
   const roots = new Map(
@@ -229,7 +241,12 @@ async function entriesOf(store: Store, db: Rows, view: View, nodes: readonly Nod
   return entries;
 }
 
-export type Reading = { readonly store: Store; readonly lists: ListStatements; readonly db: Rows; readonly view: View };
+export type Reading = {
+  readonly store: Pick<Store, 'lookups' | 'database'>;
+  readonly lists: ListStatements;
+  readonly db: Rows;
+  readonly view: View;
+};
 
 export async function* readFolders({ store, lists, db, view }: Reading, paths: readonly string[]): AsyncGenerator<FolderPage> {
   if (view.home === null) {

@@ -5,7 +5,7 @@ import { childPath, foldName } from '../Models/names.ts';
 import type { Entry } from '../Models/operations.ts';
 import { runSql } from './database.ts';
 import type { Page, PageQuery, SortKey } from './metadata.ts';
-import { type FolderAt, listedEntry, type Reading, topEntry, walk } from './sql_metadata_list.ts';
+import { entryAt, type FolderAt, type Reading, walk } from './sql_metadata_list.ts';
 import { NODE_COLUMNS, type Node } from './sql_metadata_schema.ts';
 
 /** A place in an order: the sorted value, then the node's id, so that it is unique. */
@@ -59,13 +59,6 @@ async function firstOf(reading: Reading, query: PageQuery, folders: readonly Fol
   return runSql<Node>(reading.db, text, parameters);
 }
 
-async function entryAt({ store, db, view }: Reading, node: Node, path: string): Promise<Entry | null> {
-  if (node.mount === null) return { path, ...listedEntry(node) };
-  const space = view.byId.get(node.mount);
-  const [root] = space === undefined ? [] : await store.lookups.byId(db, [[space.root]]);
-  return space === undefined || root === undefined ? null : { path, ...topEntry(space, node.name, root) };
-}
-
 /** One folder's entries, or with `search` what is anywhere below it, in an order, by keyset. */
 export async function page(reading: Reading, query: PageQuery): Promise<Page> {
   readPosition(query);
@@ -90,7 +83,7 @@ export async function page(reading: Reading, query: PageQuery): Promise<Page> {
   const shown = best.slice(0, limit);
   const entries: Entry[] = [];
   for (const { node, path } of shown) {
-    const entry = await entryAt(reading, node, path);
+    const entry = await entryAt({ ...reading, lookups: reading.store.lookups }, node, path);
     if (entry !== null) entries.push(entry);
   }
   const lastShown = shown.at(-1);

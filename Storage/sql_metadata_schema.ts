@@ -1,8 +1,8 @@
 import type { Kysely } from 'kysely';
+import { NOTICE_KINDS } from '../Models/notices.ts';
 import { type EntryKind, MODE, type Role } from '../Models/operations.ts';
 import type { SqlValue } from './bulk.ts';
-import type { ChangeKind } from './metadata.ts';
-import type { InvitationState } from './sharing.ts';
+import type { ChangeKind, InvitationState } from './metadata.ts';
 
 /** The tables of migrations/metadata; units and meanings stand there. */
 export type MetadataSchema = {
@@ -17,7 +17,7 @@ export type MetadataSchema = {
     home_of: string | null;
     deleted_at_ms: number | null;
   };
-  members: { space: number; user_id: string; user_name: string; role: number; granted: number | null; joined_seq: number };
+  members: { space: number; user_id: string; user_name: string; role: number; joined_seq: number };
   invitations: {
     id: string;
     space: number;
@@ -27,11 +27,9 @@ export type MetadataSchema = {
     to_name: string;
     folder_name: string;
     role: number;
-    state: Exclude<InvitationState, 'expired'>;
+    state: InvitationState;
     message: string | null;
     created_at_ms: number;
-    expires_at_ms: number | null;
-    answered_at_ms: number | null;
   };
   nodes: {
     id: number;
@@ -66,6 +64,9 @@ export type MetadataSchema = {
     commit_id: number;
     op: number | null;
     details: string | null;
+    parent: number | null;
+    prev: number | null;
+    thinned_at_ms: number | null;
   };
   known_devices: { user_id: string; device: string; first_seen_ms: number };
   commits: {
@@ -78,8 +79,12 @@ export type MetadataSchema = {
     user_name: string;
     device: string;
     at_ms: number;
+    reason: string | null;
   };
+  pins: { space: number; seq: number; user_name: string; at_ms: number };
+  thinning: { space: number; daily_seq: number; weekly_seq: number };
   sync_states: { user_id: string; state: string; counter: number; shown_at_ms: number };
+  name_marks: { space: number; seq: number };
   packs: { id: number; name: string };
   chunks: { digest: Buffer; space: number; pack: number; start: number; length: number };
 };
@@ -98,7 +103,7 @@ export const ROLES: readonly Role[] = ['viewer', 'editor', 'owner'];
 export const EDITOR = 1;
 export const OWNER = 2;
 
-/** By stored kind: a new one goes to the end. */
+/** By stored kind. */
 export const JOURNAL_KINDS = [
   'put',
   'symlink',
@@ -111,12 +116,8 @@ export const JOURNAL_KINDS = [
   'leave',
   'import',
   'attributes',
-  'invited',
-  'role',
-  'quota',
-  'held',
-  'device',
-  'members',
+  'restore',
+  ...NOTICE_KINDS,
 ] as const satisfies readonly ChangeKind[];
 
 /** A living row of `nodes`. Inside a commit it is also the state that later operations of the batch see. */

@@ -5,12 +5,13 @@ import { parseArgs } from 'node:util';
 import { measureLogins } from './login_bench.ts';
 import { type Comparison, figureRow, type Row, rowOf, tableOf } from './report.ts';
 import { measureRestart } from './restart.ts';
+import { measureSearch } from './search_bench.ts';
 import { measureSync, ONLY_WHEN_NAMED, SYNC_CASES } from './sync_bench.ts';
 import { measureTicketCheck } from './ticket_bench.ts';
 import { measureTransfers, type TransferCase } from './transfer.ts';
 
 const TRANSFER_CASES: readonly TransferCase[] = ['small', 'many', 'same', 'big', 'insert'];
-const CASES: readonly string[] = [...TRANSFER_CASES, 'login', 'ticket', 'restart', ...SYNC_CASES];
+const CASES: readonly string[] = [...TRANSFER_CASES, 'login', 'ticket', 'restart', 'search', ...SYNC_CASES];
 const LOGINS_MIN = 500;
 const TICKET_US_MAX = 20;
 const USAGE = `npm run bench -- [CASE...] [--runs N] [--scale FRACTION] [--seed TEXT]
@@ -66,6 +67,7 @@ async function main(): Promise<number> {
     if (wanted.cases.has('login')) show(await loginRow());
     if (wanted.cases.has('ticket')) show(await ticketRow());
     if (wanted.cases.has('restart')) show(await measureRestart({ ...wanted, folder }));
+    if (wanted.cases.has('search')) show(await measureSearch({ ...wanted, folder }));
     for await (const { row, comparison } of measureSync({ ...wanted, folder })) {
       if (comparison !== null) comparisons.push(comparison);
       show(row);

@@ -261,6 +261,43 @@ test('whoever watches hears of a change, also after the connection was lost', as
   assert.ok(hints >= 5);
 });
 
+test('of its own push a device hears nothing, and its answer stands for the changes; of what others push it hears', async (t) => {
+  const { user, root, remote } = await openPlace(t);
+  const other = openRemoteClient(`http://127.0.0.1:${port}`, user.ticket);
+  t.after(() => other.close());
+  const hints = { own: 0, others: 0 };
+  let woken = (): void => undefined;
+  const until = async (enough: () => boolean): Promise<void> => {
+    while (!enough()) {
+      await new Promise<void>((resolve) => {
+        woken = resolve;
+      });
+    }
+  };
+  for (const [who, client] of [['own', remote] as const, ['others', other] as const]) {
+    client.watch(() => {
+      hints[who] += 1;
+      woken();
+    });
+  }
+  await until(() => hints.own > 0 && hints.others > 0);
+  const { cursor } = await remote.changes(`@${root}`, null, () => undefined);
+  const make = (client: RemoteClient, name: string, from: string | null) => {
+    const operation = { kind: 'mkdir', path: `@${root}/${name}`, existingOk: false, mode: null, mtimeUs: null } as const;
+    return client.push([{ key: 1, operation }], () => undefined, from);
+  };
+  const connected = { ...hints };
+  const past = await make(remote, 'mine', cursor);
+  const told: unknown[] = [];
+  await until(() => hints.others > connected.others);
+  const end = await remote.changes(`@${root}`, past, (page) => told.push(page));
+  assert.deepEqual([past, told], [end.cursor, []]);
+  assert.equal(hints.own, connected.own);
+  await make(other, 'theirs', null);
+  await until(() => hints.own > connected.own);
+  assert.equal(await make(remote, 'more', past), null, 'there is more behind it');
+});
+
 test('changes tell the whole folder first and then what is new, by paths and by nodes', async (t) => {
   const { root, folder, disk, remote } = await openPlace(t);
   await writeFile(join(folder, 'f'), 'content');

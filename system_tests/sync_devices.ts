@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { probeDisk } from '../Client/sync/probe.ts';
 import { openSync, type PassReport, type Sync, type SyncEvent, type SyncOptions, type SyncStatus } from '../Client/sync.ts';
 import { type FixtureOptions, openServer, type ServerFixture, type User } from '../Server/testing/server_fixture.ts';
 import type { ClientConfig } from './sync_client.ts';
@@ -47,6 +48,8 @@ export type DeviceOptions = {
   readonly remote?: string;
   /** Where the server is for this device. */
   readonly url?: string;
+  /** What its disk can do; found out by trying if not given. */
+  readonly probe?: typeof probeDisk;
 };
 
 let made = 0;
@@ -56,6 +59,7 @@ export class Device {
   readonly home: string;
   readonly local: string;
   readonly #session: Session;
+  readonly #probe: typeof probeDisk;
   readonly #remote: string;
   readonly #names: () => Promise<string[]>;
   readonly #login: () => Promise<ClientConfig>;
@@ -69,6 +73,7 @@ export class Device {
     this.home = join(parent, 'home');
     this.local = options.local ?? join(parent, 'local');
     this.#remote = options.remote ?? '/work';
+    this.#probe = options.probe ?? probeDisk;
     const deviceId = randomBytes(16).toString('hex');
     const ticket = (): Promise<string> => server.ticketFor(user, { claims: { dev: deviceId } });
     this.#session = {
@@ -121,7 +126,7 @@ export class Device {
   }
 
   async open(options: SyncOptions = {}): Promise<Sync> {
-    const where = { session: this.#session, home: this.home };
+    const where = { session: this.#session, home: this.home, probe: this.#probe };
     this.#sync = await openSync(where, { local: this.local, remote: this.#remote }, options);
     this.#sync.on((event) => {
       if (event.type === 'done') this.#done.push(event.done);

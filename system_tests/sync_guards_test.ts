@@ -318,6 +318,22 @@ test('a device that comes back to a restored server after others wrote to it giv
   assert.equal(readFileSync(join(a.local, 'after-4'), 'utf8'), '4');
 });
 
+test('what was pushed just before the server went back is pushed again, though nothing was asked for in between', async (t) => {
+  const both = await openProcesses();
+  const [a, b] = await both.pair(t, '/pushed');
+  writeFileSync(join(a.local, 'file'), 'file');
+  await passes(a, b);
+  await backUp(both);
+  writeFileSync(join(a.local, 'since'), 'since');
+  await a.sync.once();
+  await goBack(both);
+  writeFileSync(join(b.local, 'after'), 'after'); // takes the number that the push had
+  await passes(b);
+  await passes(a, b);
+  await assertSameFolders(a.local, b.local);
+  assert.equal(readFileSync(join(b.local, 'since'), 'utf8'), 'since');
+});
+
 test('a server of another epoch: both sides are united', async (t) => {
   const { system, data, pair } = await openProcesses();
   const [a, b] = await pair(t, '/epoch');

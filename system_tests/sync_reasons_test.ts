@@ -16,6 +16,7 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
+import { probeDisk } from '../Client/sync/probe.ts';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { openProxy } from './cutting_proxy.ts';
@@ -24,20 +25,51 @@ import { assertConverged, Device, openDevices, openWorld, type SyncWorld, settle
 import { assertSameFolders } from './sync_equality.ts';
 
 let world: SyncWorld;
-let full = false;
+/** What becomes of the content that the server stores and reads. */
+const disk: {
+  full: boolean;
+  damaged: boolean;
+  stall: { readonly call: string; readonly reached: () => void; readonly until: Promise<void> } | null;
+} = {
+  ...{ full: false, damaged: false, stall: null },
+};
 
 before(async () => {
+  const stalled = async (call: string): Promise<void> => {
+    if (disk.stall?.call !== call) return;
+    disk.stall.reached();
+    await disk.stall.until;
+  };
   world = await openWorld({
-    wrapChunks: (chunks) =>
-      new Proxy(chunks, {
-        get(target, name) {
-          if (full && name === 'append') throw new AppError('storage_full', 'the disk of the server is full');
-          const value: unknown = Reflect.get(target, name);
-          return typeof value === 'function' ? value.bind(target) : value;
-        },
-      }),
+    wrapChunks: (chunks) => ({
+      sync: () => chunks.sync(),
+      close: () => chunks.close(),
+      async append(...given) {
+        if (disk.full) throw new AppError('storage_full', 'the disk of the server is full');
+        await stalled('append');
+        return chunks.append(...given);
+      },
+      async read(...given) {
+        await stalled('read');
+        const bytes = await chunks.read(...given);
+        return disk.damaged ? Buffer.from(bytes).fill(0, bytes.length - 1) : bytes;
+      },
+    }),
   });
 });
+
+/** Until `resume`, this call of the server's disk takes for ever. @returns resolves when it is made */
+function stall(t: TestContext, call: 'append' | 'read'): { readonly reached: Promise<void>; readonly resume: () => void } {
+  const reached = Promise.withResolvers<void>();
+  const until = Promise.withResolvers<void>();
+  const resume = (): void => {
+    disk.stall = null;
+    until.resolve();
+  };
+  disk.stall = { call, reached: reached.resolve, until: until.promise };
+  t.after(resume);
+  return { reached: reached.promise, resume };
+}
 
 after(() => world[Symbol.asyncDispose]());
 
@@ -168,6 +200,7 @@ test('an ignore file that comes from another device is obeyed from the same pass
   await b.sync.once();
   await b.sync.once();
   assert.equal(b.reason('x.tmp'), 'ignored');
+  assert.deepEqual(await b.remoteNames(), ['.driftlessignore', 'one'], 'it was sent before the rule was known');
   await assertConverged([a, b], ['x.tmp']);
   assert.ok(!a.has('x.tmp'));
 });
@@ -270,11 +303,63 @@ test('a full disk here: what fits comes, what does not is named, and comes when 
   await assertConverged([a, b]);
 });
 
+test('what is on its way is named, up and down', async (t) => {
+  const [a, b] = await pair(t, { other: 'other' });
+  a.write('long', randomBytes(100_000));
+  const up = stall(t, 'append');
+  const sent = a.sync.once();
+  await up.reached;
+  assert.deepEqual([a.sync.explain('long')?.state, a.reason('long'), a.reason('other')], ['working', 'sending', 'in_sync']);
+  up.resume();
+  await sent;
+  assert.equal(a.reason('long'), 'in_sync');
+  const down = stall(t, 'read');
+  const fetched = b.sync.once();
+  await down.reached;
+  assert.deepEqual([b.sync.explain('long')?.state, b.reason('long'), b.reason('other')], ['working', 'fetching', 'in_sync']);
+  down.resume();
+  await fetched;
+  assert.equal(b.reason('long'), 'in_sync');
+});
+
+test('what cannot be fetched whole is named, is never placed, and comes once it can', async (t) => {
+  const [a, b] = await pair(t, { fine: 'fine' });
+  a.write('damaged', randomBytes(50_000));
+  await settle(a);
+  disk.damaged = true;
+  t.after(() => {
+    disk.damaged = false;
+  });
+  await b.sync.once();
+  assert.deepEqual([b.sync.explain('damaged')?.state, b.reason('damaged')], ['failed', 'remote_error']);
+  assert.ok(!b.has('damaged'));
+  disk.damaged = false;
+  await assertConverged([a, b]);
+});
+
+test('a name that this disk cannot hold, not even by an alias, stays on the server, and is named', async (t) => {
+  const user = await world.user();
+  const a = new Device(world, user);
+  const b = new Device(world, user, { probe: (disk) => ({ ...probeDisk(disk), anyName: false }) });
+  t.after(() => Promise.all([a.close(), b.close()]));
+  const name = ':'.repeat(200);
+  a.write(name, 'long');
+  a.write('a:b', 'short');
+  await a.open();
+  await b.open();
+  await settle(a, b);
+  assert.deepEqual([b.sync.explain(name)?.state, b.reason(name), a.reason(name)], ['failed', 'name_not_here', 'in_sync']);
+  assert.deepEqual(readdirSync(b.local).sort(), ['.driftless', 'a%58b']);
+  a.move(name, 'plain');
+  await assertConverged([a, b], ['a:b', 'a%58b']);
+  assert.equal(b.read('plain'), 'long');
+});
+
 test('a full disk of the server, and a file that is too large, are named', async (t) => {
   const [a, b] = await pair(t, { small: 'small' });
-  full = true;
+  disk.full = true;
   t.after(() => {
-    full = false;
+    disk.full = false;
   });
   a.write('does not fit', 'content of its own');
   a.remove('small');
@@ -282,7 +367,7 @@ test('a full disk of the server, and a file that is too large, are named', async
   await a.sync.once();
   assert.equal(a.reason('does not fit'), 'over_quota');
   assert.deepEqual(await a.remoteNames(), [], 'a delete needs no room');
-  full = false;
+  disk.full = false;
   await a.reopen();
   await assertConverged([a, b]);
   a.write('sparse');

@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, type TestContext, test } from 'node:test';
@@ -117,6 +128,36 @@ test('a tree of packages is installed, and another one in its place', async (t) 
   const count = readdirSync(b.path('project/node_modules'), { recursive: true }).length;
   t.diagnostic(`${count} entries`);
   assert.ok(count > 1000);
+});
+
+/** From the cache where it can: what the project itself is made of is in there. */
+async function npm(folder: string, ...command: string[]): Promise<void> {
+  const own = Object.entries(process.env).filter(([name]) => !/^npm_(package|lifecycle|config_local_prefix|config_prefix)/.test(name));
+  const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'];
+  await run('npm', [...command, ...quiet], { cwd: folder, env: Object.fromEntries(own) });
+}
+
+test('npm installs packages, takes one out, and installs all of them anew', async (t) => {
+  if (await skipWithout(t, 'npm')) return;
+  const lock: { packages: Record<string, { version: string }> } = JSON.parse(
+    readFileSync(join(import.meta.dirname, '..', 'package-lock.json'), 'utf8'),
+  );
+  const wanted = ['fastify', 'lowdb', 'ignore'].map((name) => `${name}@${lock.packages[`node_modules/${name}`]?.version}`);
+  const [a, b] = await watching(world, t);
+  const project = a.path('project');
+  a.write('project/package.json', '{ "name": "project", "version": "1.0.0", "private": true }');
+  await npm(project, 'install', ...wanted);
+  await npm(project, 'uninstall', 'lowdb');
+  await assertSame(a, b);
+  await npm(b.path('project'), 'ls', '--all');
+  await npm(project, 'ci'); // removes all of them first
+  await assertSame(a, b);
+  await npm(b.path('project'), 'ls', '--all');
+  const names = readdirSync(b.path('project/node_modules'));
+  assert.ok(names.includes('fastify') && !names.includes('lowdb'), names.join(', '));
+  const count = readdirSync(b.path('project/node_modules'), { recursive: true }).length;
+  t.diagnostic(`${names.length} packages, ${count} entries`);
+  assert.ok(count > 500);
 });
 
 test('a database that is written to is whole on the other device once it is left alone', async (t) => {

@@ -1,7 +1,9 @@
 import { AppError } from '../../Models/errors.ts';
+import { LIMITS } from '../../Models/limits.ts';
 import type { Driftless, ListOptions, RestChange, RestEntry } from '../client.ts';
 import { argument, type Command, type Options, textOption } from './command.ts';
 import { formatBytes, formatTime } from './format.ts';
+import { numberOption } from './history_commands.ts';
 import { facts, rowsOf } from './output.ts';
 
 const NAME_OF: Record<RestEntry['kind'], (entry: RestEntry, name: string) => string> = {
@@ -10,14 +12,14 @@ const NAME_OF: Record<RestEntry['kind'], (entry: RestEntry, name: string) => str
   symlink: (entry, name) => `${name} -> ${entry.target ?? ''}`,
 };
 
-function entryLine(entry: RestEntry, wholePath: boolean): string {
+export function entryLine(entry: RestEntry, wholePath: boolean): string {
   const size = entry.kind === 'folder' ? '-' : formatBytes(entry.size);
   const name = NAME_OF[entry.kind](entry, wholePath ? entry.path : entry.path.slice(entry.path.lastIndexOf('/') + 1));
   const shared = entry.shared === null ? '' : `  (${entry.shared.role}, shared by ${entry.shared.owner})`;
   return `${size.padStart(9)}  ${formatTime(entry.mtime).padEnd(16)}  ${name}${shared}`;
 }
 
-function entryJson({ path, kind, size, mtime, version, digest }: RestEntry): unknown {
+export function entryJson({ path, kind, size, mtime, version, digest }: RestEntry): unknown {
   return { path, kind, size, mtime, version, digest };
 }
 
@@ -43,6 +45,18 @@ function detailsText(details: NonNullable<RestChange['details']>): string {
     .join(', ');
 }
 
+/** @returns `null` when everything is asked for. @throws AppError `request_invalid` */
+function pageOptions(options: Options): { limit?: number; after?: string } | null {
+  const limit = textOption(options, 'limit');
+  const after = textOption(options, 'page');
+  if (limit === undefined && after === undefined) return null;
+  if (limit !== undefined && !/^[1-9]\d{0,8}$/.test(limit)) throw new AppError('request_invalid', `"${limit}" is no number of entries`);
+  return {
+    ...(limit === undefined ? {} : { limit: Math.min(Number(limit), LIMITS.pageEntriesMax) }),
+    ...(after === undefined ? {} : { after }),
+  };
+}
+
 async function* changeRows(changes: AsyncIterable<RestChange>) {
   for await (const change of changes) {
     const from = change.from === null ? '' : ` (was ${change.from})`;
@@ -62,13 +76,21 @@ export const FILE_COMMANDS: readonly Command[] = [
       { flags: '-s, --search <text>', text: 'everything below the folder with this text in its name' },
       { flags: '--sort <key>', text: 'what to sort by', choices: ['name', 'size', 'mtime'], standard: 'name' },
       { flags: '-r, --reverse', text: 'largest, newest or last first' },
+      { flags: '-n, --limit <count>', text: 'one page of so many; the last line says how to ask for the next' },
+      { flags: '--page <mark>', text: 'the page behind another one, which told this mark' },
     ],
-    about: 'With --json an array of {path, kind, size, mtime, version, digest}; digest is the content id.',
-    examples: ['ls', 'ls /reports --sort mtime --reverse', 'ls / --search q3 --json'],
+    about: 'With --json an array of {path, kind, size, mtime, version, digest}, of one page {entries, next}; digest is the content id.',
+    examples: ['ls', 'ls /reports --sort mtime --reverse', 'ls /photos --sort size --limit 20', 'ls / --search q3 --json'],
     async run(run, [path = '/'], options) {
       const client = await run.client();
       const query = listOptions(options);
       const line = (entry: RestEntry): string => entryLine(entry, query.search !== undefined);
+      const page = pageOptions(options);
+      if (page !== null) {
+        const { entries, next } = await client.listPage(path, { ...query, ...page });
+        const more = next === null ? [] : [`there is more: --page ${next}`];
+        return facts({ entries: entries.map(entryJson), next }, ...entries.map(line), ...more);
+      }
       return { kind: 'rows', rows: rowsOf(listOrEntry(client, path, query), line, entryJson) };
     },
   },
@@ -87,10 +109,12 @@ export const FILE_COMMANDS: readonly Command[] = [
     args: '<path>',
     summary: 'print the content of a file',
     about: 'On a terminal control characters are shown as codes; into a pipe the bytes go as they are.',
-    examples: ['cat /notes.txt', 'cat /photos.tar | tar -t'],
+    options: [{ flags: '--version <n>', text: 'an older one, see versions' }],
+    examples: ['cat /notes.txt', 'cat /photos.tar | tar -t', 'cat /notes.txt --version 17'],
     hasJson: false,
-    async run(run, args) {
-      return { kind: 'content', pieces: await (await run.client()).read(argument(args, 0)) };
+    async run(run, args, options) {
+      const version = numberOption(options, 'version');
+      return { kind: 'content', pieces: await (await run.client()).read(argument(args, 0), version === undefined ? {} : { version }) };
     },
   },
   {

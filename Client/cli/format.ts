@@ -1,4 +1,7 @@
+import { AppError } from '../../Models/errors.ts';
+
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
+export const BYTES_OF: Readonly<Record<string, number>> = { '': 1, K: 1000, M: 1_000_000, G: 1_000_000_000, T: 1_000_000_000_000 };
 
 /** Powers of a thousand, three digits: `999 B`, `1.5 kB`, `12.3 MB`. @param bytes not negative */
 export function formatBytes(bytes: number): string {
@@ -9,6 +12,19 @@ export function formatBytes(bytes: number): string {
     unit += 1;
   }
   return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/**
+ * A size as it is typed: `500K`, `1.5M`, `2GB`, `800000`.
+ * @returns whole bytes
+ * @throws AppError `request_invalid`
+ */
+export function parseBytes(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,12}(?:\.\d{1,3})?)([KMGT]?)B?$/i.exec(text) ?? [];
+  const bytes = Math.round(Number(digits) * (BYTES_OF[unit.toUpperCase()] ?? 1));
+  if (digits === undefined || !Number.isSafeInteger(bytes))
+    throw new AppError('request_invalid', `"${text}" is no size like 500K, 10M or 2GB`);
+  return bytes;
 }
 
 /** `4 s`, `2 min 5 s`, `1 h 2 min`; below ten seconds with one decimal. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { countOf, formatBytes, formatSeconds, formatTime } from './format.ts';
+import { countOf, formatBytes, formatSeconds, formatTime, parseBytes } from './format.ts';
 import { createProgressLine, progressText } from './progress.ts';
 
 describe('figures for a person', () => {
@@ -17,6 +17,18 @@ describe('figures for a person', () => {
     [5e15, '5000 TB'],
   ];
   for (const [bytes, text] of BYTES) it(`${bytes} bytes are ${text}`, () => assert.equal(formatBytes(bytes), text));
+
+  for (const [text, bytes] of [
+    ['800', 800],
+    ['500K', 500_000],
+    ['1.5m', 1_500_000],
+    ['2GB', 2_000_000_000],
+    ['1T', 1e12],
+  ] as const)
+    it(`${text} is ${bytes} bytes`, () => assert.equal(parseBytes(text), bytes));
+  for (const text of ['', 'K', '-1', '1e6', '1.2345M', '1 M', '2KiB', '9999999999999', '999999999999T']) {
+    it(`"${text}" is no size`, () => assert.throws(() => parseBytes(text), { code: 'request_invalid' }));
+  }
 
   const SECONDS: [number, string][] = [
     [0.04, '0.0 s'],

@@ -5,8 +5,11 @@ import { failureText } from '../failure_text.ts';
 import { ACCOUNT_COMMANDS } from './account_commands.ts';
 import type { Command, Options, Run } from './command.ts';
 import { visible, visibleContent } from './escape.ts';
+import { EVENT_COMMANDS } from './event_commands.ts';
 import { EXIT, EXIT_CODES } from './exit_codes.ts';
 import { FILE_COMMANDS } from './file_commands.ts';
+import { FIND_COMMANDS } from './find_commands.ts';
+import { HISTORY_COMMANDS } from './history_commands.ts';
 import { type Answer, printAnswer, type Sink } from './output.ts';
 import { SHARING_COMMANDS } from './sharing_commands.ts';
 import { SYNC_COMMANDS } from './sync_commands.ts';
@@ -15,9 +18,12 @@ import { TRANSFER_COMMANDS } from './transfer_commands.ts';
 export const COMMANDS: readonly Command[] = [
   ...ACCOUNT_COMMANDS,
   ...FILE_COMMANDS,
+  ...FIND_COMMANDS,
   ...TRANSFER_COMMANDS,
   ...SYNC_COMMANDS,
   ...SHARING_COMMANDS,
+  ...HISTORY_COMMANDS,
+  ...EVENT_COMMANDS,
 ];
 
 export type ProgramDeps = {
@@ -66,6 +72,7 @@ function buildProgram(deps: ProgramDeps, result: { code: number }): Commander {
     .description('Sync and share files with your own server.')
     .version(packageJson.version, '-V, --version')
     .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage().replace('[options]', '').trim()}` })
+    .enablePositionalOptions() // behind a command --version is the command's
     .helpCommand(true)
     .exitOverride()
     .showSuggestionAfterError()

@@ -1,7 +1,6 @@
 import { AppError } from '../../Models/errors.ts';
-import { formatBytes } from './format.ts';
+import { BYTES_OF, formatBytes } from './format.ts';
 
-const UNITS: Readonly<Record<string, number>> = { '': 1, K: 1000, M: 1_000_000, G: 1_000_000_000 };
 const RATE_MIN = 1000; // slower than this nothing ever ends
 
 /**
@@ -12,7 +11,7 @@ const RATE_MIN = 1000; // slower than this nothing ever ends
 export function parseRate(text: string): number | null {
   if (text === 'none' || text === '0') return null;
   const [, digits, unit = ''] = /^(\d{1,12}(?:\.\d{1,3})?)([KMG]?)$/i.exec(text) ?? [];
-  const rate = Math.round(Number(digits) * (UNITS[unit.toUpperCase()] ?? 1));
+  const rate = Math.round(Number(digits) * (BYTES_OF[unit.toUpperCase()] ?? 1));
   if (digits === undefined || !Number.isSafeInteger(rate) || rate < RATE_MIN) {
     throw new AppError('request_invalid', `"${text}" is no rate: bytes per second like 500K or 2M, at least 1K; "none" for no limit`);
   }

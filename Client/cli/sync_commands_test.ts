@@ -71,6 +71,7 @@ async function newDevice(t: TestContext, script: Script = {}) {
         ...{ local: root.settings.local, remote, state: 'idle', error: null, held: [], files: 3, waiting: 0 },
         ...{ problems: 0, conflicts: 0, watching: { watched: 2, of: 3 } },
         limits: { upBytesPerSecond: undefined, downBytesPerSecond: undefined },
+        rates: { upBytesPerSecond: 0, downBytesPerSecond: 0 },
         ...script.status,
       }),
       explain: (path) => (path === 'none' ? null : { path, state: 'synced', reason: 'in_sync', details: {} }),

@@ -201,6 +201,8 @@ export function* statusLines(row: StatusRow): Generator<string> {
   if (row.waiting > 0) parts.push(`${grouped(row.waiting)} waiting`);
   if (row.conflicts > 0) parts.push(`${countOf(row.conflicts, 'conflict')} (driftless conflicts)`);
   if (row.watching !== null) parts.push(`watching ${grouped(row.watching.watched)} of ${countOf(row.watching.of, 'folder')}`);
+  if (row.rateUp > 0) parts.push(`sending ${formatRate(row.rateUp)}`);
+  if (row.rateDown > 0) parts.push(`fetching ${formatRate(row.rateDown)}`);
   if (row.limitUp !== null) parts.push(`up at most ${formatRate(row.limitUp)}`);
   if (row.limitDown !== null) parts.push(`down at most ${formatRate(row.limitDown)}`);
   yield `  ${parts.join(', ')}`;

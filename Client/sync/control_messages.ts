@@ -39,6 +39,9 @@ export const StatusRow = z.object({
   watching: z.object({ watched: z.int(), of: z.int() }).nullable(), // folders
   limitUp: rate,
   limitDown: rate,
+  /** What passes just now, bytes per second. */
+  rateUp: z.int().nonnegative().default(0),
+  rateDown: z.int().nonnegative().default(0),
 });
 export type StatusRow = z.infer<typeof StatusRow>;
 

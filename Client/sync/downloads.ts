@@ -45,7 +45,7 @@ export async function download(scope: WorkScope, downloads: readonly Download[])
 }
 
 async function downloadGroup(scope: WorkScope, group: readonly Download[]): Promise<void> {
-  const { index, remote, tree } = scope.deps;
+  const { index, remote, tree, underWay } = scope.deps;
   const wanted = new Map<number, Wanted>();
   index.observe(() => {
     for (const one of group) {
@@ -70,8 +70,10 @@ async function downloadGroup(scope: WorkScope, group: readonly Download[]): Prom
     }
   };
   try {
+    for (const { id } of wanted.values()) underWay.set(id, 'fetching');
     if (items.length > 0) await remote.fetch(items, onDone);
   } finally {
+    for (const { id } of wanted.values()) underWay.delete(id);
     await placeAll(scope, staged);
   }
 }
@@ -125,7 +127,7 @@ function fetchItem(scope: WorkScope, { intent, source, before, path }: Wanted): 
       chunkCount: source.chunkCount,
       digest: Buffer.from(source.content ?? '', 'hex'),
     },
-    create: () => tree.stage(intent.id),
+    create: () => tree.stage(intent.id, source.mode),
     previous: isOlderVersion ? { version: agreed.version, open: () => disk.open(path) } : null,
   };
 }

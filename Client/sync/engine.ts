@@ -7,6 +7,7 @@ import { type ExecuteReport, execute } from './execute.ts';
 import { pullFeed } from './feed.ts';
 import { finishIntents } from './finish_intents.ts';
 import { approve, endApproval, guardDeletes, guardRoot, type Held, withoutDeletes } from './guards.ts';
+import { currentRules, ignoreFileIn } from './ignore_file.ts';
 import { IGNORE_FILE, type IgnoreRules } from './ignore_rules.ts';
 import { type LocalTree, PRIVATE_FOLDER } from './local_tree.ts';
 import type { LookAhead } from './look_ahead.ts';
@@ -17,7 +18,7 @@ import { type Keep, resolveConflict } from './resolve_conflict.ts';
 import { isUnchanged, localPath, type NameForms, Scan, type ScanReport, seenStat } from './scan.ts';
 import type { ConflictRow, LocalNode, SyncIndex } from './sync_index.ts';
 import { takeSent } from './take_sent.ts';
-import type { Done } from './work_scope.ts';
+import type { Done, UnderWay } from './work_scope.ts';
 
 export type EngineDeps = {
   readonly disk: Disk;
@@ -91,6 +92,8 @@ export type Engine = {
   preview(atMost?: number): Promise<Preview>;
   /** What waits for a person's word. */
   readonly held: readonly Held[];
+  /** What is on its way just now. */
+  readonly underWay: ReadonlyMap<NodeId, UnderWay>;
   approve(): Promise<void>;
   /** Of one of `index.conflicts()`. @returns false when the files have changed meanwhile: after the next pass it can be tried again */
   resolve(conflict: ConflictRow, keep: Keep): Promise<boolean>;
@@ -104,7 +107,10 @@ export function createEngine(deps: EngineDeps): Engine {
   let claimed = false;
   let unseen = false; // everything is to be looked at, by the next pass that comes so far
   let rules = deps.rules(index.setting('ignore_file') ?? null);
+  let areRulesStill = true;
+  let placedRules: LocalNode | null = null; // the ignore file as it came from the server
   let held: readonly Held[] = [];
+  const underWay = new Map<NodeId, UnderWay>();
   const problems = new Problems({
     ...{ index, names, now },
     onProblem: (path, reason, detail) => deps.onEvent({ type: 'problem', path, reason, detail }),
@@ -143,10 +149,10 @@ export function createEngine(deps: EngineDeps): Engine {
   }
 
   /** Rules that changed: what they leave out now is known no more, what they let in is found by looking at everything. */
-  function checkRules(): boolean {
-    const text = readIgnoreFile(disk, index);
-    index.setSetting('ignore_file', text);
-    rules = deps.rules(text);
+  function checkRules(restless: ReadonlySet<string> = new Set()): boolean {
+    const current = currentRules(deps, restless, placedRules);
+    rules = current.rules;
+    areRulesStill = current.isStill;
     const before = index.setting('rules');
     if (before === rules.fingerprint) return false;
     index.transaction(() => {
@@ -217,7 +223,9 @@ export function createEngine(deps: EngineDeps): Engine {
       deps.onEvent({ type: 'done', done });
     };
     recovered = false; // should it throw
-    const result = await execute({ ...deps, tree, onDone, onProblem: problems.failed.bind(problems) }, planned, refusals);
+    const result = await execute({ ...deps, tree, underWay, onDone, onProblem: problems.failed.bind(problems) }, planned, refusals).finally(
+      () => underWay.clear(),
+    );
     recovered = !result.unfinished;
     const dirty = new Set([...result.dirty, ...kept]);
     kept.clear();
@@ -244,6 +252,7 @@ export function createEngine(deps: EngineDeps): Engine {
   }
 
   function passReport(part: Pick<PassReport, 'complete' | 'achieved' | 'entries'>): PassReport {
+    if (!areRulesStill) problems.failed(null, IGNORE_FILE, 'still_changing', '');
     return { ...part, held, ...problems.count() };
   }
 
@@ -264,22 +273,34 @@ export function createEngine(deps: EngineDeps): Engine {
     }
   }
 
+  /** An ignore file that comes from the server comes first: what it leaves out is not to be sent before it is known. @returns `null`: none comes */
+  function ofIgnoreFile(planned: Plan): Plan | null {
+    const id = ignoreFileIn(index.remote)?.id;
+    const steps = planned.steps.map((step) => step.filter((action) => action.id === id && !('side' in action && action.side === 'remote')));
+    return steps.flat().some(({ type }) => type === 'put' || type === 'replace') ? { ...planned, steps } : null;
+  }
+
   async function pass(options: PassOptions = {}): Promise<PassReport> {
+    const again = (): Promise<PassReport> => {
+      unseen = true;
+      return pass({ ...options, feed: true });
+    };
     const folders = options.folders === undefined ? undefined : new Set([...options.folders, ...problems.foldersDue()]);
     const isRootHeld = held.some(({ guard }) => guard === 'root');
     if (!begin(folders === undefined || folders.has('') || isRootHeld)) return passReport({ complete: false, achieved: 0, entries: 0 });
     if (await recover()) unseen = true;
-    if (checkRules()) unseen = true;
+    const restless = options.restless ?? new Set();
+    if (checkRules(restless)) unseen = true;
     if (isRootHeld || !claimed || folders === undefined) unseen = true;
     const all = unseen;
     await claim();
     const nothing = { complete: false, achieved: 0, entries: 0 };
     if ((all || options.feed !== false) && !(await pull())) return passReport(nothing);
-    const restless = options.restless ?? new Set();
     const refusals = new Map<NodeId, number>();
     if (all) emptyTrash();
     if (options.retry === true) problems.retryNow();
     let { entries } = await scan(all ? undefined : folders, restless);
+    if (checkRules(restless)) return again(); // what it was looked at by is not so any more
     if (all) unseen = false;
     let achieved = 0;
     let atMost = deps.plannedTogether ?? PLANNED_TOGETHER;
@@ -297,14 +318,16 @@ export function createEngine(deps: EngineDeps): Engine {
       else index.observe(() => takeStuck(planned));
       if (isNothing) {
         if (held.length === 0) endApproval(deps);
-        if (checkRules()) {
-          unseen = true; // the ignore file itself came with this pass
-          return pass({ ...options, feed: true });
-        }
+        if (checkRules(restless)) return again(); // the ignore file itself changed with this pass
         return passReport({ complete: planned.stuck.length === 0 && held.length === 0, achieved, entries });
       }
-      const result = await carryOut(planned, refusals);
+      const ofRules = ofIgnoreFile(planned);
+      const result = await carryOut(ofRules ?? planned, refusals);
       achieved += result.achieved;
+      if (ofRules !== null) {
+        placedRules = ignoreFileIn(index.local) ?? null;
+        if (checkRules(restless)) return again();
+      }
       if (partial && result.achieved === 0) atMost = Number.POSITIVE_INFINITY;
       if (result.unfinished) await recover();
       if (result.stale && !(await pull())) return passReport({ complete: false, achieved, entries });
@@ -327,7 +350,7 @@ export function createEngine(deps: EngineDeps): Engine {
   let busy: Promise<unknown> = Promise.resolve();
   /** One thing at a time. */
   function alone<T>(work: () => Promise<T>): Promise<T> {
-    const result = busy.then(work, work);
+    const result = busy.then(work, work).finally(() => index.rest());
     busy = result.catch(() => undefined); // whoever asked for it is told
     return result;
   }
@@ -338,6 +361,7 @@ export function createEngine(deps: EngineDeps): Engine {
     get held() {
       return held;
     },
+    underWay,
     approve: () => alone(async () => approve(deps, held)),
     resolve: (conflict, keep) => alone(() => endedByDisk(() => resolve(conflict, keep))),
   };
@@ -385,26 +409,6 @@ export function createEngine(deps: EngineDeps): Engine {
       if (hashes.length === 0 || round === ROUNDS_MAX) return planned;
       await carryOut({ steps: hashes, conflicts: [], stuck: [] }, new Map());
     }
-  }
-}
-
-const IGNORE_FILE_BYTES_MAX = 256 * 1024;
-
-/** The rules that are known stay in force while the file cannot be read. */
-function readIgnoreFile(disk: Disk, index: SyncIndex): string | null {
-  try {
-    const stat = disk.stat(IGNORE_FILE);
-    if (stat === null || stat.kind !== 'file') return null;
-    const file = disk.open(IGNORE_FILE);
-    try {
-      const bytes = Buffer.alloc(Math.min(stat.size, IGNORE_FILE_BYTES_MAX));
-      return bytes.subarray(0, file.read(bytes, 0)).toString();
-    } finally {
-      file.close();
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    return index.setting('ignore_file') ?? null;
   }
 }
 

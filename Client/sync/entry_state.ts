@@ -7,6 +7,7 @@ import { sameAttributes, sameNode } from './index_nodes.ts';
 import type { EntryState, Reason } from './reasons.ts';
 import type { NameForms } from './scan.ts';
 import type { Problem, SyncIndex } from './sync_index.ts';
+import type { UnderWay } from './work_scope.ts';
 
 /** One state and one reason for an entry. */
 export type EntryReason = { readonly path: string; readonly state: EntryState; readonly reason: Reason; readonly details: ReasonDetails };
@@ -16,6 +17,7 @@ export type EntryQuestion = {
   readonly rules: Pick<IgnoreRules, 'match'>;
   readonly names: NameForms;
   readonly held: readonly Held[];
+  readonly underWay: ReadonlyMap<NodeId, UnderWay>;
   readonly paused: boolean;
   readonly offline: boolean;
   /** What is on the disk at a path, as far as it can be seen. */
@@ -40,6 +42,8 @@ export function entryReason(question: EntryQuestion, path: string): EntryReason 
     reason,
     details: { path, ...details },
   });
+  const moving = id === null ? undefined : question.underWay.get(id);
+  if (moving !== undefined) return answer('working', moving);
   const problem = problemOf(index.problems(), path);
   if (problem !== null && problem.reason !== 'ignored' && problem.reason !== 'excluded') {
     return answer(STATE_OF[problem.reason] ?? 'failed', problem.reason, { error: problem.detail });

@@ -41,7 +41,7 @@ export function eventSocket(serverUrl: string, ticket: () => Promise<string>, cl
           const event = over ? null : parseEvent(data);
           heard();
           if (event?.type === 'connected') events.onOpen();
-          else if (event !== null) events.onHint();
+          else if (event !== null) events.onHint(event.at);
         });
         socket.addEventListener('close', lost); // follows every error too
       };

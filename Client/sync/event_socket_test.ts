@@ -66,7 +66,7 @@ test('it shows its ticket, tells when it is open and of each event, and leaves a
   const request = await shakeHands(socket);
   assert.match(request, /^GET \/v1\/events HTTP/);
   assert.match(request, /authorization: Bearer a-ticket\r\n/i);
-  for (const text of [eventText({ type: 'connected' }), '{"type":"new"}', '{', eventText({ type: 'changed' })])
+  for (const text of [eventText({ type: 'connected' }), '{"type":"new"}', '{', eventText({ type: 'changed', at: null })])
     socket.write(textFrame(text));
   await until(2);
   socket.destroy();
@@ -116,7 +116,7 @@ test('nothing is told after it was closed', async (t) => {
   const gone = new Promise((resolve) => {
     socket.once('close', resolve);
   });
-  socket.write(textFrame(eventText({ type: 'changed' })));
+  socket.write(textFrame(eventText({ type: 'changed', at: null })));
   socket.end();
   await gone;
   assert.deepEqual(heard, ['open']);

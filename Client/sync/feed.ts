@@ -133,9 +133,19 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
     return path;
   }
 
+  let above: { readonly node: number; readonly id: NodeId } | null = null; // the folder of the last one: most come side by side
+
+  function parentOf(node: number): NodeId | undefined {
+    if (above?.node === node) return above.id;
+    const id = index.byServerNode(node);
+    above = id === undefined ? null : { node, id };
+    return id;
+  }
+
   /** By rules that are new it stays here, and is known no more; moved to where the rules have been leaving out, it is gone from here. */
   function leaveOut(node: RemoteNode, id: NodeId | undefined): void {
     if (id === undefined) return;
+    above = null;
     const before = pathOf(id);
     if (before !== null && rules.match(before, node.kind) === null) removed.add(node.nodeId);
     else index.exclude(id);
@@ -147,7 +157,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
       if (node.unlisted) unlisted.add(node.nodeId);
       return true;
     }
-    const parent = index.byServerNode(node.parentId);
+    const parent = parentOf(node.parentId);
     const folder = parent === undefined ? null : pathOf(parent);
     if (parent === undefined || folder === null) return false;
     const known = index.byServerNode(node.nodeId);
@@ -170,6 +180,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
     const id = index.byServerNode(node);
     if (id === undefined || id === ROOT) return;
     paths.clear();
+    above = null;
     index.setRemoteGone(id);
   }
 

@@ -3,9 +3,10 @@ import type { ManifestCache } from '../transfer/manifest_cache.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { readChanges } from './http_remote_changes.ts';
 import { fetchItems } from './http_remote_fetch.ts';
+import { News } from './http_remote_news.ts';
 import { pushItems } from './http_remote_push.ts';
 import { type EventConnection, watchEvents } from './http_remote_watch.ts';
-import { pacedHttp, type RateLimits } from './rate_limit.ts';
+import { type Meters, pacedHttp, type RateLimits } from './rate_limit.ts';
 import type { Remote } from './remote.ts';
 
 export type HttpRemoteOptions = {
@@ -18,21 +19,24 @@ export type HttpRemoteOptions = {
   readonly compress: boolean;
   /** May be changed while it runs. */
   readonly limits: RateLimits;
+  /** Told what passes. */
+  readonly passed?: Meters;
   readonly clock?: Clock;
 };
 
 /** A Driftless server as the sync engine sees it. */
 export function openHttpRemote(options: HttpRemoteOptions): Remote {
   const { cache, compress, events, clock = systemClock } = options;
-  const http = pacedHttp(options.http, options.limits, clock);
+  const http = pacedHttp(options.http, options.limits, clock, options.passed);
   const deps = { http, cache, compress, clock };
   const watches = new Set<() => void>();
+  const news = new News();
   return {
     changes: (root, cursor, onPage) => readChanges(deps, { root, cursor }, onPage),
-    push: (items, onDone) => pushItems(deps, items, onDone),
+    push: (items, onDone, cursor) => news.afterPush(() => pushItems(deps, items, onDone, cursor)),
     fetch: (items, onDone) => fetchItems(deps, items, onDone),
     watch(onHint) {
-      const end = watchEvents(events, clock, onHint);
+      const end = watchEvents(events, clock, (at) => news.hear(at, onHint));
       watches.add(end);
       return () => {
         watches.delete(end);

@@ -124,7 +124,6 @@ function filled(create: () => DiskFile, content: readonly Uint8Array[]): FetchOu
       file.write(piece, position);
       position += piece.length;
     }
-    if (file.stat().size > position) file.truncate(position);
     return { file };
   } catch (error) {
     file?.close();

@@ -7,6 +7,7 @@ import { LIMITS } from '../../Models/limits.ts';
 import { writeAnchored } from '../../Models/names.ts';
 import { type OperationFrame, writeOperation } from '../../Models/operation_frames.ts';
 import type { ChunkRef, OperationResult } from '../../Models/operations.ts';
+import type { Past } from '../../Models/tree_frames.ts';
 import type { Http } from '../http.ts';
 import { fillFrom } from '../transfer/byte_file.ts';
 import { compressChunk } from '../transfer/compression.ts';
@@ -45,13 +46,19 @@ const HAVE_DIGESTS = 4096;
 const OF_A_DELTA: ReadonlySet<string> = new Set(['digest_mismatch', 'chunk_missing']);
 
 /** One push of `Remote`: see there. @throws AppError what ends all of it; what was answered before was handed over */
-export async function pushItems(deps: PushDeps, items: Iterable<PushItem>, onDone: OnDone): Promise<void> {
-  await new Push(deps, onDone).run(items);
+export async function pushItems(
+  deps: PushDeps,
+  items: Iterable<PushItem>,
+  onDone: OnDone,
+  cursor: string | null = null,
+): Promise<Past | null> {
+  return new Push(deps, onDone, cursor).run(items);
 }
 
 class Push {
   readonly #deps: PushDeps;
   readonly #onDone: OnDone;
+  readonly #cursor: string | null;
   readonly #attempts: Attempts;
   readonly #name = randomBytes(16).toString('hex');
   readonly #unanswered = new Map<number, Sent>();
@@ -62,16 +69,19 @@ class Push {
   #held = 0; // chunks of this item that the server was found to have
   #deltas = true; // until one did not give what it should
   #again: UploadItem[] = []; // content that the server was believed to have
+  #past: Past | null = null;
 
-  constructor(deps: PushDeps, onDone: OnDone) {
+  constructor(deps: PushDeps, onDone: OnDone, cursor: string | null) {
     this.#deps = deps;
     this.#onDone = onDone;
+    this.#cursor = cursor;
     this.#attempts = new Attempts(deps.clock);
   }
 
-  async run(items: Iterable<PushItem>): Promise<void> {
+  async run(items: Iterable<PushItem>): Promise<Past | null> {
     try {
       await this.#run(items);
+      return this.#past;
     } finally {
       this.#stream?.abandon();
     }
@@ -125,7 +135,7 @@ class Push {
   async #finish(): Promise<void> {
     if (this.#stream === null && this.#writer.length === 0) return;
     await this.#flush();
-    await this.#stream?.finish();
+    this.#past = (await this.#stream?.finish(this.#cursor)) ?? null;
     this.#stream = null;
   }
 

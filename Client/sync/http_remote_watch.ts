@@ -1,9 +1,10 @@
+import type { Moment } from '../../Models/events.ts';
 import { backOffMs, type Clock } from './clock.ts';
 
 /** A connection on which the server says that something may be new. */
 export type EventConnection = {
   /** Opens one. Exactly one `onClose` follows, also where it could not be opened; after `close` nothing does. */
-  readonly open: (events: { onOpen(): void; onHint(): void; onClose(): void }) => { close(): void };
+  readonly open: (events: { onOpen(): void; onHint(at: Moment | null): void; onClose(): void }) => { close(): void };
 };
 
 const PAUSE = { first: 100, most: 30_000 }; // ms
@@ -11,8 +12,8 @@ const POLL_MS = 10_000;
 const CONNECTED_POLL_MS = 300_000; // a server of several tells only what it did itself
 const STEADY_MS = 10_000; // a connection that lived so long was a good one: the next is opened at once
 
-/** One `watch` of `Remote`: see there. While there is no connection, time alone is the hint. */
-export function watchEvents(events: EventConnection, clock: Clock, onHint: () => void): () => void {
+/** One `watch` of `Remote`: see there; told with the time of what is new, where that is known. While there is no connection, time alone is the hint. */
+export function watchEvents(events: EventConnection, clock: Clock, onHint: (at: Moment | null) => void): () => void {
   let ended = false;
   let failed = 0; // attempts, one after the other
   let connection: { close(): void } | null = null;
@@ -23,7 +24,7 @@ export function watchEvents(events: EventConnection, clock: Clock, onHint: () =>
     cancelPoll();
     cancelPoll = clock.after(everyMs, () => {
       poll(everyMs);
-      onHint();
+      onHint(null);
     });
   };
   const connect = (): void => {
@@ -32,7 +33,7 @@ export function watchEvents(events: EventConnection, clock: Clock, onHint: () =>
       onOpen() {
         openedAt = clock.now();
         poll(CONNECTED_POLL_MS);
-        onHint(); // what happened while there was no connection was not told
+        onHint(null); // what happened while there was no connection was not told
       },
       onHint,
       onClose() {

@@ -30,8 +30,8 @@ test('a connection brings one hint when it opens and one for each event', () => 
   assert.equal(hints, 0);
   last().onOpen();
   assert.equal(hints, 1);
-  last().onHint();
-  last().onHint();
+  last().onHint(null);
+  last().onHint(null);
   assert.equal(hints, 3);
   end();
   assert.equal(closed(), 1);

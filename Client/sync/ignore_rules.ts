@@ -71,6 +71,16 @@ export function openIgnoreRules({ ignoreFile, excludes }: IgnoreSources): Ignore
   return { match, fingerprint: hash('sha256', JSON.stringify([1, lines.filter(isRule), excludes.filter(isRule)])) };
 }
 
+/** @param none rules that leave out nothing @returns rules that leave out all that either does */
+export function bothRules(before: IgnoreRules, now: IgnoreRules, none: IgnoreRules): IgnoreRules {
+  if (before.fingerprint === now.fingerprint || before.fingerprint === none.fingerprint) return now;
+  if (now.fingerprint === none.fingerprint) return before;
+  return {
+    match: (path, kind) => now.match(path, kind) ?? before.match(path, kind),
+    fingerprint: hash('sha256', `${before.fingerprint} ${now.fingerprint}`),
+  };
+}
+
 /** At any depth: another synced folder, or a profile with its secrets, may be inside this one. */
 function neverSynced(name: string): LeftOut | null {
   if (name.charCodeAt(0) !== 0x2e) return null; // a name that folds to one with a full stop begins with one

@@ -15,6 +15,15 @@ export type ServerNode = TreeNode & {
 };
 export type AgreedNode = LocalNode & ServerNode;
 
+/** The local side of a node, and nothing else of it. */
+export function localPart({ id, parent, name, kind, content, mode, mtimeUs, seen }: LocalNode): LocalNode {
+  return { id, parent, name, kind, content, mode, mtimeUs, seen };
+}
+
+export function serverPart({ id, parent, name, kind, content, mode, mtimeUs, node, version, size, chunkCount }: ServerNode): ServerNode {
+  return { id, parent, name, kind, content, mode, mtimeUs, node, version, size, chunkCount };
+}
+
 /** Place, kind and content: what decides whether two sides have the same. */
 export function sameNode(one: TreeNode, other: TreeNode): boolean {
   return (

@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Row } from './index_rows.ts';
 
-type Value = null | number | string;
+export type Value = null | number | string;
 
 /** Statements of one database, each prepared once. */
 export type Statements = {

@@ -72,8 +72,8 @@ export type Attributes = { readonly mode: number; readonly mtimeUs: number };
  * All throw AppError `local_io` with the system's error as `cause`.
  */
 export type LocalTree = {
-  /** A file to write new content into. End it by `finish`, or close it and `discard`. */
-  stage(id: number): DiskFile;
+  /** A file to write new content into. End it by `finish`, or close it and `discard`. @param mode what it is going to have, where that is known */
+  stage(id: number, mode?: number): DiskFile;
   /** Its content is whole. Closes it. */
   finish(id: number, file: DiskFile, attributes: Attributes): void;
   stageSymlink(id: number, target: string, mtimeUs: number): void;
@@ -121,6 +121,7 @@ class DiskTree implements LocalTree {
   readonly #staging: Staging;
   #touched = new Set<string>(); // folders in which names came or went since the last `settle`
   #touchedInside = false; // a file's own attributes are not its folder's
+  readonly #writable = new Set<string>(); // folders found so since the last `settle`
   #trashed: Trashed[] = [];
   #moved: Moved[] = [];
 
@@ -131,8 +132,8 @@ class DiskTree implements LocalTree {
     this.#staging = new Staging(disk, STAGED, () => this.#leaves.makeFolder(STAGED));
   }
 
-  stage(id: number): DiskFile {
-    return localIo(this.#staging.pathOf(id), () => this.#staging.create(id));
+  stage(id: number, mode?: number): DiskFile {
+    return localIo(this.#staging.pathOf(id), () => this.#staging.create(id, mode));
   }
 
   finish(id: number, file: DiskFile, attributes: Attributes): void {
@@ -152,19 +153,22 @@ class DiskTree implements LocalTree {
   }
 
   place(intent: PlaceIntent, isUnchanged?: IsUnchanged): Achieved {
-    this.#staging.mustBeDurable(intent.id);
+    const staged = this.#staging.mustBeDurable(intent.id);
     assert(intent.expected?.kind !== 'folder');
     return localIo(intent.path, () => {
-      const achieved = unlocked(this.#disk, [folderOf(intent.path)], () => this.#place(intent, isUnchanged ?? null));
+      const achieved = unlocked(
+        this.#disk,
+        [folderOf(intent.path)],
+        () => this.#place(intent, staged, isUnchanged ?? null),
+        this.#writable,
+      );
       if (achieved.status === 'changed') this.#staging.discard(intent.id);
       return achieved;
     });
   }
 
-  #place({ id, path, expected, aside }: PlaceIntent, isUnchanged: IsUnchanged | null): Achieved {
+  #place({ id, path, expected, aside }: PlaceIntent, placed: DiskStat, isUnchanged: IsUnchanged | null): Achieved {
     const staged = this.#staging.pathOf(id);
-    const placed = this.#disk.stat(staged);
-    if (placed === null) return { status: 'changed' };
     const taken = expected === null ? null : this.#leaves.take(path, expected, aside, isUnchanged);
     if (expected !== null && taken === null) return { status: 'changed' };
     try {
@@ -280,6 +284,7 @@ class DiskTree implements LocalTree {
   }
 
   async settle(): Promise<void> {
+    this.#writable.clear();
     await localIoLater('', async () => {
       this.#keepLateWrites();
       const [moved, spent] = [this.#moved, this.#leaves.takeSpent()];

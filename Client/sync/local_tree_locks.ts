@@ -6,13 +6,16 @@ const WRITABLE = 0o300; // by its owner
 /**
  * Lets names be changed in folders whose owner took that permission from them, as package managers do: their mode is carried like any
  * other, so what happened in one of them elsewhere has to happen here too. Where it is not ours to give, the work fails as it would.
+ * @param writable folders that were found to need nothing lately, of which that is believed; grows
  */
-export function unlocked<T>(disk: Disk, folders: readonly string[], work: () => T): T {
+export function unlocked<T>(disk: Disk, folders: readonly string[], work: () => T, writable?: Set<string>): T {
   const opened: { folder: string; mode: number }[] = [];
   try {
     for (const folder of new Set(folders)) {
+      if (writable?.has(folder) === true) continue;
       const mode = unlock(disk, folder);
       if (mode !== null) opened.push({ folder, mode });
+      else writable?.add(folder);
     }
     return work();
   } finally {

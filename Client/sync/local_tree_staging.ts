@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Disk, DiskFile } from './disk.ts';
+import type { Disk, DiskFile, DiskStat } from './disk.ts';
 import { inFolder } from './disk_paths.ts';
 import { codeOf } from './local_tree_states.ts';
 
@@ -10,9 +10,9 @@ export class Staging {
   readonly #disk: Disk;
   readonly #folder: string;
   readonly #makeFolder: () => void;
-  #finished = new Set<number>();
+  #finished = new Map<number, DiskStat>();
   #open: DiskFile[] = []; // finished, not durable yet: a few stay open for it
-  readonly #durable = new Set<number>();
+  readonly #durable = new Map<number, DiskStat>();
 
   constructor(disk: Disk, folder: string, makeFolder: () => void) {
     this.#disk = disk;
@@ -24,22 +24,25 @@ export class Staging {
     return inFolder(this.#folder, String(id));
   }
 
-  create(id: number): DiskFile {
-    return this.#inFolder(() => this.#disk.create(this.pathOf(id), 0o600));
+  /** @param mode the one it is going to have, where that is known: nobody else can see into the folder */
+  create(id: number, mode = 0o600): DiskFile {
+    return this.#inFolder(() => this.#disk.create(this.pathOf(id), mode & 0o777));
   }
 
   symlink(id: number, target: string, mtimeUs: number): void {
     this.#inFolder(() => this.#disk.symlink(target, this.pathOf(id)));
     this.#disk.setTimes(this.pathOf(id), mtimeUs);
-    this.#durable.add(id); // with its name: there is nothing else of it
+    const stat = this.#disk.stat(this.pathOf(id));
+    if (stat !== null) this.#durable.set(id, stat); // with its name: there is nothing else of it
   }
 
   finish(id: number, file: DiskFile, attributes: { mode: number; mtimeUs: number }): void {
     let kept = false;
     try {
-      file.setMode(attributes.mode);
       file.setTimes(attributes.mtimeUs);
-      this.#finished.add(id);
+      const stat = file.stat();
+      if (stat.mode !== attributes.mode) file.setMode(attributes.mode);
+      this.#finished.set(id, { ...stat, mode: attributes.mode });
       kept = this.#finished.size <= SYNCED_ALONE;
       if (kept) this.#open.push(file);
     } finally {
@@ -51,17 +54,20 @@ export class Staging {
   async seal(): Promise<void> {
     const finished = this.#finished;
     if (finished.size === 0) return;
-    this.#finished = new Set();
+    this.#finished = new Map();
     if (finished.size === this.#open.length) this.#syncOpen();
     else {
       this.#closeAll();
       await this.#disk.syncAll();
     }
-    for (const id of finished) this.#durable.add(id);
+    for (const [id, stat] of finished) this.#durable.set(id, stat);
   }
 
-  mustBeDurable(id: number): void {
-    assert(this.#durable.has(id), 'content is made durable before it gets its name');
+  /** @returns its state */
+  mustBeDurable(id: number): DiskStat {
+    const stat = this.#durable.get(id);
+    assert(stat !== undefined, 'content is made durable before it gets its name');
+    return stat;
   }
 
   discard(id: number): void {

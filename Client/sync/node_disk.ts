@@ -125,11 +125,13 @@ class NodeDisk implements Disk {
 
   mkdir(path: string, mode: number): void {
     mkdirSync(this.#at(path), { mode });
+    this.#folders.moved();
     this.#touch(path);
   }
 
   rmdir(path: string): void {
     rmdirSync(this.#at(path));
+    this.#folders.moved();
     this.#touch(path);
   }
 

@@ -2,7 +2,7 @@ import { closeSync, constants, lstatSync, openSync, readlinkSync } from 'node:fs
 import { systemError } from './local_tree_states.ts';
 
 const HANDLES_KEPT = 64;
-const LOOK_TRUST_MS = 10;
+const TRUST_MS = 10; // a folder that was in its place so lately counts as still there: what is done in it now was done before it was moved
 
 /** How a folder inside the root is reached without following a symlink on the way. */
 export type FolderPaths = {
@@ -18,7 +18,7 @@ export type FolderPaths = {
   look(folder: string): string;
   /** Before each operation: handles that were not used lately are closed. */
   begin(): void;
-  /** A folder may have moved. */
+  /** A folder may be another one from now on. */
   moved(): void;
   close(): void;
 };
@@ -50,8 +50,6 @@ class HandlePaths implements FolderPaths {
   }
 
   look(folder: string): string {
-    const kept = this.#handles.get(folder);
-    if (kept !== undefined && kept.checkedMs > this.#movedMs && performance.now() - kept.checkedMs < LOOK_TRUST_MS) return kept.place;
     return this.#handle(folder).place;
   }
 
@@ -62,6 +60,7 @@ class HandlePaths implements FolderPaths {
   #handle(folder: string): Handle {
     const kept = this.#handles.get(folder);
     if (kept !== undefined) {
+      if (kept.checkedMs > this.#movedMs && performance.now() - kept.checkedMs < TRUST_MS) return kept;
       if (folder !== '') {
         this.#handles.delete(folder);
         this.#handles.set(folder, kept);

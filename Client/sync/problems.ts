@@ -17,6 +17,8 @@ const RETRY_MS_MAX = 60_000;
 /** These change by themselves within moments. */
 const QUICK: ReadonlySet<Reason> = new Set(['still_changing']);
 const QUICK_RETRY_MS = 20;
+/** Tried again also where nothing is known at the path. */
+const OF_NO_NODE: ReadonlySet<Reason> = new Set(['local_error', 'still_changing']);
 const QUICK_RETRY_MS_MAX = 2000;
 
 /** What scanning itself finds out: gone once it is not found any more. */
@@ -121,7 +123,7 @@ export class Problems {
     const count = (this.#attempts.get(path) ?? 0) + 1;
     this.#attempts.set(path, count);
     const [first, most] = QUICK.has(reason) ? [QUICK_RETRY_MS, QUICK_RETRY_MS_MAX] : [RETRY_FIRST_MS, RETRY_MS_MAX];
-    const retryAtMs = id === null && reason !== 'local_error' ? 0 : now() + Math.min(first * 2 ** (count - 1), most);
+    const retryAtMs = id === null && !OF_NO_NODE.has(reason) ? 0 : now() + Math.min(first * 2 ** (count - 1), most);
     index.setProblem({ path, id, reason, detail, sinceMs: now(), retryAtMs });
     onProblem(path, reason, detail);
   }

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import type { Http, StreamOptions } from '../http.ts';
-import { pacedHttp, type RateLimits, TokenBucket } from './rate_limit.ts';
+import { meters, pacedHttp, type RateLimits, RateMeter, TokenBucket } from './rate_limit.ts';
 import { ManualClock } from './testing/manual_clock.ts';
 
 /** Sends what it gets back. */
@@ -68,6 +68,32 @@ test('a limit that is lifted or set while bytes flow is obeyed within a second',
   await passSteps(clock, 1);
   for (let i = 0; i < 100; i += 1) await setImmediate();
   assert.ok(came.ended);
+});
+
+test('a meter tells what passes in a second, and nothing once nothing does', async () => {
+  const clock = new ManualClock();
+  const meter = new RateMeter(clock);
+  assert.equal(meter.bytesPerSecond, 0);
+  for (let i = 0; i < 50; i += 1) {
+    meter.add(10_000);
+    await clock.pass(100);
+    if (i > 20) assert.ok(Math.abs(meter.bytesPerSecond - 100_000) <= 10_000, `${meter.bytesPerSecond} after ${i}`);
+  }
+  await clock.pass(2000);
+  assert.equal(meter.bytesPerSecond, 0);
+});
+
+test('what is streamed is measured in each direction', async () => {
+  const clock = new ManualClock();
+  const passed = meters(clock);
+  const body = Readable.from(blocks(2, 50_000), { objectMode: false });
+  const answer = await pacedHttp(mirror, { upBytesPerSecond: undefined, downBytesPerSecond: undefined }, clock, passed).stream(
+    'POST',
+    '/',
+    { body },
+  );
+  for await (const _ of answer.body as AsyncIterable<Buffer>);
+  assert.deepEqual([passed.up.bytesPerSecond, passed.down.bytesPerSecond], [100_000, 100_000]);
 });
 
 test('what was not used is not saved up', async () => {

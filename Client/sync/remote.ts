@@ -85,8 +85,12 @@ export type Remote = {
    * @throws AppError `cursor_invalid`: the server was restored since, or went back; `not_found`: there is no such folder
    */
   changes(root: string, cursor: string | null, onPage: (page: FeedPage) => void): Promise<FeedEnd>;
-  /** In this order, in one stream, each answered once; safe to repeat. Fails as a whole only after what was answered was handed over. */
-  push(items: Iterable<PushItem>, onDone: (key: number, outcome: PushOutcome) => void): Promise<void>;
+  /**
+   * In this order, in one stream, each answered once; safe to repeat. Fails as a whole only after what was answered was handed over.
+   * @param cursor up to where changes are known
+   * @returns the cursor past what was done here, as the next `changes` would end with it, if there is nothing else behind `cursor`
+   */
+  push(items: Iterable<PushItem>, onDone: (key: number, outcome: PushOutcome) => void, cursor?: string | null): Promise<string | null>;
   fetch(items: Iterable<FetchItem>, onDone: (key: number, outcome: FetchOutcome) => void): Promise<void>;
   /** Calls back when something may have changed there; a lost connection is not told. @returns ends it */
   watch(onHint: () => void): () => void;

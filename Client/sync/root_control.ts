@@ -11,7 +11,8 @@ import type { ConflictRow, SyncIndex } from './sync_index.ts';
 /** What a process that syncs a folder can be asked for: as the library's `Sync` has it. */
 export type Controlled = {
   readonly index: Pick<SyncIndex, 'problems' | 'local' | 'remote'>;
-  status(): Omit<RootFacts, 'limitUp' | 'limitDown'> & {
+  status(): Omit<RootFacts, 'limitUp' | 'limitDown' | 'rateUp' | 'rateDown'> & {
+    readonly rates: { readonly upBytesPerSecond: number; readonly downBytesPerSecond: number };
     readonly limits: { readonly upBytesPerSecond: number | undefined; readonly downBytesPerSecond: number | undefined };
   };
   explain(path: string): EntryReason | null;
@@ -25,10 +26,19 @@ export type Controlled = {
 };
 
 export function statusOf(sync: Pick<Controlled, 'status' | 'index'>): StatusRow {
-  const { local, remote, state, error, held, files, waiting, conflicts, watching, limits } = sync.status();
+  const { local, remote, state, error, held, files, waiting, conflicts, watching, limits, rates } = sync.status();
   const { upBytesPerSecond = null, downBytesPerSecond = null } = limits;
   const facts = { local, remote, state, error, held, files, waiting, conflicts, watching };
-  return statusRow({ ...facts, limitUp: upBytesPerSecond, limitDown: downBytesPerSecond }, sync.index.problems());
+  return statusRow(
+    {
+      ...facts,
+      limitUp: upBytesPerSecond,
+      limitDown: downBytesPerSecond,
+      rateUp: rates.upBytesPerSecond,
+      rateDown: rates.downBytesPerSecond,
+    },
+    sync.index.problems(),
+  );
 }
 
 type Row = StatusRow | ExplainRow | ConflictEntry | PlanRow | DoneRow;

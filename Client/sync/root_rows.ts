@@ -18,6 +18,8 @@ export type RootFacts = {
   readonly watching: { readonly watched: number; readonly of: number } | null;
   readonly limitUp: number | null;
   readonly limitDown: number | null;
+  readonly rateUp: number;
+  readonly rateDown: number;
 };
 
 const PROBLEMS_SHOWN_MAX = 20;

@@ -23,7 +23,7 @@ const FEATURES: DiskFeatures = {
 };
 const FACTS: RootFacts = {
   ...{ local: '/home/alice/Work', remote: '/work', state: 'idle', error: null, held: [], files: 1, waiting: 0, conflicts: 0 },
-  ...{ watching: null, limitUp: 500_000, limitDown: null },
+  ...{ watching: null, limitUp: 500_000, limitDown: null, rateUp: 0, rateDown: 0 },
 };
 const COPY = 'a (conflict from laptop 1a2b3c).txt';
 

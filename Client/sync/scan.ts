@@ -531,11 +531,12 @@ export class Scan {
   }
 
   #endMissing(): void {
-    const { disk, index, names } = this.#deps;
+    const { disk, index, names, restless } = this.#deps;
     for (const [id, folder] of this.#missing) {
       const node = index.local.get(id);
       const path = node === undefined ? null : localPath(index, names, id);
       if (node === undefined || path === null || folderOf(path) !== folder || this.#left.has(identityOf(node.seen))) continue;
+      if (restless.has(path)) continue; // it may be back in a moment
       try {
         const stat = disk.stat(path);
         // something of another kind in its place is another node; the same kind came since: it is looked at next time

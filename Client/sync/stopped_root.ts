@@ -33,14 +33,14 @@ export async function withStoppedRoot<T>(root: SyncRoot, work: (stopped: Stopped
     const rules = openIgnoreRules({ ignoreFile: index.setting('ignore_file') ?? null, excludes: settings.excludes });
     const names = portableNames({ anyName: true });
     const held = heldThen(index);
-    const question = { index, rules, names, held, paused: settings.paused, offline: false, kindOf };
+    const question = { index, rules, names, held, underWay: new Map(), paused: settings.paused, offline: false, kindOf };
     // what has an alias here is found by that; nothing is written to find out what the disk can hold
     const byAlias = { ...question, names: portableNames({ anyName: false }) };
     return work({
       facts: () => ({
         ...{ local: settings.local, remote: settings.remote, state: 'closed', error: null, held },
         ...{ files: index.agreedFiles(), waiting: index.changed().length, conflicts: index.conflicts().length },
-        ...{ watching: null, limitUp: settings.limitUp, limitDown: settings.limitDown },
+        ...{ watching: null, limitUp: settings.limitUp, limitDown: settings.limitDown, rateUp: 0, rateDown: 0 },
       }),
       problems: () => index.problems(),
       explain: (path) => entryReason(question, path) ?? entryReason(byAlias, path),

@@ -1,10 +1,19 @@
 import { DatabaseSync } from 'node:sqlite';
 import { type NodeId, ROOT, type TreeNode } from './core/tree.ts';
 import { someFresh } from './index_fresh.ts';
-import { type AgreedNode, type LocalNode, type SeenStat, type ServerNode, sameAttributes, sameNode, sameSeen } from './index_nodes.ts';
+import {
+  type AgreedNode,
+  type LocalNode,
+  localPart,
+  type SeenStat,
+  type ServerNode,
+  sameAttributes,
+  sameNode,
+  sameSeen,
+  serverPart,
+} from './index_nodes.ts';
 import { type ConflictRow, type IndexNotes, indexNotes, type Problem } from './index_notes.ts';
 import {
-  agreedNode,
   localNode,
   type Row,
   SCHEMA,
@@ -13,12 +22,12 @@ import {
   SERVER,
   seenValues,
   serverNode,
-  serverValues,
   TREE,
   treeNode,
   treeValues,
 } from './index_rows.ts';
 import { openStatements } from './index_statements.ts';
+import { marks, nodeTables, type Overlaid } from './index_tables.ts';
 import { type PlanTrees, partialTrees, planTrees } from './plan_trees.ts';
 
 export type { AgreedNode, ConflictRow, LocalNode, Problem, SeenStat, ServerNode };
@@ -91,10 +100,15 @@ export type SyncIndex = IndexNotes & {
 
   /** Something directly in this folder differs locally from what was agreed. */
   differsIn(folder: NodeId): boolean;
+  /** Gives back what is held in memory for speed: nothing will be asked for a while. */
+  rest(): void;
   close(): void;
 };
 
 const ID_BLOCK = 1024; // ids are taken from the settings in blocks; those of a block that was not used up are lost
+
+/** The log is moved into the file when it has so many: each time waits for the disk twice. */
+const LOG_PAGES_MAX = 8192; // 4 KiB each
 
 /** @param file path of the database, or `:memory:` */
 export function openSyncIndex(file: string): SyncIndex {
@@ -104,7 +118,8 @@ export function openSyncIndex(file: string): SyncIndex {
 /** @param db closed with the index */
 export function syncIndexIn(db: DatabaseSync): SyncIndex {
   db.exec(
-    'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -16384; PRAGMA busy_timeout = 5000',
+    `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -16384; PRAGMA busy_timeout = 5000;
+     PRAGMA wal_autocheckpoint = ${LOG_PAGES_MAX}; PRAGMA journal_size_limit = ${LOG_PAGES_MAX * 8192}`,
   );
   const version = db.prepare('PRAGMA user_version').get()?.user_version;
   if (version === 0) db.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
@@ -115,10 +130,8 @@ function createIndex(db: DatabaseSync): SyncIndex {
   const statements = openStatements(db);
   const { all, one, run } = statements;
 
-  const agreedGet = (id: NodeId): AgreedNode | undefined => {
-    const row = one('SELECT * FROM agreed WHERE id = ?', id);
-    return row === undefined ? undefined : agreedNode(row);
-  };
+  const tables = nodeTables(statements);
+  const agreedGet = (id: NodeId): AgreedNode | undefined => tables.agreed.get(id) ?? undefined;
   const agreedTree = (id: NodeId): TreeNode | undefined => {
     const row = one(`SELECT ${TREE('a')} FROM agreed a WHERE id = ?`, id);
     return row === undefined ? undefined : treeNode(row);
@@ -131,73 +144,71 @@ function createIndex(db: DatabaseSync): SyncIndex {
   };
 
   /** A side is its overlay, and where that says nothing what was agreed. */
-  const side = <T extends TreeNode>(table: 'local' | 'remote', columns: (t: string) => string, make: (row: Row) => T): Side<T> => {
+  const side = <T extends TreeNode>(
+    table: 'local' | 'remote',
+    columns: (t: string) => string,
+    make: (row: Row) => T,
+    { get }: { get(id: NodeId): Overlaid<T> | null },
+    part: (agreed: AgreedNode) => T,
+  ): Side<T> => {
     const fields = (t: string): string => `${TREE(t)}, ${columns(t)}`;
     const both = (where: (t: string) => string): string =>
       `SELECT ${fields('a')} FROM agreed a WHERE ${where('a')} AND a.id <> ${ROOT} AND NOT EXISTS (SELECT 1 FROM ${table} o WHERE o.id = a.id)
        UNION ALL SELECT ${fields('o')} FROM ${table} o WHERE ${where('o')} AND o.kind IS NOT NULL AND o.id <> ${ROOT}`;
-    const ofOverlay = `SELECT ${fields('o')} FROM ${table} o WHERE o.id = ?`;
-    const ofAgreed = `SELECT ${fields('a')} FROM agreed a WHERE a.id = ?`;
     const children = both((t) => `${t}.parent = ?`);
     const named = both((t) => `${t}.parent = ? AND ${t}.key = ?`);
     return {
       get(id: NodeId): T | undefined {
-        const own = one(ofOverlay, id);
-        if (own !== undefined) return own.kind === null ? undefined : make(own);
-        const row = one(ofAgreed, id);
-        return row === undefined ? undefined : make(row);
+        const own = get(id);
+        if (own !== null) return own.isGone ? undefined : own.node;
+        const agreed = agreedGet(id);
+        return agreed === undefined ? undefined : part(agreed);
       },
       children: (parent: NodeId): T[] => all(children, parent, parent).map(make),
       named: (parent: NodeId, key: string): T[] => all(named, parent, key, parent, key).map(make),
     };
   };
-  const local = side('local', SEEN, localNode);
-  const remote = side('remote', SERVER, serverNode);
+  const local = side('local', SEEN, localNode, tables.local, localPart);
+  const remote = side('remote', SERVER, serverNode, tables.remote, serverPart);
 
   let nextId = 0;
   let idsEnd = 0;
 
-  const marks = (count: number): string => Array.from({ length: count }, () => '?').join(', ');
-  const insertLocal = `INSERT OR REPLACE INTO local VALUES (${marks(15)})`;
-  const insertRemote = `INSERT OR REPLACE INTO remote VALUES (${marks(12)})`;
-  const insertAgreed = `INSERT OR REPLACE INTO agreed VALUES (${marks(19)})`;
-
   /** What a folder looked like is worth nothing once something is known to be in it, or not to be, that was not then. */
-  function forgetPictures(id: NodeId, agreed: LocalNode | undefined, node: LocalNode | null): void {
-    const overlaid = one('SELECT parent FROM local WHERE id = ?', id)?.parent as NodeId | undefined;
-    for (const parent of new Set([agreed?.parent, overlaid, node?.parent])) {
-      if (parent !== undefined) run('DELETE FROM pictures WHERE folder = ?', parent);
+  function deletePictures(agreed: LocalNode | undefined, before: LocalNode | undefined, node: LocalNode | null): void {
+    for (const parent of new Set([agreed?.parent, before?.parent, node?.parent])) {
+      if (parent !== undefined) tables.deletePicture(parent);
     }
   }
 
+  const updateSeen =
+    'UPDATE agreed SET ino = ?, birth_ms = ?, seen_size = ?, seen_mtime_ms = ?, seen_ctime_ms = ?, seen_mode = ?, racy = ? WHERE id = ?';
   function setLocal(id: NodeId, node: LocalNode | null): void {
     const agreed = agreedGet(id);
-    forgetPictures(id, agreed, node);
+    deletePictures(agreed, tables.local.get(id)?.node, node);
     if (node === null) {
-      if (agreed === undefined) run('DELETE FROM local WHERE id = ?', id);
-      else run(insertLocal, ...treeValues(agreed).with(4, null), ...seenValues(agreed.seen));
+      if (agreed === undefined) tables.local.delete(id);
+      else tables.local.put(id, { node: localPart(agreed), isGone: true });
     } else if (agreed !== undefined && sameNode(node, agreed) && sameAttributes(node, agreed)) {
-      run('DELETE FROM local WHERE id = ?', id);
-      if (!sameSeen(node.seen, agreed.seen)) {
-        run(
-          'UPDATE agreed SET ino = ?, birth_ms = ?, seen_size = ?, seen_mtime_ms = ?, seen_ctime_ms = ?, seen_mode = ?, racy = ? WHERE id = ?',
-          ...seenValues(node.seen),
-          id,
-        );
-      }
-    } else run(insertLocal, ...treeValues({ ...node, id }), ...seenValues(node.seen));
+      tables.local.delete(id);
+      if (sameSeen(node.seen, agreed.seen)) return;
+      run(updateSeen, ...seenValues(node.seen), id);
+      tables.agreed.remember(id, { ...agreed, seen: node.seen });
+    } else tables.local.put(id, { node: localPart({ ...node, id }), isGone: false });
   }
 
   function setRemote(id: NodeId, node: ServerNode | null): void {
     const agreed = agreedGet(id);
     if (node === null) {
-      if (agreed === undefined) run('DELETE FROM remote WHERE id = ?', id);
-      else run(insertRemote, ...treeValues(agreed).with(4, null), ...serverValues(agreed));
+      if (agreed === undefined) tables.remote.delete(id);
+      else tables.remote.put(id, { node: serverPart(agreed), isGone: true });
     } else if (agreed !== undefined && agreed.node === node.node && sameNode(node, agreed) && sameAttributes(node, agreed)) {
-      run('DELETE FROM remote WHERE id = ?', id);
-      if (node.version !== agreed.version || node.size !== agreed.size || node.chunkCount !== agreed.chunkCount)
-        run('UPDATE agreed SET version = ?, size = ?, chunk_count = ? WHERE id = ?', node.version, node.size, node.chunkCount, id);
-    } else run(insertRemote, ...treeValues({ ...node, id }), ...serverValues(node));
+      tables.remote.delete(id);
+      const { version, size, chunkCount } = node;
+      if (version === agreed.version && size === agreed.size && chunkCount === agreed.chunkCount) return;
+      run('UPDATE agreed SET version = ?, size = ?, chunk_count = ? WHERE id = ?', version, size, chunkCount, id);
+      tables.agreed.remember(id, { ...agreed, version, size, chunkCount });
+    } else tables.remote.put(id, { node: serverPart({ ...node, id }), isGone: false });
   }
 
   const goneBelow = (tree: { get(id: NodeId): TreeNode | undefined; children(id: NodeId): TreeNode[] }, set: (id: NodeId) => void) => {
@@ -211,10 +222,8 @@ function createIndex(db: DatabaseSync): SyncIndex {
   const setRemoteGone = goneBelow(remote, (id) => setRemote(id, null));
 
   function forget(id: NodeId): void {
-    run('DELETE FROM agreed WHERE id = ?', id);
-    run('DELETE FROM local WHERE id = ?', id);
-    run('DELETE FROM remote WHERE id = ?', id);
-    run('DELETE FROM pictures WHERE folder = ?', id);
+    for (const table of [tables.agreed, tables.local, tables.remote]) table.delete(id);
+    tables.deletePicture(id);
     run('DELETE FROM sent WHERE id = ?', id);
   }
 
@@ -231,10 +240,10 @@ function createIndex(db: DatabaseSync): SyncIndex {
   }
 
   function settle(node: AgreedNode): void {
-    run(insertAgreed, ...treeValues(node), ...seenValues(node.seen), ...serverValues(node));
-    run('DELETE FROM local WHERE id = ?', node.id);
-    run('DELETE FROM remote WHERE id = ?', node.id);
-    run('DELETE FROM pictures WHERE folder = ?', node.parent);
+    tables.agreed.put(node.id, { ...localPart(node), ...serverPart(node) });
+    tables.local.delete(node.id);
+    tables.remote.delete(node.id);
+    tables.deletePicture(node.parent);
   }
 
   function transaction<T>(work: () => T): T {
@@ -246,6 +255,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
       return result;
     } catch (error) {
       if (db.isTransaction) db.exec('ROLLBACK');
+      tables.forget();
       nextId = 0; // a block of ids may have been taken back with it
       idsEnd = 0;
       throw error;
@@ -263,6 +273,11 @@ function createIndex(db: DatabaseSync): SyncIndex {
     }
   }
 
+  const idOfServerNode =
+    'SELECT coalesce((SELECT id FROM remote WHERE node = ? AND kind IS NOT NULL), (SELECT id FROM agreed WHERE node = ?), (SELECT id FROM remote WHERE node = ?)) AS id';
+  const idsOfIdentity =
+    'SELECT id FROM agreed WHERE ino = ? AND birth_ms = ? UNION ALL SELECT id FROM local WHERE ino = ? AND birth_ms = ?'; // UNION makes a table each time
+  const insertSent = `INSERT OR REPLACE INTO sent VALUES (${marks(15)})`;
   const overlaid = (): number => one('SELECT (SELECT count(*) FROM local) + (SELECT count(*) FROM remote) AS n')?.n as number;
 
   const notes = indexNotes(statements);
@@ -276,6 +291,10 @@ function createIndex(db: DatabaseSync): SyncIndex {
 
   return {
     ...notes,
+    setPicture(folder, picture) {
+      tables.pictureKept(folder);
+      notes.setPicture(folder, picture);
+    },
     ancestor,
     local,
     remote,
@@ -288,6 +307,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
         setSetting('next_id', String(idsEnd));
       }
       nextId += 1;
+      tables.neverUsed(nextId - 1);
       return nextId - 1;
     },
     planTrees(atMost) {
@@ -313,19 +333,19 @@ function createIndex(db: DatabaseSync): SyncIndex {
       setLocal(node.id, here);
     },
     sent: () => all(`SELECT ${TREE('s')}, ${SEEN('s')} FROM sent s ORDER BY id`).map(localNode),
-    noteSent: (node) => run(`INSERT OR REPLACE INTO sent VALUES (${marks(15)})`, ...treeValues(node), ...seenValues(node.seen)),
+    noteSent: (node) => run(insertSent, ...treeValues(node), ...seenValues(node.seen)),
     endSent: (id) => run('DELETE FROM sent WHERE id = ?', id),
     disagree(id) {
       const here = local.get(id);
       const there = remote.get(id);
-      run('DELETE FROM agreed WHERE id = ?', id);
+      tables.agreed.delete(id);
       setLocal(id, here ?? null);
       setRemote(id, there ?? null);
     },
     adopt(id, localId) {
       const node = local.get(localId);
       if (node === undefined) return;
-      run('DELETE FROM pictures WHERE folder IN (?, ?)', node.parent, localId);
+      for (const folder of [node.parent, localId]) tables.deletePicture(folder);
       for (const child of local.children(localId)) setLocal(child.id, { ...child, parent: id });
       run('UPDATE sent SET parent = ? WHERE parent = ?', id, localId);
       setLocal(localId, null);
@@ -335,22 +355,14 @@ function createIndex(db: DatabaseSync): SyncIndex {
     setRoot(node) {
       const seen: SeenStat = { ino: 0, birthMs: 0, size: 0, mtimeMs: 0, ctimeMs: 0, mode: 0o755, racy: false };
       const root: TreeNode = { id: ROOT, parent: ROOT, name: '', kind: 'folder', content: '', mode: 0o755, mtimeUs: 0 };
-      run(insertAgreed, ...treeValues(root), ...seenValues(seen), node, 0, 0, 0);
+      tables.agreed.put(ROOT, { ...root, seen, node, version: 0, size: 0, chunkCount: 0 });
     },
-    forgetRoot: () => run('DELETE FROM agreed WHERE id = ?', ROOT),
+    forgetRoot: () => tables.agreed.delete(ROOT),
     byServerNode(node) {
-      const row =
-        one('SELECT id FROM remote WHERE node = ? AND kind IS NOT NULL', node) ?? one('SELECT id FROM agreed WHERE node = ?', node);
-      return (row ?? one('SELECT id FROM remote WHERE node = ?', node))?.id as number | undefined;
+      return (one(idOfServerNode, node, node, node)?.id ?? undefined) as NodeId | undefined;
     },
     byIdentity: (ino, birthMs) =>
-      all(
-        'SELECT id FROM agreed WHERE ino = ? AND birth_ms = ? UNION SELECT id FROM local WHERE ino = ? AND birth_ms = ?',
-        ino,
-        birthMs,
-        ino,
-        birthMs,
-      ).map((row) => row.id as number),
+      [...new Set(all(idsOfIdentity, ino, birthMs, ino, birthMs).map((row) => row.id as number))].sort((a, b) => a - b),
     hasContent: (content) =>
       one('SELECT 1 FROM agreed WHERE kind = 0 AND substr(content, 1, 16) = ? AND content = ? LIMIT 1', content.slice(0, 16), content) !==
       undefined,
@@ -366,6 +378,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
       run('DELETE FROM remote');
       run('DELETE FROM pictures');
       run('DELETE FROM sent');
+      tables.forget();
     },
     beginListing: () => run('DELETE FROM listed'),
     listed: (node) => run('INSERT OR IGNORE INTO listed VALUES (?)', node),
@@ -378,12 +391,13 @@ function createIndex(db: DatabaseSync): SyncIndex {
     },
     exclude(id) {
       const parent = (local.get(id) ?? ancestor.get(id))?.parent;
-      if (parent !== undefined) run('DELETE FROM pictures WHERE folder = ?', parent);
+      if (parent !== undefined) tables.deletePicture(parent);
       hasBelow(id, forget);
     },
     differsIn: (folder) =>
       one('SELECT 1 FROM local WHERE parent = ? LIMIT 1', folder) !== undefined ||
       one('SELECT 1 FROM agreed a JOIN local l ON l.id = a.id WHERE a.parent = ? LIMIT 1', folder) !== undefined,
+    rest: () => tables.forget(),
     close: () => db.close(),
   };
 }

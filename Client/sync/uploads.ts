@@ -52,6 +52,7 @@ export class Uploads {
   readonly #nodes = new Set<NodeId>();
   #notes: LocalNode[] = []; // of what is being sent
   #answered: { action: RemoteAction; outcome: PushOutcome }[] = [];
+  #untold = false; // something was done there that the index does not show
   /** The server knows something newer: its feed must be read before the next plan. */
   stale = false;
 
@@ -72,17 +73,30 @@ export class Uploads {
 
   async #push(actions: readonly RemoteAction[]): Promise<void> {
     if (actions.length === 0) return;
+    const { index, remote } = this.#scope.deps;
+    const cursor = index.setting('cursor') ?? null;
+    let past: string | null = null;
     try {
-      await this.#scope.deps.remote.push(this.#items(actions), (key, outcome) => {
+      const onDone = (key: number, outcome: PushOutcome): void => {
         const action = this.#sent.get(key);
         if (action === undefined) return;
         this.#sent.delete(key);
+        this.#scope.deps.underWay.delete(action.id);
         this.#answered.push({ action, outcome });
         if (this.#answered.length >= RECORDED_TOGETHER) this.#record();
-      });
+      };
+      past = await remote.push(this.#items(actions), onDone, cursor);
     } finally {
       this.#record(); // what was answered is done, also when the rest was not
     }
+    if (past !== null) this.#moveCursor(past);
+  }
+
+  /** What was done here need not be told again; unless the index does not show all of it, or the server refused what it should not have. */
+  #moveCursor(past: string): void {
+    const { index } = this.#scope.deps;
+    this.stale ||= this.#untold;
+    if (!this.stale) index.observe(() => index.setSetting('cursor', past));
   }
 
   /** There is no room for what was being sent; what needs none goes on without it. @returns whether an action was not answered */
@@ -130,6 +144,7 @@ export class Uploads {
       if (item === null) continue;
       this.#nodes.add(action.id);
       this.#sent.set(key, action);
+      this.#scope.deps.underWay.set(action.id, 'sending');
       yield item;
     }
   }
@@ -221,7 +236,8 @@ export class Uploads {
         index.setRemote(id, null);
         break;
       case 'move':
-        if (there !== undefined) index.setRemote(id, { ...there, parent: action.parent, name: action.name, version: server.version });
+        if (there === undefined) this.#untold = true;
+        else this.#recordMoved({ ...there, parent: action.parent, name: action.name, version: server.version });
         break;
       case 'make':
       case 'put':
@@ -229,14 +245,26 @@ export class Uploads {
         break;
       case 'replace':
       case 'touch':
-        if (there !== undefined) this.#recordSent(id, there, server, snapshot);
+        if (there === undefined) this.#untold = true;
+        else this.#recordSent(id, there, server, snapshot);
         break;
       default:
         assertNever(action);
     }
-    if (action.type === 'delete' || action.type === 'move') index.agree(id);
+    if (action.type === 'delete') index.agree(id);
     const path = this.#scope.path(id) ?? before;
     this.#scope.tell('up', action.type, path, result.status === 'done' ? (snapshot?.size ?? 0) : 0);
+  }
+
+  /** Its place is agreed on also while its content here is not known, or another one: whoever moves it back has moved it again. */
+  #recordMoved(there: ServerNode): void {
+    const { index } = this.#scope.deps;
+    const { id, parent, name } = there;
+    const here = index.local.get(id);
+    const agreed = index.ancestor.get(id);
+    index.setRemote(id, there);
+    if (index.agree(id) || agreed === undefined || here === undefined || here.parent !== parent || here.name !== name) return;
+    if (there.content === agreed.content && there.kind === agreed.kind) index.settleBefore({ ...there, seen: agreed.seen });
   }
 
   #recordSent(
@@ -247,7 +275,10 @@ export class Uploads {
   ): void {
     const { index } = this.#scope.deps;
     const seen = index.local.get(id);
-    if (seen === undefined) return;
+    if (seen === undefined) {
+      this.#untold = true;
+      return;
+    }
     // what was read and sent is what is agreed: not what may be there by now
     const here: LocalNode =
       snapshot === null

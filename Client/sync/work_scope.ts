@@ -18,10 +18,13 @@ export type WorkDeps = {
   readonly now: () => number; // ms
   /** Content id of a local file; `null` when it changed while it was read. */
   readonly hash: (open: () => DiskFile) => Promise<{ readonly content: string; readonly stat: DiskStat } | null>;
+  /** What is on its way just now, each by its node; kept here while plans are carried out. */
+  readonly underWay: Map<NodeId, UnderWay>;
   readonly onDone: (done: Done) => void;
   readonly onProblem: (id: NodeId, path: string, reason: Reason, detail: string) => void;
 };
 
+export type UnderWay = Extract<Reason, 'sending' | 'fetching'>;
 export type Done = { readonly direction: 'up' | 'down'; readonly kind: Action['type']; readonly path: string; readonly bytes: number };
 
 /** What the parts of carrying out one plan share: where things are, and what became of them. */

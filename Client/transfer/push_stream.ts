@@ -4,6 +4,7 @@ import { FRAME, FRAME_TYPE, FrameWriter, payloadOf } from '../../Models/frames.t
 import { readResult } from '../../Models/operation_frames.ts';
 import type { OperationResult } from '../../Models/operations.ts';
 import { ROUTES } from '../../Models/routes.ts';
+import { type Past, readPast, writePast } from '../../Models/tree_frames.ts';
 import type { Http } from '../http.ts';
 import { framesOf } from './requests.ts';
 
@@ -24,6 +25,7 @@ export class PushStream<T> {
   #queuedBytes = 0;
   #ended = false;
   #nextNumber: number;
+  #past: Past | null = null;
   #failure: AppError | null = null;
   #wakeBody: (() => void) | null = null;
   #wakeSender: (() => void) | null = null;
@@ -61,15 +63,22 @@ export class PushStream<T> {
     this.#throwFailure();
   }
 
-  /** Ends the push; resolves when every operation has its result. */
-  async finish(): Promise<void> {
+  /**
+   * Ends the push; resolves when every operation has its result.
+   * @param cursor up to where changes are known
+   * @returns the cursor past what this push did, if nothing else is behind the given one
+   */
+  async finish(cursor: string | null = null): Promise<Past | null> {
     this.#throwFailure();
-    this.#queue.push({ bytes: new FrameWriter(8).begin(FRAME.end).finish().take(), sent: undefined });
+    const writer = new FrameWriter(256);
+    if (cursor !== null) writePast(writer, { cursor, at: null });
+    this.#queue.push({ bytes: writer.begin(FRAME.end).finish().take(), sent: undefined });
     this.#ended = true;
     this.#wakeBody?.();
     await this.#answer;
     this.#throwFailure();
     if (this.pending.size > 0) throw new AppError('server_unreachable', `${this.pending.size} operations got no result`);
+    return this.#past;
   }
 
   /** Ends the request where it stands; the server keeps what came whole. */
@@ -84,6 +93,10 @@ export class PushStream<T> {
     const answer = await http.stream('POST', ROUTES.push, { query: { stream }, headers, body: this.#body(), signal });
     for await (const frames of framesOf(answer.body)) {
       for (const frame of frames) {
+        if (frame.type === FRAME.past) {
+          this.#past = readPast(payloadOf(frame));
+          continue;
+        }
         if (frame.type !== FRAME.result) throw new AppError('protocol_mismatch', 'the server sent a frame that is no result');
         const { number, result } = readResult(payloadOf(frame));
         const task = this.pending.get(number);

@@ -85,10 +85,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   store.onTouched((touched) => changes.publish(touched));
   const app = closing(
     await buildApp({
-      metadata,
-      syncStates: store.syncStates,
-      deleteScope: store.deleteScope,
-      notices: store.notices,
+      ...store,
       monotonicMs: options.monotonicMs ?? (() => performance.now()),
       chunks: options.wrapChunks?.(chunks) ?? chunks,
       accounts,

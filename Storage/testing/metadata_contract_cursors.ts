@@ -1,7 +1,24 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Metadata, Principal } from '../metadata.ts';
-import { alice, allChanges, bob, carol, contentOf, done, mkdir, type OpenPlace, person, put, share } from './metadata_fixture.ts';
+import {
+  alice,
+  allChanges,
+  bob,
+  carol,
+  contentOf,
+  copy,
+  done,
+  mkdir,
+  move,
+  newStream,
+  type OpenPlace,
+  person,
+  put,
+  remove,
+  share,
+  symlink,
+} from './metadata_fixture.ts';
 
 const one = contentOf('one');
 
@@ -124,6 +141,76 @@ export function contractOfCursors(open: OpenPlace): void {
     await assertRefused(store, alice, cursorOf(`${home.split('.')[0]}.zzz:0`), 'no home');
     for (const good of [a, b, `${b}~`, `${b},zzz:zzz`, `${b},zzz:zzz:zzzzzz`]) await assertTaken(store, alice, cursorOf(good));
     for (const from of [start, cursorOf(a)]) assert.equal((await allChanges(store, alice, from)).cursor, cursorOf(b));
+  });
+
+  test('the cursor past what one stream did is the one that the next feed ends with', async (t) => {
+    const store = await (await open(t)).open();
+    await done(store, alice, [mkdir('/a'), mkdir('/b')]);
+    const cursor = await fed(store, alice);
+    const { id } = newStream();
+    const past = (stream = id, who = alice) => store.cursorPast(who, cursor, stream);
+    assert.equal(await past(), cursor, 'nothing was done');
+    const first = [mkdir('/a/c'), put('/a/f', one), symlink('/a/l', 'f'), mkdir('/b', true), move('/a/c', '/c')];
+    await store.commit(alice, { id, firstOperation: 0, resumed: false }, one.chunks, first);
+    const between = await past();
+    assert.equal(between, await fed(store, alice));
+    await store.commit(alice, { id, firstOperation: 3, resumed: true }, [], [...first.slice(3), remove('/c'), put('/f', one)]);
+    const end = await past();
+    assert.equal(end, await fed(store, alice));
+    assert.notEqual(end, between);
+    assert.equal(await past(newStream().id), null, 'another stream did it');
+    assert.equal(await past(id, bob), null, 'another user has this cursor');
+    for (const wrong of ['', 'x', `${cursor}x`]) assert.equal(await store.cursorPast(alice, wrong, id), null);
+    await done(store, alice, [mkdir('/other')]);
+    assert.equal(await past(), null, 'something else is behind it');
+    assert.equal(await store.cursorPast(alice, end as string, id), null);
+  });
+
+  test('a stream that did what its results do not tell is not passed over', async (t) => {
+    const store = await (await open(t)).open();
+    await done(store, alice, [mkdir('/a/b'), mkdir('/team')]);
+    await share(store, '/team', bob);
+    for (const operation of [mkdir('/x/y/z'), copy('/a', '/copied'), move('/a', '/team/a'), mkdir('/team/x/y')]) {
+      const cursor = await fed(store, alice);
+      const stream = newStream();
+      const [result] = await store.commit(alice, stream, [], [operation]);
+      assert.equal(result?.status, 'done');
+      assert.equal(await store.cursorPast(alice, cursor, stream.id), null, JSON.stringify(operation));
+    }
+  });
+
+  test('what others do in any space that the caller can read is not passed over', async (t) => {
+    const store = await (await open(t)).open();
+    await done(store, alice, [mkdir('/team'), mkdir('/own')]);
+    await share(store, '/team', bob);
+    const cursor = await fed(store, bob);
+    const stream = newStream();
+    await store.commit(bob, stream, [], [mkdir('/team/x'), mkdir('/mine')]);
+    const past = await store.cursorPast(bob, cursor, stream.id);
+    assert.equal(past, await fed(store, bob));
+    await done(store, alice, [mkdir('/own/x')]);
+    assert.equal(await store.cursorPast(bob, cursor, stream.id), past, 'bob cannot see that');
+    await done(store, alice, [mkdir('/team/y')]);
+    assert.equal(await store.cursorPast(bob, cursor, stream.id), null);
+    await done(store, alice, [mkdir('/more')]);
+    const joining = await fed(store, bob);
+    await share(store, '/more', bob);
+    assert.equal(await store.cursorPast(bob, joining, stream.id), null, 'a folder was joined');
+  });
+
+  test('of a server that went back no cursor becomes a true one by a push', async (t) => {
+    const { first, second } = await histories(open, t, (store) => done(store, alice, [mkdir('/a')]));
+    await done(first, alice, [mkdir('/b')]);
+    const cursor = await fed(first, alice);
+    await done(second, alice, [mkdir('/c')]); // has the number that /b had
+    const stream = newStream();
+    await second.commit(alice, stream, [], [mkdir('/d')]);
+    assert.equal(await second.cursorPast(alice, cursor, stream.id), null);
+    const own = await fed(second, alice);
+    await second.commit(alice, { ...stream, firstOperation: 1 }, [], [mkdir('/e')]);
+    const past = await second.cursorPast(alice, own, stream.id);
+    assert.ok(past !== null);
+    await assertRefused(first, alice, past);
   });
 
   test('each of many spaces is looked at', async (t) => {

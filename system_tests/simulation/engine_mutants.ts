@@ -267,13 +267,13 @@ export const ENGINE_MUTANTS: readonly EngineMutant[] = [
       device: {
         remote: (remote) => ({
           ...remote,
-          push(items, onDone) {
+          push(items, onDone, cursor) {
             const uploads = new Map<number, Upload>();
             const noted = [...items].map((item) => {
               if ('upload' in item) uploads.set(item.key, item.upload);
               return item;
             });
-            return remote.push(noted, (key, outcome) => {
+            const told: typeof onDone = (key, outcome) => {
               const upload = uploads.get(key);
               onDone(
                 key,
@@ -281,7 +281,8 @@ export const ENGINE_MUTANTS: readonly EngineMutant[] = [
                   ? outcome
                   : { ...outcome, snapshot: { ...outcome.snapshot, stat: statNow(upload) } },
               );
-            });
+            };
+            return remote.push(noted, told, cursor);
           },
         }),
       },

@@ -66,11 +66,16 @@ function write({ world }: Scene, device: SimDevice, path: string, id: number): v
 }
 
 /** A text of its own: what is in it matters. */
-function writeText({ world }: Scene, device: SimDevice, path: string, text: string): void {
+function writeText({ world }: Scene, device: SimDevice, path: string, text: string, pauseMs = 10_000): void {
+  const before = keysAt(device, path);
   device.user.write(path, Buffer.from(text));
-  const key = contentKey(device.user.walk().find((found) => found.path === path) ?? assert.fail());
-  world.ledger.observe(new Map(), new Map([[key ?? assert.fail(), 1]]), path);
-  world.pause(10_000);
+  world.ledger.observe(before, keysAt(device, path), path);
+  world.pause(pauseMs);
+}
+
+function keysAt(device: SimDevice, path: string): Map<string, number> {
+  const keys = device.user.walk().flatMap((found) => (found.path === path ? (contentKey(found) ?? []) : []));
+  return new Map(keys.map((key) => [key, 1]));
 }
 
 const reasons = (device: SimDevice): string[] => device.index.problems().map(({ path, reason }) => `${path}: ${reason}`);
@@ -190,6 +195,77 @@ suite('rules of what is left out', () => {
       other.hints.clear();
       await world.pass(other, true, []);
       assert.equal(isKnown(other, 'y'), true);
+    }));
+});
+
+suite('an ignore file that is being written', () => {
+  /** `secret` is left out by the ignore file, which both have. */
+  async function leftOut(scene: Scene): Promise<void> {
+    const { world, one } = scene;
+    writeText(scene, one, '.driftlessignore', 'secret\n');
+    writeText(scene, one, 'secret', 'secret');
+    await settle(world);
+  }
+  const knows = (device: SimDevice, name: string): boolean => device.index.remote.children(1).some((node) => node.name === name);
+
+  test('and is gone for a moment lets nothing go that it left out, at no moment of a pass', () =>
+    play(async (scene) => {
+      const { world, one, other } = scene;
+      await leftOut(scene);
+      for (let nth = 1; nth <= 3; nth += 1) {
+        one.user.move('.driftlessignore', '.driftlessignore~');
+        one.hints.add('');
+        const back = { kind: 'user', device: 0, action: { kind: 'move', path: '.driftlessignore~', to: '.driftlessignore' } } as const;
+        await world.pass(one, nth > 1, [{ on: 'net', nth, when: 'before', effect: back }]);
+        assert.equal(knows(one, 'secret'), false, `back before request ${nth}`);
+        if (one.user.find('.driftlessignore~') !== null) one.user.move('.driftlessignore~', '.driftlessignore');
+        world.pause(5000);
+        await settle(world);
+        assert.equal(knows(one, 'secret'), false, `later, ${nth}`);
+      }
+      assert.equal(other.user.find('secret'), null);
+    }));
+
+  test('and is empty for a moment lets nothing go that it left out', () =>
+    play(async (scene) => {
+      const { world, one } = scene;
+      await leftOut(scene);
+      writeText(scene, one, '.driftlessignore', '', 0);
+      const report = await world.pass(one, false, []);
+      assert.equal(knows(one, 'secret'), false);
+      assert.ok(report?.retryAtMs != null, 'nobody looks at it again');
+      writeText(scene, one, '.driftlessignore', 'secret\n# and more\n');
+      await settle(world);
+      assert.equal(knows(one, 'secret'), false);
+    }));
+
+  test('leaves out what it says now, also while it is not still', () =>
+    play(async (scene) => {
+      const { world, one } = scene;
+      await leftOut(scene);
+      writeText(scene, one, 'other', 'other');
+      writeText(scene, one, '.driftlessignore', 'other\n', 0);
+      await world.pass(one, false, []);
+      assert.deepEqual([knows(one, 'secret'), knows(one, 'other')], [false, false]);
+    }));
+
+  test('is obeyed as it is once it is still, and lets go what it left out once it was deleted', () =>
+    play(async (scene) => {
+      const { world, one, other } = scene;
+      await leftOut(scene);
+      writeText(scene, one, '.driftlessignore', 'other\n', 0);
+      const report = await world.pass(one, false, []);
+      world.pause((report?.retryAtMs ?? assert.fail('nobody looks at it again')) - one.now() + 200);
+      one.hints.clear();
+      await world.pass(one, true, []);
+      assert.equal(knows(one, 'secret'), true);
+      writeText(scene, one, 'other', 'other');
+      await settle(world);
+      assert.equal(knows(one, 'other'), false);
+      world.act(one, { kind: 'remove', path: '.driftlessignore' });
+      world.pause(5000);
+      await settle(world);
+      assert.ok(other.user.find('other') !== null);
     }));
 });
 

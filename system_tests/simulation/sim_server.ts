@@ -117,11 +117,10 @@ async function openSimServer(
 
   function openApp(): Promise<FastifyInstance> {
     return buildApp({
+      ...store,
       metadata: books.watching(wrap(store.metadata, file)),
-      syncStates: store.syncStates,
-      deleteScope: store.deleteScope,
       monotonicMs: now,
-      changes: { subscribe: () => () => undefined, publish: () => undefined },
+      changes: { subscribe: () => () => undefined, publish: () => undefined, now: () => ({ server: '00000000', us: 0 }) },
       chunks: memoryChunkStore(packs),
       accounts: { findUser: async () => null, devicesOf: async () => [] },
       notices: { ...store.notices, deviceSeen: async () => undefined }, // noted beside the requests, in no order

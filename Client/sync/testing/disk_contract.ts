@@ -302,6 +302,16 @@ function symlinkContract(check: Check): void {
     assert.deepEqual(disk.list('d').names, ['f']);
   });
 
+  check('a folder that was removed and made again a moment ago is the new one', (disk) => {
+    disk.mkdir('a', 0o755);
+    write(disk, 'a/f', 'x');
+    disk.unlink('a/f');
+    disk.rmdir('a');
+    disk.mkdir('a', 0o755);
+    write(disk, 'a/f', 'y');
+    assert.equal(readAll(disk, 'a/f'), 'y');
+  });
+
   check('a symlink in the place of a folder used a moment ago is not followed', (disk) => {
     disk.mkdir('a', 0o755);
     write(disk, 'a/f', 'x');

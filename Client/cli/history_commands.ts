@@ -1,0 +1,114 @@
+import { AppError } from '../../Models/errors.ts';
+import type { RestDeed, RestTrashItem, RestVersion } from '../client.ts';
+import { argument, type Command, type Options, textOption } from './command.ts';
+import { formatBytes, formatTime } from './format.ts';
+import { facts, rowsOf } from './output.ts';
+
+/** @throws AppError `request_invalid` */
+export function numberOption(options: Options, name: string): number | undefined {
+  const text = textOption(options, name);
+  if (text === undefined) return undefined;
+  const number = Number(text);
+  if (!/^[1-9][0-9]{0,15}$/.test(text) || !Number.isSafeInteger(number)) {
+    throw new AppError('request_invalid', `--${name} takes a version number, as "driftless versions" shows them`);
+  }
+  return number;
+}
+
+function neededNumber(options: Options, name: string): number {
+  const number = numberOption(options, name);
+  if (number === undefined) throw new AppError('request_invalid', `which version? --${name} N`);
+  return number;
+}
+
+type Done = {
+  readonly user: string;
+  readonly device: string;
+  readonly reason: string | null;
+  readonly operation: string;
+  readonly at: string;
+};
+const by = ({ user, device, reason, operation }: Done): string =>
+  `by ${user} on ${device}${reason === null ? '' : ` (${reason})`}  operation ${operation}`;
+
+function versionLine(row: RestVersion): string {
+  const marks = [row.current ? 'current' : '', row.pinned ? 'pinned' : ''].filter((mark) => mark !== '').join(', ');
+  return `${String(row.version).padStart(8)}  ${formatTime(row.at)}  ${formatBytes(row.size).padStart(9)}  ${row.path}${marks === '' ? '' : `  (${marks})`}  ${by(row)}`;
+}
+
+function deedLine(row: RestDeed): string {
+  const from = row.from === null ? '' : ` (was ${row.from})`;
+  return `${String(row.version).padStart(8)}  ${formatTime(row.at)}  ${row.kind.padEnd(10)}  ${row.path}${from}  ${by(row)}`;
+}
+
+function trashLine(row: RestTrashItem): string {
+  const size = row.kind === 'folder' ? '-' : formatBytes(row.size);
+  return `@${row.id}  ${formatTime(row.at)}  ${size.padStart(9)}  ${row.path}${row.kind === 'folder' ? '/' : ''}  ${by(row)}`;
+}
+
+/** `@ID` as the trash shows it, or a path. */
+const gone = (what: string): string | number => (/^@[1-9][0-9]{0,15}$/.test(what) ? Number(what.slice(1)) : what);
+
+export const HISTORY_COMMANDS: readonly Command[] = [
+  {
+    name: 'versions',
+    args: '<path>',
+    summary: 'show the contents that a file has had, the newest first',
+    about: 'The first column is the number that cat, get, restore, diff and pin take. Works for deleted files too.',
+    examples: ['versions /report.odt', 'versions /report.odt --json'],
+    async run(run, args) {
+      return { kind: 'rows', rows: rowsOf((await run.client()).versions(argument(args, 0)), versionLine) };
+    },
+  },
+  {
+    name: 'restore',
+    args: '<path>',
+    summary: 'make an older version the newest, or a copy of it elsewhere',
+    options: [
+      { flags: '--version <n>', text: 'which one, see versions' },
+      { flags: '--to <path>', text: 'a copy at this path, where nothing may be' },
+    ],
+    about: 'Nothing is lost: what was the newest stays a version. No byte is sent again.',
+    examples: ['restore /report.odt --version 17', 'restore /report.odt --version 17 --to /report-old.odt'],
+    async run(run, args, options) {
+      const to = textOption(options, 'to');
+      const version = neededNumber(options, 'version');
+      const restored = await (await run.client()).restore(argument(args, 0), version, to === undefined ? {} : { to });
+      const said = restored.unchanged ? `${restored.path} is that already` : `restored version ${version} as ${restored.path}`;
+      return facts(restored, said);
+    },
+  },
+  {
+    name: 'who',
+    args: '<path>',
+    summary: 'show who made, changed, moved or removed it, the newest first',
+    about: 'Each line names the user, the device and the operation, which undo takes. Works for paths that are gone too.',
+    examples: ['who /reports/q3.pdf', 'who /reports --json'],
+    async run(run, args) {
+      return { kind: 'rows', rows: rowsOf((await run.client()).deeds(argument(args, 0)), deedLine) };
+    },
+  },
+  {
+    name: 'trash',
+    args: '[path]',
+    summary: 'show what was deleted, by whom and when',
+    about: 'A deleted folder is one line. The first column is what undelete takes.',
+    examples: ['trash', 'trash /reports --json'],
+    async run(run, [path = '/']) {
+      return { kind: 'rows', rows: rowsOf((await run.client()).trash(path), trashLine) };
+    },
+  },
+  {
+    name: 'undelete',
+    args: '<what>',
+    usage: '[options] <path|@id>',
+    summary: 'bring back what was deleted, with all that was in it',
+    options: [{ flags: '--to <path>', text: 'where to, if not where it was' }],
+    examples: ['undelete /reports/q3.pdf', 'undelete @1234 --to /q3-again.pdf'],
+    async run(run, args, options) {
+      const to = textOption(options, 'to');
+      const back = await (await run.client()).undelete(gone(argument(args, 0)), to === undefined ? {} : { to });
+      return facts(back, `${back.path} is there again`);
+    },
+  },
+];

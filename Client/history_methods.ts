@@ -1,0 +1,72 @@
+import type { RestDeed, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
+import { ROUTES } from '../Models/routes.ts';
+import type { Http } from './http.ts';
+import { restCaller } from './rest_call.ts';
+
+/** The past of what is there, and of what is gone. The newest comes first. Errors as of `Driftless`; what else, each says. */
+export type HistoryMethods = {
+  /** The contents that a file has had, fetched page by page as they are taken. @throws AppError `not_found`, `not_a_file` */
+  versions(path: string): AsyncIterable<RestVersion>;
+  /**
+   * Makes an older version the newest, or with `to` a copy of it where nothing is; its bytes are not sent again.
+   * @throws AppError `not_found` (also: no such version, or no longer), `not_a_file`, `already_exists`, `forbidden`
+   */
+  restore(path: string, version: number, options?: { to?: string }): Promise<{ path: string; version: number; unchanged: boolean }>;
+  /** Who did what to it; also to what is gone. @throws AppError `not_found` */
+  deeds(path: string): AsyncIterable<RestDeed>;
+  /** What was deleted below a path, space by space. */
+  trash(path?: string): AsyncIterable<RestTrashItem>;
+  /**
+   * Brings back what was deleted, with all that was in it. @param what the `id` of an item of the trash, or the path of the last that was deleted there
+   * @throws AppError `not_found` (also: its folder is gone), `already_exists`, `name_collides`, `forbidden`
+   */
+  undelete(what: string | number, options?: { to?: string }): Promise<{ path: string; version: number }>;
+};
+
+const loadRest = async () => {
+  const [rest, history] = await Promise.all([import('../Models/rest.ts'), import('../Models/rest_history.ts')]);
+  return { ...rest, ...history };
+};
+
+/** All rows of a listing, page by page. */
+async function* allPages<Row>(load: (after?: string) => Promise<{ rows: readonly Row[]; next: string | null }>): AsyncGenerator<Row> {
+  for (let page = await load(); ; page = await load(page.next ?? undefined)) {
+    yield* page.rows;
+    if (page.next === null) return;
+  }
+}
+
+export function historyMethods(http: Http): HistoryMethods {
+  const call = restCaller(http, loadRest);
+  return {
+    versions: (path) =>
+      allPages(async (after) => {
+        const page = await call(({ VersionsPage }) => ({
+          schema: VersionsPage,
+          method: 'GET',
+          route: ROUTES.versions,
+          query: { path, after },
+        }));
+        return { rows: page.versions, next: page.next };
+      }),
+    restore: (path, version, { to } = {}) =>
+      call(({ WrittenResult }) => ({ schema: WrittenResult, method: 'POST', route: ROUTES.restore, body: { path, version, to } })),
+    deeds: (path) =>
+      allPages(async (after) => {
+        const page = await call(({ DeedsPage }) => ({ schema: DeedsPage, method: 'GET', route: ROUTES.deeds, query: { path, after } }));
+        return { rows: page.deeds, next: page.next };
+      }),
+    trash: (path = '/') =>
+      allPages(async (after) => {
+        const page = await call(({ TrashPage }) => ({ schema: TrashPage, method: 'GET', route: ROUTES.trash, query: { path, after } }));
+        return { rows: page.items, next: page.next };
+      }),
+    undelete: (what, { to } = {}) =>
+      call(({ UndeleteResult }) => ({
+        schema: UndeleteResult,
+        method: 'POST',
+        route: ROUTES.undelete,
+        body: { ...(typeof what === 'number' ? { id: what } : { path: what }), to },
+      })),
+  };
+}

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { ROUTES } from '../Models/routes.ts';
+import { uploadOf } from './testing/form.ts';
+import { type Answer, openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
+
+let server: ServerFixture;
+let alice: User;
+let bob: User;
+before(async () => {
+  server = await openServer();
+  [alice, bob] = [await server.addUser('alice'), await server.addUser('bob')];
+});
+after(() => server[Symbol.asyncDispose]());
+
+const get = (user: User, route: string, query: Record<string, string>) =>
+  server.ask(user, { method: 'GET', url: `${route}?${new URLSearchParams(query)}` });
+const post = (user: User, url: string, payload: object) => server.ask(user, { method: 'POST', url, payload });
+const remove = (user: User, path: string) =>
+  server.ask(user, { method: 'DELETE', url: `${ROUTES.entry}?${new URLSearchParams({ path })}` });
+
+function ok(answer: Answer): Answer {
+  assert.ok(answer.status < 300, `${answer.status} ${answer.bytes}`);
+  return answer;
+}
+function refused(answer: Answer, status: number, code: string): void {
+  assert.deepEqual([answer.status, answer.json().code], [status, code]);
+}
+async function written(path: string, content: string): Promise<number> {
+  return ok(await server.ask(alice, uploadOf(path, content))).json().version;
+}
+
+test('older versions are listed, read, made the newest and copied', async () => {
+  const first = await written('/doc', 'first');
+  await written('/doc', 'second');
+  const { versions, next } = ok(await get(alice, ROUTES.versions, { path: '/doc', limit: '1' })).json();
+  assert.deepEqual([versions.length, versions[0].current, versions[0].user], [1, true, 'alice']);
+  const rest = ok(await get(alice, ROUTES.versions, { path: '/doc', after: next })).json();
+  assert.deepEqual([rest.versions[0].version, rest.next], [first, null]);
+  const older = ok(await get(alice, ROUTES.files, { path: '/doc', version: String(first) }));
+  assert.equal(older.bytes.toString(), 'first');
+  assert.equal(ok(await get(alice, ROUTES.preview, { path: '/doc', version: String(first) })).bytes.toString(), 'first');
+  assert.equal(ok(await post(alice, ROUTES.restore, { path: '/doc', version: first, to: '/new/copy' })).json().path, '/new/copy');
+  assert.equal(ok(await post(alice, ROUTES.restore, { path: '/doc', version: first })).json().unchanged, false);
+  for (const path of ['/doc', '/new/copy']) assert.equal(ok(await get(alice, ROUTES.files, { path })).bytes.toString(), 'first');
+  refused(await post(alice, ROUTES.restore, { path: '/doc', version: first, to: '/new' }), 409, 'not_a_file');
+  refused(await post(alice, ROUTES.restore, { path: '/doc', version: first + 1, to: '/new/copy' }), 409, 'already_exists');
+});
+
+test('versions of other nodes, of nobody and of the future are not found, whoever asks', async () => {
+  const first = await written('/mine', 'x');
+  const other = await written('/other', 'y');
+  for (const version of [other, 999_999, Number.MAX_SAFE_INTEGER]) {
+    refused(await post(alice, ROUTES.restore, { path: '/mine', version }), 404, 'not_found');
+    refused(await get(alice, ROUTES.files, { path: '/mine', version: String(version) }), 404, 'not_found');
+  }
+  refused(await post(bob, ROUTES.restore, { path: '/mine', version: first }), 404, 'not_found');
+  refused(await get(bob, ROUTES.versions, { path: '/mine' }), 404, 'not_found');
+  refused(await get(bob, ROUTES.deeds, { path: '/mine' }), 404, 'not_found');
+  for (const version of ['0', '-1', '1.5', 'x', '1e300']) {
+    refused(await get(alice, ROUTES.files, { path: '/mine', version }), 400, 'request_invalid');
+  }
+  for (const body of [{ path: '/mine' }, { path: '/mine', version: '1' }, { path: '/mine', version: 0 }]) {
+    refused(await post(alice, ROUTES.restore, body), 400, 'request_invalid');
+  }
+  refused(await post(alice, ROUTES.restore, { path: '/mine', version: first, to: '/a\u0000b' }), 400, 'name_invalid');
+});
+
+test('what was deleted is shown with who did it, and comes back', async () => {
+  await written('/gone/deep/f', 'content');
+  ok(await remove(alice, '/gone'));
+  const { items } = ok(await get(alice, ROUTES.trash, { path: '/gone' })).json();
+  assert.deepEqual([items.length, items[0].path, items[0].kind, items[0].user, items[0].reason], [1, '/gone', 'folder', 'alice', null]);
+  const { deeds } = ok(await get(alice, ROUTES.deeds, { path: '/gone/deep/f' })).json();
+  assert.deepEqual(
+    deeds.map(({ kind, path }: { kind: string; path: string }) => [kind, path]),
+    [
+      ['delete', '/gone'],
+      ['put', '/gone/deep/f'],
+    ],
+  );
+  assert.equal(deeds[0].operation, items[0].operation);
+  refused(await post(bob, ROUTES.undelete, { id: items[0].id, to: '/stolen' }), 404, 'not_found');
+  refused(await post(alice, ROUTES.undelete, { id: items[0].id, path: '/gone' }), 400, 'request_invalid');
+  refused(await post(alice, ROUTES.undelete, {}), 400, 'request_invalid');
+  assert.equal(ok(await post(alice, ROUTES.undelete, { id: items[0].id })).json().path, '/gone');
+  assert.equal(ok(await get(alice, ROUTES.files, { path: '/gone/deep/f' })).bytes.toString(), 'content');
+  refused(await post(alice, ROUTES.undelete, { id: items[0].id }), 409, 'already_exists');
+});
+
+test('a position of another listing, or of another user, is refused', async () => {
+  const version = await written('/p', '1');
+  await written('/p', '2');
+  const { next } = ok(await get(alice, ROUTES.versions, { path: '/p', limit: '1' })).json();
+  await written('/q', '3');
+  refused(await get(alice, ROUTES.versions, { path: '/q', after: next }), 400, 'cursor_invalid');
+  ok(await server.ask(bob, uploadOf('/p', 'b')));
+  refused(await get(bob, ROUTES.versions, { path: '/p', after: next }), 400, 'cursor_invalid');
+  refused(await get(bob, ROUTES.trash, { after: `${next.split('.')[0]}.${version}` }), 400, 'cursor_invalid');
+  refused(await get(alice, ROUTES.deeds, { path: '/p', after: '%' }), 400, 'cursor_invalid');
+});
