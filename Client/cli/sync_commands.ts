@@ -354,7 +354,8 @@ export const SYNC_COMMANDS: readonly Command[] = [
   {
     name: 'approve',
     args: '[local]',
-    summary: 'let deletes go that are held because they are many',
+    summary: 'let go what is held: many deletes at once, or a folder that is not what it was',
+    about: 'What is held and why is in "driftless status". Without LOCAL: all synced folders.',
     examples: ['approve ~/Work'],
     run: (run, [local]) => approve(run, local),
   },

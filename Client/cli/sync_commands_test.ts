@@ -287,6 +287,7 @@ test('where no process runs, that is said, and what can be done is done', async 
   assert.equal((await run('explain', join(work, 'none'))).code, 4);
   assert.match((await run('conflicts')).out, /Work\/a {2}theirs/);
   assert.match((await run('pause')).out, /Work: paused \(not running\)\n$/);
+  assert.match((await run('status')).out, /: paused\n/);
   assert.equal((await openRoots(home).list()).roots[0]?.settings.paused, true);
   assert.match((await run('resume', work)).out, /resumed \(not running\)/);
   assert.deepEqual(calls, []);

@@ -220,6 +220,7 @@ export function createEngine(deps: EngineDeps): Engine {
   async function carryOut(planned: Plan, refusals: Map<NodeId, number>): Promise<ExecuteReport> {
     const onDone = (done: Done): void => {
       problems.done(done.path);
+      if (done.kind === 'move' && rules.arePlaces) index.forgetPictures(); // of what is in a folder
       deps.onEvent({ type: 'done', done });
     };
     recovered = false; // should it throw

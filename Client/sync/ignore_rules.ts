@@ -21,6 +21,8 @@ export type IgnoreRules = {
    *   leaves out all below it. `null`: it is synced
    */
   match(path: string, kind: NodeKind): LeftOut | null;
+  /** Some of them mean a place: a folder that is renamed changes what they leave out in it. */
+  readonly arePlaces: boolean;
   /** The same for rules that leave out the same, whatever comments stand between them; 64 hex digits. */
   readonly fingerprint: string;
 };
@@ -68,7 +70,8 @@ export function openIgnoreRules({ ignoreFile, excludes }: IgnoreSources): Ignore
     return (slash === -1 ? null : ofFolder(path.slice(0, slash))) ?? ofItself(path, path.slice(slash + 1), kind);
   }
 
-  return { match, fingerprint: hash('sha256', JSON.stringify([1, lines.filter(isRule), excludes.filter(isRule)])) };
+  const arePlaces = [...lines, ...excludes].some((line) => isRule(line) && /\/./.test(line.trimEnd()));
+  return { match, arePlaces, fingerprint: hash('sha256', JSON.stringify([1, lines.filter(isRule), excludes.filter(isRule)])) };
 }
 
 /** @param none rules that leave out nothing @returns rules that leave out all that either does */
@@ -77,6 +80,7 @@ export function bothRules(before: IgnoreRules, now: IgnoreRules, none: IgnoreRul
   if (now.fingerprint === none.fingerprint) return before;
   return {
     match: (path, kind) => now.match(path, kind) ?? before.match(path, kind),
+    arePlaces: now.arePlaces || before.arePlaces,
     fingerprint: hash('sha256', `${before.fingerprint} ${now.fingerprint}`),
   };
 }

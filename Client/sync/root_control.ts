@@ -41,6 +41,12 @@ export function statusOf(sync: Pick<Controlled, 'status' | 'index'>): StatusRow 
   );
 }
 
+async function approved(sync: Pick<Controlled, 'status' | 'index' | 'approve'>): Promise<string> {
+  const isHeld = sync.status().held.length > 0 || sync.index.problems().some(({ reason }) => reason === 'held_server');
+  await sync.approve();
+  return isHeld ? 'approved' : 'nothing was held here';
+}
+
 type Row = StatusRow | ExplainRow | ConflictEntry | PlanRow | DoneRow;
 
 /** Answers what other processes of this user ask about a folder that this one syncs. */
@@ -59,8 +65,7 @@ export function controlOf(sync: Controlled): ControlHandler {
         await sync.resolve(request.path, request.keep);
         return yield { done: `kept ${request.keep}` };
       case 'approve':
-        await sync.approve();
-        return yield { done: 'approved' };
+        return yield { done: await approved(sync) };
       case 'pause':
         await sync.pause();
         return yield { done: 'paused' };

@@ -23,7 +23,7 @@ export type NameForms = { toLocal(name: string): string | null; toRemote(localNa
 export type ScanDeps = {
   readonly disk: Disk;
   readonly index: SyncIndex;
-  readonly rules: Pick<IgnoreRules, 'match'>;
+  readonly rules: Pick<IgnoreRules, 'match' | 'arePlaces'>;
   readonly names: NameForms;
   readonly features: DiskFeatures;
   readonly now: () => number; // ms
@@ -484,6 +484,7 @@ export class Scan {
     this.#matched.add(id);
     this.#missing.delete(id);
     this.#set(path, id, folder.id, name, stat);
+    if (stat.kind === 'folder' && this.#deps.rules.arePlaces) this.#deps.index.forgetPictures();
     if (stat.kind === 'folder') this.#work.push({ id, path, deep: true });
   }
 

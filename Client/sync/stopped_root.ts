@@ -38,7 +38,7 @@ export async function withStoppedRoot<T>(root: SyncRoot, work: (stopped: Stopped
     const byAlias = { ...question, names: portableNames({ anyName: false }) };
     return work({
       facts: () => ({
-        ...{ local: settings.local, remote: settings.remote, state: 'closed', error: null, held },
+        ...{ local: settings.local, remote: settings.remote, state: settings.paused ? 'paused' : 'closed', error: null, held },
         ...{ files: index.agreedFiles(), waiting: index.changed().length, conflicts: index.conflicts().length },
         ...{ watching: null, limitUp: settings.limitUp, limitDown: settings.limitDown, rateUp: 0, rateDown: 0 },
       }),

@@ -269,6 +269,52 @@ suite('an ignore file that is being written', () => {
     }));
 });
 
+suite('a line with a slash, when a folder above is renamed', () => {
+  const textAt = (device: SimDevice, path: string): string | undefined => device.user.find(path)?.bytes.toString();
+
+  test('that left out what is in it: nothing of either device is lost, and it is synced where it is now', () =>
+    play(async (scene) => {
+      const { world, one, other } = scene;
+      writeText(scene, one, '.driftlessignore', 'a/x\n');
+      one.user.makeFolder('a');
+      writeText(scene, one, 'a/y', 'y');
+      await settle(world);
+      writeText(scene, one, 'a/x', 'of one');
+      writeText(scene, other, 'a/x', 'of the other');
+      await settle(world);
+      world.act(one, { kind: 'move', path: 'a', to: 'b' });
+      world.pause(10_000);
+      await settle(world);
+      for (const device of [one, other]) {
+        const found = device.user.walk(['.driftless']).flatMap(({ path, bytes }) => (path.startsWith('b/x') ? [bytes.toString()] : []));
+        assert.deepEqual(found.sort(), ['of one', 'of the other']);
+      }
+    }));
+
+  test('that leaves out what is in it from now on: it is deleted nowhere', () =>
+    play(async (scene) => {
+      const { world, one, other } = scene;
+      writeText(scene, one, '.driftlessignore', 'b/x\n');
+      one.user.makeFolder('a');
+      writeText(scene, one, 'a/x', 'x');
+      writeText(scene, one, 'a/y', 'y');
+      await settle(world);
+      world.act(one, { kind: 'move', path: 'a', to: 'b' });
+      world.pause(10_000);
+      world.loosen();
+      await settle(world);
+      for (const device of [one, other]) {
+        assert.deepEqual([textAt(device, 'b/x'), textAt(device, 'b/y')], ['x', 'y']);
+        assert.deepEqual(reasons(device), ['b/x: ignored']);
+      }
+      world.act(one, { kind: 'remove', path: '.driftlessignore' });
+      world.pause(10_000);
+      world.loosen();
+      await settle(world);
+      for (const device of [one, other]) assert.deepEqual([textAt(device, 'b/x'), textAt(device, 'b/y')], ['x', 'y']);
+    }));
+});
+
 suite('changes too close to each other for the times of files', () => {
   const COARSE = { timeStepMs: 1000 };
   const edit = { kind: 'user', device: 0, action: { kind: 'write', path: 'f', content: { id: 2, size: 50 } } } as const;
