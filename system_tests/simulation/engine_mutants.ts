@@ -1,3 +1,4 @@
+import { DatabaseSync } from 'node:sqlite';
 import type { DiskFile, DiskStat } from '../../Client/sync/disk.ts';
 import type { Upload } from '../../Client/sync/remote.ts';
 import { type MemoryDisk, ProcessKilled } from '../../Client/sync/testing/memory_disk.ts';
@@ -232,6 +233,52 @@ export const ENGINE_MUTANTS: readonly EngineMutant[] = [
     tries: [story('what nobody was told of is found by looking at everything')],
   },
   {
+    name: 'never looks',
+    mistake: 'what a watcher has lost is never looked for',
+    plants: {
+      device: {
+        live: (deps) => ({ ...deps, engine: { pass: (options) => deps.engine.pass({ ...options, folders: options?.folders ?? [] }) } }),
+      },
+    },
+    tries: [story('a watcher that loses everything, and a server that tells nothing'), ...random],
+  },
+  {
+    name: 'gap',
+    mistake: 'the server leaves out numbers of its journal',
+    plants: {
+      server: (metadata, file) => ({ ...boundTo(metadata), commit: afterCommit(metadata, file, 'UPDATE spaces SET head = head + 1') }),
+    },
+    tries: [story('a name in other letters is the same node')],
+  },
+  {
+    name: 'lost chunk',
+    mistake: 'the server forgets a chunk that a file still has',
+    plants: {
+      server: (metadata, file) => ({
+        ...boundTo(metadata),
+        commit: afterCommit(metadata, file, 'DELETE FROM chunks WHERE digest = (SELECT min(digest) FROM chunks)'),
+      }),
+    },
+    tries: [story('a name in other letters is the same node')],
+  },
+  {
+    name: 'lost rows',
+    mistake: 'the server answers before what it did is durable, and loses it',
+    plants: {
+      server: (metadata, file) => ({
+        ...boundTo(metadata),
+        commit: afterCommit(metadata, file, 'DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal)'),
+      }),
+    },
+    tries: [story('a name in other letters is the same node')],
+  },
+  {
+    name: 'stale base',
+    mistake: 'the server takes a change that is based on an older version',
+    plants: { server: (metadata) => ({ ...boundTo(metadata), commit: commitOnAnything(metadata) }) },
+    tries: [story('two people change a file in the same moment'), ...random],
+  },
+  {
     name: 'M17',
     mistake: 'a folder is moved by copying it and deleting the old one',
     plants: {
@@ -328,6 +375,29 @@ function commitWithoutParents(metadata: Metadata): Metadata['commit'] {
       result.status === 'refused' && result.code === 'not_found' ? { status: 'done', nodeId: 1_000_000_000, version: 1 } : result,
     );
   };
+}
+
+/** Something happens to the rows behind the server's back. */
+function afterCommit(metadata: Metadata, file: string, sql: string): Metadata['commit'] {
+  return async (...request) => {
+    const results = await metadata.commit(...request);
+    const database = new DatabaseSync(file);
+    if (results.some(({ status }) => status === 'done')) database.exec(sql);
+    database.close();
+    return results;
+  };
+}
+
+function commitOnAnything(metadata: Metadata): Metadata['commit'] {
+  return async (principal, stream, chunks, operations) =>
+    metadata.commit(
+      principal,
+      stream,
+      chunks,
+      operations.map((operation) =>
+        'base' in operation && typeof operation.base === 'number' ? { ...operation, base: 'any' } : operation,
+      ),
+    );
 }
 
 /** @returns what one try of a mutant found, `null`: nothing */

@@ -1,5 +1,5 @@
 import { seededRandom } from '../seeded_random.ts';
-import type { ContentSpec, DeviceOptions, DiskFault, History, NetFault, PassFault, Step, UserAction } from './history.ts';
+import type { ContentSpec, DeviceOptions, DiskFault, History, NetFault, PassFault, Step, UserAction, WatchFaults } from './history.ts';
 
 const NAMES = ['a', 'b', 'c', 'A', 'B', '\u00e1', 'a\u0301', '\u00c1', '\u00df', 'ss', 'a ', 'b.txt'];
 const PLAIN_NAMES = ['a', 'b', 'c', 'd.txt'];
@@ -7,6 +7,8 @@ const SIZES = [8, 8, 8, 60, 4095, 4096, 4097, 20_000];
 /** Around where a file becomes one of two chunks, and of many, when it is cut from 512 bytes on. */
 const LONG_SIZES = [8, 8, 60, 511, 512, 513, 4096, 4097, 9000, 20_000];
 const CHUNK_BYTES_MIN = 512;
+const DAY_MS = 86_400_000;
+const LIVE_PAUSES_MS = [0, 1, 4, 15, 30, 100, 1000, 12_000, 60_000, 700_000];
 const PAUSES_MS = [0, 0, 1, 30, 1000, 3000, 60_000, 3_600_000];
 /** Where something may happen; those that change something are the ones that matter. */
 const DISK_CALLS = [
@@ -30,7 +32,7 @@ class Generator {
   readonly #devices: number;
   readonly #names: readonly string[];
   readonly #depth: number;
-  readonly #rates: Record<'disk' | 'kill' | 'power' | 'userDuring' | 'net' | 'nested' | 'index' | 'server' | 'hinted', number>;
+  readonly #rates: Record<'disk' | 'kill' | 'power' | 'userDuring' | 'net' | 'nested' | 'index' | 'server' | 'hinted' | 'live', number>;
   readonly #actions: readonly UserAction['kind'][];
   readonly #long: boolean;
   #contents = 0;
@@ -53,6 +55,7 @@ class Generator {
       index: rate(0.1, 0.3),
       server: rate(0.1, 0.3),
       hinted: rate(0.4, 1),
+      live: rate(0.15, 1),
     };
     this.#long = this.#chance(0.4);
     this.#actions = this.#actionKinds();
@@ -62,7 +65,7 @@ class Generator {
     const steps: Step[] = [];
     if (this.#chance(0.75)) steps.push(...this.#beginning());
     for (let phase = this.#pick([1, 1, 2, 3]); phase > 0; phase -= 1) {
-      steps.push(...this.#phase());
+      steps.push(...(this.#chance(this.#rates.live) ? [this.#liveStep()] : this.#phase()));
       if (this.#chance(0.6)) steps.push({ kind: 'settle', afterMs: this.#pause() });
     }
     const chunks = this.#long ? { chunkBytesMin: CHUNK_BYTES_MIN } : {};
@@ -113,6 +116,26 @@ class Generator {
     steps.push({ kind: 'pass', device: sender, hinted: false, faults: [], afterMs: this.#pause() });
     if (this.#chance(0.4)) steps.push({ kind: 'user', device: taker, action: this.#action(), afterMs: this.#pause() });
     return [...steps, { kind: 'pass', device: taker, hinted: false, faults: this.#faults(1, null), afterMs: this.#pause() }];
+  }
+
+  #liveStep(): Step {
+    const rate = (): number => (this.#chance(0.4) ? this.#random() * 0.6 : 0);
+    const watch: WatchFaults = {
+      seed: this.#upTo(1 << 30),
+      drop: rate(),
+      late: rate(),
+      duplicate: rate(),
+      coalesce: rate(),
+      overflow: rate(),
+      ignored: rate(),
+    };
+    const actions = Array.from({ length: this.#upTo(6) }, () => ({
+      afterMs: this.#pick(LIVE_PAUSES_MS),
+      device: this.#device(),
+      action: this.#action(),
+    }));
+    const passFaults = Array.from({ length: this.#upTo(6) - 1 }, () => this.#faults(0, null));
+    return { kind: 'live', watch, actions, sleepMs: this.#chance(0.2) ? 3 * DAY_MS : 0, passFaults, afterMs: this.#pause() };
   }
 
   #serverStep(afterMs: number): Step {

@@ -39,9 +39,32 @@ export type NetFault = {
 };
 export type PassFault = DiskFault | NetFault;
 
+/** Shares of events to which each of these happens; of what the server tells, it is lost or late as often. */
+export type WatchFaults = {
+  readonly seed: number;
+  readonly drop: number;
+  readonly late: number;
+  readonly duplicate: number;
+  /** Several become one, of the folder. */
+  readonly coalesce: number;
+  /** It and some more are lost, and that is told. */
+  readonly overflow: number;
+  /** Another one, of what is not synced, comes too. */
+  readonly ignored: number;
+};
+export type TimedAction = { readonly afterMs: number; readonly device: number; readonly action: UserAction };
+
 export type Step = { readonly afterMs: number } & (
   | { readonly kind: 'user'; readonly device: number; readonly action: UserAction }
   | { readonly kind: 'pass'; readonly device: number; readonly hinted: boolean; readonly faults: readonly PassFault[] }
+  /** For a while all devices look after themselves, and are in sync at its end without anybody's help. `passFaults`: of the passes to come, in their order. */
+  | {
+      readonly kind: 'live';
+      readonly watch: WatchFaults;
+      readonly actions: readonly TimedAction[];
+      readonly sleepMs: number; // of all machines, before the last action
+      readonly passFaults: readonly (readonly PassFault[])[];
+    }
   /** Faults end, everybody syncs until all is quiet, everything is checked. */
   | { readonly kind: 'settle' }
   | { readonly kind: 'kill' | 'back_up_index' | 'restore_index'; readonly device: number }
@@ -72,9 +95,13 @@ export type History = {
   readonly steps: readonly Step[];
 };
 
-/** Steps and faults of passes, nested ones too: what minimising counts. */
+/** Steps, what is done within them, and faults of passes, nested ones too: what minimising counts. */
 export function historySize({ steps }: History): number {
   const faults = (list: readonly PassFault[]): number =>
     list.reduce((sum, { effect }) => sum + 1 + (effect.kind === 'pass' ? faults(effect.faults) : 0), 0);
-  return steps.reduce((sum, step) => sum + 1 + (step.kind === 'pass' ? faults(step.faults) : 0), 0);
+  const inside = (step: Step): number => {
+    if (step.kind === 'pass') return faults(step.faults);
+    return step.kind === 'live' ? step.actions.length + faults(step.passFaults.flat()) : 0;
+  };
+  return steps.reduce((sum, step) => sum + 1 + inside(step), 0);
 }

@@ -2,6 +2,7 @@ import { assertNever } from '../../Models/errors.ts';
 import { withChunksFrom } from './chunk_sizes.ts';
 import { type History, historySize, type Step } from './history.ts';
 import { type ContentKey, liveContents } from './ledger.ts';
+import { live } from './live_step.ts';
 import { checkNewcomer, settle } from './settle.ts';
 import type { SimFolder } from './sim_server.ts';
 import { type Plants, Violation, World } from './world.ts';
@@ -49,6 +50,9 @@ async function runStep(world: World, step: Step): Promise<void> {
       return;
     case 'pass':
       await world.pass(world.device(step.device), step.hinted, step.faults);
+      return;
+    case 'live':
+      await live(world, step);
       return;
     case 'settle':
       world.note('settle');
@@ -118,9 +122,15 @@ function* smaller(history: History): Generator<History> {
     for (let at = steps.length - size; at >= 0; at -= size) yield { ...history, steps: steps.toSpliced(at, size) };
   }
   for (const [at, step] of steps.entries()) {
+    if (step.kind === 'live') for (const less of lessLive(step)) yield { ...history, steps: steps.with(at, less) };
     if (step.kind !== 'pass') continue;
     for (const faults of fewerFaults(step.faults)) yield { ...history, steps: steps.with(at, { ...step, faults }) };
   }
+}
+
+function* lessLive(step: Extract<Step, { kind: 'live' }>): Generator<Step> {
+  for (const at of step.actions.keys()) yield { ...step, actions: step.actions.toSpliced(at, 1) };
+  for (const at of step.passFaults.keys()) yield { ...step, passFaults: step.passFaults.toSpliced(at, 1) };
 }
 
 type Faults = Extract<Step, { kind: 'pass' }>['faults'];

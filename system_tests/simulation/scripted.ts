@@ -1,4 +1,5 @@
 import type { DeviceOptions, UserAction } from './history.ts';
+import { live } from './live_step.ts';
 import { settle } from './settle.ts';
 import { REMOTE_ROOT, type SimDevice } from './sim_device.ts';
 import { principalOf, type SimFolder } from './sim_server.ts';
@@ -202,6 +203,31 @@ export const STORIES: Readonly<Record<string, Story>> = {
     write(world, one, 'f', 1);
     await settle(world);
     write(world, one, 'g', 2, 20_000);
+    await settle(world);
+  },
+
+  'a watcher that loses everything, and a server that tells nothing': async (world, one, other) => {
+    write(world, one, 'f', 1);
+    await settle(world);
+    const save = (device: number, path: string, id: number) =>
+      ({ afterMs: 60_000, device, action: { kind: 'save', path, content: { id, size: 60 } } }) as const;
+    await live(world, {
+      watch: { seed: 1, drop: 1, late: 0, duplicate: 0, coalesce: 0, overflow: 0, ignored: 0 },
+      actions: [save(0, 'f', 2), save(1, 'a/g', 3)],
+      sleepMs: 0,
+      passFaults: [],
+    });
+    mustHold(one.user.find('a/g') !== null && other.user.find('a/g') !== null, 'I6', 'what nobody told of was not found');
+    await settle(world);
+  },
+
+  'two people change a file in the same moment': async (world, one, other) => {
+    write(world, one, 'f', 1);
+    await settle(world);
+    write(world, one, 'f', 2);
+    write(world, other, 'f', 3);
+    const pass = { kind: 'pass', device: one.number, faults: [] } as const;
+    await world.pass(other, false, [{ on: 'net', nth: 2, when: 'before', effect: pass }]);
     await settle(world);
   },
 

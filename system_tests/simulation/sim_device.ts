@@ -2,10 +2,11 @@ import { hash } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../../Client/sync/clock.ts';
 import type { DiskFeatures } from '../../Client/sync/disk.ts';
-import { createEngine, type Engine, type EngineEvent, type PassReport } from '../../Client/sync/engine.ts';
+import { createEngine, type Engine, type EngineEvent, type PassOptions, type PassReport } from '../../Client/sync/engine.ts';
 import { hashLocal } from '../../Client/sync/hash_local.ts';
 import { type HttpRemoteOptions, openHttpRemote } from '../../Client/sync/http_remote.ts';
 import { openIgnoreRules } from '../../Client/sync/ignore_rules.ts';
+import type { LiveDeps } from '../../Client/sync/live.ts';
 import { openLocalTree } from '../../Client/sync/local_tree.ts';
 import { portableNames } from '../../Client/sync/portable_names.ts';
 import type { Remote } from '../../Client/sync/remote.ts';
@@ -43,6 +44,7 @@ export type Mutant = {
   readonly remote?: (remote: Remote) => Remote;
   readonly engine?: (engine: Engine) => Engine;
   readonly claimState?: () => Promise<boolean>;
+  readonly live?: (deps: LiveDeps) => LiveDeps;
 };
 
 type Process = {
@@ -90,6 +92,8 @@ export class SimDevice {
   powerSeed: number | null = null;
   /** Folders in which something was changed since the last pass: what a watcher would tell. */
   readonly hints = new Set<string>();
+  /** Told of each change in the synced tree, whoever makes it; `null`: nobody watches. */
+  onChange: ((path: string) => void) | null = null;
 
   constructor(deps: DeviceDeps) {
     this.#deps = deps;
@@ -108,6 +112,10 @@ export class SimDevice {
   /** As the system stamps files: finer than that. */
   #fileTime(): number {
     return this.#deps.now() + this.#deps.options.skewMs;
+  }
+
+  get mutant(): Mutant {
+    return this.#deps.mutant;
   }
 
   get isRunning(): boolean {
@@ -132,12 +140,11 @@ export class SimDevice {
   }
 
   /** @returns `null`: the process was killed meanwhile */
-  async pass(hinted: boolean): Promise<PassReport | null> {
+  async pass(options: PassOptions): Promise<PassReport | null> {
     const process = this.#started();
-    const folders = [...this.hints];
     this.hints.clear();
     try {
-      const report = await Promise.race([process.engine.pass(hinted ? { folders } : {}), this.#afterDeath(process)]);
+      const report = await Promise.race([process.engine.pass(options), this.#afterDeath(process)]);
       return report;
     } catch (error) {
       if (process.disk.isDead) return null;
@@ -218,7 +225,7 @@ export class SimDevice {
     const { server, user, number, mutant, plannedTogether } = this.#deps;
     const opened = openMemoryDisk(this.volume, (call) => {
       this.diskCalls += 1;
-      if (MUTATING.has(call.name) && !call.path.startsWith('.driftless')) this.effects += 1;
+      if (MUTATING.has(call.name)) this.#noteChange(call);
       this.#deps.beforeDisk(this, call);
     });
     const disk = mutant.disk?.(opened) ?? opened;
@@ -277,6 +284,12 @@ export class SimDevice {
       ...(plannedTogether === undefined ? {} : { plannedTogether }),
     });
     return { disk, index, network, engine: mutant.engine?.(created) ?? created };
+  }
+
+  #noteChange({ path, to }: DiskCall): void {
+    const seen = [path, to].filter((changed) => changed !== undefined && !changed.startsWith('.driftless'));
+    if (!path.startsWith('.driftless')) this.effects += 1;
+    for (const changed of seen) if (changed !== undefined) this.onChange?.(changed);
   }
 
   /** Gives a dead process a moment to notice; what it still waits for then never comes. */

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
-import type { PassReport } from '../../Client/sync/engine.ts';
+import { folderOf } from '../../Client/sync/disk_paths.ts';
+import type { PassOptions, PassReport } from '../../Client/sync/engine.ts';
 import type { DiskCall } from '../../Client/sync/testing/memory_disk.ts';
 import { ProcessKilled, ShortWrite } from '../../Client/sync/testing/memory_disk.ts';
 import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
@@ -52,6 +53,8 @@ export class World {
   /** Moved files may be found twice: without birth times nobody knows that they are the same. */
   mayDouble = false;
   hasBackup = false; // of the server
+  /** Told when a device has sent something. */
+  onSent: ((by: SimDevice) => void) | null = null;
   /** A fault had its call, whether it could do anything there or not. */
   reached = false;
   readonly server: SimServer;
@@ -112,7 +115,10 @@ export class World {
       mutant: this.#plants.device ?? {},
       beforeDisk: (device, call) => this.#beforeDisk(device, call),
       beforeNet: (device) => this.#onNet(device, 'before'),
-      afterNet: async (device) => void (await this.#onNet(device, 'after')),
+      afterNet: async (device, call) => {
+        if (call.route === ROUTES.push) this.onSent?.(device);
+        await this.#onNet(device, 'after');
+      },
     });
   }
 
@@ -136,6 +142,10 @@ export class World {
     return () => clearImmediate(timer);
   }
 
+  get nowMs(): number {
+    return this.#clock.nowMs;
+  }
+
   pause(ms: number): void {
     this.#clock.nowMs += ms;
   }
@@ -157,7 +167,10 @@ export class World {
     if (IN_PLACE.has(action.kind)) this.#changedByAllNames(action.path, everywhere);
     if (action.kind === 'move' && before.some(({ path }) => path === action.to)) this.#movedOver(action.to, after);
     for (const label of this.epoch.acted(device.number, touched, action, after)) this.labels.add(label);
-    for (const path of touched) device.hints.add(path.slice(0, Math.max(path.lastIndexOf('/'), 0)));
+    for (const path of touched) {
+      device.hints.add(folderOf(path));
+      device.onChange?.(path);
+    }
   }
 
   /** A file with several names is changed under all of them, also those that are on their way somewhere at this moment. */
@@ -178,18 +191,34 @@ export class World {
   /** @returns `null`: the process did not survive it, or it could not go on */
   async pass(device: SimDevice, hinted: boolean, faults: readonly PassFault[]): Promise<PassReport | null> {
     if (device.busy) return null;
+    try {
+      return await this.#pass(device, hinted ? { folders: [...device.hints] } : {}, faults);
+    } catch (error) {
+      if (error instanceof AppError) return null;
+      throw error;
+    }
+  }
+
+  /** As a loop of the device's own asks for it. @throws AppError; `ProcessKilled` */
+  async livePass(device: SimDevice, options: PassOptions, faults: readonly PassFault[]): Promise<PassReport> {
+    const report = await this.#pass(device, options, faults);
+    if (report === null) throw new ProcessKilled('the process was killed');
+    return report;
+  }
+
+  async #pass(device: SimDevice, options: PassOptions, faults: readonly PassFault[]): Promise<PassReport | null> {
     device.busy = true;
     this.#passes.set(device, { faults, seen: new Map(), spent: new Set() });
     const calls = device.diskCalls;
     const had = device.events.length;
     try {
-      const report = await device.pass(hinted);
+      const report = await device.pass(options);
       this.note(`${device.name} pass ${JSON.stringify(report)} disk calls ${device.diskCalls - calls}`);
       return report;
     } catch (error) {
       if (!(error instanceof AppError)) throw unexpected(error, device);
       this.note(`${device.name} pass failed: ${error.code} ${error.message}`);
-      return null;
+      throw error;
     } finally {
       if (!device.isRunning) this.#forget();
       for (const event of device.events.slice(had)) this.#noteEvent(device, event);
