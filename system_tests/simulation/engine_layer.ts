@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { FOLDER_SHAPES } from './folder_shapes.ts';
 import { generate } from './generate.ts';
 import { type History, historySize } from './history.ts';
+import { differsInVariants } from './metamorphic.ts';
 import { minimise, type Outcome, runHistory } from './run_history.ts';
 import { openSimFolder, type SimFolder } from './sim_server.ts';
 import type { Plants } from './world.ts';
@@ -22,10 +24,16 @@ export const ENGINE_SHARES: ReadonlyMap<string, number> = new Map([
   ].map((label) => [label, 0.01] as const),
   ...['create', 'file.write', 'file.sync', 'rename', 'link', 'syncFolder', 'unlink'].map((call) => [`crash at ${call}`, 0.005] as const),
   ...['rename', 'link', 'syncFolder'].map((call) => [`user at ${call}`, 0.005] as const),
+  ...FOLDER_SHAPES.map((shape) => [shape, 0.01] as const),
+  ...['drop', 'late', 'duplicate', 'coalesce', 'overflow', 'ignored path'].map((event) => [`watcher: ${event}`, 0.005] as const),
+  ...['no index', 'unmounted', 'clock set back', 'a listing leaves something out', 'partition before a request'].map(
+    (trouble) => [trouble, 0.005] as const,
+  ),
   ['drop_reply before a request', 0.005],
 ]);
 
-const TWICE_EVERY = 100;
+const TWICE_EVERY = 99;
+const VARIANTS_EVERY = 25; // seeds are several runs each
 const MINIMISE_MS = 30_000;
 const WORLDS_PER_SERVER = 25;
 
@@ -38,6 +46,7 @@ export function engineSeeds(
   return async (seed) => {
     folder ??= openUntilExit();
     const history = generate(seed);
+    if (seed % VARIANTS_EVERY === 0) return { labels: [], failure: await differsInVariants(history, await folder, plants) };
     const outcome = await runHistory(history, await folder, plants);
     if (outcome.violation !== null) return { labels: outcome.labels, failure: await describe(history, outcome, plants) };
     const failure = seed % twiceEvery === 0 ? await differsTheSecondTime(history, plants) : null;

@@ -17,7 +17,6 @@ export class Epoch {
   readonly #left = new Map<number, readonly Found[]>();
   #before = new Map<string, string>(); // path to content, or FOLDER
   #unsure = false;
-  #crashed = false;
 
   /** @param paths what was touched, of a move where it was and where it is */
   acted(device: number, paths: readonly string[], action: UserAction, after: readonly Found[]): string[] {
@@ -58,19 +57,6 @@ export class Epoch {
     this.#unsure = true;
   }
 
-  /**
-   * A process died, or did not hear that something was done: what it had just put into the tree and not recorded counts as a person's when it is
-   * back, and what it had just sent as somebody else's. Deleted elsewhere meanwhile it comes back, edited here meanwhile it is in conflict with itself,
-   * rather than that something could be lost.
-   */
-  crashed(): void {
-    this.#crashed = true;
-  }
-
-  get isForgetful(): boolean {
-    return this.#crashed;
-  }
-
   /** What the only person who did anything left; `null` if there was none, or several. */
   onlyPerson(): { readonly device: number; readonly tree: readonly Found[] } | null {
     const [entry, ...more] = this.#left;
@@ -92,7 +78,7 @@ export class Epoch {
 
   /** Nobody touched what somebody else touched: then there is nothing to be in conflict about. */
   get isDisjoint(): boolean {
-    return !this.#unsure && !this.#crashed && this.#meetings().length === 0;
+    return !this.#unsure && this.#meetings().length === 0;
   }
 
   /** What met: `edit/delete` and the like. */
@@ -125,7 +111,6 @@ export class Epoch {
     this.#touched.length = 0;
     this.#left.clear();
     this.#unsure = false;
-    this.#crashed = false;
     this.#before = new Map(tree.map((found) => [found.path, contentKey(found) ?? FOLDER]));
   }
 }

@@ -1,4 +1,5 @@
 import { seededRandom } from '../seeded_random.ts';
+import { movedFolders } from './folder_shapes.ts';
 import type { ContentSpec, DeviceOptions, DiskFault, History, NetFault, PassFault, Step, UserAction, WatchFaults } from './history.ts';
 
 const NAMES = ['a', 'b', 'c', 'A', 'B', '\u00e1', 'a\u0301', '\u00c1', '\u00df', 'ss', 'a ', 'b.txt'];
@@ -9,7 +10,7 @@ const LONG_SIZES = [8, 8, 60, 511, 512, 513, 4096, 4097, 9000, 20_000];
 const CHUNK_BYTES_MIN = 512;
 const DAY_MS = 86_400_000;
 const LIVE_PAUSES_MS = [0, 1, 4, 15, 30, 100, 1000, 12_000, 60_000, 700_000];
-const PAUSES_MS = [0, 0, 1, 30, 1000, 3000, 60_000, 3_600_000];
+const PAUSES_MS = [0, 0, 1, 30, 1000, 3000, 60_000, 3_600_000, 3_600_000, 3 * DAY_MS, 8 * DAY_MS];
 /** Where something may happen; those that change something are the ones that matter. */
 const DISK_CALLS = [
   ...['link', 'rename', 'unlink', 'create', 'file.write', 'file.sync', 'syncFolder', 'file.setMode', 'file.setTimes'],
@@ -32,7 +33,10 @@ class Generator {
   readonly #devices: number;
   readonly #names: readonly string[];
   readonly #depth: number;
-  readonly #rates: Record<'disk' | 'kill' | 'power' | 'userDuring' | 'net' | 'nested' | 'index' | 'server' | 'hinted' | 'live', number>;
+  readonly #rates: Record<
+    'disk' | 'kill' | 'power' | 'userDuring' | 'net' | 'nested' | 'index' | 'server' | 'hinted' | 'live' | 'folders' | 'machine',
+    number
+  >;
   readonly #actions: readonly UserAction['kind'][];
   readonly #long: boolean;
   #contents = 0;
@@ -52,10 +56,12 @@ class Generator {
       userDuring: rate(0.5, 0.9),
       net: rate(0.4, 0.6),
       nested: rate(0.4, 0.5),
-      index: rate(0.1, 0.3),
+      index: rate(0.15, 0.5),
       server: rate(0.1, 0.3),
       hinted: rate(0.4, 1),
       live: rate(0.15, 1),
+      folders: rate(0.35, 0.5),
+      machine: rate(0.15, 0.3),
     };
     this.#long = this.#chance(0.4);
     this.#actions = this.#actionKinds();
@@ -75,13 +81,21 @@ class Generator {
   /** Something that all agree on. */
   #beginning(): Step[] {
     const steps: Step[] = [];
+    if (this.#rates.folders > 0) steps.push(...this.#nested());
     for (let count = this.#upTo(6); count > 0; count -= 1) {
-      const action: UserAction = this.#chance(0.25)
+      const action: UserAction = this.#chance(this.#rates.folders > 0 ? 0.1 : 0.25)
         ? { kind: 'folder', path: this.#path() }
         : { kind: 'write', path: this.#path(), content: this.#content() };
       steps.push({ kind: 'user', device: 0, action, afterMs: this.#pause() });
     }
     return [...steps, { kind: 'settle', afterMs: this.#pause() }];
+  }
+
+  /** Folders in each other, with something in them. */
+  #nested(): Step[] {
+    const some = this.#some(this.#names, Math.min(this.#names.length, 3));
+    const paths = some.flatMap((name, at) => [`${name}/${this.#pick(this.#names)}/f${at}`, `${name}/g`]);
+    return paths.map((path) => ({ kind: 'user', device: 0, action: { kind: 'write', path, content: this.#content() }, afterMs: 1 }));
   }
 
   #phase(): Step[] {
@@ -90,9 +104,14 @@ class Generator {
     for (let count = 1 + this.#upTo(9); count > 0; count -= 1) {
       const afterMs = this.#pause();
       const device = actor ?? this.#device();
-      if (actor === null && this.#chance(0.5)) steps.push(...this.#oneForTheOther(afterMs));
+      if (this.#chance(this.#rates.folders)) {
+        for (const action of movedFolders(this.#names, (list) => this.#pick(list)))
+          steps.push({ kind: 'user', device, action, afterMs: 0 });
+      } else if (this.#chance(this.#rates.machine)) steps.push(this.#machineStep(device, afterMs));
+      else if (actor === null && this.#chance(0.5)) steps.push(...this.#oneForTheOther(afterMs));
       else if (this.#chance(0.5)) steps.push({ kind: 'user', device, action: this.#action(), afterMs });
-      else if (this.#chance(this.#rates.index)) steps.push({ kind: this.#pick(['back_up_index', 'restore_index']), device, afterMs });
+      else if (this.#chance(this.#rates.index))
+        steps.push({ kind: this.#pick(['back_up_index', 'restore_index', 'delete_index']), device, afterMs });
       else if (this.#chance(this.#rates.kill * 0.3)) steps.push({ kind: 'kill', device, afterMs });
       else if (this.#chance(this.#rates.power * 0.3)) steps.push({ kind: 'power', device, seed: this.#upTo(1 << 30), afterMs });
       else if (this.#chance(this.#rates.server)) steps.push(this.#serverStep(afterMs));
@@ -138,6 +157,13 @@ class Generator {
     return { kind: 'live', watch, actions, sleepMs: this.#chance(0.2) ? 3 * DAY_MS : 0, passFaults, afterMs: this.#pause() };
   }
 
+  /** What happens to a machine rather than to what is on it. */
+  #machineStep(device: number, afterMs: number): Step {
+    return this.#chance(0.5)
+      ? { kind: 'unmounted', device, afterMs }
+      : { kind: 'set_clock', device, byMs: this.#pick([-86_400_000, -3_600_000, -10_000, -1, 3_600_000]), afterMs };
+  }
+
   #serverStep(afterMs: number): Step {
     return this.#pick<Step>([
       { kind: 'restart', afterMs },
@@ -155,8 +181,11 @@ class Generator {
     const net = (effect: NetFault['effect'], when: 'before' | 'after'): NetFault => ({ on: 'net', nth: this.#upTo(5), when, effect });
     add(this.#rates.disk, () =>
       disk(
-        this.#chance(0.1)
-          ? { kind: 'short_write', bytes: this.#upTo(8) - 1 }
+        this.#chance(0.2)
+          ? this.#pick<DiskFault['effect']>([
+              { kind: 'short_write', bytes: this.#upTo(8) - 1 },
+              { kind: 'hide', share: this.#random() },
+            ])
           : { kind: 'error', code: this.#pick(CODES), times: this.#pick([1, 1, 1, 2, 5, 1000]) },
       ),
     );
@@ -183,6 +212,7 @@ class Generator {
       { kind: 'duplicate' },
       { kind: 'restart' },
       { kind: 'portal' },
+      { kind: 'partition' },
       { kind: 'cut_body', at: this.#random() },
       { kind: 'cut_reply', at: this.#random() },
       { kind: 'wrong_byte', at: this.#random() },

@@ -23,6 +23,8 @@ export type DiskFault = {
   readonly effect:
     | { readonly kind: 'error'; readonly code: 'EIO' | 'ENOSPC' | 'EACCES' | 'EMFILE' | 'EBUSY'; readonly times: number }
     | { readonly kind: 'short_write'; readonly bytes: number }
+    /** One of what is listed is left out. */
+    | { readonly kind: 'hide'; readonly share: number }
     | { readonly kind: 'kill' }
     | { readonly kind: 'power'; readonly seed: number }
     | { readonly kind: 'user'; readonly device: number; readonly action: UserAction };
@@ -67,7 +69,10 @@ export type Step = { readonly afterMs: number } & (
     }
   /** Faults end, everybody syncs until all is quiet, everything is checked. */
   | { readonly kind: 'settle' }
-  | { readonly kind: 'kill' | 'back_up_index' | 'restore_index'; readonly device: number }
+  | { readonly kind: 'kill' | 'back_up_index' | 'restore_index' | 'delete_index'; readonly device: number }
+  /** A pass while what is synced is not mounted, and back again. */
+  | { readonly kind: 'unmounted'; readonly device: number }
+  | { readonly kind: 'set_clock'; readonly device: number; readonly byMs: number }
   | { readonly kind: 'power'; readonly device: number; readonly seed: number }
   | { readonly kind: 'restart' | 'back_up_server' }
   | { readonly kind: 'restore_server'; readonly newEpoch: boolean }

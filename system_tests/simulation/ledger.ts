@@ -19,6 +19,7 @@ export class Ledger {
   readonly #protected = new Set<ContentKey>();
   readonly #taken = new Map<ContentKey, number>(); // places from which people took it, on whichever device
   readonly #twice = new Map<ContentKey, number>(); // how often it may be there in addition
+  readonly #expected = new Map<ContentKey, number>(); // places at which it was when all was quiet
   readonly #places = new Map<ContentKey, number>(); // most places at which people had it on one device
 
   /** Something that an action of a person did. @param before what was live on that device; @param after what is */
@@ -34,6 +35,11 @@ export class Ledger {
       this.#taken.set(key, taken);
       if (taken >= (this.#places.get(key) ?? 0)) this.#protected.delete(key);
     }
+  }
+
+  /** So often it is there on each device. */
+  expect(live: ReadonlyMap<ContentKey, number>): void {
+    for (const [key, count] of live) this.#expected.set(key, count);
   }
 
   /** A person replaced it under all the names it had on a device. */
@@ -56,11 +62,11 @@ export class Ledger {
     return [...this.#protected].filter((key) => !live.has(key)).map((key) => this.nameOf(key));
   }
 
-  /** At how many places people had it on one device, at most. */
+  /** At how many places people had it on one device at most, or it was when all was quiet. */
   placesOf(key: ContentKey): number {
     return key === 'empty' || this.nameOf(key).includes('"shared"')
       ? Number.POSITIVE_INFINITY
-      : (this.#places.get(key) ?? 0) + (this.#twice.get(key) ?? 0);
+      : Math.max((this.#places.get(key) ?? 0) + (this.#twice.get(key) ?? 0), this.#expected.get(key) ?? 0);
   }
 
   nameOf(key: ContentKey): string {

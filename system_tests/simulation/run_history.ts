@@ -71,6 +71,20 @@ async function runStep(world: World, step: Step): Promise<void> {
       world.note(`d${step.device} has its old index again`);
       if (await world.device(step.device).restoreIndex()) world.loosen();
       return;
+    case 'delete_index':
+      world.note(`d${step.device} has no index any more`);
+      world.labels.add('no index');
+      await world.device(step.device).deleteIndex();
+      world.loosen();
+      return;
+    case 'unmounted':
+      await world.unmounted(world.device(step.device));
+      return;
+    case 'set_clock':
+      world.note(`the clock of d${step.device} is set by ${step.byMs} ms`);
+      if (step.byMs < 0) world.labels.add('clock set back');
+      world.device(step.device).setClock(step.byMs);
+      return;
     case 'restart':
       await world.server.restart();
       return;

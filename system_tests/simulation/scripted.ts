@@ -68,6 +68,19 @@ export const STORIES: Readonly<Record<string, Story>> = {
     await settle(world);
   },
 
+  'an index that was copied to another device does nothing there before a person was asked': async (world, one, other) => {
+    for (const [at, path] of ['f', 'g', 'a/h'].entries()) write(world, one, path, at + 1);
+    await settle(world);
+    write(world, one, 'new', 4);
+    await settle(world);
+    await other.cloneIndex(one);
+    other.user.remove('f');
+    const { effects } = other;
+    await world.pass(other, false, []);
+    mustHold(other.engine.held.length > 0 && other.effects === effects, 'I11', 'the index of another folder is believed');
+    mustHold((await nodeOf(world, 'f')) !== undefined, 'I11', 'what another folder lacks was deleted');
+  },
+
   'a server that was restored is noticed, and nothing is deleted for it': async (world, one) => {
     write(world, one, 'f', 1);
     await settle(world);

@@ -3,6 +3,7 @@ import type { AgreedNode, SyncIndex } from '../../Client/sync/sync_index.ts';
 import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
 import { foldName } from '../../Models/names.ts';
 import type { FeedNode } from '../../Models/tree_frames.ts';
+import { foldersIn, shapesOf } from './folder_shapes.ts';
 import { type ContentKey, contentKey, liveContents } from './ledger.ts';
 import { REMOTE_ROOT, type SimDevice } from './sim_device.ts';
 import { principalOf } from './sim_server.ts';
@@ -17,6 +18,9 @@ const CONFLICT = / \(conflict from [^()]* [0-9a-f]{6}\)/g;
 /** Everybody syncs until nobody changes anything; then all that must hold is checked, and a new epoch begins. */
 export async function settle(world: World): Promise<void> {
   for (const label of world.epoch.labels()) world.labels.add(label);
+  for (const { name, user } of world.devices) {
+    for (const shape of shapesOf(world.folders.get(name) ?? new Map(), foldersIn(user.walk(PRIVATE)))) world.labels.add(shape);
+  }
   await reachQuiet(world, world.devices);
   for (const device of world.devices) {
     const problems = device.index.problems();
@@ -28,7 +32,7 @@ export async function settle(world: World): Promise<void> {
   checkCopies(world, trees);
   checkEpoch(world, trees);
   checkServer(world);
-  world.epoch.begin(world.device(0).user.walk(PRIVATE));
+  world.quiet();
   const apart = trees.some(({ device, tree }) => tree.length < device.user.walk(PRIVATE).length);
   if (apart) world.epoch.loosen(); // what waits on one device may come to the others whenever its way is free
 }
@@ -247,7 +251,7 @@ function checkEpoch(world: World, trees: readonly { device: SimDevice; tree: rea
     for (const path of epoch.mustBeAbsent()) {
       if (paths.has(path) && !isApart(device, path)) throw new Violation('I2', `${device.name} has ${path} again`);
     }
-    if (only !== null && !epoch.isForgetful) checkSequential(world, device, tree, only);
+    if (only !== null) checkSequential(world, device, tree, only);
     const copies = tree.filter(({ path }) => path.match(CONFLICT) !== null && !epoch.knewName(path));
     if (epoch.isDisjoint && copies.length > 0)
       throw new Violation('I7', `${device.name} has ${copies.map(({ path }) => path).join(', ')}, and nobody disagreed`);

@@ -84,6 +84,7 @@ export class SimDevice {
   #backup: Uint8Array | null = null;
   #mounted: MemoryVolume['root'] | null = null;
   #states = 0;
+  #clockMs = 0; // by how much its clock was set
   /** Changes of the synced tree by the engine, and pushes, so far. */
   effects = 0;
   diskCalls = 0;
@@ -111,7 +112,7 @@ export class SimDevice {
 
   /** As the system stamps files: finer than that. */
   #fileTime(): number {
-    return this.#deps.now() + this.#deps.options.skewMs;
+    return this.#deps.now() + this.#deps.options.skewMs + this.#clockMs;
   }
 
   get mutant(): Mutant {
@@ -197,6 +198,26 @@ export class SimDevice {
   mount(): void {
     if (this.#mounted !== null) this.volume.root = this.#mounted;
     this.#mounted = null;
+  }
+
+  setClock(byMs: number): void {
+    this.#clockMs += byMs;
+  }
+
+  /** It knows that the folder which was synced is this one. */
+  get knowsRoot(): boolean {
+    return this.index.setting('root_identity') !== undefined;
+  }
+
+  async deleteIndex(): Promise<void> {
+    await this.kill();
+    this.#indexFile.replace(null);
+  }
+
+  /** As when a whole profile is copied from another machine. */
+  async cloneIndex(other: SimDevice): Promise<void> {
+    await Promise.all([this.kill(), other.kill()]);
+    this.#indexFile.replace(other.#indexFile.bytes);
   }
 
   async backUpIndex(): Promise<void> {

@@ -9,7 +9,8 @@ import type { SimServer } from './sim_server.ts';
 
 /** What may go wrong with one request. `at`: share of its bytes, 0 to 1. */
 export type NetworkFault =
-  | { readonly kind: 'drop' | 'drop_reply' | 'duplicate' | 'restart' | 'portal' }
+  /** `partition`: this one and all that follow in this pass are dropped. */
+  | { readonly kind: 'partition' | 'drop' | 'drop_reply' | 'duplicate' | 'restart' | 'portal' }
   | { readonly kind: 'cut_body' | 'cut_reply' | 'wrong_byte'; readonly at: number }
   | { readonly kind: 'refuse'; readonly code: 'ticket_expired' | 'too_many_requests' | 'busy' | 'storage_unavailable' | 'storage_full' };
 
@@ -47,7 +48,7 @@ export function openSimNetwork(deps: NetworkDeps): SimNetwork {
     if (closed) throw new AppError('cancelled', 'the client is closed');
     const call = { method, route };
     const fault = await deps.before(call);
-    if (fault?.kind === 'drop') throw unreachable();
+    if (fault?.kind === 'drop' || fault?.kind === 'partition') throw unreachable();
     if (fault?.kind === 'portal') throw new AppError('server_unreachable', 'answered 200, and not as a Driftless server does');
     if (fault?.kind === 'refuse' && !(fault.code === 'ticket_expired' && !isStreamed(options.body)))
       throw new AppError(fault.code, 'refused');

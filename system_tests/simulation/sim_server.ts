@@ -133,8 +133,8 @@ async function openSimServer(
 
   async function reopen(between: () => void): Promise<void> {
     await app.close();
+    books.close(); // the last to close moves the log into the file, and only who writes can
     await store.close();
-    books.close();
     between();
     store = await openStore();
     books = new ServerBooks(file, packs);
@@ -162,8 +162,8 @@ async function openSimServer(
       }),
     async close() {
       await app.close();
-      await store.close();
       books.close();
+      await store.close();
       removeDatabase(file);
     },
   };

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { folderOf } from '../../Client/sync/disk_paths.ts';
 import type { PassOptions, PassReport } from '../../Client/sync/engine.ts';
 import type { DiskCall } from '../../Client/sync/testing/memory_disk.ts';
-import { ProcessKilled, ShortWrite } from '../../Client/sync/testing/memory_disk.ts';
+import { ProcessKilled, ShortListing, ShortWrite } from '../../Client/sync/testing/memory_disk.ts';
 import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
 import { systemError } from '../../Client/sync/testing/memory_disk_volume.ts';
 import { findCut } from '../../Models/chunking.ts';
@@ -11,6 +11,7 @@ import { AppError } from '../../Models/errors.ts';
 import { ROUTES } from '../../Models/routes.ts';
 import { seededRandom } from '../seeded_random.ts';
 import { Epoch } from './epoch.ts';
+import { type Folders, foldersIn } from './folder_shapes.ts';
 import type { DeviceOptions, DiskFault, History, NetFault, PassFault, UserAction } from './history.ts';
 import { contentKey, Ledger, liveContents } from './ledger.ts';
 import { type Mutant, REMOTE_ROOT, SimDevice } from './sim_device.ts';
@@ -37,7 +38,7 @@ const BEGIN_MS = Date.UTC(2026, 0, 1);
 const NO_SPACE_CALLS = new Set(['create', 'file.write', 'mkdir', 'link', 'rename', 'symlink', 'file.sync', 'syncFolder', 'syncAll']);
 const OPENING_CALLS = new Set(['open', 'create', 'list', 'syncFolder']);
 
-type RunningPass = { readonly faults: readonly PassFault[]; readonly seen: Map<PassFault, number>; readonly spent: Set<PassFault> };
+type RunningPass = { readonly faults: readonly PassFault[]; readonly seen: Map<PassFault, number>; isCutOff: boolean };
 
 /** Actions that write into the file that is there. */
 const IN_PLACE: ReadonlySet<UserAction['kind']> = new Set(['write', 'append', 'insert', 'quiet']);
@@ -50,8 +51,10 @@ export class World {
   /** What was reached: names of crash points, faults that struck, kinds of conflicts. */
   readonly labels = new Set<string>();
   readonly trace: string[] = [];
-  /** Moved files may be found twice: without birth times nobody knows that they are the same. */
-  mayDouble = false;
+  /** Of each device, as they were when all was quiet. */
+  readonly folders = new Map<string, Folders>();
+  /** Moved files may be found twice until all is quiet: see `quiet`. */
+  mayDouble: boolean;
   hasBackup = false; // of the server
   /** Told when a device has sent something. */
   onSent: ((by: SimDevice) => void) | null = null;
@@ -59,6 +62,7 @@ export class World {
   reached = false;
   readonly server: SimServer;
   readonly #tickMs: number;
+  readonly #isForgetful: boolean; // without birth times nobody knows that a moved file is the same
   readonly #passes = new Map<SimDevice, RunningPass>();
   readonly #folder: SimFolder;
   readonly #plants: Plants;
@@ -77,7 +81,8 @@ export class World {
     this.#folder = folder;
     this.server = server;
     this.#plants = plants;
-    this.mayDouble = history.devices.some(({ birthTimes }) => !birthTimes);
+    this.#isForgetful = history.devices.some(({ birthTimes }) => !birthTimes);
+    this.mayDouble = this.#isForgetful;
     this.#names = history.names ?? [];
     this.#plannedTogether = history.plannedTogether;
     this.devices = history.devices.map((options, number) => this.newDevice(options, number));
@@ -208,7 +213,7 @@ export class World {
 
   async #pass(device: SimDevice, options: PassOptions, faults: readonly PassFault[]): Promise<PassReport | null> {
     device.busy = true;
-    this.#passes.set(device, { faults, seen: new Map(), spent: new Set() });
+    this.#passes.set(device, { faults, seen: new Map(), isCutOff: false });
     const calls = device.diskCalls;
     const had = device.events.length;
     try {
@@ -220,7 +225,6 @@ export class World {
       this.note(`${device.name} pass failed: ${error.code} ${error.message}`);
       throw error;
     } finally {
-      if (!device.isRunning) this.#forget();
       for (const event of device.events.slice(had)) this.#noteEvent(device, event);
       this.#passes.delete(device);
       device.busy = false;
@@ -228,17 +232,27 @@ export class World {
     }
   }
 
+  /** A pass that finds an empty folder where the synced one was. */
+  async unmounted(device: SimDevice): Promise<void> {
+    if (!device.knowsRoot) return;
+    this.labels.add('unmounted');
+    this.note(`${device.name} is not mounted`);
+    const { effects } = device;
+    device.unmount();
+    await this.pass(device, false, []);
+    device.mount();
+    if (device.effects !== effects) throw new Violation('I11', `${device.name} did something while its folder was not there`);
+  }
+
   async kill(device: SimDevice): Promise<void> {
     if (device.busy) return;
     this.note(`${device.name} killed`);
-    this.#forget();
     await device.kill();
   }
 
   async cutPower(device: SimDevice, seed: number): Promise<void> {
     if (device.busy) return;
     this.note(`${device.name} power cut`);
-    this.#forget();
     await device.cutPower(seededRandom(seed));
     this.checkAlways();
   }
@@ -249,10 +263,13 @@ export class World {
     this.mayDouble = true;
   }
 
-  /** Something was done and not recorded: see Epoch. */
-  #forget(): void {
-    this.epoch.crashed();
-    this.mayDouble = true;
+  /** Everybody has the same: what there is twice by now was to be expected, and nothing more is. */
+  quiet(): void {
+    const tree = this.device(0).user.walk(PRIVATE);
+    this.ledger.expect(liveContents(tree));
+    this.epoch.begin(tree);
+    for (const { name, user } of this.devices) this.folders.set(name, foldersIn(user.walk(PRIVATE)));
+    this.mayDouble = this.#isForgetful;
   }
 
   /** What must hold at every moment, also right after a crash. */
@@ -328,6 +345,10 @@ export class World {
         if (call.name !== 'file.write') return;
         this.#label('short write', where);
         throw new ShortWrite(effect.bytes);
+      case 'hide':
+        if (call.name !== 'list') return;
+        this.#label('a listing leaves something out', where);
+        throw new ShortListing(effect.share);
       case 'kill':
         this.#label(`kill at ${call.name}`, where);
         this.labels.add(`crash at ${call.name}`);
@@ -351,7 +372,7 @@ export class World {
   async #onNet(device: SimDevice, when: 'before' | 'after'): Promise<NetworkFault | null> {
     const pass = this.#passes.get(device);
     if (pass === undefined) return null;
-    let found: NetworkFault | null = null;
+    let found: NetworkFault | null = pass.isCutOff ? { kind: 'drop' } : null;
     for (const fault of pass.faults) {
       if (fault.on !== 'net' || fault.when !== when) continue;
       const seen = (pass.seen.get(fault) ?? 0) + 1;
@@ -359,6 +380,7 @@ export class World {
       if (seen === fault.nth) this.reached = true;
       if (seen === fault.nth) found = (await this.#strikeNet(device, fault)) ?? found;
     }
+    if (found?.kind === 'partition') pass.isCutOff = true;
     return found;
   }
 
@@ -375,7 +397,6 @@ export class World {
         await this.pass(this.device(effect.device), false, effect.faults);
         return null;
       default:
-        this.#forget();
         return effect;
     }
   }

@@ -26,6 +26,16 @@ export class ShortWrite extends Error {
   }
 }
 
+/** Thrown by a hook: a listing leaves out one of its names. @param share which one, 0 to 1 */
+export class ShortListing extends Error {
+  override readonly name = 'ShortListing';
+  readonly share: number;
+  constructor(share: number) {
+    super('a name was left out');
+    this.share = share;
+  }
+}
+
 /** The disk as one process has it. */
 export type MemoryDisk = Disk & { readonly isDead: boolean; kill(): void };
 
@@ -69,8 +79,15 @@ export function openMemoryDisk(volume: MemoryVolume, before: BeforeDiskCall = ()
       return inode === null ? null : volume.stat(inode);
     },
     list(path) {
-      enter({ name: 'list', path });
-      return volume.list(path);
+      let left: number | null = null;
+      try {
+        enter({ name: 'list', path });
+      } catch (error) {
+        if (!(error instanceof ShortListing)) throw error;
+        left = error.share;
+      }
+      const { names, undecodable } = volume.list(path);
+      return { names: left === null ? names : names.toSpliced(Math.floor(left * names.length), 1), undecodable };
     },
     readlink(path) {
       enter({ name: 'readlink', path });
