@@ -243,6 +243,24 @@ export const ENGINE_MUTANTS: readonly EngineMutant[] = [
     tries: [story('a watcher that loses everything, and a server that tells nothing'), ...random],
   },
   {
+    name: 'unnoted',
+    mistake: 'what is being sent is not noted before it goes out',
+    plants: { device: { index: (index) => ({ ...index, noteSent: () => undefined }) } },
+    tries: [story('what was sent without an answer is no conflict with what a person wrote since'), ...random],
+  },
+  {
+    name: 'unfinished',
+    mistake: 'what was begun when the process died is not finished',
+    plants: { device: { index: (index) => ({ ...index, intents: () => [] }) } },
+    tries: [story('what was fetched just before the process died is not taken for what a person did'), ...random],
+  },
+  {
+    name: 'undurable',
+    mistake: 'what is about to be done is not durable before it is done',
+    plants: { device: { index: (index) => ({ ...index, transaction: (work) => index.observe(work) }) } },
+    tries: [...atEachCall('a file changed on both', null, powerCuts)],
+  },
+  {
     name: 'gap',
     mistake: 'the server leaves out numbers of its journal',
     plants: {

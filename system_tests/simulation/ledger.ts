@@ -4,10 +4,15 @@ import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
 /** What a file or symlink holds, as the ledger knows it. */
 export type ContentKey = string;
 
+const KEYS = new WeakMap<Buffer, ContentKey>(); // found bytes are never changed
+
 export function contentKey(found: Pick<Found, 'stat' | 'bytes' | 'target'>): ContentKey | null {
   if (found.stat.kind === 'symlink') return `link ${found.target}`;
   if (found.stat.kind !== 'file') return null;
-  return found.bytes.length === 0 ? 'empty' : hash('sha1', found.bytes, 'hex');
+  if (found.bytes.length === 0) return 'empty';
+  const key = KEYS.get(found.bytes) ?? hash('sha1', found.bytes, 'hex');
+  KEYS.set(found.bytes, key);
+  return key;
 }
 
 /**

@@ -131,7 +131,7 @@ export function rebuild(root: Inode, random: () => number): Set<Inode> {
     Object.assign(inode, {
       links: 0,
       handles: 0,
-      bytes: Buffer.from(inode.durable.bytes),
+      bytes: inode.durable.bytes,
       attributes: inode.durable.attributes,
       unsynced: [],
     });

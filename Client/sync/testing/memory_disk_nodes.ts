@@ -8,7 +8,7 @@ export type Inode = {
   links: number; // names it has now; of a folder 0 or 1
   handles: number; // open files
   attributes: Attributes;
-  bytes: Buffer; // of a file
+  bytes: Buffer; // of a file; never changed, but replaced
   entries: Map<string, NamedInode>; // of a folder, by folded name
   parent: Inode | null; // of a folder that has a name
   durable: { attributes: Attributes; bytes: Buffer; entries: Map<string, NamedInode> };
@@ -64,7 +64,7 @@ export function resize(inode: Inode, size: number): void {
 export function makeContentDurable(inode: Inode): void {
   inode.durable.attributes = inode.attributes;
   if (inode.unsynced.length === 0) return;
-  inode.durable.bytes = Buffer.from(inode.bytes);
+  inode.durable.bytes = inode.bytes;
   inode.unsynced = [];
 }
 
@@ -76,7 +76,7 @@ export function tear(inode: Inode, random: () => number): void {
   for (const change of inode.unsynced.slice(0, kept)) {
     bytes = change.kind === 'size' ? withSize(bytes, change.size) : withBytes(bytes, change.bytes, change.position);
   }
-  inode.durable.bytes = Buffer.from(bytes);
+  inode.durable.bytes = bytes;
 }
 
 function withSize(bytes: Buffer, size: number): Buffer {
@@ -85,9 +85,9 @@ function withSize(bytes: Buffer, size: number): Buffer {
   return resized;
 }
 
+/** A new one: who has found the old one keeps it as it was. */
 function withBytes(bytes: Buffer, piece: Uint8Array, position: number): Buffer {
-  const end = position + piece.length;
-  const written = end > bytes.length ? withSize(bytes, end) : bytes;
+  const written = withSize(bytes, Math.max(position + piece.length, bytes.length));
   written.set(piece, position);
   return written;
 }

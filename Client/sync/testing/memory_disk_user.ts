@@ -3,7 +3,12 @@ import type { Inode } from './memory_disk_nodes.ts';
 import { type MemoryVolume, systemError } from './memory_disk_volume.ts';
 
 /** What a person finds at a path. */
-export type Found = { readonly path: string; readonly stat: DiskStat; readonly bytes: Buffer; readonly target: string };
+export type Found = {
+  readonly path: string;
+  readonly stat: DiskStat;
+  readonly bytes: Buffer /* not to be changed */;
+  readonly target: string;
+};
 
 /** Another program on the same tree. What it does is durable at once: what it would lose itself is not the subject. All throw the system's errors. */
 export type OtherProgram = {
@@ -42,7 +47,7 @@ export function otherProgram(volume: MemoryVolume): OtherProgram {
   }
 
   function found(path: string, inode: Inode): Found {
-    return { path, stat: volume.stat(inode), bytes: Buffer.from(inode.bytes), target: inode.target };
+    return { path, stat: volume.stat(inode), bytes: inode.bytes, target: inode.target };
   }
 
   function* below(path: string, folder: Inode, skip: readonly string[]): Generator<Found> {
