@@ -204,11 +204,31 @@ async function sharing({ step, note, folder }: World, users: Users, content: Buf
     await bob.upload(local, `${path}/answer.txt`);
     assert.equal((await alice.preview('/shared reports/answer.txt')).toString(), 'looks good\n');
   });
+  await step('bob becomes a viewer, and an editor again', async () => {
+    await alice.setRole('/shared reports', bob.username, 'viewer');
+    await refused(bob.createFolder(`${path}/mine`), 'forbidden');
+    await alice.setRole('/shared reports', bob.username, 'editor');
+    await bob.createFolder(`${path}/mine`);
+  });
   await step('carol sees none of it and can do nothing with it', async () => {
     for (const remote of ['/shared reports', path, `${path}/third quarter.pdf`]) await refused(carol.entry(remote), 'not_found');
     await refused(carol.download(`${path}/third quarter.pdf`, join(folder, 'carol.pdf')), 'not_found');
     await refused(carol.accept(invitation.id), 'not_found');
     assert.deepEqual(await Array.fromAsync(carol.list('/')), []);
+  });
+  await step('carol is invited to a folder in it alone, and accepts it at a path', async () => {
+    const { id } = await alice.invite('/shared reports/mine', carol.username);
+    await carol.createFolder('/from others');
+    assert.deepEqual(await carol.accept(id, { at: '/from others/reports' }), { path: '/from others/reports' });
+    await bob.upload(join(folder, 'answer.txt'), `${path}/mine/for-carol.txt`);
+    assert.equal((await carol.preview('/from others/reports/for-carol.txt')).toString(), 'looks good\n');
+    await refused(carol.entry('/from others/answer.txt'), 'not_found');
+  });
+  await step('alice takes bob out: he has nothing of it any more, carol keeps hers', async () => {
+    await alice.uninvite('/shared reports', bob.username);
+    for (const remote of [path, `${path}/answer.txt`, `${path}/mine/for-carol.txt`]) await refused(bob.entry(remote), 'not_found');
+    assert.deepEqual(await Array.fromAsync(bob.list('/')), []);
+    assert.equal((await carol.preview('/from others/reports/for-carol.txt')).toString(), 'looks good\n');
   });
 }
 

@@ -83,6 +83,8 @@ const INVITATION = {
   state: 'pending',
   message: null,
   createdAt: '2026-11-20T15:20:31Z',
+  expiresAt: '2026-12-20T15:20:31Z',
+  answeredAt: null,
 };
 
 describe('the library', () => {
@@ -139,10 +141,12 @@ describe('the library', () => {
 
   it('asks for each change of the tree and of who shares it as the routes have it', async () => {
     const written = { path: '/b', version: 3, unchanged: false };
-    answer = ({ path }) => {
+    const member = { user: 'bob', role: 'viewer', state: 'member', inherited: false };
+    answer = ({ method, path }) => {
       if (path === '/v1/invitations') return { json: INVITATION };
       if (path.endsWith('/decline') || path === '/v1/leave') return { status: 204 };
-      if (path === '/v1/members') return { json: { members: [{ user: 'bob', role: 'viewer', state: 'member' }] } };
+      if (path === '/v1/members' && method === 'DELETE') return { status: 204 };
+      if (path === '/v1/members') return { json: method === 'POST' ? member : { members: [member] } };
       return { json: written };
     };
     assert.deepEqual(await me.createFolder('/b'), written);
@@ -150,11 +154,14 @@ describe('the library', () => {
     assert.deepEqual(await me.copy('/a', '/b'), written);
     assert.equal(await me.delete('/a'), undefined);
     assert.deepEqual(await me.invite('/r', 'bob', { role: 'editor', message: 'hi' }), INVITATION);
-    await me.invite('/r', 'bob');
+    await me.invite('/r', 'bob', { lifetimeS: 60 });
     assert.deepEqual(await me.accept(ID), { path: '/b' });
+    await me.accept(ID, { at: '/x/r' });
     await me.decline(ID);
     await me.leave('/r');
-    assert.deepEqual(await me.members('/r'), [{ user: 'bob', role: 'viewer', state: 'member' }]);
+    assert.deepEqual(await me.members('/r'), [member]);
+    assert.deepEqual(await me.setRole('/r', 'bob', 'viewer'), member);
+    await me.uninvite('/r', 'bob');
     assert.deepEqual(
       seen.map(({ method, path, query, body }) => [method, path, body ?? query]),
       [
@@ -163,11 +170,14 @@ describe('the library', () => {
         ['POST', '/v1/copy', { from: '/a', to: '/b' }],
         ['DELETE', '/v1/entry', { path: '/a' }],
         ['POST', '/v1/invitations', { path: '/r', user: 'bob', role: 'editor', message: 'hi' }],
-        ['POST', '/v1/invitations', { path: '/r', user: 'bob', role: 'viewer' }],
+        ['POST', '/v1/invitations', { path: '/r', user: 'bob', role: 'viewer', lifetimeS: 60 }],
         ['POST', `/v1/invitations/${ID}/accept`, {}],
+        ['POST', `/v1/invitations/${ID}/accept`, { at: '/x/r' }],
         ['POST', `/v1/invitations/${ID}/decline`, {}],
         ['POST', '/v1/leave', { path: '/r' }],
         ['GET', '/v1/members', { path: '/r' }],
+        ['POST', '/v1/members', { path: '/r', user: 'bob', role: 'viewer' }],
+        ['DELETE', '/v1/members', { path: '/r', user: 'bob' }],
       ],
     );
   });

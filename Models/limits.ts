@@ -42,7 +42,10 @@ export const LIMITS = {
   searchTextBytesMax: 255,
   searchEntriesDefault: 100,
   invitationMessageBytesMax: 1024,
-  membersPerSpaceMax: 1000,
+  membersPerSpaceMax: 1000, // invited users included
+  invitationLifetimeMs: 30 * 24 * 3_600_000, // unless said otherwise
+  invitationLifetimeMsMax: 366 * 24 * 3_600_000,
+  invitationShownMs: 30 * 24 * 3_600_000, // how long one that was answered or expired is still told of
   noticeBytesMax: 16 * KiB, // JSON of what a notice tells; an invitation's message fits, however much of it is escaped
   devicesPerUserMax: 1024, // a user is told of so many new ones
   devicesRememberedMax: 100_000, // of which a server knows without asking that they are no new ones

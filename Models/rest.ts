@@ -96,6 +96,7 @@ export const ChangeKindName = z.enum([
   'import',
   'attributes',
   'restore',
+  'members',
   ...NOTICE_KINDS,
 ]);
 export const RestChange = z.object({
@@ -120,30 +121,6 @@ export const ChangesQuery = z.object({
   limit: z.coerce.number().int().min(1).max(LIMITS.pageEntriesMax).default(LIMITS.pageEntriesDefault),
 });
 export const ChangesPage = z.object({ changes: z.array(RestChange), cursor: z.string(), more: z.boolean() });
-
-export const InviteBody = z.object({
-  path: RemotePath,
-  user: UserName,
-  role: RoleName.default('viewer'),
-  message: z.string().max(LIMITS.invitationMessageBytesMax).optional(),
-});
-export const RestInvitation = z.object({
-  id: z.string().regex(/^[0-9a-f]{32}$/),
-  folder: z.string(),
-  from: z.string(),
-  to: z.string(),
-  role: RoleName,
-  state: z.enum(['pending', 'accepted', 'declined', 'revoked']),
-  message: z.string().nullable(),
-  createdAt: z.string(),
-});
-export type RestInvitation = z.infer<typeof RestInvitation>;
-export const InvitationsPage = z.object({ received: z.array(RestInvitation), sent: z.array(RestInvitation) });
-export const InvitationId = z.object({ id: z.string().regex(/^[0-9a-f]{32}$/) });
-export const AcceptResult = z.object({ path: z.string().describe('Where the folder is now in your own tree') });
-export const RestMember = z.object({ user: z.string(), role: RoleName, state: z.enum(['member', 'invited']) });
-export type RestMember = z.infer<typeof RestMember>;
-export const MembersPage = z.object({ members: z.array(RestMember) });
 
 export const ApprovalBody = z.object({
   path: RemotePath.default('/').describe('Anywhere in your tree; what is approved is the home or the shared folder that it is in'),

@@ -16,10 +16,10 @@ export const ROUTES = {
   deeds: '/v1/deeds', // GET HistoryPageQuery: who did what to it
   trash: '/v1/trash', // GET TrashQuery
   undelete: '/v1/undelete', // POST UndeleteBody
-  invitations: '/v1/invitations', // GET; POST InviteBody; POST :id/accept, :id/decline
+  invitations: '/v1/invitations', // GET; POST InviteBody; POST :id/accept AcceptBody, :id/decline
   events: '/v1/events', // GET as a WebSocket, see events.ts
   online: '/v1/online', // GET
-  members: '/v1/members', // GET ?path
+  members: '/v1/members', // GET ?path; POST RoleBody: another role; DELETE MemberQuery
   leave: '/v1/leave', // POST PathBody
   approvals: '/v1/approvals', // POST ApprovalBody
   syncStates: '/v1/sync-states', // POST SyncStateBody

@@ -4,8 +4,9 @@ import type { FastifyInstance, FastifySchema } from 'fastify';
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { FRAME_TYPE } from '../Models/frames.ts';
-import { Problem, RestChange, RestEntry, RestInvitation, RestMember, UploadFields } from '../Models/rest.ts';
+import { Problem, RestChange, RestEntry, UploadFields } from '../Models/rest.ts';
 import { RestDeed, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
+import { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { PROBLEM_TYPE } from './http_errors.ts';
 

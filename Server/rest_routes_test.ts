@@ -209,6 +209,29 @@ test('a folder is shared by invitation, and only with the invited', async () => 
   assert.equal((await get(bob, ROUTES.files, `${path}/plan.txt`)).status, 404);
 });
 
+test('a member gets another role, is taken out, and accepts at a path', async () => {
+  ok(await upload(alice, '/roles/plan.txt', 'the plan'));
+  const { id, expiresAt } = ok(await post(alice, ROUTES.invitations, { path: '/roles', user: 'bob', lifetimeS: 3600 })).json();
+  assert.ok(Math.abs(Date.parse(expiresAt) - Date.now() - 3_600_000) < 60_000);
+  assert.equal((await post(bob, `${ROUTES.invitations}/${id}/accept`, { at: '/no/such/folder' })).json().code, 'not_found');
+  ok(await post(bob, ROUTES.folders, { path: '/from others', existingOk: true }));
+  assert.deepEqual(ok(await post(bob, `${ROUTES.invitations}/${id}/accept`, { at: '/from others/plans' })).json(), {
+    path: '/from others/plans',
+  });
+  assert.equal((await upload(bob, '/from others/plans/mine', 'x')).json().code, 'forbidden');
+  const member = { user: 'bob', role: 'editor', state: 'member', inherited: false };
+  assert.deepEqual(ok(await post(alice, ROUTES.members, { path: '/roles', user: 'bob', role: 'editor' })).json(), member);
+  ok(await upload(bob, '/from others/plans/mine', 'x'));
+  const memberUrl = (path: string, name: string) => `${ROUTES.members}?${query(path, { user: name })}`;
+  assert.equal((await server.ask(bob, { method: 'DELETE', url: memberUrl('/from others/plans', 'alice') })).json().code, 'forbidden');
+  assert.equal((await server.ask(carol, { method: 'DELETE', url: memberUrl('/roles', 'bob') })).json().code, 'not_found');
+  assert.equal((await server.ask(alice, { method: 'DELETE', url: memberUrl('/roles', 'nobody') })).json().code, 'user_unknown');
+  assert.equal((await server.ask(alice, { method: 'DELETE', url: memberUrl('/roles', 'carol') })).json().code, 'user_unknown');
+  assert.equal(ok(await server.ask(alice, { method: 'DELETE', url: memberUrl('/roles', 'bob') })).status, 204);
+  assert.equal((await get(bob, ROUTES.files, '/from others/plans/plan.txt')).status, 404);
+  assert.equal((await post(alice, ROUTES.members, { path: '/roles', user: 'bob', role: 'editor' })).json().code, 'user_unknown');
+});
+
 test('an invitation can be declined, and nobody can be invited who does not exist', async () => {
   ok(await post(alice, ROUTES.folders, { path: '/declined' }));
   const unknown = await post(alice, ROUTES.invitations, { path: '/declined', user: 'nobody' });

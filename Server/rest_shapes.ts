@@ -1,7 +1,9 @@
 import type { z } from 'zod';
 import type { Entry } from '../Models/operations.ts';
-import { isoFromMicroseconds, type RestChange, type RestEntry, type RestInvitation } from '../Models/rest.ts';
-import type { Change, Invitation } from '../Storage/metadata.ts';
+import { isoFromMicroseconds, type RestChange, type RestEntry } from '../Models/rest.ts';
+import type { RestInvitation } from '../Models/rest_sharing.ts';
+import type { Change } from '../Storage/metadata.ts';
+import type { Invitation } from '../Storage/sharing.ts';
 
 const OWNER_EXECUTES = 0o100;
 
@@ -47,11 +49,17 @@ export function restInvitation(invitation: Invitation): z.input<typeof RestInvit
     state: invitation.state,
     message: invitation.message,
     createdAt: isoFromMilliseconds(invitation.createdAtMs),
+    expiresAt: isoOrNull(invitation.expiresAtMs),
+    answeredAt: isoOrNull(invitation.answeredAtMs),
   };
 }
 
 export function isoFromMilliseconds(ms: number): string {
   return new Date(ms).toISOString();
+}
+
+function isoOrNull(ms: number | null): string | null {
+  return ms === null ? null : isoFromMilliseconds(ms);
 }
 
 function hexOrNull(bytes: Uint8Array | null): string | null {

@@ -85,7 +85,8 @@ function targetOf(operation: Operation, placeOf: (path: string) => Place): Targe
     if (operation.kind === 'delete') return { place: placeOf(operation.path), onlyEmpty: operation.onlyEmpty };
     if (operation.kind !== 'move') return null;
     const [from, to] = [placeOf(operation.from), placeOf(operation.to)];
-    return from.parent?.space.id === to.parent?.space.id ? null : { place: from, onlyEmpty: false };
+    // a shared folder that goes into another one, or out of it, keeps its files
+    return from.top !== null || from.parent?.space.id === to.parent?.space.id ? null : { place: from, onlyEmpty: false };
   } catch (error) {
     if (error instanceof AppError) return null;
     throw error;

@@ -1,10 +1,11 @@
 import type { NoticeDetails, NoticeKind } from '../Models/notices.ts';
-import type { Entry, Operation, OperationResult, Role } from '../Models/operations.ts';
+import type { Entry, Operation, OperationResult } from '../Models/operations.ts';
 import type { FeedEnd, FeedPart } from '../Models/tree_frames.ts';
 import type { ChunkLocation } from './chunk_store.ts';
+import type { Principal } from './principal.ts';
+import type { Sharing } from './sharing.ts';
 
-/** Who asks: taken from a checked ticket, never from a request body. */
-export type Principal = { readonly userId: string; readonly userName: string; readonly deviceId: string };
+export type { Principal };
 
 export type StoredChunk = { readonly digest: Buffer; readonly location: ChunkLocation };
 
@@ -38,6 +39,7 @@ export type PageQuery = {
 };
 export type Page = { readonly entries: readonly Entry[]; readonly next: string | null };
 
+/** `share`, `join`, `leave`: a folder became a shared one, a shared one came to be here, or is not here any more. `members`: ask who shares it and how. */
 export type ChangeKind =
   | 'put'
   | 'symlink'
@@ -51,6 +53,7 @@ export type ChangeKind =
   | 'import'
   | 'attributes'
   | 'restore' // something that was deleted is there again, with all that was in it
+  | 'members'
   | NoticeKind;
 export type Change = {
   readonly cursor: string; // position just behind this change
@@ -70,26 +73,13 @@ export type Change = {
   readonly details?: NoticeDetails;
 };
 
-export type InvitationState = 'pending' | 'accepted' | 'declined' | 'revoked';
-export type Invitation = {
-  readonly id: string; // 32 hex digits, random
-  readonly folderName: string;
-  readonly from: string;
-  readonly to: string;
-  readonly role: Role;
-  readonly state: InvitationState;
-  readonly message: string | null;
-  readonly createdAtMs: number;
-};
-export type Member = { readonly user: string; readonly role: Role; readonly state: 'member' | 'invited' };
-
 /**
  * Spaces, nodes, journal, versions and manifests. Every path is the caller's own: it begins in the caller's home space and
  * goes through the caller's mounts, so nothing of other users can even be named. What the caller cannot read does not exist.
  * All methods throw AppError; `not_found`, `path_invalid`, `name_invalid`, `not_a_folder` wherever a path is given.
  * Contract: Storage/testing/metadata_contract.ts, run on SQLite and on PostgreSQL.
  */
-export interface Metadata {
+export interface Metadata extends Sharing {
   /** Changes when the database was restored from a backup. 32 hex digits. */
   readonly epoch: string;
 
@@ -145,21 +135,6 @@ export interface Metadata {
    * `null` if anything else is behind `cursor`, or it is not true.
    */
   cursorPast(principal: Principal, cursor: string, stream: Buffer): Promise<string | null>;
-
-  /** Makes the folder a space of its own if it is not one, keeping node ids; owner only. @throws `user_unknown` is the route's, `invitation_invalid`, `forbidden` */
-  invite(
-    principal: Principal,
-    request: { path: string; userId: string; userName: string; role: Role; message: string | null },
-  ): Promise<Invitation>;
-  /** Pending invitations to the caller, and those that the caller made or that are to a folder of the caller's. */
-  invitations(principal: Principal): Promise<{ received: Invitation[]; sent: Invitation[] }>;
-  /** @returns the path where the space was mounted: `/NAME`, with ` (2)` and so on if that is taken. @throws `not_found`, `invitation_invalid` */
-  accept(principal: Principal, id: string): Promise<{ path: string }>;
-  /** By the invited user: declined. By the one who made it or the folder's owner: taken back. @throws `not_found`, `invitation_invalid` */
-  decline(principal: Principal, id: string): Promise<void>;
-  /** Takes the caller's membership and mount away, and back what the caller invited to it. @throws `forbidden` for the owner */
-  leave(principal: Principal, path: string): Promise<void>;
-  members(principal: Principal, path: string): Promise<Member[]>;
 
   /** Cheap proof that the database answers; throws if it does not. */
   ping(): Promise<void>;

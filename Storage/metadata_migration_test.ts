@@ -16,7 +16,7 @@ async function temporaryFolder(t: TestContext): Promise<string> {
   return folder;
 }
 
-/** A database as it was before modes: a folder, an executable and an ordinary file, a symlink, a mount, and a change for each but the last. */
+/** A database as it first was: a folder, an executable and an ordinary file, a symlink, a mount, and a change for each; a member, and two invitations. */
 async function writtenBefore(address: DatabaseAddress, folder: string): Promise<void> {
   const first = join(folder, 'metadata');
   await mkdir(first, { recursive: true });
@@ -37,11 +37,17 @@ async function writtenBefore(address: DatabaseAddress, folder: string): Promise<
       await sql`INSERT INTO journal (space, seq, kind, node, path, size, mtime_us, digest, executable, target, commit_id)
         VALUES (9, ${id}, 0, ${id}, ${`/n${id}`}, 0, 0, ${content}, ${executable}, ${target}, 1)`.execute(trx);
     }
+    await sql`INSERT INTO spaces (id, root, head, owner_id, owner_name) VALUES (9, 1, 5, 'a', 'alice')`.execute(trx);
+    await sql`INSERT INTO members (space, user_id, user_name, role, joined_seq) VALUES (9, 'b', 'bob', 1, 5)`.execute(trx);
+    for (const state of ['pending', 'declined']) {
+      await sql`INSERT INTO invitations (id, space, from_id, from_name, to_id, to_name, folder_name, role, state, created_at_ms)
+        VALUES (${state}, 9, 'a', 'alice', 'c', 'carol', 'f', 0, ${state}, 77)`.execute(trx);
+    }
   });
   await database.close();
 }
 
-async function keepsModes(address: DatabaseAddress, folder: string): Promise<void> {
+async function isBroughtUp(address: DatabaseAddress, folder: string): Promise<void> {
   await writtenBefore(address, folder);
   const database = await openDatabase<MetadataSchema>(address, MIGRATIONS);
   try {
@@ -56,18 +62,29 @@ async function keepsModes(address: DatabaseAddress, folder: string): Promise<voi
       journal.map(({ mode }) => mode),
       expected,
     );
+    const [member] = await database.db.selectFrom('members').selectAll().execute();
+    assert.deepEqual([member?.role, member?.granted], [1, 1]);
+    const invitations = await database.db
+      .selectFrom('invitations')
+      .select(['state', 'expires_at_ms', 'answered_at_ms'])
+      .orderBy('id')
+      .execute();
+    assert.deepEqual(invitations, [
+      { state: 'declined', expires_at_ms: null, answered_at_ms: 77 },
+      { state: 'pending', expires_at_ms: null, answered_at_ms: null },
+    ]);
   } finally {
     await database.close();
   }
 }
 
-test('the executable bit of before becomes permission bits, on SQLite', async (t) => {
+test('the first database is brought up to now: permission bits, what members were given, when invitations end, on SQLite', async (t) => {
   const folder = await temporaryFolder(t);
-  await keepsModes({ kind: 'sqlite', file: join(folder, 'driftless.db') }, folder);
+  await isBroughtUp({ kind: 'sqlite', file: join(folder, 'driftless.db') }, folder);
 });
 
-test('the executable bit of before becomes permission bits, on PostgreSQL', async (t) => {
+test('the first database is brought up to now: permission bits, what members were given, when invitations end, on PostgreSQL', async (t) => {
   const postgres = await startPostgres();
   t.after(() => postgres.close());
-  await keepsModes({ kind: 'postgres', url: await postgres.createDatabase() }, await temporaryFolder(t));
+  await isBroughtUp({ kind: 'postgres', url: await postgres.createDatabase() }, await temporaryFolder(t));
 });

@@ -25,9 +25,9 @@ const QUIET_MS = 500;
 /** Between two such transactions. */
 const PAUSE_MS = 20;
 
-const UNNAMED: readonly number[] = (['delete', 'attributes', 'leave'] as const).map((kind) => JOURNAL_KINDS.indexOf(kind));
+const UNNAMED: readonly number[] = (['delete', 'attributes', 'leave', 'members'] as const).map((kind) => JOURNAL_KINDS.indexOf(kind));
 /** What may bring a mount, or give one another name; the journal speaks of the folder that is mounted. */
-const OF_MOUNTS: ReadonlySet<number> = new Set((['share', 'join', 'move'] as const).map((kind) => JOURNAL_KINDS.indexOf(kind)));
+const OF_MOUNTS: ReadonlySet<number> = new Set((['share', 'join', 'move', 'import'] as const).map((kind) => JOURNAL_KINDS.indexOf(kind)));
 
 /** The letters that stand for a space in `names.mark`, from a private part of Unicode; below 2^45. */
 export function spaceMark(space: number): string {

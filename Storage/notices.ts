@@ -3,7 +3,7 @@ import type { Principal } from './metadata.ts';
 
 /**
  * Notices are rows in the journal of the user's home space, so they are in the change feed, have cursors, and are told and replayed as changes
- * are. A transaction that causes one writes it itself (`recordNotice`, sql_notices.ts); this port is for what has no transaction.
+ * are. A transaction that causes one writes it itself (`recordNotice`, sql_metadata_notice.ts); this port is for what has no transaction.
  */
 export type Notices = {
   /**

@@ -154,7 +154,10 @@ async function bringSpaceBack(batch: Batch, mount: Node, place: Place): Promise<
   if (folder.space !== batch.view.home.id) throw new AppError('forbidden', 'a shared folder cannot go into another shared folder');
   await trx.updateTable('spaces').set({ deleted_at_ms: null }).where('id', '=', space.id).execute();
   store.touchedBy(trx).spaces.add(space.id);
-  const back: Node = { ...mount, kind: KIND.mount, parent: folder.id, name: place.name, key: foldName(place.name) };
+  // one that was deleted in a shared folder comes back at home
+  const version = mount.space === folder.space ? mount.version : 0;
+  const own = { space: folder.space, parent: folder.id, name: place.name, key: foldName(place.name), version };
+  const back: Node = { ...mount, ...own, kind: KIND.mount };
   back.version = ledger.record(back.space, {
     kind: 'share',
     node: { ...back, id: space.root, kind: KIND.folder },

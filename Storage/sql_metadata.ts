@@ -1,7 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
-import { AppError } from '../Models/errors.ts';
-import { splitPath } from '../Models/names.ts';
 import { bulkQuery } from './bulk.ts';
 import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
 import { databaseError } from './database_errors.ts';
@@ -17,8 +15,8 @@ import { listStatements, manifests, olderChunks, type Reading, readFolders, stat
 import { page } from './sql_metadata_page.ts';
 import { cursorPast } from './sql_metadata_past.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
-import { membersAt, sharing } from './sql_metadata_sharing.ts';
-import { nodeLookups, openPathBook } from './sql_metadata_tree.ts';
+import { sharing } from './sql_metadata_sharing.ts';
+import { nodeLookups } from './sql_metadata_tree.ts';
 import { loadView, viewForWriting, type WriterView } from './sql_metadata_view.ts';
 import { type Touched, tellingTouched } from './touched.ts';
 
@@ -158,15 +156,6 @@ export async function sqlMetadata(store: Store): Promise<Metadata> {
     page: async (principal, query) => page(await reading(principal), query),
     changes: async (principal, query) => changes({ db, view: await loadView(db, principal.userId), epoch }, query),
     ...sharing(store),
-    async members(principal, path) {
-      const view = await loadView(db, principal.userId);
-      splitPath(path);
-      if (view.home === null) throw new AppError('not_found', `nothing at ${path}`);
-      const [entry] = await stat(store, db, view, [path]);
-      if (entry == null) throw new AppError('not_found', `nothing at ${path}`);
-      const place = openPathBook(view).place(path);
-      return membersAt(db, view, (place.top ?? place.parent)?.space.id ?? view.home.id);
-    },
     // Through the writer, because one that failed must not be sent more work.
     async ping() {
       await database.write((trx) => sql`SELECT 1`.execute(trx));

@@ -96,6 +96,23 @@ export async function openBatch(store: Store, trx: Rows, scope: BatchScope): Pro
   return { store, trx, principal, nowMs, view, tree: openTree(trx, store.lookups), ledger, chunkUse, nextId, provideIds };
 }
 
+/** A transaction on a place that the caller names, outside any stream. */
+export function writeAt<Result>(
+  store: Store,
+  principal: Principal,
+  path: string,
+  body: (batch: Batch, place: Place) => Promise<Result>,
+): Promise<Result> {
+  return store.database.write(async (trx) => {
+    const batch = await openBatch(store, trx, { principal, stream: null, chunks: [], paths: [path] });
+    const place = openPathBook(batch.view).place(path);
+    await batch.tree.load([place]);
+    const result = await body(batch, place);
+    await batch.ledger.finish();
+    return result;
+  });
+}
+
 /** Results by index of what this stream did before. */
 async function storedResults(trx: Rows, { principal, stream, operations }: CommitRequest): Promise<(OperationResult | undefined)[]> {
   const results: (OperationResult | undefined)[] = Array.from({ length: operations.length });

@@ -76,9 +76,7 @@ function spansOf(snapshot: Snapshot, { view }: FeedReading, root: Root, after: P
     const mount = snapshot.mounts.get(space.id);
     return mount !== undefined && snapshot.wayUp(mount.id)?.includes(root.id) === true;
   };
-  return view.spaces
-    .filter((space) => space === root.space || (root.space.isHome && below(space)))
-    .map((space) => ({ space, after: after.get(space.id) ?? 0 }));
+  return view.spaces.filter((space) => space === root.space || below(space)).map((space) => ({ space, after: after.get(space.id) ?? 0 }));
 }
 
 type JournalRow = {
@@ -119,12 +117,14 @@ async function hasArrivals(reading: FeedReading, root: Root, after: Positions): 
   return false;
 }
 
-/** Whether the space that the root is in was made or joined since. */
-async function isRenewed(reading: FeedReading, root: Root, after: Positions): Promise<boolean> {
-  const { home } = reading.view;
-  if (home === null || root.space.isHome) return false;
-  for await (const rows of journalPages(reading, { space: home, after: after.get(home.id) ?? 0 }, [...RENEWS])) {
-    if (rows.some((row) => root.above.has(row.node))) return true;
+/** Whether the space that the root is in, or one around that, was made or joined since: what is told in the space of its mount. */
+async function isRenewed(reading: FeedReading, snapshot: Snapshot, root: Root, after: Positions): Promise<boolean> {
+  const around = new Set(Array.from(root.above, (id) => snapshot.rows.get(id)?.space));
+  for (const space of reading.view.spaces) {
+    if (space === root.space || !around.has(space.id)) continue;
+    for await (const rows of journalPages(reading, { space, after: after.get(space.id) ?? 0 }, [...RENEWS])) {
+      if (rows.some((row) => root.above.has(row.node))) return true;
+    }
   }
   return false;
 }
@@ -144,7 +144,7 @@ async function* changedBelow(reading: FeedReading, { rootId, after, open, unlist
   const start = await takeSnapshot(db, dialect, view, [rootId]);
   const root = rootIn(start, reading, rootId, after);
   const arrivals = await hasArrivals(reading, root, after);
-  if (await isRenewed(reading, root, after)) {
+  if (await isRenewed(reading, start, root, after)) {
     unlisted.add(rootId);
     yield { present: [start.shown(rootId, true)], gone: [] };
   }
@@ -184,8 +184,8 @@ function partOf({ view }: FeedReading, snapshot: Snapshot, { rootId, named, unli
   for (const [id, row] of snapshot.rows) {
     if (row.kind !== KIND.folder || named.has(id) || !isBelow(id)) continue;
     const node = snapshot.shown(id, unlisted.has(id));
-    const place = row.parent === null ? view.home : view.byId.get(row.space);
-    if (place != null && node.version > place.head) present.push(node);
+    const place = view.byId.get((row.parent === null ? snapshot.mounts.get(row.space) : row)?.space ?? row.space);
+    if (place !== undefined && node.version > place.head) present.push(node);
   }
   return { present, gone };
 }

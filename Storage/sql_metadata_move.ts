@@ -4,6 +4,7 @@ import { LIMITS } from '../Models/limits.ts';
 import type { OperationResult } from '../Models/operations.ts';
 import { type Batch, done, holdsMounts, pathInSpace, requireEditor, unchanged } from './sql_metadata_batch.ts';
 import { copySubtree } from './sql_metadata_copy.ts';
+import { settle } from './sql_metadata_members.ts';
 import type { Prepared } from './sql_metadata_prepare.ts';
 import { checkBaseOf, tombstone } from './sql_metadata_put.ts';
 import { KIND, type Node } from './sql_metadata_schema.ts';
@@ -43,12 +44,12 @@ const depthOf = (path: string): number => path.split('/').length - 1;
 export async function checkReach(batch: Batch, node: Node, from: { readonly path: string }, to: { readonly path: string }): Promise<void> {
   const deeper = depthOf(to.path) - depthOf(from.path);
   const longer = Buffer.byteLength(to.path) - Buffer.byteLength(from.path);
-  if (node.kind !== KIND.folder || (deeper <= 0 && longer <= 0)) return;
+  if ((node.kind !== KIND.folder && node.kind !== KIND.mount) || (deeper <= 0 && longer <= 0)) return;
   const { rows } = await sql<{ depth: number; bytes: number }>`
     WITH RECURSIVE sub (id, depth, bytes) AS (
-      SELECT n.id, 0, 0 FROM nodes n WHERE n.id = ${node.id}
-      UNION ALL SELECT n.id, sub.depth + 1, sub.bytes + 1 + octet_length(n.name) FROM sub JOIN nodes n
-        ON n.parent = sub.id AND n.kind IN (1, 3) AND n.deleted_seq IS NULL)
+      SELECT COALESCE(s.root, n.id), 0, 0 FROM nodes n LEFT JOIN spaces s ON s.id = n.mount WHERE n.id = ${node.id}
+      UNION ALL SELECT COALESCE(s.root, n.id), sub.depth + 1, sub.bytes + 1 + octet_length(n.name) FROM sub JOIN nodes n
+        ON n.parent = sub.id AND n.kind IN (1, 3) AND n.deleted_seq IS NULL LEFT JOIN spaces s ON s.id = n.mount)
     SELECT max(depth) AS depth, max(bytes) AS bytes FROM sub`.execute(batch.trx);
   const below = rows[0] ?? { depth: 0, bytes: 0 };
   const bytes = Buffer.byteLength(to.path) + below.bytes + 1 + LIMITS.nameBytesMax;
@@ -62,6 +63,34 @@ async function manifestOf(batch: Batch, node: Node): Promise<Buffer | null> {
   const [row] = await batch.store.manifests(batch.trx, [[node.space, node.version]]);
   if (row === undefined) throw new AppError('corrupt', 'a manifest is missing');
   return row.manifest;
+}
+
+/**
+ * A shared folder goes into another one, or out of it: those who are members around it then are members of it. Nothing in it is touched.
+ * @throws AppError `forbidden` for anybody but its first owner
+ */
+async function moveMount(
+  batch: Batch,
+  { from, to }: Prepared & { kind: 'move' },
+  { node, folder, op }: { node: Node; folder: Node; op: number },
+): Promise<OperationResult> {
+  const space = node.mount === null ? undefined : batch.view.byId.get(node.mount);
+  if (space?.ownerId !== batch.principal.userId) {
+    throw new AppError('forbidden', 'only its first owner puts a shared folder into another one, or takes it out');
+  }
+  await batch.ledger.lock([space.id]);
+  const shown: Node = { ...node, id: space.root, kind: KIND.folder };
+  batch.ledger.record(node.space, { kind: 'leave', node: shown, path: pathInSpace(from) });
+  const moved: Node = { ...node, space: folder.space, parent: folder.id, name: to.name, key: to.key };
+  moved.version = batch.ledger.record(folder.space, {
+    kind: 'join',
+    node: { ...shown, parent: folder.id, version: 0 },
+    path: pathInSpace(to),
+    op,
+  });
+  batch.ledger.update(moved);
+  await settle(batch, space.id, { name: to.name });
+  return done({ ...shown, version: moved.version });
 }
 
 /** @returns the result, and whether mounts changed their path, so that the view must be read again */
@@ -82,7 +111,8 @@ export async function applyMove(
   const toSpace = (to.parent as FolderRef).space;
   const mountsMoved = node.kind === KIND.mount || holdsMounts(batch.view, from.path);
   if (fromSpace.id !== toSpace.id) {
-    if (mountsMoved) throw new AppError('forbidden', 'a shared folder cannot go into another shared folder');
+    if (node.kind === KIND.mount) return { result: await moveMount(batch, operation, { node, folder, op }), mountsMoved };
+    if (mountsMoved) throw new AppError('forbidden', 'the folder holds shared folders: they must be moved by themselves');
     const made = await copySubtree(batch, { source: node, folder, place: to, op });
     tombstone(batch, from, node, null);
     return { result: done(made), mountsMoved: false };

@@ -1,8 +1,8 @@
 import type { Kysely } from 'kysely';
-import { NOTICE_KINDS } from '../Models/notices.ts';
 import { type EntryKind, MODE, type Role } from '../Models/operations.ts';
 import type { SqlValue } from './bulk.ts';
-import type { ChangeKind, InvitationState } from './metadata.ts';
+import type { ChangeKind } from './metadata.ts';
+import type { InvitationState } from './sharing.ts';
 
 /** The tables of migrations/metadata; units and meanings stand there. */
 export type MetadataSchema = {
@@ -17,7 +17,7 @@ export type MetadataSchema = {
     home_of: string | null;
     deleted_at_ms: number | null;
   };
-  members: { space: number; user_id: string; user_name: string; role: number; joined_seq: number };
+  members: { space: number; user_id: string; user_name: string; role: number; granted: number | null; joined_seq: number };
   invitations: {
     id: string;
     space: number;
@@ -27,9 +27,11 @@ export type MetadataSchema = {
     to_name: string;
     folder_name: string;
     role: number;
-    state: InvitationState;
+    state: Exclude<InvitationState, 'expired'>;
     message: string | null;
     created_at_ms: number;
+    expires_at_ms: number | null;
+    answered_at_ms: number | null;
   };
   nodes: {
     id: number;
@@ -103,7 +105,7 @@ export const ROLES: readonly Role[] = ['viewer', 'editor', 'owner'];
 export const EDITOR = 1;
 export const OWNER = 2;
 
-/** By stored kind. */
+/** By stored kind: a new one goes to the end. */
 export const JOURNAL_KINDS = [
   'put',
   'symlink',
@@ -117,7 +119,12 @@ export const JOURNAL_KINDS = [
   'import',
   'attributes',
   'restore',
-  ...NOTICE_KINDS,
+  'invited',
+  'role',
+  'quota',
+  'held',
+  'device',
+  'members',
 ] as const satisfies readonly ChangeKind[];
 
 /** A living row of `nodes`. Inside a commit it is also the state that later operations of the batch see. */

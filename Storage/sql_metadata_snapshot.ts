@@ -30,12 +30,12 @@ function idsIn(dialect: Dialect, ids: readonly number[]): ReturnType<typeof sql>
 
 /** @param view one with a home */
 export async function takeSnapshot(db: Rows, dialect: Dialect, view: View, ids: readonly number[]): Promise<Snapshot> {
-  const home = view.home?.id ?? 0;
   const { rows } = await sql<Node>`
     WITH RECURSIVE up (id, parent) AS (
       SELECT seed.id, seed.parent FROM (
         SELECT n.id, n.parent FROM (${idsIn(dialect, ids)}) AS v CROSS JOIN nodes n WHERE n.id = v.id AND n.deleted_seq IS NULL
-        UNION ALL SELECT n.id, n.parent FROM nodes n WHERE n.space = ${home} AND n.mount IS NOT NULL AND n.deleted_seq IS NULL) AS seed
+        UNION ALL SELECT n.id, n.parent FROM nodes n
+          WHERE n.space IN (SELECT space FROM members WHERE user_id = ${view.userId}) AND n.mount IS NOT NULL AND n.deleted_seq IS NULL) AS seed
       UNION SELECT n.id, n.parent FROM up CROSS JOIN nodes n WHERE n.id = up.parent AND n.deleted_seq IS NULL)
     SELECT ${sql.raw(NODE_COLUMNS)} FROM up CROSS JOIN nodes n WHERE n.id = up.id`.execute(db);
   return openSnapshot(view, new Map(rows.map((row) => [row.id, row])));
@@ -44,7 +44,7 @@ export async function takeSnapshot(db: Rows, dialect: Dialect, view: View, ids: 
 function openSnapshot(view: View, rows: ReadonlyMap<number, Node>): Snapshot {
   const mounts = new Map<number, Node>();
   for (const row of rows.values())
-    if (row.mount !== null && row.space === view.home?.id && view.byId.has(row.mount)) mounts.set(row.mount, row);
+    if (row.mount !== null && view.byId.has(row.space) && view.byId.has(row.mount)) mounts.set(row.mount, row);
 
   function parentOf(id: number): number | null | undefined {
     const row = rows.get(id);

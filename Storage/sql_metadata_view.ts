@@ -9,7 +9,7 @@ import { folderNode, type MetadataSchema, OWNER, type Rows } from './sql_metadat
 export type SpaceView = {
   readonly id: number;
   readonly root: number; // node
-  readonly role: number;
+  readonly role: number; // the most of what was given here and what comes with an outer space
   readonly ownerId: string;
   readonly ownerName: string;
   readonly joinedSeq: number;
@@ -20,8 +20,9 @@ export type SpaceView = {
 };
 
 /**
- * What the caller can reach: the home space, and the shared spaces by the path of their mount. A mount is always in a home space and a
- * shared space holds no mounts, so at most one mount is on any path. `home` is null for a user who has stored nothing yet.
+ * What the caller can reach: the home space, and the shared spaces by the path of their mount, which is in the home or in another shared space.
+ * For each member exactly one mount of a space is in what they can reach (sql_metadata_members.ts sees to that). `home` is null for a user
+ * who has stored nothing yet.
  */
 export type View = {
   readonly userId: string;
@@ -31,16 +32,38 @@ export type View = {
   readonly mounts: ReadonlyMap<string, SpaceView>; // by path
 };
 
-type MountStep = { mount: number; parent: number | null; name: string };
+type MountStep = { mount: number; space: number; parent: number | null; name: string };
+type MountedAt = { readonly space: number; readonly path: string };
 
-async function mountPaths(db: Rows, homeId: number): Promise<Map<number, string>> {
+/** Where in which space of the user's the mounts are. */
+async function mountPlaces(db: Rows, userId: string): Promise<Map<number, MountedAt>> {
   const { rows } = await sql<MountStep>`
-    WITH RECURSIVE up (mount, parent, name, depth) AS (
-      SELECT mount, parent, name, 0 FROM nodes WHERE space = ${homeId} AND mount IS NOT NULL AND deleted_seq IS NULL
-      UNION ALL SELECT up.mount, n.parent, n.name, up.depth + 1 FROM up JOIN nodes n ON n.id = up.parent)
-    SELECT mount, parent, name FROM up ORDER BY mount, depth DESC`.execute(db);
-  const paths = new Map<number, string>();
-  for (const { mount, parent, name } of rows) paths.set(mount, parent === null ? '/' : childPath(paths.get(mount) ?? '/', name));
+    WITH RECURSIVE up (mount, space, parent, name, depth) AS (
+      SELECT mount, space, parent, name, 0 FROM nodes
+        WHERE space IN (SELECT space FROM members WHERE user_id = ${userId}) AND mount IS NOT NULL AND deleted_seq IS NULL
+      UNION ALL SELECT up.mount, up.space, n.parent, n.name, up.depth + 1 FROM up JOIN nodes n ON n.id = up.parent)
+    SELECT mount, space, parent, name FROM up ORDER BY mount, depth DESC`.execute(db);
+  const places = new Map<number, MountedAt>();
+  for (const { mount, space, parent, name } of rows) {
+    places.set(mount, { space, path: parent === null ? '/' : childPath(places.get(mount)?.path ?? '/', name) });
+  }
+  return places;
+}
+
+/** The paths of spaces in the tree of a user whose home this is. */
+function pathsFrom(home: number, places: ReadonlyMap<number, MountedAt>): Map<number, string> {
+  const paths = new Map<number, string>([[home, '/']]);
+  function pathOf(space: number): string | null {
+    const known = paths.get(space);
+    if (known !== undefined) return known;
+    const place = places.get(space);
+    const outer = place === undefined ? null : pathOf(place.space);
+    if (place === undefined || outer === null) return null;
+    const path = outer === '/' ? place.path : outer + place.path;
+    paths.set(space, path);
+    return path;
+  }
+  for (const space of places.keys()) pathOf(space);
   return paths;
 }
 
@@ -55,8 +78,7 @@ export async function loadView(db: Rows, userId: string): Promise<View> {
     .execute();
   const homeRow = rows.find((row) => row.home_of === userId);
   if (homeRow === undefined) return { userId, home: null, spaces: [], byId: new Map(), mounts: new Map() };
-  const paths = rows.length > 1 ? await mountPaths(db, homeRow.id) : new Map<number, string>();
-  paths.set(homeRow.id, '/');
+  const paths = pathsFrom(homeRow.id, rows.length > 1 ? await mountPlaces(db, userId) : new Map());
   const spaces: SpaceView[] = [];
   for (const row of [homeRow, ...rows.filter((other) => other !== homeRow)]) {
     const path = paths.get(row.id);
@@ -106,7 +128,7 @@ async function createHome(trx: Rows, principal: Principal, ids: Ids, nowMs: numb
     .execute();
   await trx
     .insertInto('members')
-    .values({ space: id, user_id: principal.userId, user_name: principal.userName, role: OWNER, joined_seq: 0 })
+    .values({ space: id, user_id: principal.userId, user_name: principal.userName, role: OWNER, granted: OWNER, joined_seq: 0 })
     .execute();
 }
 

@@ -225,14 +225,31 @@ describe('sharing', () => {
     await done('alice', 'mkdir', '/shared');
     await done('alice', 'put', await local('hello.txt', 'hello bob'), '/shared/hello.txt');
     const { id } = await json<{ id: string }>('alice', 'invite', '/shared', 'bob', '--role', 'viewer', '-m', 'for you');
-    assert.match(await done('bob', 'invitations'), new RegExp(`^${id} .* shared as viewer from alice \\(pending\\): for you\\n$`));
+    assert.match(
+      await done('bob', 'invitations'),
+      new RegExp(`^${id} .* shared as viewer from alice \\(pending until [^)]*\\): for you\\n$`),
+    );
     await fails('alice', ['accept', id], 4, 'not_found');
     const { path } = await json<{ path: string }>('bob', 'accept', id);
     assert.equal(await done('bob', 'cat', `${path}/hello.txt`), 'hello bob');
     await fails('bob', ['rm', `${path}/hello.txt`], 3, 'forbidden');
     assert.match(await done('alice', 'members', '/shared'), /^owner {3}alice\nviewer {2}bob\n$/);
+    assert.equal(await done('alice', 'role', '/shared', 'bob', 'editor'), 'bob is editor of /shared now\n');
+    await done('bob', 'mkdir', `${path}/from bob`);
     await done('bob', 'leave', path);
     await fails('bob', ['cat', `${path}/hello.txt`], 4, 'not_found');
+  });
+
+  it('can be accepted at a path, and is taken back by uninvite', async () => {
+    await done('alice', 'mkdir', '/elsewhere');
+    const { id } = await json<{ id: string }>('alice', 'invite', '/elsewhere', 'bob', '--expires', '7d');
+    await fails('bob', ['accept', id, '--at', '/no such/place'], 4, 'not_found');
+    assert.equal(await done('bob', 'accept', id, '--at', '/mine'), 'accepted: the folder is at /mine\n');
+    await done('alice', 'uninvite', '/elsewhere', 'bob');
+    await fails('bob', ['ls', '/mine'], 4, 'not_found');
+    await fails('alice', ['role', '/elsewhere', 'bob', 'viewer'], 4, 'user_unknown');
+    await fails('alice', ['role', '/elsewhere', 'bob', 'king'], 2, 'request_invalid');
+    await fails('alice', ['invite', '/elsewhere', 'bob', '--expires', 'soon'], 2, 'request_invalid');
   });
 
   it('can be declined, and not with everybody', async () => {

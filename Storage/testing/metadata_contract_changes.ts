@@ -89,6 +89,7 @@ export function contractOfChanges(open: OpenPlace): void {
     await done(store, alice, [put('/team/after', one), move('/team/after', '/team/later')]);
     assert.deepEqual(brief((await allChanges(store, alice, start.alice)).changes), [
       'alice share /team',
+      'bob members /team',
       'alice put /team/after',
       'alice move /team/after to /team/later',
     ]);
