@@ -21,6 +21,8 @@ const SHAPES: readonly Shape[] = [
   ({ a, b }) => [move(a, `${b}~`), move(`${b}~`, b)],
   ({ a, b }) => [move(b, ASIDE), move(a, b), move(ASIDE, `${b}/${a}`)],
   ({ a, b }) => [move(`${a}/${b}`, ASIDE), { kind: 'remove', path: a }, move(ASIDE, a)],
+  ({ a, b, c }) => [move(a, `${c}~`), move(`${c}~/${b}`, a)],
+  ({ a, b, c }) => [move(`${a}/${b}`, ASIDE), move(a, `${c}~`), move(ASIDE, a)],
   ({ a, b, c }) => [move(`${a}/${b}`, ASIDE), move(a, `${ASIDE}/${c}`), folder(a), move(`${ASIDE}/${c}`, `${a}/${b}`)],
 ];
 

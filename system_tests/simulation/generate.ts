@@ -179,16 +179,14 @@ class Generator {
     };
     const disk = (effect: DiskFault['effect']): DiskFault => ({ on: 'disk', ...this.#diskCall(), effect });
     const net = (effect: NetFault['effect'], when: 'before' | 'after'): NetFault => ({ on: 'net', nth: this.#upTo(5), when, effect });
-    add(this.#rates.disk, () =>
-      disk(
-        this.#chance(0.2)
-          ? this.#pick<DiskFault['effect']>([
-              { kind: 'short_write', bytes: this.#upTo(8) - 1 },
-              { kind: 'hide', share: this.#random() },
-            ])
+    add(this.#rates.disk, () => {
+      if (this.#chance(0.1)) return { on: 'disk', name: 'list', nth: this.#upTo(3), effect: { kind: 'hide', share: this.#random() } };
+      return disk(
+        this.#chance(0.1)
+          ? { kind: 'short_write', bytes: this.#upTo(8) - 1 }
           : { kind: 'error', code: this.#pick(CODES), times: this.#pick([1, 1, 1, 2, 5, 1000]) },
-      ),
-    );
+      );
+    });
     add(this.#rates.kill, () => (this.#chance(0.8) ? disk({ kind: 'kill' }) : net({ kind: 'kill' }, this.#pick(['before', 'after']))));
     add(this.#rates.power, () => disk({ kind: 'power', seed: this.#upTo(1 << 30) }));
     add(this.#rates.userDuring, () => {
@@ -249,7 +247,7 @@ class Generator {
         return { kind, path };
       case 'move':
       case 'link':
-        return { kind, path, to: this.#path() };
+        return { kind, path, to: this.#chance(0.06) ? otherLetters(path) : this.#path() };
       case 'symlink':
         return { kind, path, target: `to ${this.#nextContent()}` };
       case 'mode':
@@ -322,4 +320,12 @@ class Generator {
     const left = [...list];
     return Array.from({ length: count }, () => left.splice(Math.floor(this.#random() * left.length), 1)[0] ?? 'a');
   }
+}
+
+/** The same name where case does not count. */
+function otherLetters(path: string): string {
+  const cut = path.lastIndexOf('/') + 1;
+  const name = path.slice(cut);
+  const upper = name.toUpperCase();
+  return path.slice(0, cut) + (name === upper ? name.toLowerCase() : upper);
 }
