@@ -34,7 +34,7 @@ import { openManifestCache } from './transfer/manifest_cache.ts';
 
 export type { ConflictRow, EngineEvent, EntryReason, Held, Keep, LiveState, PassReport, Plan, Problem, RateLimits };
 
-const LOOK_AHEAD_FILES_MIN = 30_000; // another thread takes longer to begin than fewer files do
+const LOOK_AHEAD_MIN = 30_000; // files and folders: another thread takes longer to begin than fewer do
 
 export type SyncOptions = {
   /** gitignore patterns of what is not synced on this device; added to those it has. */
@@ -155,6 +155,8 @@ async function openRoot(
   });
   const { local, remote: remoteRoot } = settings;
   const index = stack.adopt(openSyncIndex(join(root.folder, 'index.db')), (open) => open.close());
+  const ahead = stack.adopt(openLookAhead(local, index), (open) => open.close());
+  if (options.dry !== true) ahead.begin();
   const disk = stack.adopt(openDisk(local), (open) => open.close());
   const features = options.probe(disk);
   const ticket = (): Promise<string> => session.ticket();
@@ -179,7 +181,6 @@ async function openRoot(
   const device = hostname();
   const names = portableNames(features);
   const rules = (ignoreFile: string | null) => openIgnoreRules({ ignoreFile, excludes: settings.excludes });
-  const ahead = stack.adopt(openLookAhead(local, index), (open) => open.close());
   const engine = createEngine({
     disk,
     tree: (onKept) =>
@@ -214,7 +215,6 @@ async function openRoot(
     tell({ type: 'state', state: next });
   };
   const start = (): void => {
-    ahead.begin();
     live ??= runLive({
       engine: ready,
       remote,
@@ -235,10 +235,7 @@ async function openRoot(
   return {
     root,
     index,
-    once() {
-      ahead.begin();
-      return ready.pass({ retry: true });
-    },
+    once: () => ready.pass({ retry: true }),
     preview: (atMost) => engine.preview(atMost),
     start,
     on(listener) {
@@ -251,8 +248,12 @@ async function openRoot(
       state: engine.held.length > 0 ? 'held' : state.state,
       error: 'error' in state ? state.error : null,
       held: engine.held,
-      files: index.agreedFiles(),
-      waiting: index.changed().length,
+      get files() {
+        return index.agreedFiles(); // looks at all of them: only for who asks
+      },
+      get waiting() {
+        return index.changed().length;
+      },
       problems: index.problems().length,
       conflicts: index.conflicts().length,
       watching: live?.coverage ?? null,
@@ -328,7 +329,7 @@ function kindOf(disk: ReturnType<typeof openNodeDisk>, path: string): 'file' | '
 
 /** The second thread takes a while to begin: it may be asked to before the first answer of the server is waited for. */
 function openLookAhead(local: string, index: SyncIndex): { begin(): void; take(): LookAhead | null; close(): void } {
-  const start = (): LookAhead | null => (index.hasAgreedFiles(LOOK_AHEAD_FILES_MIN) ? startLookAhead(local) : null);
+  const start = (): LookAhead | null => (index.hasAgreed(LOOK_AHEAD_MIN) ? startLookAhead(local) : null);
   let begun: LookAhead | null = null;
   return {
     begin() {

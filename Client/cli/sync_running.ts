@@ -3,8 +3,8 @@ import type { Driftless, Sync, SyncEvent, SyncOptions } from '../client.ts';
 import { serveControl } from '../sync/control.ts';
 import type { PlanRow, StatusRow } from '../sync/control_messages.ts';
 import { planRows } from '../sync/plan_rows.ts';
-import { controlOf, statusOf } from '../sync/root_control.ts';
-import { problemRow, realProblems } from '../sync/root_rows.ts';
+import { controlOf } from '../sync/root_control.ts';
+import { heldRow, problemRow, realProblems } from '../sync/root_rows.ts';
 import type { Run, Screen } from './command.ts';
 import { visible } from './escape.ts';
 import { countOf, grouped } from './format.ts';
@@ -48,7 +48,7 @@ async function open(job: Job, stack: AsyncDisposableStack, onEvent: (event: Sync
 
 /** Nothing was ever agreed on: what happens now is said before it does. */
 async function announceFirst({ index, preview, status }: Sync): Promise<string | null> {
-  if (index.agreedCount() > 0 || index.setting('cursor') !== undefined) return null;
+  if (index.setting('cursor') !== undefined || index.agreedCount() > 0) return null; // counting takes longer
   const { local, remote } = status();
   try {
     const plan = await preview(FIRST_PLANNED_MAX);
@@ -78,9 +78,9 @@ export function syncOnce(run: Run, job: Job): Promise<OnceReport> {
     const first = await announceFirst(sync);
     if (first !== null) run.tell(first);
     const { complete } = await orCancelled(sync.once(), signal);
-    const { local, remote, held } = statusOf(sync);
+    const { local, remote, held } = sync.status();
     const problems = realProblems(sync.index.problems()).map(problemRow);
-    return { local, remote, complete, done: tally, conflicts: sync.conflicts().length, held, problems };
+    return { local, remote, complete, done: tally, conflicts: sync.conflicts().length, held: held.map(heldRow), problems };
   });
 }
 

@@ -37,7 +37,8 @@ export type IndexNotes = {
   conflicts(): ConflictRow[];
   addConflict(conflict: ConflictRow): void;
   endConflict(copy: NodeId): void;
-  picture(folder: NodeId): Picture | undefined;
+  /** The folders in this one, as `setPicture` had them, if it is kept and shows exactly this; else `null`. */
+  pictured(folder: NodeId, shown: Uint8Array): readonly NodeId[] | null;
   setPicture(folder: NodeId, picture: Picture): void;
   forgetPictures(): void;
 };
@@ -92,14 +93,11 @@ export function indexNotes({ sql, all, one, run }: Statements): IndexNotes {
     addConflict: ({ copy, kind, path, copyPath, baseVersion, atMs }) =>
       run('INSERT OR REPLACE INTO conflicts VALUES (?, ?, ?, ?, ?, ?)', copy, kind, path, copyPath, baseVersion, atMs),
     endConflict: (copy) => run('DELETE FROM conflicts WHERE copy = ?', copy),
-    picture(folder) {
-      const row = sql('SELECT picture, folders FROM pictures WHERE folder = ?').get(folder);
-      if (row === undefined) return undefined;
-      const ids = row.folders as Uint8Array;
-      return {
-        shown: row.picture as Uint8Array,
-        folders: [...new Float64Array(ids.buffer.slice(ids.byteOffset, ids.byteOffset + ids.byteLength))],
-      };
+    pictured(folder, shown) {
+      const ids = sql('SELECT folders FROM pictures WHERE folder = ? AND picture = ?').get(folder, shown)?.folders as
+        | Uint8Array
+        | undefined;
+      return ids === undefined ? null : [...new Float64Array(ids.buffer.slice(ids.byteOffset, ids.byteOffset + ids.byteLength))];
     },
     setPicture(folder, { shown, folders }) {
       sql('INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)').run(folder, shown, new Uint8Array(Float64Array.from(folders).buffer));

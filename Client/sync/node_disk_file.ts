@@ -85,13 +85,15 @@ export function diskStat(stats: Stats): DiskStat {
   };
 }
 
+const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK } = constants;
+
 function kindOf(mode: number): DiskStat['kind'] {
-  switch (mode & constants.S_IFMT) {
-    case constants.S_IFREG:
+  switch (mode & S_IFMT) {
+    case S_IFREG:
       return 'file';
-    case constants.S_IFDIR:
+    case S_IFDIR:
       return 'folder';
-    case constants.S_IFLNK:
+    case S_IFLNK:
       return 'symlink';
     default:
       return 'other';

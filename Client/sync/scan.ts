@@ -308,9 +308,9 @@ export class Scan {
 
   /** Nothing in the folder has changed since all in it was in sync. */
   #isAsPictured(id: NodeId, path: string, inside: readonly string[], shown: Uint8Array): boolean {
-    const picture = this.#deps.index.picture(id);
-    if (picture === undefined || Buffer.compare(picture.shown, shown) !== 0 || inside.length !== picture.folders.length) return false;
-    for (const [i, name] of inside.entries()) this.#work.push({ id: picture.folders[i] as NodeId, path: inFolder(path, name), deep: true });
+    const folders = this.#deps.index.pictured(id, shown);
+    if (folders === null || inside.length !== folders.length) return false;
+    for (const [i, name] of inside.entries()) this.#work.push({ id: folders[i] as NodeId, path: inFolder(path, name), deep: true });
     return true;
   }
 

@@ -87,7 +87,10 @@ export type SyncIndex = IndexNotes & {
   /** Some content that both sides have. */
   hasContent(content: string): boolean;
   agreedFiles(): number;
+  /** At least so many; looks at no more than it takes. */
   hasAgreedFiles(count: number): boolean;
+  /** The same of files and folders, the root too, at less cost. */
+  hasAgreed(count: number): boolean;
   agreedCount(): number;
   /** Both sides begin anew: what is here counts as seen and not as agreed, so that nothing is taken for deleted. */
   forgetAgreement(): void;
@@ -367,7 +370,8 @@ function createIndex(db: DatabaseSync): SyncIndex {
       one('SELECT 1 FROM agreed WHERE kind = 0 AND substr(content, 1, 16) = ? AND content = ? LIMIT 1', content.slice(0, 16), content) !==
       undefined,
     agreedFiles: () => one(`SELECT count(*) AS n FROM agreed WHERE kind <> 1`)?.n as number,
-    hasAgreedFiles: (count) => all('SELECT 1 FROM agreed WHERE kind <> 1 LIMIT ?', count).length === count,
+    hasAgreedFiles: (count) => one('SELECT count(*) AS n FROM (SELECT 1 FROM agreed WHERE kind <> 1 LIMIT ?)', count)?.n === count,
+    hasAgreed: (count) => one('SELECT count(*) AS n FROM (SELECT 1 FROM agreed LIMIT ?)', count)?.n === count,
     agreedCount: () => one(`SELECT count(*) AS n FROM agreed WHERE id <> ${ROOT}`)?.n as number,
     forgetAgreement() {
       run(
