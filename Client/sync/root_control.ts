@@ -25,7 +25,7 @@ export type Controlled = {
   limit(limits: { up?: number | null; down?: number | null }): Promise<void>;
 };
 
-export function statusOf(sync: Pick<Controlled, 'status' | 'index'>): StatusRow {
+function statusOf(sync: Pick<Controlled, 'status' | 'index'>): StatusRow {
   const { local, remote, state, error, held, files, waiting, conflicts, watching, limits, rates } = sync.status();
   const { upBytesPerSecond = null, downBytesPerSecond = null } = limits;
   const facts = { local, remote, state, error, held, files, waiting, conflicts, watching };
