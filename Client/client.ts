@@ -7,6 +7,7 @@ import { AppError } from '../Models/errors.ts';
 import type { RestChange, RestEntry, RestPage, WhoAmI } from '../Models/rest.ts';
 import type { RestOnline } from '../Models/rest_events.ts';
 import type { RestDeed, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
+import type { RestLink, RestLinkAccess } from '../Models/rest_links.ts';
 import type { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { type EventMethods, eventMethods } from './event_methods.ts';
@@ -14,6 +15,7 @@ import { failureText } from './failure_text.ts';
 import { type FindMethods, findMethods } from './find_methods.ts';
 import { type HistoryMethods, historyMethods } from './history_methods.ts';
 import { createHttp, type Http } from './http.ts';
+import { type LinkMethods, type LinkOptions, linkMethods, type NewLink } from './link_methods.ts';
 import { type Caller, restCaller } from './rest_call.ts';
 import type { Session } from './session/session.ts';
 import { type SharingMethods, sharingMethods } from './sharing_methods.ts';
@@ -21,11 +23,15 @@ import type { Sync, SyncEvent, SyncOptions, SyncStatus } from './sync.ts';
 import type { createTransfers, Progress, TransferFailure, TransferReport } from './transfers.ts';
 
 export type {
+  LinkOptions,
+  NewLink,
   Progress,
   RestChange,
   RestDeed,
   RestEntry,
   RestInvitation,
+  RestLink,
+  RestLinkAccess,
   RestMember,
   RestOnline,
   RestTrashItem,
@@ -70,7 +76,8 @@ export type Driftless = AsyncDisposable &
   SharingMethods &
   HistoryMethods &
   FindMethods &
-  EventMethods & {
+  EventMethods &
+  LinkMethods & {
     readonly username: string;
     readonly serverUrl: string;
 
@@ -190,6 +197,7 @@ function createDriftless(session: Session, home: string): Driftless {
     ...sharingMethods(http),
     ...historyMethods(http),
     ...eventMethods(http),
+    ...linkMethods(http, session.serverUrl),
     async sync(local, remote, { watch = true, ...options } = {}) {
       const { openSync } = await import('./sync.ts');
       const sync = await openSync({ session, home }, { local, remote }, options);

@@ -50,6 +50,28 @@ export const LIMITS = {
   devicesPerUserMax: 1024, // a user is told of so many new ones
   devicesRememberedMax: 100_000, // of which a server knows without asking that they are no new ones
 
+  linksPerUserMax: 1000, // that are neither revoked nor expired
+  linkEndedKeptMs: 90 * 86_400_000, // a link that was revoked or has expired is shown for so long
+  linkPasswordBytesMin: 4,
+  linkUsesMax: 1_000_000,
+  linkSecondsMax: 10 * 366 * 86_400,
+  linkUseWindowMs: 3_600_000, // so long behind the last of it, a ranged request of the same address for the same content is the same use
+  linkLogRowsMax: 1000, // of one link; the oldest go first
+  linkGuessesMax: 60, // unknown tokens that one address may ask for at once
+  linkGuessesPerSecond: 1, // and then
+  linkPasswordsPerAddressMax: 5, // wrong passwords of one address for one link at once
+  linkPasswordsPerLinkMax: 100, // of all addresses
+  linkPasswordRestoreMs: 60_000, // and then one each so often
+  linkPasswordsHashedMax: 2, // at the same time
+  linkPasswordsWaitingMax: 32,
+  linkPassMs: 12 * 3_600_000, // a browser that gave the password is not asked again for so long
+  linkCheckMs: 100, // while content flows, so often is it asked whether the link is still open
+  linkPageEntriesMax: 5000, // a page shows no more of a folder
+  linkFormFilesMax: 100, // files in one upload form
+  linkNameAttemptsMax: 10_000, // NAME, NAME (2), NAME (3)…
+  zipEntriesMax: 65_000,
+  zipsMax: 8, // at the same time
+
   headerBytesMax: 32 * KiB, // request line and headers: the longest path, percent-encoded, and a page mark fit
   requestTimeoutMs: 30_000, // headers of a request, and the whole body of one that is not a stream
   idleSocketTimeoutMs: 120_000, // no byte in or out during a request

@@ -21,6 +21,7 @@ export const ROUTES = {
   online: '/v1/online', // GET
   members: '/v1/members', // GET ?path; POST RoleBody: another role; DELETE MemberQuery
   leave: '/v1/leave', // POST PathBody
+  links: '/v1/links', // GET LinksQuery; POST LinkBody; DELETE :id; GET :id/log. What visitors use is at LINK_PREFIX, see links.ts
   approvals: '/v1/approvals', // POST ApprovalBody
   syncStates: '/v1/sync-states', // POST SyncStateBody
   have: '/v1/have', // binary, see Models/frames.ts

@@ -18,6 +18,7 @@ import type { AccountsReader } from '../Storage/accounts.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { DeleteScope } from '../Storage/delete_scope.ts';
 import type { History } from '../Storage/history.ts';
+import type { Links } from '../Storage/links.ts';
 import type { Metadata } from '../Storage/metadata.ts';
 import type { Notices } from '../Storage/notices.ts';
 import type { Search } from '../Storage/search.ts';
@@ -38,6 +39,8 @@ import { registerFindRoutes } from './find_routes.ts';
 import { type Readiness, registerHealthRoutes } from './health_routes.ts';
 import { registerHistoryRoutes } from './history_routes.ts';
 import { PROBLEM_TYPE, problemOf, sendProblem, toAppError } from './http_errors.ts';
+import { registerLinkRoutes } from './link_routes.ts';
+import { createLinkPasswords } from './link_secrets.ts';
 import { countingOperations, registerMetrics } from './metrics.ts';
 import { DOCS_PREFIX, registerOpenApi } from './openapi.ts';
 import { Presence } from './presence.ts';
@@ -47,6 +50,7 @@ import { registerRequestRules, setAnswerHeaders } from './request_rules.ts';
 import { registerShareRoutes } from './share_routes.ts';
 import { registerSyncStateRoute } from './sync_state_routes.ts';
 import { registerTransferRoutes } from './transfer_routes.ts';
+import { registerVisitRoutes } from './visit_routes.ts';
 
 type RouteLine = { readonly method: string; readonly url: string; readonly public: boolean };
 declare module 'fastify' {
@@ -67,6 +71,7 @@ export type AppDeps = {
   readonly accounts: Pick<AccountsReader, 'findUser' | 'devicesOf'>;
   readonly search: Search;
   readonly statistics: Statistics;
+  readonly links: Links;
   readonly authenticate: Authenticate;
   /** Where committed changes are heard of. */
   readonly changes: ChangeFanOut;
@@ -95,7 +100,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await registerOpenApi(app);
 
   const metadata = countingOperations(deps.metadata, metrics.operations);
-  const routeDeps = { ...deps, metadata, metrics };
+  const routeDeps = { ...deps, metadata, metrics, linkPasswords: createLinkPasswords() };
   registerHealthRoutes(app, routeDeps);
   registerEntryRoutes(app, routeDeps);
   registerFileRoutes(app, routeDeps);
@@ -107,6 +112,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await registerEventRoute(app, { ...routeDeps, presence });
   registerPresenceRoutes(app, { ...routeDeps, presence });
   registerShareRoutes(app, routeDeps);
+  registerLinkRoutes(app, routeDeps);
+  await registerVisitRoutes(app, routeDeps);
   registerSyncStateRoute(app, routeDeps);
   const fuse = new DeleteFuse(deps.deleteScope.livingFiles, deps.monotonicMs);
   registerApprovalRoute(app, { ...routeDeps, fuse });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { LINK_PREFIX } from '../Models/links.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { badTickets } from './testing/bad_tickets.ts';
 import { openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
@@ -18,9 +19,9 @@ function concrete(url: string): string {
   return url.replace(':id', 'a'.repeat(32));
 }
 
-test('only health, metrics and the documentation are public', () => {
+test('only health, metrics, the documentation and what visitors of links see are public', () => {
   const open = server.app.routeTable.filter((route) => route.public).map((route) => route.url);
-  for (const url of open) assert.ok(PUBLIC.includes(url) || url.startsWith('/docs'), url);
+  for (const url of open) assert.ok(PUBLIC.includes(url) || url.startsWith('/docs') || url.startsWith(`${LINK_PREFIX}/:token`), url);
   const closed = new Set(server.app.routeTable.filter((route) => !route.public).map((route) => route.url));
   for (const [name, url] of Object.entries(ROUTES))
     assert.ok(name === 'openapi' || closed.has(url), `${name} is served and needs a ticket`);

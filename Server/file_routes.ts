@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
-import { splitLast, splitPath } from '../Models/names.ts';
+import { splitPath } from '../Models/names.ts';
 import { MODE, type Operation } from '../Models/operations.ts';
 import { ContentQuery, microsecondsFromIso, parseBase, UploadResult } from '../Models/rest.ts';
 import { ROUTES } from '../Models/routes.ts';
@@ -11,11 +11,10 @@ import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { History } from '../Storage/history.ts';
 import type { Manifest, Metadata, Principal } from '../Storage/metadata.ts';
 import { type Authenticate, whileLive } from './authenticate.ts';
-import { type ByteRange, checkConditions, parseRange, rangeStillHolds } from './byte_range.ts';
+import type { ByteRange } from './byte_range.ts';
 import { commitOne, streamOf } from './commit_one.ts';
-import { contentHeaders } from './content_headers.ts';
+import { answerContent, describeContent, etagOf } from './content_answer.ts';
 import { readContent } from './content_stream.ts';
-import { sendProblem } from './http_errors.ts';
 import { BYTES, PROBLEMS } from './openapi.ts';
 import { type Received, receiveContent } from './upload.ts';
 import { readUploadForm, type UploadForm } from './upload_form.ts';
@@ -111,6 +110,7 @@ function registerDownload(plain: FastifyInstance, deps: FileRouteDeps): void {
       const manifest = await manifestAt(deps, principal, request.query);
       const end = Math.min(manifest.size, LIMITS.previewBytes);
       describeContent(reply, manifest, end);
+      reply.header('etag', etagOf(manifest));
       return reply.send(contentStream(request, deps, principal, manifest, { start: 0, end }));
     },
   );
@@ -124,27 +124,8 @@ async function sendFile(
   which: Which,
 ): Promise<FastifyReply> {
   const manifest = await manifestAt(deps, principal, which);
-  const etag = etagOf(manifest);
-  const { range: rangeHeader, ...headers } = request.headers;
-  const conditions = { ifMatch: headers['if-match'], ifNoneMatch: headers['if-none-match'] };
-  const verdict = checkConditions(conditions, etag);
-  if (verdict === 'failed') return sendProblem(request, reply, PRECONDITION_FAILED, { status: 412 });
-  reply.header('etag', etag).header('accept-ranges', 'bytes');
-  if (verdict === 'not_modified') return reply.code(304).send();
-
-  const ranged = request.method === 'GET' && rangeStillHolds(headers['if-range']?.toString(), etag);
-  const range = ranged ? parseRange(rangeHeader, manifest.size) : null;
-  if (range === 'unsatisfiable') {
-    const problem = new AppError('range_invalid', `the file has ${manifest.size} bytes`);
-    return sendProblem(request, reply, problem, { headers: { 'content-range': `bytes */${manifest.size}` } });
-  }
-  if (range !== null) reply.code(206).header('content-range', `bytes ${range.start}-${range.end - 1}/${manifest.size}`);
-  const part = range ?? { start: 0, end: manifest.size };
-  describeContent(reply, manifest, part.end - part.start);
-  return request.method === 'HEAD' ? reply.send() : reply.send(contentStream(request, deps, principal, manifest, part));
+  return answerContent(request, reply, manifest, (range) => contentStream(request, deps, principal, manifest, range));
 }
-
-const PRECONDITION_FAILED = new AppError('version_stale', 'the file has another content now');
 
 type Which = { readonly path: string; readonly version?: number | undefined };
 
@@ -161,15 +142,6 @@ async function manifestAt({ metadata, history }: FileRouteDeps, principal: Princ
   const [entry] = await metadata.stat(principal, [path]);
   if (entry === undefined || entry === null) throw new AppError('not_found', 'there is nothing at this path');
   throw new AppError('not_a_file', 'this is not a file');
-}
-
-function describeContent(reply: FastifyReply, manifest: Manifest, length: number): void {
-  reply.headers(contentHeaders(splitLast(manifest.path).name));
-  reply.header('etag', etagOf(manifest)).header('content-length', String(length));
-}
-
-function etagOf(manifest: Manifest): string {
-  return `"${manifest.digest.toString('hex')}"`;
 }
 
 /** Reads as the connection takes it; a failure after the first byte ends the connection, so that no part can pass for the whole. */

@@ -115,13 +115,15 @@ export function problemOf(error: AppError, requestId: string, status: number = S
   };
 }
 
-/** @param options status: only where a header of the request decides it, for example 412 for a failed precondition */
-export function sendProblem(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  error: AppError,
-  options: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
-): FastifyReply {
+type ProblemOptions = {
+  /** Only where a header of the request decides it, for example 412 for a failed precondition. */
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** HTML for a person in place of the problem document. */
+  readonly page?: string;
+};
+
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppError, options: ProblemOptions = {}): FastifyReply {
   const status = options.status ?? STATUS[error.code];
   if (status >= 500) request.log.error({ err: error, code: error.code }, 'request failed');
   for (const name of CONTENT_HEADERS) reply.removeHeader(name);
@@ -132,9 +134,9 @@ export function sendProblem(
   // a string, so that no route's response schema has a say in it
   return reply
     .code(status)
-    .type(PROBLEM_TYPE)
+    .type(options.page === undefined ? PROBLEM_TYPE : 'text/html; charset=utf-8')
     .serializer(asIs)
-    .send(JSON.stringify(problemOf(error, request.id, status)));
+    .send(options.page ?? JSON.stringify(problemOf(error, request.id, status)));
 }
 
 export const PROBLEM_TYPE = 'application/problem+json';

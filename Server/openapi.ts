@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { FRAME_TYPE } from '../Models/frames.ts';
 import { Problem, RestChange, RestEntry, UploadFields } from '../Models/rest.ts';
 import { RestDeed, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
+import { RestLink, RestLinkAccess } from '../Models/rest_links.ts';
 import { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { PROBLEM_TYPE } from './http_errors.ts';
@@ -13,7 +14,18 @@ import { PROBLEM_TYPE } from './http_errors.ts';
 export const DOCS_PREFIX = '/docs';
 
 /** Those that have a name of their own in the document. */
-const SHAPES = { Problem, RestEntry, RestChange, RestInvitation, RestMember, RestVersion, RestDeed, RestTrashItem };
+const SHAPES = {
+  Problem,
+  RestEntry,
+  RestChange,
+  RestInvitation,
+  RestMember,
+  RestVersion,
+  RestDeed,
+  RestTrashItem,
+  RestLink,
+  RestLinkAccess,
+};
 
 /** The OpenAPI document, made from the routes' own schemas, and a page to read it. Call before the routes are added. */
 export async function registerOpenApi(app: FastifyInstance): Promise<void> {

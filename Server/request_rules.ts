@@ -9,8 +9,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Answers without a ticket. A route that does not say so needs one. */
     public?: true;
-    /** The one content type of the request's body; `application/json` where nothing is said. */
-    accepts?: string;
+    /** The content types of the request's body, or `any` where it is taken as it comes; `application/json` where nothing is said. */
+    accepts?: string | readonly string[];
     /** The body may flow for hours: no deadline for all of it. */
     stream?: true;
   }
@@ -21,6 +21,7 @@ declare module 'fastify' {
 }
 
 const JSON_TYPE = 'application/json';
+const ANY_TYPE = 'any';
 const BODY_METHODS: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
 /** What holds for each request before its body is looked at. */
@@ -92,10 +93,11 @@ function checkQuery(url: string): void {
 function checkBodyKind(request: FastifyRequest): void {
   if (!hasBody(request)) return;
   if (!BODY_METHODS.has(request.method)) throw new AppError('request_invalid', `${request.method} takes no body here`);
-  const wanted = request.routeOptions.config.accepts ?? JSON_TYPE;
-  const [type, ...parameters] = (request.headers['content-type'] ?? '').split(';').map((part) => part.trim().toLowerCase());
-  const plain = wanted !== JSON_TYPE || parameters.every((parameter) => parameter === 'charset=utf-8');
-  if (type !== wanted || !plain) throw new AppError('content_type_unsupported', `this takes ${wanted}`);
+  const wanted = [request.routeOptions.config.accepts ?? JSON_TYPE].flat();
+  const [type = '', ...parameters] = (request.headers['content-type'] ?? '').split(';').map((part) => part.trim().toLowerCase());
+  const plain = type !== JSON_TYPE || parameters.every((parameter) => parameter === 'charset=utf-8');
+  const fits = wanted.includes(ANY_TYPE) || (wanted.includes(type) && plain);
+  if (!fits) throw new AppError('content_type_unsupported', `this takes ${wanted.join(' or ')}`);
   if (request.headers['content-encoding'] !== undefined) {
     throw new AppError('content_type_unsupported', 'a compressed body is not taken here');
   }

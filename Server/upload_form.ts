@@ -57,7 +57,7 @@ function parseFields(values: ReadonlyMap<string, unknown>): z.output<typeof Uplo
 }
 
 /** The form parser says with plain errors that a form is malformed or stops before its end. */
-function formError(error: unknown, request: FastifyRequest): AppError {
+export function formError(error: unknown, request: FastifyRequest): AppError {
   const known = toAppError(error);
   if (known.code !== 'internal' || error instanceof AppError) return known;
   if (request.raw.destroyed && !request.raw.readableEnded)

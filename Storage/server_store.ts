@@ -1,12 +1,14 @@
 import { type DatabaseAddress, openDatabase } from './database.ts';
 import { type DeleteScope, sqlDeleteScope } from './delete_scope.ts';
 import type { History } from './history.ts';
+import type { Links } from './links.ts';
 import type { Metadata } from './metadata.ts';
 import { openNameIndex } from './name_index.ts';
 import type { Notices } from './notices.ts';
 import { type Search, sqlSearch } from './search.ts';
 import { type Companions, type SpaceReaders, sqlCompanions, sqlSpaceReaders } from './space_readers.ts';
 import { sqlHistory } from './sql_history.ts';
+import { sqlLinks } from './sql_links.ts';
 import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { sqlNotices } from './sql_notices.ts';
@@ -27,6 +29,7 @@ export type ServerStore = {
   readonly statistics: Statistics;
   /** From now on names are indexed when nothing else is done; without it only as searches need them. */
   beginIndexing(): void;
+  readonly links: Links;
   /** `tell` is called after each transaction that changed something; one listener. It must neither throw nor wait. */
   onTouched(tell: (touched: Touched) => void): void;
   close(): Promise<void>;
@@ -51,6 +54,7 @@ export async function openServerStore(address: DatabaseAddress, { now = Date.now
     syncStates: sqlSyncStates(database),
     deleteScope: sqlDeleteScope(database),
     notices: sqlNotices(store),
+    links: sqlLinks(store),
     search: sqlSearch(database, names),
     statistics: sqlStatistics(database),
     beginIndexing: () => names.begin(),

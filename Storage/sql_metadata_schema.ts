@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import type { LinkAction, LinkMode } from '../Models/links.ts';
 import { type EntryKind, MODE, type Role } from '../Models/operations.ts';
 import type { SqlValue } from './bulk.ts';
 import type { ChangeKind } from './metadata.ts';
@@ -87,6 +88,33 @@ export type MetadataSchema = {
   thinning: { space: number; daily_seq: number; weekly_seq: number };
   sync_states: { user_id: string; state: string; counter: number; shown_at_ms: number };
   name_marks: { space: number; seq: number };
+  links: {
+    id: string;
+    token_hash: Buffer;
+    maker_id: string;
+    maker_name: string;
+    node: number;
+    mode: LinkMode;
+    password: string | null;
+    created_at_ms: number;
+    expires_at_ms: number | null;
+    revoked_at_ms: number | null;
+    uses_max: number | null;
+    uses: number;
+    log_head: number;
+  };
+  link_accesses: {
+    link: string;
+    seq: number;
+    action: LinkAction;
+    address: string;
+    path: string;
+    content: string | null;
+    first_at_ms: number;
+    last_at_ms: number;
+    requests: number;
+    bytes: number;
+  };
   packs: { id: number; name: string };
   chunks: { digest: Buffer; space: number; pack: number; start: number; length: number };
 };

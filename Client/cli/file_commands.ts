@@ -1,8 +1,9 @@
 import { AppError } from '../../Models/errors.ts';
+import { formatBytes } from '../../Models/format_bytes.ts';
 import { LIMITS } from '../../Models/limits.ts';
 import type { Driftless, ListOptions, RestChange, RestEntry } from '../client.ts';
 import { argument, type Command, type Options, textOption } from './command.ts';
-import { formatBytes, formatTime } from './format.ts';
+import { formatTime } from './format.ts';
 import { numberOption } from './history_commands.ts';
 import { facts, rowsOf } from './output.ts';
 

@@ -1,18 +1,6 @@
 import { AppError } from '../../Models/errors.ts';
 
-const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
 export const BYTES_OF: Readonly<Record<string, number>> = { '': 1, K: 1000, M: 1_000_000, G: 1_000_000_000, T: 1_000_000_000_000 };
-
-/** Powers of a thousand, three digits: `999 B`, `1.5 kB`, `12.3 MB`. @param bytes not negative */
-export function formatBytes(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  while (value >= 999.5 && unit < UNITS.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
-}
 
 /**
  * A size as it is typed: `500K`, `1.5M`, `2GB`, `800000`.

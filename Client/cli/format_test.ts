@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { countOf, formatBytes, formatSeconds, formatTime, parseBytes } from './format.ts';
+import { formatBytes } from '../../Models/format_bytes.ts';
+import { countOf, formatSeconds, formatTime, parseBytes } from './format.ts';
 import { createProgressLine, progressText } from './progress.ts';
 
 describe('figures for a person', () => {

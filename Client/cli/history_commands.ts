@@ -1,7 +1,8 @@
 import { AppError } from '../../Models/errors.ts';
+import { formatBytes } from '../../Models/format_bytes.ts';
 import type { RestDeed, RestTrashItem, RestVersion } from '../client.ts';
 import { argument, type Command, type Options, textOption } from './command.ts';
-import { formatBytes, formatTime } from './format.ts';
+import { formatTime } from './format.ts';
 import { facts, rowsOf } from './output.ts';
 
 /** @throws AppError `request_invalid` */

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
-import { visible, visibleContent, visibleJson } from './escape.ts';
+import { visible, visibleContent, visibleJson } from '../../Models/visible.ts';
 
 /** What a command has to say: the same facts for a person and, with `--json`, for a program. */
 export type Answer =

@@ -1,15 +1,16 @@
 import { Command as Commander, CommanderError, Option } from 'commander';
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
+import { visible, visibleContent } from '../../Models/visible.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { failureText } from '../failure_text.ts';
 import { ACCOUNT_COMMANDS } from './account_commands.ts';
 import type { Command, Options, Run } from './command.ts';
-import { visible, visibleContent } from './escape.ts';
 import { EVENT_COMMANDS } from './event_commands.ts';
 import { EXIT, EXIT_CODES } from './exit_codes.ts';
 import { FILE_COMMANDS } from './file_commands.ts';
 import { FIND_COMMANDS } from './find_commands.ts';
 import { HISTORY_COMMANDS } from './history_commands.ts';
+import { LINK_COMMANDS } from './link_commands.ts';
 import { type Answer, printAnswer, type Sink } from './output.ts';
 import { SHARING_COMMANDS } from './sharing_commands.ts';
 import { SYNC_COMMANDS } from './sync_commands.ts';
@@ -24,6 +25,7 @@ export const COMMANDS: readonly Command[] = [
   ...SHARING_COMMANDS,
   ...HISTORY_COMMANDS,
   ...EVENT_COMMANDS,
+  ...LINK_COMMANDS,
 ];
 
 export type ProgramDeps = {
@@ -40,9 +42,10 @@ const LOGIN_NEEDED: ReadonlySet<ErrorCode> = new Set(['not_logged_in', 'session_
 
 const ENVIRONMENT = `
 Environment:
-  DRIFTLESS_HOME       folder of your profile (~/.driftless)
-  DRIFTLESS_AUTH       the authentication daemon, host:port (127.0.0.1:4810)
-  DRIFTLESS_PASSWORD   for scripts: instead of asking for it
+  DRIFTLESS_HOME            folder of your profile (~/.driftless)
+  DRIFTLESS_AUTH            the authentication daemon, host:port (127.0.0.1:4810)
+  DRIFTLESS_PASSWORD        for scripts: instead of asking for it
+  DRIFTLESS_LINK_PASSWORD   the same for link --password
 
 Exit codes:
   0 done   1 failed   2 usage   3 not logged in or refused   4 not found   5 conflict   6 limit or quota   130 interrupted

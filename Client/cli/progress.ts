@@ -1,6 +1,7 @@
+import { formatBytes } from '../../Models/format_bytes.ts';
 import type { Progress } from '../client.ts';
 import type { Screen } from './command.ts';
-import { countOf, formatBytes, formatSeconds, grouped } from './format.ts';
+import { countOf, formatSeconds, grouped } from './format.ts';
 
 const REDRAW_MS = 100;
 const BAR_CELLS = 24;

@@ -1,5 +1,6 @@
 import { AppError } from '../../Models/errors.ts';
-import { BYTES_OF, formatBytes } from './format.ts';
+import { formatBytes } from '../../Models/format_bytes.ts';
+import { BYTES_OF } from './format.ts';
 
 const RATE_MIN = 1000; // slower than this nothing ever ends
 

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import type { Readable, Writable } from 'node:stream';
 import { AppError } from '../../Models/errors.ts';
-import { visible } from './escape.ts';
+import { visible } from '../../Models/visible.ts';
 import { EXIT, EXIT_CODES } from './exit_codes.ts';
 import { splitWords } from './words.ts';
 

@@ -1,4 +1,5 @@
 import { AppError } from '../../Models/errors.ts';
+import { visible } from '../../Models/visible.ts';
 import type { Driftless, Sync, SyncEvent, SyncOptions } from '../client.ts';
 import { serveControl } from '../sync/control.ts';
 import type { PlanRow, StatusRow } from '../sync/control_messages.ts';
@@ -6,7 +7,6 @@ import { planRows } from '../sync/plan_rows.ts';
 import { controlOf } from '../sync/root_control.ts';
 import { heldRow, problemRow, realProblems } from '../sync/root_rows.ts';
 import type { Run, Screen } from './command.ts';
-import { visible } from './escape.ts';
 import { countOf, grouped } from './format.ts';
 import { keepHeapSmall } from './small_heap.ts';
 import { count, createNarrator, emptyTally, firstContactText, type SyncLine, type Tally } from './sync_lines.ts';

@@ -1,11 +1,12 @@
 import { lstat, stat } from 'node:fs/promises';
 import { basename, join, resolve, sep } from 'node:path';
 import { AppError } from '../../Models/errors.ts';
+import { formatBytes } from '../../Models/format_bytes.ts';
 import { childPath, splitPath } from '../../Models/names.ts';
 import type { Driftless, TransferFailure, TransferOptions, TransferReport } from '../client.ts';
 import { failureText } from '../failure_text.ts';
 import { argument, type Command, type Outcome, type Run } from './command.ts';
-import { countOf, formatBytes, formatSeconds, grouped } from './format.ts';
+import { countOf, formatSeconds, grouped } from './format.ts';
 import { facts } from './output.ts';
 import { createProgressLine } from './progress.ts';
 

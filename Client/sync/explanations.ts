@@ -1,4 +1,5 @@
-import { formatBytes, grouped } from '../cli/format.ts';
+import { formatBytes } from '../../Models/format_bytes.ts';
+import { grouped } from '../cli/format.ts';
 import type { LeftOut } from './ignore_rules.ts';
 import type { Reason } from './reasons.ts';
 

@@ -7,6 +7,7 @@ import pino from 'pino';
 import type { Accounts } from '../../Storage/accounts.ts';
 import { openAccounts } from '../../Storage/accounts_sql.ts';
 import type { ChunkStore } from '../../Storage/chunk_store.ts';
+import type { Links } from '../../Storage/links.ts';
 import type { Metadata } from '../../Storage/metadata.ts';
 import { openPackChunkStore } from '../../Storage/pack_chunk_store.ts';
 import { openServerStore } from '../../Storage/server_store.ts';
@@ -37,6 +38,7 @@ export type ServerFixture = AsyncDisposable & {
   readonly key: SigningKey;
   readonly accounts: Accounts;
   readonly metadata: Metadata;
+  readonly links: Links;
   readonly chunks: ChunkStore;
   readonly revocations: Revocations;
   /** Log lines so far. */
@@ -106,6 +108,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
     key,
     accounts,
     metadata,
+    links: store.links,
     chunks,
     revocations,
     logged,

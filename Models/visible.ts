@@ -11,7 +11,7 @@ export function visible(text: string): string {
   return text.replace(UNSAFE, codeOf);
 }
 
-/** Content of a file shown on a terminal: its lines and tabs stay. */
+/** Content of a file shown to a person: its lines and tabs stay. */
 export function visibleContent(text: string): string {
   return text.replace(UNSAFE_IN_CONTENT, codeOf);
 }

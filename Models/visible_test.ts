@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { visible, visibleContent, visibleJson } from './escape.ts';
+import { visible, visibleContent, visibleJson } from './visible.ts';
 
 const HOSTILE: [string, string, string][] = [
   ['an escape sequence', '\u001b]0;title\u0007x', '\\x1b]0;title\\x07x'],

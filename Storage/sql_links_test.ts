@@ -1,0 +1,31 @@
+import { after, before } from 'node:test';
+import { openDatabase } from './database.ts';
+import { sqlLinks } from './sql_links.ts';
+import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
+import type { MetadataSchema } from './sql_metadata_schema.ts';
+import { emptyDatabases } from './testing/databases.ts';
+import { type LinksPlace, linksContract } from './testing/links_contract.ts';
+import { startPostgres, type TestPostgres } from './testing/postgres.ts';
+
+let postgres: TestPostgres;
+before(async () => {
+  postgres = await startPostgres();
+});
+after(() => postgres.close());
+
+for (const [name, empty] of emptyDatabases(() => postgres)) {
+  linksContract(name, async (t) => {
+    const address = await empty(t);
+    const open = async () => {
+      const database = await openDatabase<MetadataSchema>(address, MIGRATIONS);
+      t.after(() => database.close());
+      return database;
+    };
+    const database = await open();
+    const now = (): number => place.now;
+    const store = openStore(database, { now });
+    const others = [sqlLinks(address.kind === 'sqlite' ? store : openStore(await open(), { now }))];
+    const place: LinksPlace = { metadata: await sqlMetadata(store), links: sqlLinks(store), others, now: 1_700_000_000_000 };
+    return place;
+  });
+}
