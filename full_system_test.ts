@@ -179,6 +179,34 @@ async function rename({ step }: World, alice: Driftless): Promise<void> {
   });
 }
 
+async function publicLinks({ step, note }: World, alice: Driftless, content: Buffer): Promise<void> {
+  const path = '/shared reports/third quarter.pdf';
+  const link = await step('make a public link to the file, good for two uses', () =>
+    alice.createLink(path, { usesMax: 2, expiresInSeconds: 3600 }),
+  );
+  const fetched = async (): Promise<Buffer> => Buffer.from(await (await fetch(link.url)).arrayBuffer());
+  await step('fetch it without an account, look at its page, and find it used up after the second time', async () => {
+    assert.ok(content.equals(await fetched()));
+    const page = await fetch(link.url, { headers: { accept: 'text/html' } });
+    assert.match(await page.text(), /third quarter\.pdf/);
+    assert.ok(content.equals(await fetched()));
+    assert.equal((await fetch(link.url)).status, 404);
+    note((await alice.linkLog(link.id)).map(({ action, address, bytes }) => `${action} ${address} ${bytes}`).join(', '));
+  });
+  await step('a file comes in by a link that shows nothing, and none once that is revoked', async () => {
+    const drop = await alice.createLink('/shared reports', { mode: 'upload' });
+    const send = (): Promise<Response> => fetch(`${drop.url}/from a stranger.txt`, { method: 'PUT', body: 'hello' });
+    assert.equal((await send()).status, 201);
+    const listing = (await (await fetch(drop.url, { headers: { accept: 'application/json' } })).json()) as { entries: unknown[] };
+    assert.deepEqual(listing.entries, []);
+    assert.equal((await alice.preview('/shared reports/from a stranger.txt')).toString(), 'hello');
+    await alice.deleteLink(drop.id);
+    assert.equal((await send()).status, 404);
+    assert.deepEqual(new Set((await Array.fromAsync(alice.links())).map(({ state }) => state)), new Set(['used_up', 'revoked']));
+    await alice.delete('/shared reports/from a stranger.txt');
+  });
+}
+
 async function sharing({ step, note, folder }: World, users: Users, content: Buffer) {
   const { alice, bob, carol } = users;
   const invitation = await step('alice invites bob', async () => {
@@ -262,6 +290,7 @@ async function scenario(world: World): Promise<void> {
     const content = await oneFile(world, users.alice);
     await manyFiles(world, users.alice);
     await rename(world, users.alice);
+    await publicLinks(world, users.alice, content);
     await twoDevices(world, users.alice);
     await sharing(world, users, content);
     await leave(world, users);
