@@ -6,14 +6,14 @@ import type { infer as Infer } from 'zod';
 import { AppError } from '../Models/errors.ts';
 import type { RestChange, RestEntry, RestPage, WhoAmI } from '../Models/rest.ts';
 import type { RestOnline } from '../Models/rest_events.ts';
-import type { RestDeed, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
+import type { RestDeed, RestPlanConflict, RestPlanStep, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
 import type { RestLink, RestLinkAccess } from '../Models/rest_links.ts';
 import type { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { type EventMethods, eventMethods } from './event_methods.ts';
 import { failureText } from './failure_text.ts';
 import { type FindMethods, findMethods } from './find_methods.ts';
-import { type HistoryMethods, historyMethods } from './history_methods.ts';
+import { type HistoryMethods, historyMethods, type Plan } from './history_methods.ts';
 import { createHttp, type Http } from './http.ts';
 import { type LinkMethods, type LinkOptions, linkMethods, type NewLink } from './link_methods.ts';
 import { type Caller, restCaller } from './rest_call.ts';
@@ -25,6 +25,7 @@ import type { createTransfers, Progress, TransferFailure, TransferReport } from 
 export type {
   LinkOptions,
   NewLink,
+  Plan,
   Progress,
   RestChange,
   RestDeed,
@@ -34,6 +35,8 @@ export type {
   RestLinkAccess,
   RestMember,
   RestOnline,
+  RestPlanConflict,
+  RestPlanStep,
   RestTrashItem,
   RestVersion,
   Sync,

@@ -1,4 +1,4 @@
-import type { RestDeed, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
+import type { PlanResult, RestDeed, RestPlan, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { Http } from './http.ts';
 import { restCaller } from './rest_call.ts';
@@ -21,7 +21,23 @@ export type HistoryMethods = {
    * @throws AppError `not_found` (also: its folder is gone), `already_exists`, `name_collides`, `forbidden`
    */
   undelete(what: string | number, options?: { to?: string }): Promise<{ path: string; version: number }>;
+  /**
+   * What would make a folder again what it was at a time, or at the cursor of a change; `goBack` does it. What is shared below it is left alone.
+   * @throws AppError `not_found` (also: before the beginning, or the folder was not there), `not_a_folder`, `forbidden`, `cursor_invalid`, `too_large`
+   */
+  rewind(path: string, to: { time: Date } | { cursor: string }): Promise<Plan>;
+  /**
+   * What would take back an operation, or all that a device did behind a time; `goBack` does it. What others changed since is a conflict, and stays.
+   * @param what `user`: whose device, one's own if not given
+   * @throws AppError `not_found` (no such operation), `too_large`
+   */
+  undo(what: { operation: string } | { device: string; since: Date; user?: string }): Promise<Plan>;
+  /** Does exactly what was previewed, all of it or nothing. @throws AppError `version_stale` when it would be something else by now */
+  goBack(plan: Pick<RestPlan, 'plan'>): Promise<PlanResult>;
 };
+
+/** With all its steps and conflicts. */
+export type Plan = Omit<RestPlan, 'next'>;
 
 const loadRest = async () => {
   const [rest, history] = await Promise.all([import('../Models/rest.ts'), import('../Models/rest_history.ts')]);
@@ -38,7 +54,21 @@ async function* allPages<Row>(load: (after?: string) => Promise<{ rows: readonly
 
 export function historyMethods(http: Http): HistoryMethods {
   const call = restCaller(http, loadRest);
+  const preview = async (route: 'rewind' | 'undo', body: unknown): Promise<Plan> => {
+    const { next, ...plan } = await call(({ RestPlan }) => ({ schema: RestPlan, method: 'POST', route: ROUTES[route], body }));
+    for (let after = next; after !== null; ) {
+      const query = { plan: plan.plan, after };
+      const page = await call(({ RestPlan }) => ({ schema: RestPlan, method: 'GET', route: ROUTES.plans, query }));
+      plan.steps.push(...page.steps);
+      plan.conflicts.push(...page.conflicts);
+      after = page.next;
+    }
+    return plan;
+  };
   return {
+    rewind: (path, to) => preview('rewind', 'time' in to ? { path, time: to.time.toISOString() } : { path, cursor: to.cursor }),
+    undo: (what) => preview('undo', 'operation' in what ? what : { ...what, since: what.since.toISOString() }),
+    goBack: ({ plan }) => call(({ PlanResult }) => ({ schema: PlanResult, method: 'POST', route: ROUTES.plans, body: { plan } })),
     versions: (path) =>
       allPages(async (after) => {
         const page = await call(({ VersionsPage }) => ({

@@ -46,6 +46,7 @@ export const LIMITS = {
   invitationLifetimeMs: 30 * 24 * 3_600_000, // unless said otherwise
   invitationLifetimeMsMax: 366 * 24 * 3_600_000,
   invitationShownMs: 30 * 24 * 3_600_000, // how long one that was answered or expired is still told of
+  backNodesMax: 100_000, // files and folders that one rewind or undo looks at
   noticeBytesMax: 16 * KiB, // JSON of what a notice tells; an invitation's message fits, however much of it is escaped
   devicesPerUserMax: 1024, // a user is told of so many new ones
   devicesRememberedMax: 100_000, // of which a server knows without asking that they are no new ones

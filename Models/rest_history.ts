@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { LIMITS } from './limits.ts';
-import { ChangeKindName, Digest, RemotePath } from './rest.ts';
+import { ChangeKindName, Digest, RemotePath, UserName } from './rest.ts';
 
 /** The JSON shapes of the routes about the past. */
 
@@ -61,3 +61,65 @@ export const UndeleteBody = z
   })
   .refine(({ path, id }) => (path === undefined) !== (id === undefined), 'either path or id');
 export const UndeleteResult = z.object({ path: z.string(), version: z.int() });
+
+const Moment = z.iso.datetime({ offset: true });
+export const RewindBody = z
+  .strictObject({
+    path: RemotePath,
+    time: Moment.optional().describe('What was done later is taken back'),
+    cursor: z.string().min(1).max(8192).optional().describe('Of a change: what came behind it is taken back'),
+  })
+  .refine(({ time, cursor }) => (time === undefined) !== (cursor === undefined), 'either time or cursor');
+export const UndoBody = z.union([
+  z.strictObject({ operation: z.string().regex(/^([0-9a-f]{32}|[1-9][0-9]{0,15})$/) }),
+  z.strictObject({
+    device: z.string().min(1).max(255),
+    since: Moment,
+    user: UserName.optional().describe('Whose device; your own if missing'),
+  }),
+]);
+
+/** What going back would do is named by what was asked and the digest of the answer: the server keeps nothing. */
+const PlanToken = z.string().min(1).max(16_384).describe('Names exactly this plan');
+const StepKind = z.enum(['delete', 'move', 'restore', 'content']);
+const counts = z.object({ delete: z.int(), move: z.int(), restore: z.int(), content: z.int() });
+export const RestPlanStep = z.object({
+  kind: StepKind.describe('`restore` is out of the trash'),
+  path: z.string(),
+  from: z.string().nullable(),
+  entry: z.enum(['file', 'folder', 'symlink']),
+  size: z.int(),
+});
+export type RestPlanStep = z.infer<typeof RestPlanStep>;
+export const RestPlanConflict = z.object({
+  path: z.string(),
+  reason: z.enum([
+    'folder_gone',
+    'name_taken',
+    'not_empty',
+    'into_itself',
+    'path_too_long',
+    'changed_since',
+    'thinned',
+    'shared',
+    'forbidden',
+    'unknown',
+  ]),
+  by: z
+    .object({ user: z.string(), device: z.string(), operation: z.string(), at: z.string() })
+    .nullable()
+    .describe('Of `changed_since`: who did'),
+});
+export type RestPlanConflict = z.infer<typeof RestPlanConflict>;
+export const RestPlan = z.object({
+  plan: PlanToken,
+  counts,
+  steps: z.array(RestPlanStep).describe('In the order in which they would be done'),
+  conflicts: z.array(RestPlanConflict).describe('What would not be done'),
+  next: z.string().nullable().describe('Pass as `after` with `plan` for the next steps and conflicts'),
+});
+export type RestPlan = z.infer<typeof RestPlan>;
+export const PlanQuery = z.object({ plan: PlanToken, after: z.string().max(16).optional(), limit: Limit });
+export const PlanBody = z.strictObject({ plan: PlanToken });
+export const PlanResult = z.object({ operation: z.string().describe('What `undo` takes'), counts });
+export type PlanResult = z.infer<typeof PlanResult>;

@@ -17,6 +17,9 @@ export const ROUTES = {
   trash: '/v1/trash', // GET TrashQuery
   undelete: '/v1/undelete', // POST UndeleteBody
   invitations: '/v1/invitations', // GET; POST InviteBody; POST :id/accept AcceptBody, :id/decline
+  rewind: '/v1/rewind', // POST RewindBody: a preview
+  undo: '/v1/undo', // POST UndoBody: a preview
+  plans: '/v1/plans', // GET PlanQuery: more of a preview; POST PlanBody: does it
   events: '/v1/events', // GET as a WebSocket, see events.ts
   online: '/v1/online', // GET
   members: '/v1/members', // GET ?path; POST RoleBody: another role; DELETE MemberQuery

@@ -43,6 +43,7 @@ import { registerLinkRoutes } from './link_routes.ts';
 import { createLinkPasswords } from './link_secrets.ts';
 import { countingOperations, registerMetrics } from './metrics.ts';
 import { DOCS_PREFIX, registerOpenApi } from './openapi.ts';
+import { registerPlanRoutes } from './plan_routes.ts';
 import { Presence } from './presence.ts';
 import { registerPresenceRoutes } from './presence_routes.ts';
 import { onRequestEnd } from './request_end.ts';
@@ -111,6 +112,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   app.addHook('onClose', async () => presence.close());
   await registerEventRoute(app, { ...routeDeps, presence });
   registerPresenceRoutes(app, { ...routeDeps, presence });
+  registerPlanRoutes(app, routeDeps);
   registerShareRoutes(app, routeDeps);
   registerLinkRoutes(app, routeDeps);
   await registerVisitRoutes(app, routeDeps);

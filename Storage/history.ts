@@ -1,4 +1,5 @@
 import type { EntryKind } from '../Models/operations.ts';
+import type { Obstacle, Step } from './going_back.ts';
 import type { ChangeKind, Manifest, Principal } from './metadata.ts';
 
 /** Who made a row of the journal. */
@@ -44,6 +45,39 @@ export type TrashItem = Act & {
 export type HistoryPage<Row> = { readonly rows: readonly Row[]; readonly next: string | null };
 export type HistoryQuery = { readonly path: string; readonly after: string | null; readonly limit: number };
 
+/** What to go back from. A cursor or time is a position: what happened behind it is taken back. */
+export type BackRequest =
+  /** A folder becomes what it was, except for its own place. What is shared below it is left alone. */
+  | { readonly kind: 'rewind'; readonly path: string; readonly to: { readonly timeMs: number } | { readonly cursor: string } }
+  /** All that one operation did, see Act. */
+  | { readonly kind: 'undo'; readonly operation: string }
+  /** All that a device of a user did behind a time. */
+  | { readonly kind: 'undo'; readonly user: string; readonly device: string; readonly sinceMs: number };
+
+/** One thing that would be done. */
+export type BackStep = {
+  readonly kind: Step['kind'];
+  readonly path: string;
+  readonly fromPath: string | null;
+  readonly entryKind: EntryKind;
+  readonly size: number; // bytes, of the content it has then
+};
+/** What would not be done, and why. */
+export type BackConflict = {
+  readonly path: string;
+  readonly reason: Obstacle | 'changed_since' | 'thinned' | 'shared' | 'forbidden' | 'unknown';
+  /** Of `changed_since`: who. */
+  readonly by: Act | null;
+};
+export type BackCounts = Readonly<Record<Step['kind'], number>>;
+export type BackPlan = {
+  /** Names exactly these steps: 64 hex digits. */
+  readonly digest: string;
+  readonly counts: BackCounts;
+  readonly steps: readonly BackStep[];
+  readonly conflicts: readonly BackConflict[];
+};
+
 /**
  * The past, read from the journal. The newest comes first. Every path is the caller's own. What happened in a shared folder before the
  * caller joined is not told, except to its owner; a version that was thinned does not exist any more.
@@ -65,4 +99,16 @@ export type History = {
    * @throws `not_found` (also: the folder it was in is gone), `already_exists`, `name_collides`, `not_a_folder`, `forbidden`
    */
   undelete(principal: Principal, what: string, to: string | null): Promise<{ path: string; version: number }>;
+
+  /**
+   * What going back would do. What others changed since on the same things is not taken back, but a conflict.
+   * @throws `not_found` (also: before the beginning of what the caller is told, the folder was not there then, no such operation), `not_a_folder`,
+   * `forbidden`, `cursor_invalid`, `too_large` (more than LIMITS.backNodesMax things changed since)
+   */
+  preview(principal: Principal, request: BackRequest): Promise<BackPlan>;
+  /**
+   * Does exactly what was previewed, in one transaction: all of it or nothing.
+   * @throws as `preview`; `version_stale` when it would be something else by now, `path_invalid` when something would become too deep
+   */
+  goBack(principal: Principal, request: BackRequest, digest: string): Promise<{ operation: string; counts: BackCounts }>;
 };

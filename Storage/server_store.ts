@@ -48,7 +48,7 @@ export async function openServerStore(address: DatabaseAddress, { now = Date.now
   const metadata = await sqlMetadata(store);
   return {
     metadata,
-    history: sqlHistory(store),
+    history: sqlHistory(store, metadata.epoch),
     readersOf: sqlSpaceReaders(database.db),
     companionsOf: sqlCompanions(database.db),
     syncStates: sqlSyncStates(database),

@@ -3,6 +3,8 @@ import { AppError } from '../Models/errors.ts';
 import { databaseError } from './database_errors.ts';
 import type { Deed, History, HistoryPage, HistoryQuery, Version } from './history.ts';
 import type { ChangeKind, Manifest, Principal } from './metadata.ts';
+import { goBack } from './sql_history_back.ts';
+import { makePlan } from './sql_history_plan.ts';
 import {
   actOf,
   type Found,
@@ -28,7 +30,8 @@ import { loadView, type SpaceView } from './sql_metadata_view.ts';
 /** Rows of one node read together. */
 const PAGE = 256;
 
-export function sqlHistory(store: Store): History {
+/** @param epoch of the metadata port: positions are its cursors */
+export function sqlHistory(store: Store, epoch: string): History {
   const { db } = store.database;
   const reading = async ({ userId }: Principal): Promise<HistoryReading> => ({ store, db, view: await loadView(db, userId) });
   return typed({
@@ -37,6 +40,8 @@ export function sqlHistory(store: Store): History {
     deeds: async (principal, query) => deeds(await reading(principal), query),
     trash: async (principal, query) => trash(await reading(principal), query),
     undelete: (principal, what, to) => undelete(store, principal, { what, to }),
+    preview: async (principal, request) => (await makePlan({ ...(await reading(principal)), epoch }, request)).shown,
+    goBack: (principal, request, digest) => goBack({ store, epoch, principal }, request, digest),
   });
 }
 

@@ -4,6 +4,7 @@ import { visible, visibleContent } from '../../Models/visible.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { failureText } from '../failure_text.ts';
 import { ACCOUNT_COMMANDS } from './account_commands.ts';
+import { BACK_COMMANDS } from './back_commands.ts';
 import type { Command, Options, Run } from './command.ts';
 import { EVENT_COMMANDS } from './event_commands.ts';
 import { EXIT, EXIT_CODES } from './exit_codes.ts';
@@ -26,6 +27,7 @@ export const COMMANDS: readonly Command[] = [
   ...HISTORY_COMMANDS,
   ...EVENT_COMMANDS,
   ...LINK_COMMANDS,
+  ...BACK_COMMANDS,
 ];
 
 export type ProgramDeps = {

@@ -4,6 +4,8 @@ import type { Operation } from '../../Models/operations.ts';
 import type { History, HistoryPage, HistoryQuery } from '../history.ts';
 import type { Metadata, Principal } from '../metadata.ts';
 import { openFollower } from './feed_follower.ts';
+import { contractOfGoingBack } from './history_contract_back.ts';
+import { contractByReplay } from './history_contract_model.ts';
 import type { OpenHistory } from './history_fixture.ts';
 import {
   alice,
@@ -57,6 +59,8 @@ export function historyContract(name: string, open: OpenHistory): void {
     contractOfDeeds(open);
     contractOfTrash(open);
     contractOfSharedPast(open);
+    contractOfGoingBack(open);
+    contractByReplay(open);
   });
 }
 
