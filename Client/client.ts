@@ -16,6 +16,7 @@ import { type FindMethods, findMethods } from './find_methods.ts';
 import { type HistoryMethods, historyMethods, type Plan } from './history_methods.ts';
 import { createHttp, type Http } from './http.ts';
 import { type LinkMethods, type LinkOptions, linkMethods, type NewLink } from './link_methods.ts';
+import { type QuotaMethods, quotaMethods } from './quota_methods.ts';
 import { type Caller, restCaller } from './rest_call.ts';
 import type { Session } from './session/session.ts';
 import { type SharingMethods, sharingMethods } from './sharing_methods.ts';
@@ -80,7 +81,8 @@ export type Driftless = AsyncDisposable &
   HistoryMethods &
   FindMethods &
   EventMethods &
-  LinkMethods & {
+  LinkMethods &
+  QuotaMethods & {
     readonly username: string;
     readonly serverUrl: string;
 
@@ -197,6 +199,7 @@ function createDriftless(session: Session, home: string): Driftless {
     ...contentMethods(http),
     ...transferMethods(transfers.open),
     ...findMethods(http),
+    ...quotaMethods(http),
     ...sharingMethods(http),
     ...historyMethods(http),
     ...eventMethods(http),

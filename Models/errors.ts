@@ -28,6 +28,8 @@ export const ERROR_CODES = [
   'not_a_file',
   'not_empty', // a folder that was to be deleted only if nothing is in it
   'folder_into_itself',
+  'type_refused', // an administrator does not allow files of this kind
+  'quota_exceeded', // more than the owner of the space may store
   'version_stale', // the entry changed since the version this was based on
   'deletes_held', // so many deletes by one device that a person must approve them first
   'user_unknown', // invitation to nobody

@@ -41,6 +41,7 @@ export const LIMITS = {
   previewBytes: 1024,
   searchTextBytesMax: 255,
   searchEntriesDefault: 100,
+  typesMax: 256, // extensions and kinds in one rule
   invitationMessageBytesMax: 1024,
   membersPerSpaceMax: 1000, // invited users included
   invitationLifetimeMs: 30 * 24 * 3_600_000, // unless said otherwise

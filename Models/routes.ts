@@ -10,6 +10,8 @@ export const ROUTES = {
   copy: '/v1/copy', // POST FromToBody
   search: '/v1/search', // GET SearchParameters
   statistics: '/v1/statistics', // GET StatisticsParameters
+  usage: '/v1/usage', // GET
+  limits: '/v1/limits', // GET LimitsQuery; POST LimitsBody
   changes: '/v1/changes', // GET ChangesQuery
   versions: '/v1/versions', // GET HistoryPageQuery
   restore: '/v1/restore', // POST RestoreBody

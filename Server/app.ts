@@ -21,10 +21,12 @@ import type { History } from '../Storage/history.ts';
 import type { Links } from '../Storage/links.ts';
 import type { Metadata } from '../Storage/metadata.ts';
 import type { Notices } from '../Storage/notices.ts';
+import type { Quotas } from '../Storage/quota.ts';
 import type { Search } from '../Storage/search.ts';
 import type { Companions } from '../Storage/space_readers.ts';
 import type { Statistics } from '../Storage/statistics.ts';
 import type { SyncStates } from '../Storage/sync_states.ts';
+import type { IsAdmin } from './admins.ts';
 import type { Authenticate } from './authenticate.ts';
 import { registerChangeRoutes } from './change_routes.ts';
 import { registerApprovalRoute } from './delete_approval_route.ts';
@@ -46,6 +48,7 @@ import { DOCS_PREFIX, registerOpenApi } from './openapi.ts';
 import { registerPlanRoutes } from './plan_routes.ts';
 import { Presence } from './presence.ts';
 import { registerPresenceRoutes } from './presence_routes.ts';
+import { registerQuotaRoutes } from './quota_routes.ts';
 import { onRequestEnd } from './request_end.ts';
 import { registerRequestRules, setAnswerHeaders } from './request_rules.ts';
 import { registerShareRoutes } from './share_routes.ts';
@@ -73,7 +76,9 @@ export type AppDeps = {
   readonly search: Search;
   readonly statistics: Statistics;
   readonly links: Links;
+  readonly quotas: Quotas;
   readonly authenticate: Authenticate;
+  readonly isAdmin: IsAdmin;
   /** Where committed changes are heard of. */
   readonly changes: ChangeFanOut;
   readonly readiness: Readiness;
@@ -106,6 +111,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   registerEntryRoutes(app, routeDeps);
   registerFileRoutes(app, routeDeps);
   registerFindRoutes(app, routeDeps);
+  registerQuotaRoutes(app, routeDeps);
   registerChangeRoutes(app, routeDeps);
   registerHistoryRoutes(app, routeDeps);
   const presence = new Presence();

@@ -10,6 +10,8 @@ export type ServerConfig = {
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   /** PostgreSQL URL, or `null` for the embedded database in the data folder. May hold a password: never logged. */
   readonly databaseUrl: string | null;
+  /** Names of users that are administrators. */
+  readonly admins: readonly string[];
 };
 
 const Environment = z.object({
@@ -18,6 +20,7 @@ const Environment = z.object({
   DRIFTLESS_HOST: z.string().min(1).default('127.0.0.1'),
   DRIFTLESS_LOGS: z.string().min(1).default('./logs'),
   DRIFTLESS_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  DRIFTLESS_ADMINS: z.string().default(''),
   DRIFTLESS_DATABASE: z
     .string()
     .regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL')
@@ -39,6 +42,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     logFolder: resolve(values.DRIFTLESS_LOGS),
     logLevel: values.DRIFTLESS_LOG_LEVEL,
     databaseUrl: values.DRIFTLESS_DATABASE ?? null,
+    admins: values.DRIFTLESS_ADMINS.split(',').flatMap((name) => (name.trim() === '' ? [] : [name.trim()])),
   };
 }
 

@@ -28,6 +28,8 @@ export const STATUS = {
   not_a_file: 409,
   not_empty: 409,
   folder_into_itself: 409,
+  type_refused: 403,
+  quota_exceeded: 413,
   version_stale: 409,
   deletes_held: 409,
   user_unknown: 404,

@@ -9,6 +9,7 @@ import { makeDurableFolder } from '../Storage/durable_file.ts';
 import { lockFolder } from '../Storage/folder_lock.ts';
 import { openPackChunkStore } from '../Storage/pack_chunk_store.ts';
 import { openServerStore } from '../Storage/server_store.ts';
+import { adminsNamed } from './admins.ts';
 import { buildApp } from './app.ts';
 import { createAuthenticator } from './authenticate.ts';
 import { readConfig, type ServerConfig, ticketKeysPath } from './config.ts';
@@ -55,10 +56,11 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   );
 
   const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations });
+  const isAdmin = adminsNamed(config.admins);
   const readiness = createReadiness({ dataFolder: config.dataFolder, metadata, keys, revocations });
   const loopbackOnly = isLoopbackHost(config.host === '::1' ? '[::1]' : config.host);
   const monotonicMs = (): number => performance.now();
-  const app = await buildApp({ ...store, chunks, accounts, authenticate, changes, readiness, log, monotonicMs, loopbackOnly });
+  const app = await buildApp({ ...store, chunks, accounts, authenticate, isAdmin, changes, readiness, log, monotonicMs, loopbackOnly });
   stack.adopt(app, stopListening);
   return listen(app, config);
 }

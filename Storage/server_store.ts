@@ -5,6 +5,7 @@ import type { Links } from './links.ts';
 import type { Metadata } from './metadata.ts';
 import { openNameIndex } from './name_index.ts';
 import type { Notices } from './notices.ts';
+import { type Quotas, sqlQuotas } from './quota.ts';
 import { type Search, sqlSearch } from './search.ts';
 import { type Companions, type SpaceReaders, sqlCompanions, sqlSpaceReaders } from './space_readers.ts';
 import { sqlHistory } from './sql_history.ts';
@@ -27,6 +28,7 @@ export type ServerStore = {
   readonly notices: Notices;
   readonly search: Search;
   readonly statistics: Statistics;
+  readonly quotas: Quotas;
   /** From now on names are indexed when nothing else is done; without it only as searches need them. */
   beginIndexing(): void;
   readonly links: Links;
@@ -57,6 +59,7 @@ export async function openServerStore(address: DatabaseAddress, { now = Date.now
     links: sqlLinks(store),
     search: sqlSearch(database, names),
     statistics: sqlStatistics(database),
+    quotas: sqlQuotas(store),
     beginIndexing: () => names.begin(),
     onTouched(listener) {
       tell = listener;

@@ -35,7 +35,7 @@ export async function goBack(
     checkSame(plan.shown.digest, digest);
     await batch.provideIds(plan.spaces.length);
     for (const one of plan.spaces) await carryOut(batch, one);
-    await batch.ledger.finish();
+    await batch.finish();
   });
   return { operation: stream.id.toString('hex'), counts: expected.shown.counts };
 }

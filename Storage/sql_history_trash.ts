@@ -90,7 +90,7 @@ export async function undelete(store: Store, principal: Principal, { what, to }:
     if (found.taken === null) throw new AppError('already_exists', `${what} is not deleted`);
     const place = await placeFor(batch, found, to);
     const back = found.node.mount === null ? await bringBack(batch, found, place) : await bringSpaceBack(batch, found.node, place);
-    await batch.ledger.finish();
+    await batch.finish();
     return { path: place.path, version: back.version };
   });
 }

@@ -65,7 +65,7 @@ async function recordChunks(store: Store, principal: Principal, chunks: readonly
   await store.packs.register(new Set(chunks.map((chunk) => chunk.location.pack)));
   await store.database.write(async (trx) => {
     const batch = await openBatch(store, trx, { principal, stream: null, chunks, paths: [] });
-    await batch.ledger.finish();
+    await batch.finish();
   });
 }
 

@@ -3,6 +3,7 @@ import type { ChunkRef, OperationResult } from '../Models/operations.ts';
 import type { BulkQuery } from './bulk.ts';
 import type { Database } from './database.ts';
 import type { Principal, StoredChunk } from './metadata.ts';
+import type { Allowance } from './sql_metadata_allowance.ts';
 import { type ChunkPlace, type Chunks, chunkValues, digestKey, type Packs, placeOf, type ReadableChunk } from './sql_metadata_chunks.ts';
 import type { Ids } from './sql_metadata_ids.ts';
 import type { Ledger, LedgerStatements } from './sql_metadata_ledger.ts';
@@ -88,11 +89,14 @@ export type Batch = {
   readonly nowMs: number;
   readonly view: WriterView;
   readonly tree: Tree;
-  readonly ledger: Ledger;
+  readonly ledger: Omit<Ledger, 'finish'>;
+  readonly allowance: Allowance;
   readonly chunkUse: ChunkUse;
   readonly nextId: () => number;
   /** Makes sure that `nextId` can be called so many times. */
   readonly provideIds: (count: number) => Promise<void>;
+  /** Flushes and closes the books. @throws AppError `quota_exceeded` if all this together is too much */
+  readonly finish: () => Promise<void>;
 };
 
 export function requireEditor(space: SpaceView): void {

@@ -2,11 +2,13 @@ import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { ChunkRef, Operation, OperationResult } from '../Models/operations.ts';
 import type { Principal, StoredChunk, StreamPosition } from './metadata.ts';
+import { openAllowance } from './sql_metadata_allowance.ts';
 import { type Anchors, findAnchors, placesFrom, spelledOut } from './sql_metadata_anchors.ts';
 import { type Batch, openChunkUse, type Store } from './sql_metadata_batch.ts';
 import { openLedger } from './sql_metadata_ledger.ts';
 import { endMembership } from './sql_metadata_members.ts';
 import { applyCopy, applyMove } from './sql_metadata_move.ts';
+import { recordNotice } from './sql_metadata_notice.ts';
 import { type Prepared, prepare } from './sql_metadata_prepare.ts';
 import { applyDelete, applyMkdir, applyPut } from './sql_metadata_put.ts';
 import { KIND, type Node, type Rows } from './sql_metadata_schema.ts';
@@ -37,7 +39,7 @@ async function inTransaction(store: Store, trx: Rows, request: CommitRequest): P
   const batch = await openBatch(store, trx, { ...request, paths: request.operations.flatMap(pathsOf) });
   const results = await storedResults(trx, request);
   await run(batch, request, results);
-  await batch.ledger.finish();
+  await batch.finish();
   return results as OperationResult[];
 }
 
@@ -93,7 +95,30 @@ export async function openBatch(store: Store, trx: Rows, scope: BatchScope): Pro
   await ledger.lock(spacesOf(view, scope.paths));
   if (dialect === 'postgres') view = await viewForWriting(trx, principal, deps); // while it waited for a lock, mounts may have changed
   const chunkUse = openChunkUse(store, trx, { view, ledger, arrived: scope.chunks });
-  return { store, trx, principal, nowMs, view, tree: openTree(trx, store.lookups), ledger, chunkUse, nextId, provideIds };
+  const allowance = openAllowance(trx, dialect, principal);
+  const finish = async (): Promise<void> => {
+    await ledger.flush();
+    const written = new Set(ledger.written());
+    const warnings = await allowance.settle(view.spaces.filter(({ id }) => written.has(id)));
+    for (const { userId, userName, ...details } of warnings) {
+      await recordNotice({ trx, ledger, store, nowMs }, { userId, userName }, { kind: 'quota', details });
+    }
+    await ledger.finish();
+  };
+  return {
+    store,
+    trx,
+    principal,
+    nowMs,
+    view,
+    tree: openTree(trx, store.lookups),
+    ledger,
+    allowance,
+    chunkUse,
+    nextId,
+    provideIds,
+    finish,
+  };
 }
 
 /** A transaction on a place that the caller names, outside any stream. */
@@ -108,7 +133,7 @@ export function writeAt<Result>(
     const place = openPathBook(batch.view).place(path);
     await batch.tree.load([place]);
     const result = await body(batch, place);
-    await batch.ledger.finish();
+    await batch.finish();
     return result;
   });
 }
@@ -231,6 +256,7 @@ async function load(batch: Batch, steps: readonly Step[]): Promise<void> {
   }
   const starts = new Set(places.flatMap(({ anchor }) => anchor?.place ?? []));
   await batch.tree.load(starts.size === 0 ? places : [...places, ...starts]);
+  for (const place of places) for (const ref of [place.parent, place.top]) if (ref !== null) await batch.allowance.load(ref.space);
   await countChildren(batch, steps);
   await batch.chunkUse.load(refs);
 }

@@ -149,7 +149,7 @@ export async function accept(store: Store, principal: Principal, id: string, at:
     }
     const spot = at === undefined ? null : await spotAt(batch, at);
     await settle(batch, found.space, { grant: { userId, userName, role, spot }, name: found.folder_name });
-    await batch.ledger.finish();
+    await batch.finish();
     const path = (await loadView(trx, userId)).byId.get(found.space)?.path;
     if (path === undefined) throw new Error('a folder was accepted and is not there');
     return { path };

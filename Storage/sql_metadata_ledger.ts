@@ -42,6 +42,8 @@ export type Ledger = {
   update(node: Node): void;
   remove(node: Node, seq: number): void;
   addChunk(values: SqlValue[]): void;
+  /** Spaces whose journals have grown. */
+  written(): number[];
   readonly pending: number; // rows
   flush(): Promise<void>;
   /** Flushes and closes the books. */
@@ -219,6 +221,7 @@ export function openLedger(trx: Rows, deps: LedgerDeps): Ledger {
       else fresh.deletedSeq = seq;
     },
     addChunk: (values) => void chunkRows.push(values),
+    written: () => [...books.keys()],
     get pending() {
       return journal.length + chunkRows.length;
     },

@@ -113,10 +113,13 @@ export async function applyMove(
   if (fromSpace.id !== toSpace.id) {
     if (node.kind === KIND.mount) return { result: await moveMount(batch, operation, { node, folder, op }), mountsMoved };
     if (mountsMoved) throw new AppError('forbidden', 'the folder holds shared folders: they must be moved by themselves');
+    if (fromSpace.ownerId !== toSpace.ownerId) await batch.allowance.takeTree(toSpace, node.id);
+    if (node.kind === KIND.file) batch.allowance.checkName(to.name);
     const made = await copySubtree(batch, { source: node, folder, place: to, op });
     tombstone(batch, from, node, null);
     return { result: done(made), mountsMoved: false };
   }
+  if (node.kind === KIND.file && to.name !== from.name) batch.allowance.checkName(to.name);
   const manifest = await manifestOf(batch, node);
   const oldKey = node.key;
   Object.assign(node, { parent: folder.id, name: to.name, key: to.key });
@@ -136,5 +139,7 @@ export async function applyCopy(batch: Batch, operation: Prepared & { kind: 'cop
   const node = from.top === null ? source(batch, from).node : batch.tree.root(from.top.space);
   const folder = destination(batch, operation, null);
   await checkReach(batch, node, from, to);
+  if (node.kind === KIND.file) batch.allowance.checkName(to.name);
+  await batch.allowance.takeTree((to.parent as FolderRef).space, node.id);
   return done(await copySubtree(batch, { source: node, folder, place: to, op }));
 }

@@ -85,6 +85,10 @@ export function applyPut(batch: Batch, { place, base, content }: Prepared & { ki
   if (same && existing.mtimeUs === content.mtimeUs && existing.mode === content.mode) return unchanged(existing);
   if (!same) {
     checkBase(base, existing);
+    if (content.kind === KIND.file) {
+      const { size } = content;
+      batch.allowance.take(space, { name: place.name, size, growth: size - (existing?.size ?? 0) });
+    }
     batch.chunkUse.claim(space.id, content.chunks);
   }
   const parent = folder ?? madeFolder(batch, place.parent);
@@ -140,6 +144,7 @@ export function applyDelete(batch: Batch, { place, base, onlyEmpty }: Prepared &
   if (holdsMounts(batch.view, place.path)) {
     throw new AppError('forbidden', 'the folder holds shared folders: leave or delete those first');
   }
+  if (node.kind === KIND.file) batch.allowance.release(place.parent.space, node.size);
   tombstone(batch, place, node, op);
   return done(node);
 }

@@ -87,6 +87,15 @@ export type MetadataSchema = {
   pins: { space: number; seq: number; user_name: string; at_ms: number };
   thinning: { space: number; daily_seq: number; weekly_seq: number };
   sync_states: { user_id: string; state: string; counter: number; shown_at_ms: number };
+  limits: {
+    user_id: string;
+    quota: number | null;
+    file_size: number | null;
+    allowed: string | null;
+    refused: string | null;
+  };
+  space_usage: { space: number; seq: number; bytes: number };
+  quota_warnings: { user_id: string; percent: number };
   name_marks: { space: number; seq: number };
   links: {
     id: string;

@@ -36,7 +36,7 @@ async function typed<T>(call: () => Promise<T>): Promise<T> {
 async function tellIn(store: Store, trx: Rows, { who, notice }: { who: Principal; notice: Notice }): Promise<void> {
   const batch = await openBatch(store, trx, { principal: who, stream: null, chunks: [], paths: [] });
   await recordNotice(batch, who, notice);
-  await batch.ledger.finish();
+  await batch.finish();
 }
 
 async function isKnown(db: Rows, { userId, deviceId }: Principal): Promise<boolean> {

@@ -376,6 +376,24 @@ test('a full disk of the server, and a file that is too large, are named', async
   assert.equal(a.reason('sparse'), 'too_large');
 });
 
+test('what is over a quota, and what an administrator does not allow, is named; the rest goes on, and so do they once they may', async (t) => {
+  const { quotas } = world.server;
+  t.after(() => quotas.setLimits(null, { quotaBytes: null, refused: null }));
+  const [a, b] = await pair(t, { small: 'small' });
+  await quotas.setLimits(null, { quotaBytes: 20, refused: ['exe'] });
+  a.write('too much', 'more than twenty bytes of content');
+  a.write('tool.exe', 'tool');
+  a.write('fits', 'fits');
+  await settle(a, b);
+  assert.deepEqual([a.reason('too much'), a.reason('tool.exe'), a.reason('fits')], ['over_quota', 'type_refused', 'in_sync']);
+  assert.deepEqual([b.read('fits'), await a.remoteNames()], ['fits', ['fits', 'small']]);
+  assert.match(a.sync.explain('too much')?.details.error ?? '', /needs 33 B, 11 B left of the 20 B/);
+  await quotas.setLimits(null, { quotaBytes: 100, refused: null });
+  await a.reopen();
+  await assertConverged([a, b]);
+  assert.equal(b.read('too much'), 'more than twenty bytes of content');
+});
+
 test('what the system refuses for another reason is named', AS_ROOT, async (t) => {
   const [a, b] = await pair(t, { pinned: 'here' });
   execFileSync('mount', ['--bind', b.path('pinned'), b.path('pinned')]);

@@ -29,6 +29,8 @@ export const EXIT_CODES = {
   not_a_file: EXIT.conflict,
   not_empty: EXIT.conflict,
   folder_into_itself: EXIT.conflict,
+  type_refused: EXIT.refused,
+  quota_exceeded: EXIT.limit,
   version_stale: EXIT.conflict,
   deletes_held: EXIT.refused,
   user_unknown: EXIT.notFound,

@@ -13,6 +13,7 @@ import { FIND_COMMANDS } from './find_commands.ts';
 import { HISTORY_COMMANDS } from './history_commands.ts';
 import { LINK_COMMANDS } from './link_commands.ts';
 import { type Answer, printAnswer, type Sink } from './output.ts';
+import { QUOTA_COMMANDS } from './quota_commands.ts';
 import { SHARING_COMMANDS } from './sharing_commands.ts';
 import { SYNC_COMMANDS } from './sync_commands.ts';
 import { TRANSFER_COMMANDS } from './transfer_commands.ts';
@@ -21,6 +22,7 @@ export const COMMANDS: readonly Command[] = [
   ...ACCOUNT_COMMANDS,
   ...FILE_COMMANDS,
   ...FIND_COMMANDS,
+  ...QUOTA_COMMANDS,
   ...TRANSFER_COMMANDS,
   ...SYNC_COMMANDS,
   ...SHARING_COMMANDS,

@@ -95,13 +95,17 @@ const EXPLANATIONS = {
     meaning: `It was changed on two devices, and both versions were kept${other === undefined ? '' : `: this device's is "${other}"`}.`,
     next: 'Look at both, then decide with "driftless conflicts --keep mine|theirs|both PATH".',
   }),
-  over_quota: ({ needed, free }) => ({
-    meaning: `There is no room left for it on the server${room(needed, free)}.`,
+  over_quota: ({ needed, free, error }) => ({
+    meaning: `There is no room left for it on the server${room(needed, free)}${said(error)}.`,
     next: 'Delete something there, or ask whoever runs the server for more room; it is tried again by itself.',
   }),
   too_large: ({ needed, of }) => ({
     meaning: `It is larger than the server takes${needed === undefined || of === undefined ? '' : `: ${formatBytes(needed)}, at most ${formatBytes(of)}`}.`,
     next: 'Split it, or leave it out with a line in .driftlessignore.',
+  }),
+  type_refused: ({ error }) => ({
+    meaning: `Whoever runs the server does not allow files of this kind${said(error)}.`,
+    next: 'Leave it out with a line in .driftlessignore, give it another name, or ask whoever runs the server.',
   }),
   disk_full: ({ needed, free }) => ({
     meaning: `There is no room left for it on this disk${room(needed, free)}; sending goes on.`,
@@ -135,7 +139,7 @@ const EXPLANATIONS = {
 } as const satisfies Record<Reason, (details: ReasonDetails) => Explanation>;
 
 function said(error: string | undefined): string {
-  return error === undefined ? '' : ` (${error})`;
+  return error === undefined || error === '' ? '' : ` (${error})`;
 }
 
 function lineOf(rule: LeftOut | undefined): string {

@@ -22,6 +22,7 @@ export const REASONS = [
   'in_conflict', // a copy was kept: see conflicts
   'over_quota',
   'too_large',
+  'type_refused', // an administrator does not allow files of this kind
   'disk_full',
   'held_deletes', // a guard: many deletes at once, waiting for approve
   'held_root', // a guard: the folder is missing, empty, replaced or on another device

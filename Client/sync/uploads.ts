@@ -34,6 +34,8 @@ const NEEDS_NO_ROOM: ReadonlySet<RemoteAction['type']> = new Set(['move', 'delet
 const REFUSED: Readonly<Record<string, Reason>> = {
   forbidden: 'no_permission_remote',
   storage_full: 'over_quota',
+  quota_exceeded: 'over_quota',
+  type_refused: 'type_refused',
   too_large: 'too_large',
   name_invalid: 'name_not_there',
   path_invalid: 'name_not_there',

@@ -10,7 +10,9 @@ import type { ChunkStore } from '../../Storage/chunk_store.ts';
 import type { Links } from '../../Storage/links.ts';
 import type { Metadata } from '../../Storage/metadata.ts';
 import { openPackChunkStore } from '../../Storage/pack_chunk_store.ts';
+import type { Quotas } from '../../Storage/quota.ts';
 import { openServerStore } from '../../Storage/server_store.ts';
+import { adminsNamed } from '../admins.ts';
 import { buildApp } from '../app.ts';
 import { createAuthenticator } from '../authenticate.ts';
 import { ticketKeysPath } from '../config.ts';
@@ -40,6 +42,7 @@ export type ServerFixture = AsyncDisposable & {
   readonly metadata: Metadata;
   readonly links: Links;
   readonly chunks: ChunkStore;
+  readonly quotas: Quotas;
   readonly revocations: Revocations;
   /** Log lines so far. */
   readonly logged: string[];
@@ -92,6 +95,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
       chunks: options.wrapChunks?.(chunks) ?? chunks,
       accounts,
       authenticate,
+      isAdmin: adminsNamed(['administrator']),
       changes,
       readiness: createReadiness({ dataFolder: folder, metadata, keys, revocations }),
       log: pino({ level: 'trace' }, { write: (line) => logged.push(line) }),
@@ -110,6 +114,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
     metadata,
     links: store.links,
     chunks,
+    quotas: store.quotas,
     revocations,
     logged,
     ticketFor,

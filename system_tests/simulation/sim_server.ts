@@ -125,6 +125,7 @@ async function openSimServer(
       accounts: { findUser: async () => null, devicesOf: async () => [] },
       notices: { ...store.notices, deviceSeen: async () => undefined }, // noted beside the requests, in no order
       authenticate,
+      isAdmin: () => false,
       readiness: async () => [],
       log: pino({ level: 'silent' }),
       loopbackOnly: true,

@@ -1,0 +1,136 @@
+import { setImmediate } from 'node:timers/promises';
+import { sql } from 'kysely';
+import { databaseError } from './database_errors.ts';
+import type { Principal } from './metadata.ts';
+import { EVERYBODY, type LimitRow, NO_LIMIT, rulesOf } from './sql_metadata_allowance.ts';
+import type { Store } from './sql_metadata_batch.ts';
+import { openBatch } from './sql_metadata_commit.ts';
+import { JOURNAL_KINDS, KIND, type Rows } from './sql_metadata_schema.ts';
+import { usageOf } from './sql_metadata_usage.ts';
+
+/** Bytes by what they are. Only what is live counts against the quota. */
+export type Usage = {
+  readonly quotaBytes: number | null; // null: no limit
+  readonly liveBytes: number; // files in the user's home and in the shared folders that the user owns
+  readonly versionsBytes: number; // older contents of files there
+  readonly trashBytes: number; // what was deleted there
+  readonly sharedBytes: number; // files in folders that others share with the user; theirs, and counted with them
+};
+
+/** What an administrator set, for one user or for everybody; null: not set. Extensions are without their dot, in lower case. */
+export type Limits = {
+  readonly quotaBytes: number | null | 'none';
+  readonly fileBytes: number | null | 'none';
+  /** Extensions and kinds (Models/file_kinds.ts) of which a file must be. */
+  readonly allowed: readonly string[] | null;
+  /** Those of which it must not be. */
+  readonly refused: readonly string[] | null;
+};
+
+/**
+ * How much users may store, and what. Whatever a user's own limits do not say is as for everybody (`null`). Limits are looked at in the
+ * transaction of each change: `quota_exceeded`, `too_large`, `type_refused`. What is there already stays, whatever is set.
+ */
+export type Quotas = {
+  usage(principal: Principal): Promise<Usage>;
+  /** @param userId null: of everybody */
+  limits(userId: string | null): Promise<Limits>;
+  /** Replaces those that are given. Durable when the promise resolves. */
+  setLimits(userId: string | null, limits: Partial<Limits>): Promise<Limits>;
+};
+
+/** Rows of a journal that one statement looks at. */
+const ROWS = 10_000;
+const CONTENT = (['put', 'copy', 'import'] as const).map((kind) => JOURNAL_KINDS.indexOf(kind));
+
+export function sqlQuotas(store: Store): Quotas {
+  const { db, write } = store.database;
+  const typed = async <T>(call: () => Promise<T>): Promise<T> => {
+    try {
+      return await call();
+    } catch (error) {
+      throw databaseError(error);
+    }
+  };
+  return {
+    usage: (principal) => typed(() => usage(store, principal)),
+    limits: (userId) => typed(async () => limitsOf(await rowOf(db, userId))),
+    setLimits: (userId, limits) =>
+      typed(() =>
+        write(async (trx) => {
+          const row: LimitRow = { ...(await rowOf(trx, userId)), ...columnsOf(limits) };
+          await trx
+            .insertInto('limits')
+            .values(row)
+            .onConflict((conflict) => conflict.column('user_id').doUpdateSet(columnsOf(limits)))
+            .execute();
+          return limitsOf(row);
+        }),
+      ),
+  };
+}
+
+async function rowOf(db: Rows, userId: string | null): Promise<LimitRow> {
+  const user_id = userId ?? EVERYBODY;
+  const row = await db.selectFrom('limits').selectAll().where('user_id', '=', user_id).executeTakeFirst();
+  return row ?? { user_id, quota: null, file_size: null, allowed: null, refused: null };
+}
+
+function limitsOf({ quota, file_size, allowed, refused }: LimitRow): Limits {
+  const bytes = (value: number | null): Limits['quotaBytes'] => (value === NO_LIMIT ? 'none' : value);
+  const list = (text: string | null): string[] | null => (text === null ? null : (JSON.parse(text) as string[]));
+  return { quotaBytes: bytes(quota), fileBytes: bytes(file_size), allowed: list(allowed), refused: list(refused) };
+}
+
+function columnsOf({ quotaBytes, fileBytes, allowed, refused }: Partial<Limits>): Partial<LimitRow> {
+  const bytes = (value: Limits['quotaBytes']): number | null => (value === 'none' ? NO_LIMIT : value);
+  const list = (value: readonly string[] | null): string | null => (value === null ? null : JSON.stringify(value));
+  return {
+    ...(quotaBytes === undefined ? {} : { quota: bytes(quotaBytes) }),
+    ...(fileBytes === undefined ? {} : { file_size: bytes(fileBytes) }),
+    ...(allowed === undefined ? {} : { allowed: list(allowed) }),
+    ...(refused === undefined ? {} : { refused: list(refused) }),
+  };
+}
+
+async function usage(store: Store, principal: Principal): Promise<Usage> {
+  const { db, write } = store.database;
+  await store.ids.reserve(64);
+  const { own, liveBytes, sharedBytes } = await write(async (trx) => {
+    const { view } = await openBatch(store, trx, { principal, stream: null, chunks: [], paths: [] });
+    const counted = { own: [] as { id: number; live: number }[], liveBytes: 0, sharedBytes: 0 };
+    for (const { id, ownerId } of view.spaces) {
+      const live = await usageOf(trx, id);
+      if (ownerId === principal.userId) {
+        counted.own.push({ id, live });
+        counted.liveBytes += live;
+      } else counted.sharedBytes += live;
+    }
+    return counted;
+  });
+  const past = { versionsBytes: 0, trashBytes: 0 };
+  for (const { id, live } of own) {
+    const { contents, held } = await pastOf(db, id);
+    past.versionsBytes += Math.max(0, contents - held);
+    past.trashBytes += Math.max(0, held - live);
+  }
+  const rules = await rulesOf(db, [principal.userId]);
+  return { quotaBytes: rules(principal.userId).quotaBytes, liveBytes, ...past, sharedBytes };
+}
+
+/** Of a space: the bytes of all contents that its files have had and that were not given up, and of the last ones of its files, dead or alive. */
+async function pastOf(db: Rows, space: number): Promise<{ contents: number; held: number }> {
+  const sum = { contents: 0, held: 0 };
+  const { head } = await db.selectFrom('spaces').select('head').where('id', '=', space).executeTakeFirstOrThrow();
+  for (let after = 0; after < head; after += ROWS) {
+    const { rows } = await sql<{ contents: number; held: number }>`SELECT
+        coalesce(sum(CASE WHEN j.kind IN (${sql.join(CONTENT.map((kind) => sql.lit(kind)))}) AND j.thinned_at_ms IS NULL THEN j.size ELSE 0 END), 0) AS contents,
+        coalesce(sum(CASE WHEN j.seq = n.version AND n.space = j.space THEN n.size ELSE 0 END), 0) AS held
+      FROM journal j CROSS JOIN nodes n
+      WHERE j.space = ${space} AND j.seq > ${after} AND j.seq <= ${after + ROWS} AND n.id = j.node AND n.kind = ${KIND.file}`.execute(db);
+    sum.contents += rows[0]?.contents ?? 0;
+    sum.held += rows[0]?.held ?? 0;
+    await setImmediate(); // embedded, a statement gives the event loop no turn
+  }
+  return sum;
+}
