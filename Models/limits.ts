@@ -94,6 +94,7 @@ export const LIMITS = {
   eventMessageBytesMax: 1024, // of what a client sends, which is read away
   eventMessagesMax: 32, // so many from one client between two pings
   eventOutboxChars: 64 * KiB, // waiting to be sent on one event connection; above it nothing is added
+  eventPageChanges: 100, // read together for a client that is behind
   presenceGraceMs: 5000, // a device without a connection for so long has gone
   eventCloseTimeoutMs: 2000, // for the client to answer that the connection is being closed
   deletesFreeMax: 100, // files that one device may delete in one space within the window, however few there are

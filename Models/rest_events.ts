@@ -2,6 +2,11 @@ import { z } from 'zod';
 
 /** The JSON shapes of the routes about events and presence. */
 
+/** A client without `since` gets hints alone. */
+export const EventsQuery = z.object({
+  since: z.string().min(1).max(8192).optional().describe('A cursor, `start` or `now`: the changes behind it are told themselves'),
+});
+
 export const RestOnline = z.object({
   user: z.string(),
   device: z.string().describe('Device id'),

@@ -1,18 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { SpaceReader } from '../Storage/space_readers.ts';
 import { LocalFanOut } from './events_fan_out.ts';
 
 const noUsers: ReadonlySet<string> = new Set();
 const space = (...ids: number[]) => ({ spaces: new Set(ids), users: noUsers });
+const reader = (userId: string): SpaceReader => ({ userId, space: 1, homeHead: null });
+const noRows = { latestRows: async () => assert.fail('nobody follows') };
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 test('what is published while readers are asked for is asked for once more, all together', async () => {
   const asked: number[][] = [];
-  let answer = Promise.withResolvers<string[]>();
+  let answer = Promise.withResolvers<SpaceReader[]>();
   const fanOut = new LocalFanOut(
-    (spaces) => {
-      asked.push([...spaces]);
-      return answer.promise;
+    {
+      readersOf: (spaces) => {
+        asked.push([...spaces]);
+        return answer.promise;
+      },
+      following: noRows,
     },
     (error) => assert.fail(String(error)),
   );
@@ -25,10 +31,10 @@ test('what is published while readers are asked for is asked for once more, all 
   assert.deepEqual(asked, [[1]]);
   const first = answer;
   answer = Promise.withResolvers();
-  first.resolve(['alice', 'nobody here']);
+  first.resolve([reader('alice'), reader('nobody here')]);
   await turn();
   assert.deepEqual([asked, told], [[[1], [2, 3]], 1]);
-  answer.resolve(['alice']);
+  answer.resolve([reader('alice')]);
   await turn();
   assert.equal(told, 2);
   end();
@@ -43,10 +49,13 @@ test('a change is told after all when its readers could not be asked for at firs
   let broken = true;
   const asked: number[][] = [];
   const fanOut = new LocalFanOut(
-    async (spaces) => {
-      asked.push([...spaces]);
-      if (broken) throw new Error('no database');
-      return ['alice'];
+    {
+      readersOf: async (spaces) => {
+        asked.push([...spaces]);
+        if (broken) throw new Error('no database');
+        return [reader('alice')];
+      },
+      following: noRows,
     },
     (error) => failures.push(error),
   );

@@ -29,9 +29,36 @@ export class EventLink {
   #received = 0;
   #ended = false;
 
+  #onRoom: (() => void) | undefined;
+
   constructor(socket: EventSocket) {
     this.#socket = socket;
+  }
+
+  get hasEnded(): boolean {
+    return this.#ended;
+  }
+
+  get hasRoom(): boolean {
+    return this.#unsent < LIMITS.eventOutboxChars;
+  }
+
+  /** Says that from now on there are hints. */
+  greet(): void {
     this.#send(CONNECTED);
+  }
+
+  /** Resolves when there is room for more, or when the connection has ended. For one caller at a time. */
+  room(): Promise<void> {
+    if (this.hasRoom || this.#ended) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onRoom = resolve;
+    });
+  }
+
+  /** Sends one message more, whether there is room or not. */
+  write(text: string): void {
+    if (!this.#ended) this.#send(text);
   }
 
   /** Something is new: said at once, or as soon as may be. */
@@ -42,7 +69,7 @@ export class EventLink {
 
   /** Sends one message more. @returns false, with nothing sent, while too much is on its way or when the connection ends */
   post(text: string): boolean {
-    if (this.#ended || this.#unsent >= LIMITS.eventOutboxChars) return false;
+    if (this.#ended || !this.hasRoom) return false;
     this.#send(text);
     return true;
   }
@@ -84,6 +111,7 @@ export class EventLink {
     this.#ended = true;
     clearTimeout(this.#gap);
     clearTimeout(this.#cutting);
+    this.#onRoom?.();
   }
 
   #next(): void {
@@ -101,6 +129,7 @@ export class EventLink {
     this.#unsent += text.length;
     this.#socket.send(text, () => {
       this.#unsent -= text.length;
+      if (this.hasRoom) this.#onRoom?.();
       this.#next();
     });
   }

@@ -1,17 +1,22 @@
 import type { IncomingMessage } from 'node:http';
 import websocket, { type WebSocket } from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
+import { EventsQuery } from '../Models/rest_events.ts';
 import { ROUTES } from '../Models/routes.ts';
+import type { Follower, Following } from '../Storage/following.ts';
 import type { Principal } from '../Storage/metadata.ts';
 import type { Authenticate } from './authenticate.ts';
 import type { ChangeFanOut } from './events_fan_out.ts';
 import { CLOSE, EventLink } from './events_link.ts';
+import { ChangeStream } from './events_stream.ts';
 import { sendProblem, toAppError } from './http_errors.ts';
 import { PROBLEMS } from './openapi.ts';
 import type { Presence } from './presence.ts';
+import type { PresenceNews } from './presence_news.ts';
 
 /** Between two readings of the sessions, two pings of one client, and two looks at who is to be pinged. */
 type Times = { readonly checkMs: number; readonly pingMs: number; readonly pingCheckMs: number };
@@ -19,7 +24,9 @@ const TIMES: Times = { checkMs: LIMITS.eventCheckMs, pingMs: LIMITS.eventPingMs,
 
 export type EventRouteDeps = {
   readonly changes: ChangeFanOut;
+  readonly following: Pick<Following, 'follow'>;
   readonly presence: Pick<Presence, 'arrive'>;
+  readonly presenceNews: Pick<PresenceNews, 'follow'>;
   readonly authenticate: Authenticate;
 };
 
@@ -48,11 +55,12 @@ export async function registerEventRoute(app: FastifyInstance, deps: EventRouteD
     scope.addHook('onResponse', async ({ raw }) => {
       if (isEventUpgrade(raw)) raw.socket.destroySoon();
     });
-    scope.route({
+    scope.withTypeProvider<ZodTypeProvider>().route({
       method: 'GET',
       url: ROUTES.events,
       schema: {
-        summary: 'A WebSocket that says when to ask for changes',
+        summary: 'A WebSocket that says when to ask for changes, or with `since` tells them',
+        querystring: EventsQuery,
         response: {
           101: { description: 'Messages, see docs/PROTOCOL.md', content: { 'application/json': { schema: z.any() } } },
           ...PROBLEMS,
@@ -60,7 +68,11 @@ export async function registerEventRoute(app: FastifyInstance, deps: EventRouteD
       },
       preHandler: async (request, reply) => {
         if (!request.ws) return refusePlain(request, reply);
-        links.admit((await deps.authenticate(request)).principal, request);
+        const { principal } = await deps.authenticate(request);
+        links.assertRoomFor(principal);
+        const since = request.query.since;
+        const follower = since === undefined ? null : await deps.following.follow(principal, since === 'start' ? null : since);
+        links.admit(request, { who: principal, follower });
       },
       handler: async (request, reply) => refusePlain(request, reply),
       wsHandler: (socket, request) => links.open(socket, request),
@@ -73,13 +85,22 @@ function refusePlain(request: FastifyRequest, reply: FastifyReply): FastifyReply
   return sendProblem(request, reply, new AppError('request_invalid', 'this route is a WebSocket'), { status: 426, headers });
 }
 
-type OpenLink = { readonly link: EventLink; readonly request: FastifyRequest; pingAtMs: number; readonly endsAtMs: number };
+type OpenLink = {
+  readonly link: EventLink;
+  readonly request: FastifyRequest;
+  /** To be called once in a while. */
+  readonly look: () => void;
+  pingAtMs: number;
+  readonly endsAtMs: number;
+};
+
+type Admitted = { readonly who: Principal; readonly follower: Follower | null };
 
 /** The connections that are open. */
 class Links {
   readonly #deps: EventRouteDeps;
   readonly #open = new Map<WebSocket, OpenLink>();
-  readonly #admitted = new WeakMap<FastifyRequest, Principal>();
+  readonly #admitted = new WeakMap<FastifyRequest, Admitted>();
   readonly #perUser = new Map<string, number>();
   readonly #times: Times;
   readonly #timers: readonly NodeJS.Timeout[];
@@ -94,13 +115,13 @@ class Links {
     ];
   }
 
-  /** Whose request may become a connection. @throws AppError `busy`, `too_many_requests` */
-  admit(who: Principal, request: FastifyRequest): void {
-    this.#assertRoomFor(who);
-    this.#admitted.set(request, who);
+  /** The request may become a connection. */
+  admit(request: FastifyRequest, admitted: Admitted): void {
+    this.#admitted.set(request, admitted);
   }
 
-  #assertRoomFor({ userId }: Principal): void {
+  /** @throws AppError `busy`, `too_many_requests` */
+  assertRoomFor({ userId }: Principal): void {
     if (this.#closed || this.#open.size >= LIMITS.eventLinksMax) throw new AppError('busy', 'too many event connections at once');
     if ((this.#perUser.get(userId) ?? 0) >= LIMITS.eventLinksPerUserMax) {
       throw new AppError('too_many_requests', `one user has at most ${LIMITS.eventLinksPerUserMax} event connections`);
@@ -108,21 +129,22 @@ class Links {
   }
 
   open(socket: WebSocket, request: FastifyRequest): void {
-    const who = this.#admitted.get(request);
-    if (who === undefined) throw new Error('nobody was admitted');
-    this.#assertRoomFor(who); // again: others may have come meanwhile
+    const admitted = this.#admitted.get(request);
+    if (admitted === undefined) throw new Error('nobody was admitted');
+    const { who } = admitted;
+    this.assertRoomFor(who); // again: others may have come meanwhile
     const { userId } = who;
     const nowMs = performance.now();
     const link = new EventLink(socket);
-    const unsubscribe = this.#deps.changes.subscribe(userId, (at) => link.tell(at));
+    const { look, end } = this.#begin(link, admitted, request);
     const leave = this.#deps.presence.arrive(who, (text) => link.post(text));
-    this.#open.set(socket, { link, request, pingAtMs: nowMs + this.#times.pingMs, endsAtMs: nowMs + LIMITS.streamTimeoutMs });
+    this.#open.set(socket, { link, request, look, pingAtMs: nowMs + this.#times.pingMs, endsAtMs: nowMs + LIMITS.streamTimeoutMs });
     this.#perUser.set(userId, (this.#perUser.get(userId) ?? 0) + 1);
     socket.on('message', () => link.received());
     socket.on('ping', () => link.received());
     socket.on('pong', () => link.answered());
     socket.once('close', () => {
-      unsubscribe();
+      end();
       leave();
       link.gone();
       this.#open.delete(socket);
@@ -130,6 +152,23 @@ class Links {
       if (left > 0) this.#perUser.set(userId, left);
       else this.#perUser.delete(userId);
     });
+  }
+
+  /** @returns `end` ends what was begun */
+  #begin(link: EventLink, { who: { userId }, follower }: Admitted, request: FastifyRequest): { look: () => void; end: () => void } {
+    const { changes, presenceNews } = this.#deps;
+    if (follower === null) {
+      link.greet();
+      return { look: () => undefined, end: changes.subscribe(userId, (at) => link.tell(at)) };
+    }
+    const stream = new ChangeStream(link, follower, (err) => request.log.warn({ err }, 'changes could not be told'));
+    const ends = [changes.follow(userId, (news) => stream.hear(news)), presenceNews.follow(userId, (text) => link.post(text))];
+    return {
+      look: () => stream.look(),
+      end: () => {
+        for (const end of ends) end();
+      },
+    };
   }
 
   close(): void {
@@ -144,6 +183,7 @@ class Links {
       else if (nowMs >= open.pingAtMs) {
         open.pingAtMs = nowMs + this.#times.pingMs;
         open.link.ping();
+        open.look();
       }
     }
   }

@@ -4,7 +4,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import fastify from 'fastify';
-import { serializerCompiler } from 'fastify-type-provider-zod';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { parseEvent } from '../Models/events.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { ROUTES } from '../Models/routes.ts';
@@ -263,14 +263,23 @@ test('a client that talks is not listened to for long', async () => {
 test('a client that does not read is dropped, one that does is kept', async (t) => {
   const app = fastify();
   app.setSerializerCompiler(serializerCompiler);
+  app.setValidatorCompiler(validatorCompiler);
   t.after(() => stopListening(app));
   const changes = new LocalFanOut(
-    async () => ['pia'],
+    {
+      readersOf: async () => [{ userId: 'pia', space: 1, homeHead: null }],
+      following: { latestRows: async () => assert.fail('nobody follows') },
+    },
     (error) => assert.fail(String(error)),
   );
   const principal = { userId: 'pia', userName: 'pia', deviceId: '1' };
+  const nobody = { following: { follow: async () => assert.fail() }, presenceNews: { follow: () => () => undefined } };
   const authenticate = async () => ({ principal, claims: {} as TicketClaims });
-  await registerEventRoute(app, { changes, authenticate, presence: new Presence() }, { pingMs: 100, checkMs: 1_000_000, pingCheckMs: 20 });
+  await registerEventRoute(
+    app,
+    { changes, authenticate, ...nobody, presence: new Presence() },
+    { pingMs: 100, checkMs: 1_000_000, pingCheckMs: 20 },
+  );
   const at = await listen(app, { host: '127.0.0.1', port: 0 });
   using reading = new Listener('unchecked', at);
   await reading.count(1);

@@ -41,7 +41,7 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   const revocations = stack.adopt(new Revocations(accounts, () => performance.now(), onFailure), close);
   const changes = stack.adopt(
     new LocalFanOut(
-      store.readersOf,
+      store,
       sparingly((err) => log.warn({ err }, 'who may know of a change cannot be read')),
     ),
     close,

@@ -1,5 +1,6 @@
 import { type DatabaseAddress, openDatabase } from './database.ts';
 import { type DeleteScope, sqlDeleteScope } from './delete_scope.ts';
+import type { Following } from './following.ts';
 import type { History } from './history.ts';
 import type { Links } from './links.ts';
 import type { Metadata } from './metadata.ts';
@@ -8,6 +9,7 @@ import type { Notices } from './notices.ts';
 import { type Quotas, sqlQuotas } from './quota.ts';
 import { type Search, sqlSearch } from './search.ts';
 import { type Companions, type SpaceReaders, sqlCompanions, sqlSpaceReaders } from './space_readers.ts';
+import { sqlFollowing } from './sql_following.ts';
 import { sqlHistory } from './sql_history.ts';
 import { sqlLinks } from './sql_links.ts';
 import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
@@ -26,6 +28,7 @@ export type ServerStore = {
   readonly syncStates: SyncStates;
   readonly deleteScope: DeleteScope;
   readonly notices: Notices;
+  readonly following: Following;
   readonly search: Search;
   readonly statistics: Statistics;
   readonly quotas: Quotas;
@@ -57,6 +60,7 @@ export async function openServerStore(address: DatabaseAddress, { now = Date.now
     deleteScope: sqlDeleteScope(database),
     notices: sqlNotices(store),
     links: sqlLinks(store),
+    following: sqlFollowing(store, metadata.epoch),
     search: sqlSearch(database, names),
     statistics: sqlStatistics(database),
     quotas: sqlQuotas(store),

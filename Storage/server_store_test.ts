@@ -42,7 +42,9 @@ for (const [name, addressFor] of emptyDatabases(() => postgres)) {
     const told: Promise<string[]>[] = [];
     store.onTouched(({ spaces, users }) => {
       told.push(
-        store.readersOf([...spaces]).then((readers) => [...new Set([...readers, ...users])].map((id) => names.get(id) ?? id).sort()),
+        store
+          .readersOf([...spaces])
+          .then((readers) => [...new Set([...readers.map(({ userId }) => userId), ...users])].map((id) => names.get(id) ?? id).sort()),
       );
     });
     const concerns = async (run: () => Promise<unknown>): Promise<string[]> => {

@@ -1,24 +1,27 @@
 import { LIMITS } from '../Models/limits.ts';
 import type { Rows } from './sql_metadata_schema.ts';
 
-/** Who can read any of these spaces now: user ids, each once. */
-export type SpaceReaders = (spaces: readonly number[]) => Promise<string[]>;
+/** A user who can read a space, with the newest row of the journal of their home. */
+export type SpaceReader = { readonly userId: string; readonly space: number; readonly homeHead: number | null };
+/** Who can read these spaces now. */
+export type SpaceReaders = (spaces: readonly number[]) => Promise<SpaceReader[]>;
 
 /** Asked anew each time, so that nobody who has left is told anything, whichever server they left on. */
 export function sqlSpaceReaders(db: Rows): SpaceReaders {
   return async (spaces) => {
-    const users = new Set<string>();
+    const readers: SpaceReader[] = [];
     for (let from = 0; from < spaces.length; from += LIMITS.pageEntriesDefault) {
       const rows = await db
         .selectFrom('members as m')
         .innerJoin('spaces as s', 's.id', 'm.space')
-        .select('m.user_id')
+        .leftJoin('spaces as h', 'h.home_of', 'm.user_id')
+        .select(['m.user_id as userId', 'm.space', 'h.head as homeHead'])
         .where('m.space', 'in', spaces.slice(from, from + LIMITS.pageEntriesDefault))
         .where('s.deleted_at_ms', 'is', null)
         .execute();
-      for (const { user_id } of rows) users.add(user_id);
+      readers.push(...rows);
     }
-    return [...users];
+    return readers;
   };
 }
 

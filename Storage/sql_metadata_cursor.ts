@@ -131,7 +131,12 @@ function startIn(space: SpaceView, mark: Mark | undefined, tags: Tags): Mark {
   // Up to where the reader joined no row is theirs to see, and that they joined is in the journal of their home.
   const isKnown = tag === null ? seq <= space.joinedSeq : tags.get(`${space.id}:${seq}`) === tag;
   if (!isKnown) throw restored();
-  return seq > space.joinedSeq ? mark : joined(space); // what happened before they joined again is not shown
+  return markFrom(space, mark);
+}
+
+/** A mark that is true, in a space as the reader sees it now: what happened before they joined again is not shown. */
+export function markFrom(space: SpaceView, mark: Mark | undefined): Mark {
+  return mark !== undefined && mark.seq > space.joinedSeq ? mark : joined(space);
 }
 
 function headOf(space: SpaceView, tags: Tags): Mark {

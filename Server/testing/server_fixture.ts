@@ -83,7 +83,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations });
   const logged: string[] = [];
   const changes = closing(
-    new LocalFanOut(store.readersOf, (error) => {
+    new LocalFanOut(store, (error) => {
       throw error;
     }),
   );

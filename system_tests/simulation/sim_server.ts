@@ -120,7 +120,12 @@ async function openSimServer(
       ...store,
       metadata: books.watching(wrap(store.metadata, file)),
       monotonicMs: now,
-      changes: { subscribe: () => () => undefined, publish: () => undefined, now: () => ({ server: '00000000', us: 0 }) },
+      changes: {
+        subscribe: () => () => undefined,
+        follow: () => () => undefined,
+        publish: () => undefined,
+        now: () => ({ server: '00000000', us: 0 }),
+      },
       chunks: memoryChunkStore(packs),
       accounts: { findUser: async () => null, devicesOf: async () => [] },
       notices: { ...store.notices, deviceSeen: async () => undefined }, // noted beside the requests, in no order
