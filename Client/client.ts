@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import type { infer as Infer } from 'zod';
 import { AppError } from '../Models/errors.ts';
 import type { RestChange, RestEntry, RestPage, WhoAmI } from '../Models/rest.ts';
-import type { RestOnline } from '../Models/rest_events.ts';
+import type { RestEvent, RestOnline } from '../Models/rest_events.ts';
 import type { RestDeed, RestPlanConflict, RestPlanStep, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
 import type { RestLink, RestLinkAccess } from '../Models/rest_links.ts';
 import type { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
@@ -31,6 +31,7 @@ export type {
   RestChange,
   RestDeed,
   RestEntry,
+  RestEvent,
   RestInvitation,
   RestLink,
   RestLinkAccess,
@@ -202,8 +203,8 @@ function createDriftless(session: Session, home: string): Driftless {
     ...quotaMethods(http),
     ...sharingMethods(http),
     ...historyMethods(http),
-    ...eventMethods(http),
     ...linkMethods(http, session.serverUrl),
+    ...eventMethods(http, session),
     async sync(local, remote, { watch = true, ...options } = {}) {
       const { openSync } = await import('./sync.ts');
       const sync = await openSync({ session, home }, { local, remote }, options);

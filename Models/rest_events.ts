@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { NOTICE_KINDS } from './notices.ts';
+import { RestChange } from './rest.ts';
 
 /** The JSON shapes of the routes about events and presence. */
 
@@ -16,3 +18,31 @@ export const RestOnline = z.object({
 });
 export type RestOnline = z.infer<typeof RestOnline>;
 export const OnlineList = z.object({ devices: z.array(RestOnline) });
+
+const Cursor = z.string().min(1).max(8192);
+export const DoneBody = z.object({ cursor: Cursor.describe('Of the last event that was processed') });
+export const DoneResult = z.object({ cursor: z.string().describe('Up to where all is processed now: a mark never goes back') });
+export const DoneMark = z.object({ cursor: z.string().nullable().describe('Null when this device never marked anything') });
+export const PingResult = z.object({ at: z.string().describe('ISO 8601, by the clock of the server') });
+
+const Connected = z.object({ type: z.literal('connected'), cursor: z.string() });
+const Told = RestChange.extend({ type: z.enum(['changed', ...NOTICE_KINDS]) });
+const CameOrWent = z.object({
+  type: z.literal('presence'),
+  user: z.string(),
+  device: z.string(),
+  name: z.string(),
+  online: z.boolean(),
+  since: z.string(),
+});
+const EventMessage = z.discriminatedUnion('type', [Connected, Told, CameOrWent]);
+export type RestEvent = z.infer<typeof EventMessage>;
+
+/** @returns null for what this version does not know */
+export function parseEventMessage(text: unknown): RestEvent | null {
+  try {
+    return EventMessage.safeParse(JSON.parse(String(text))).data ?? null;
+  } catch {
+    return null;
+  }
+}

@@ -23,6 +23,8 @@ export const ROUTES = {
   undo: '/v1/undo', // POST UndoBody: a preview
   plans: '/v1/plans', // GET PlanQuery: more of a preview; POST PlanBody: does it
   events: '/v1/events', // GET as a WebSocket, see events.ts
+  eventsDone: '/v1/events/done', // GET; POST DoneBody
+  ping: '/v1/ping', // GET
   online: '/v1/online', // GET
   members: '/v1/members', // GET ?path; POST RoleBody: another role; DELETE MemberQuery
   leave: '/v1/leave', // POST PathBody

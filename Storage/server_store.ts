@@ -1,5 +1,6 @@
 import { type DatabaseAddress, openDatabase } from './database.ts';
 import { type DeleteScope, sqlDeleteScope } from './delete_scope.ts';
+import { type EventMarks, sqlEventMarks } from './event_marks.ts';
 import type { Following } from './following.ts';
 import type { History } from './history.ts';
 import type { Links } from './links.ts';
@@ -29,6 +30,7 @@ export type ServerStore = {
   readonly deleteScope: DeleteScope;
   readonly notices: Notices;
   readonly following: Following;
+  readonly eventMarks: EventMarks;
   readonly search: Search;
   readonly statistics: Statistics;
   readonly quotas: Quotas;
@@ -61,6 +63,7 @@ export async function openServerStore(address: DatabaseAddress, { now = Date.now
     notices: sqlNotices(store),
     links: sqlLinks(store),
     following: sqlFollowing(store, metadata.epoch),
+    eventMarks: sqlEventMarks(store, metadata.epoch),
     search: sqlSearch(database, names),
     statistics: sqlStatistics(database),
     quotas: sqlQuotas(store),

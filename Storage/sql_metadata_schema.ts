@@ -72,6 +72,7 @@ export type MetadataSchema = {
     thinned_at_ms: number | null;
   };
   known_devices: { user_id: string; device: string; first_seen_ms: number };
+  event_marks: { user_id: string; device: string; cursor: string; marked_at_ms: number };
   commits: {
     id: number;
     space: number;

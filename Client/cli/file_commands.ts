@@ -58,14 +58,11 @@ function pageOptions(options: Options): { limit?: number; after?: string } | nul
   };
 }
 
-async function* changeRows(changes: AsyncIterable<RestChange>) {
-  for await (const change of changes) {
-    const from = change.from === null ? '' : ` (was ${change.from})`;
-    const what = change.details === undefined ? `${change.path}${from}` : detailsText(change.details);
-    const by = change.device === '' ? change.user : `${change.user} on ${change.device}`;
-    const line = `${formatTime(change.at)}  ${change.kind.padEnd(7)}  ${what}  by ${by}  ${change.cursor}`;
-    yield { line, json: change };
-  }
+export function changeText(change: RestChange): string {
+  const from = change.from === null ? '' : ` (was ${change.from})`;
+  const what = change.details === undefined ? `${change.path}${from}` : detailsText(change.details);
+  const by = change.device === '' ? change.user : `${change.user} on ${change.device}`;
+  return `${formatTime(change.at)}  ${change.kind.padEnd(7)}  ${what}  by ${by}  ${change.cursor}`;
 }
 
 export const FILE_COMMANDS: readonly Command[] = [
@@ -175,7 +172,7 @@ export const FILE_COMMANDS: readonly Command[] = [
     examples: ['changes', 'changes --after CURSOR --json'],
     async run(run, _args, options) {
       const after = textOption(options, 'after');
-      return { kind: 'rows', rows: changeRows((await run.client()).changes(after === undefined ? {} : { after })) };
+      return { kind: 'rows', rows: rowsOf((await run.client()).changes(after === undefined ? {} : { after }), changeText) };
     },
   },
 ];

@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError } from '../Models/errors.ts';
+import { parseEventMessage, type RestEvent } from '../Models/rest_events.ts';
+import { ROUTES } from '../Models/routes.ts';
+import { openEventSocket } from './sync/event_socket.ts';
+
+const WAITING_MAX = 1000; // events that came and were not taken yet; then the connection is given up until they are
+const PAUSE_MS = { first: 200, most: 10_000 };
+
+export type StreamDeps = {
+  readonly serverUrl: string;
+  readonly ticket: () => Promise<string>;
+  /** Asks for what is behind a cursor, so that a cursor or a session that is not good any more is an error with a code. */
+  readonly check: (cursor: string | null) => Promise<unknown>;
+};
+
+/** Events behind `since` (a cursor, `start` or `now`) and then as they happen, each once, over as many connections as it takes. */
+export async function* streamEvents(deps: StreamDeps, since: string, signal?: AbortSignal): AsyncGenerator<RestEvent> {
+  let at = since;
+  for (let failed = 0; signal?.aborted !== true; ) {
+    if (await isReachable(deps, at)) {
+      for await (const event of oneConnection(deps, at, signal)) {
+        failed = 0;
+        if (event.type !== 'presence') at = event.cursor;
+        yield event;
+      }
+    }
+    failed += 1;
+    await pause(failed, signal);
+  }
+}
+
+/** @throws AppError for what trying again does not mend */
+async function isReachable({ check }: StreamDeps, at: string): Promise<boolean> {
+  try {
+    await check(at === 'start' || at === 'now' ? null : at);
+    return true;
+  } catch (error) {
+    if (error instanceof AppError && WORTH_WAITING.has(error.code)) return false;
+    throw error;
+  }
+}
+const WORTH_WAITING: ReadonlySet<string> = new Set(['server_unreachable', 'auth_unreachable', 'busy', 'storage_unavailable', 'internal']);
+
+async function pause(failed: number, signal?: AbortSignal): Promise<void> {
+  const ms = Math.min(PAUSE_MS.most, PAUSE_MS.first * 2 ** (failed - 1)) * (0.5 + Math.random() / 2);
+  await sleep(ms, undefined, { signal }).catch(() => undefined); // aborted: the caller looks
+}
+
+/** What comes on one connection, until it ends. */
+async function* oneConnection({ serverUrl, ticket }: StreamDeps, since: string, signal?: AbortSignal): AsyncGenerator<RestEvent> {
+  const waiting: RestEvent[] = [];
+  let over = false;
+  let wake: () => void = () => undefined;
+  const end = (): void => {
+    over = true;
+    connection.close();
+    wake();
+  };
+  const connection = openEventSocket(
+    { url: `${serverUrl.replace(/^http/, 'ws').replace(/\/+$/, '')}${ROUTES.events}?${new URLSearchParams({ since })}`, ticket },
+    {
+      onText(text) {
+        const event = parseEventMessage(text);
+        if (event === null || over) return;
+        waiting.push(event);
+        if (waiting.length >= WAITING_MAX) end();
+        else wake();
+      },
+      onClose: () => {
+        over = true;
+        wake();
+      },
+    },
+  );
+  signal?.addEventListener('abort', end, { once: true });
+  if (signal?.aborted === true) end();
+  try {
+    for (;;) {
+      const next = waiting.shift();
+      if (next !== undefined) yield next;
+      else if (over) return;
+      else
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      if (signal?.aborted === true) return;
+    }
+  } finally {
+    signal?.removeEventListener('abort', end);
+    connection.close();
+  }
+}
