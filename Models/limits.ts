@@ -85,9 +85,9 @@ export const LIMITS = {
   shutdownTimeoutMs: 10_000, // requests under way when the server is told to stop
   requestsPerSocketMax: 100_000,
   keepAliveTimeoutMs: 72_000,
-  connectionsMax: 4096,
-  eventLinksMax: 2048, // event connections at the same time; each is one of `connectionsMax`
-  eventLinksPerUserMax: 64,
+  connectionsMax: 16_384,
+  eventLinksMax: 8192, // event connections at the same time; each is one of `connectionsMax`, and costs under 20 KiB while nothing happens
+  eventLinksPerUserMax: 512, // so that no user takes a tenth of them
   eventGapMs: 10, // between two messages on one event connection; what changes meanwhile is told with the second
   eventPingMs: 30_000, // a client that has not answered the last ping by the next one is dropped
   eventCheckMs: 500, // how often it is asked whether the session of an event connection has ended
