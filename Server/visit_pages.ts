@@ -66,8 +66,9 @@ export function dropPage(visit: Visit, sent: readonly string[]): string {
 function row(visit: Visit, entry: ListedEntry): Html {
   const link = address(visit, [...visit.below, entry.name]);
   const shown = entry.kind === 'symlink' ? name(entry.name) : html`<a href="${link}">${name(entry.name)}</a>`;
-  const kind = entry.kind === 'folder' ? '▸' : entry.kind === 'symlink' ? '↗' : '';
-  return html`<tr><td><span class="kind" aria-hidden="true">${kind}</span>${shown}${entry.kind === 'folder' ? '/' : null}</td><td class="size">${entry.kind === 'file' ? formatBytes(entry.size) : null}</td><td class="time">${time(entry.mtimeUs)}</td></tr>`;
+  const sign = entry.kind === 'folder' ? '▸ ' : '↗ ';
+  const kind = entry.kind === 'file' ? null : html`<span class="soft" aria-hidden="true">${sign}</span>`;
+  return html`<tr><td>${kind}${shown}${entry.kind === 'folder' ? '/' : null}</td><td class="size">${entry.kind === 'file' ? formatBytes(entry.size) : null}</td><td class="time">${time(entry.mtimeUs)}</td></tr>`;
 }
 
 /** In pieces, as the entries come. */

@@ -19,7 +19,6 @@ th,td{padding:.6rem 1rem;text-align:left;border-top:1px solid var(--line);vertic
 thead th{border-top:0;font-weight:500;font-size:.85rem;color:var(--soft)}
 .size,.time{white-space:nowrap;color:var(--soft);font-variant-numeric:tabular-nums}
 .size{text-align:right}
-.kind{display:inline-block;min-width:1.6em;color:var(--soft)}
 .button,button{display:inline-block;font:inherit;font-weight:500;padding:.5rem 1rem;border:0;border-radius:.5rem;background:var(--accent);color:var(--on-accent);text-decoration:none;cursor:pointer}
 .quiet{background:transparent;color:var(--accent);border:1px solid var(--line)}
 input{font:inherit;color:inherit;max-width:100%}

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { AppError, ERROR_CODES } from '../../Models/errors.ts';
-import type { Driftless, RestEntry, TransferReport } from '../client.ts';
+import type { Driftless, RestEntry, RestLink, TransferReport } from '../client.ts';
 import { EXIT_CODES } from './exit_codes.ts';
 import { COMMANDS, type ProgramDeps, runWords } from './program.ts';
 import { runShell } from './shell.ts';
@@ -164,6 +164,74 @@ describe('ls', () => {
       assert.doesNotMatch(out, /[^\n -~]/);
     }
     assert.equal(JSON.parse((await run({ list: () => entries(hostile) }, ['ls', '--json'])).out)[0].path, hostile.path);
+  });
+});
+
+describe('public links', () => {
+  const LINK: RestLink = {
+    id: '01'.repeat(16),
+    maker: 'ali\u001bce',
+    mode: 'download',
+    state: 'open',
+    path: '/photos/\u202egnp',
+    hasPassword: true,
+    createdAt: '2026-11-20T15:20:31.000Z',
+    expiresAt: null,
+    usesMax: 3,
+    uses: 1,
+  };
+
+  it('are made as the options say, and the URL is the first line', async () => {
+    const asked: unknown[] = [];
+    const createLink = async (path: string, options: unknown) => {
+      asked.push([path, options]);
+      return { ...LINK, url: 'http://127.0.0.1:1/l/token' };
+    };
+    const { out, code } = await run({ createLink } as Partial<Driftless>, [
+      'link',
+      '/photos',
+      '--expires',
+      '7d',
+      '--max-uses',
+      '3',
+      '--both',
+    ]);
+    assert.deepEqual([code, out.split('\n')[0]], [0, 'http://127.0.0.1:1/l/token']);
+    assert.deepEqual(asked, [['/photos', { mode: 'both', expiresInSeconds: 604_800, usesMax: 3 }]]);
+    for (const wrong of [
+      ['--expires', '7 days'],
+      ['--expires', '0d'],
+      ['--max-uses', '-1'],
+      ['--max-uses', 'x'],
+      ['--upload', '--preview-only'],
+    ]) {
+      assert.equal(
+        (await run({ createLink } as Partial<Driftless>, ['link', '/photos', ...wrong])).code,
+        EXIT_CODES.request_invalid,
+        wrong.join(' '),
+      );
+    }
+    assert.equal(asked.length, 1);
+  });
+
+  it('and who used them are shown in lines that no name can break', async () => {
+    const links = async function* () {
+      yield LINK;
+    };
+    const shown = await run({ links } as unknown as Partial<Driftless>, ['links']);
+    assert.match(shown.out, /^(01){16} {2}open {9}\/photos\/\\u202egnp {2}download, password, no end, 1 of 3 uses, by ali\\x1bce\n$/);
+    const access = {
+      action: 'download',
+      address: '192.0.2.1',
+      path: '/a\nb',
+      firstAt: LINK.createdAt,
+      lastAt: LINK.createdAt,
+      requests: 2,
+      bytes: 1500,
+    };
+    const linkLog = async () => [access];
+    const log = await run({ linkLog } as unknown as Partial<Driftless>, ['links', '--log', LINK.id]);
+    assert.match(log.out, /download {2}192\.0\.2\.1 {2}\/a\\x0ab {2}1\.5 kB, 2 requests\n$/);
   });
 });
 
