@@ -359,6 +359,17 @@ describe('uploads', () => {
     for (const name of found) await deletePath(`/work/sub/${name}`);
   });
 
+  it('of one name at the same time are all kept', async () => {
+    await server.ask(alice, uploadOf('/crowd/first.txt', 'x'));
+    const { url } = await link('/crowd', { mode: 'both' });
+    const sent = Array.from({ length: 8 }, (_, i) => `content ${i}`);
+    const put = (payload: string) => visit(`${url}/same.txt`, { method: 'PUT', payload });
+    for (const { status } of await Promise.all(sent.map(put))) assert.equal(status, 201);
+    const found = (await names(url)).filter((name) => name.startsWith('same'));
+    const kept = await Promise.all(found.map(async (name) => (await visit(`${url}/${encodeURIComponent(name)}`)).bytes.toString()));
+    assert.deepEqual(kept.toSorted(), sent);
+  });
+
   it('into a drop tell nothing of what is there: no listing, no content, not even that a name was taken', async () => {
     const { url } = await link('/work', { mode: 'upload' });
     assert.deepEqual(await names(url), []);

@@ -227,7 +227,7 @@ async function find({ database, lookups, now }: Context, tokenHash: Buffer): Pro
   if (row === undefined) return null;
   const target = (await reach(db, lookups, await loadView(db, row.maker_id), [row])).get(row.node);
   const state = stateOf(row, target, now());
-  if (target === undefined || !serves(row, target) || (state !== 'open' && state !== 'used_up')) return null;
+  if (target === undefined || (state !== 'open' && state !== 'used_up')) return null;
   return {
     id: row.id,
     maker: { userId: row.maker_id, userName: row.maker_name },
