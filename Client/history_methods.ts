@@ -1,4 +1,4 @@
-import type { PlanResult, RestDeed, RestPlan, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
+import type { PlanResult, RestDeed, RestDiff, RestPlan, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { Http } from './http.ts';
 import { restCaller } from './rest_call.ts';
@@ -12,6 +12,15 @@ export type HistoryMethods = {
    * @throws AppError `not_found` (also: no such version, or no longer), `not_a_file`, `already_exists`, `forbidden`
    */
   restore(path: string, version: number, options?: { to?: string }): Promise<{ path: string; version: number; unchanged: boolean }>;
+  /**
+   * How two versions of a text differ, as a unified diff. @param to the newest if not given
+   * @throws AppError `not_found`, `not_a_file`, `not_text`, `too_large` (over 1 MiB, or too different)
+   */
+  diff(path: string, from: number, to?: number): Promise<RestDiff>;
+  /** Keeps a version for ever, whatever the policy of the server is. @throws AppError `not_found`, `not_a_file`, `forbidden` */
+  pin(path: string, version: number): Promise<void>;
+  /** From now on it goes as others do. @throws AppError as `pin` */
+  unpin(path: string, version: number): Promise<void>;
   /** Who did what to it; also to what is gone. @throws AppError `not_found` */
   deeds(path: string): AsyncIterable<RestDeed>;
   /** What was deleted below a path, space by space. */
@@ -81,6 +90,9 @@ export function historyMethods(http: Http): HistoryMethods {
       }),
     restore: (path, version, { to } = {}) =>
       call(({ WrittenResult }) => ({ schema: WrittenResult, method: 'POST', route: ROUTES.restore, body: { path, version, to } })),
+    diff: (path, from, to) => call(({ RestDiff }) => ({ schema: RestDiff, method: 'GET', route: ROUTES.diff, query: { path, from, to } })),
+    pin: (path, version) => call<void>(() => ({ schema: null, method: 'POST', route: ROUTES.pins, body: { path, version } })),
+    unpin: (path, version) => call<void>(() => ({ schema: null, method: 'DELETE', route: ROUTES.pins, query: { path, version } })),
     deeds: (path) =>
       allPages(async (after) => {
         const page = await call(({ DeedsPage }) => ({ schema: DeedsPage, method: 'GET', route: ROUTES.deeds, query: { path, after } }));

@@ -26,6 +26,7 @@ export const ERROR_CODES = [
   'already_exists',
   'not_a_folder',
   'not_a_file',
+  'not_text', // asked for as text, and it is something else
   'not_empty', // a folder that was to be deleted only if nothing is in it
   'folder_into_itself',
   'type_refused', // an administrator does not allow files of this kind

@@ -47,6 +47,9 @@ export const LIMITS = {
   invitationLifetimeMs: 30 * 24 * 3_600_000, // unless said otherwise
   invitationLifetimeMsMax: 366 * 24 * 3_600_000,
   invitationShownMs: 30 * 24 * 3_600_000, // how long one that was answered or expired is still told of
+  diffBytesMax: 1 * MiB, // of each of two versions that are compared
+  diffTimeoutMs: 250,
+  diffEditsMax: 20_000, // lines that went or came
   backNodesMax: 100_000, // files and folders that one rewind or undo looks at
   noticeBytesMax: 16 * KiB, // JSON of what a notice tells; an invitation's message fits, however much of it is escaped
   devicesPerUserMax: 1024, // a user is told of so many new ones

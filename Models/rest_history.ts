@@ -62,6 +62,22 @@ export const UndeleteBody = z
   .refine(({ path, id }) => (path === undefined) !== (id === undefined), 'either path or id');
 export const UndeleteResult = z.object({ path: z.string(), version: z.int() });
 
+const VersionInQuery = z.coerce.number().int().min(1);
+export const DiffQuery = z.object({
+  path: RemotePath,
+  from: VersionInQuery,
+  to: VersionInQuery.optional().describe('The newest if missing'),
+});
+export const RestDiff = z.object({
+  path: z.string(),
+  from: z.int(),
+  to: z.int(),
+  diff: z.string().describe('Unified, of text in UTF-8; empty if they are the same'),
+});
+export type RestDiff = z.infer<typeof RestDiff>;
+export const PinBody = z.strictObject({ path: RemotePath, version: VersionNumber });
+export const PinQuery = z.object({ path: RemotePath, version: VersionInQuery });
+
 const Moment = z.iso.datetime({ offset: true });
 export const RewindBody = z
   .strictObject({

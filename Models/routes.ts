@@ -19,6 +19,8 @@ export const ROUTES = {
   trash: '/v1/trash', // GET TrashQuery
   undelete: '/v1/undelete', // POST UndeleteBody
   invitations: '/v1/invitations', // GET; POST InviteBody; POST :id/accept AcceptBody, :id/decline
+  diff: '/v1/diff', // GET DiffQuery
+  pins: '/v1/pins', // POST PinBody; DELETE PinQuery
   rewind: '/v1/rewind', // POST RewindBody: a preview
   undo: '/v1/undo', // POST UndoBody: a preview
   plans: '/v1/plans', // GET PlanQuery: more of a preview; POST PlanBody: does it

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { AppError } from '../Models/errors.ts';
+import type { KeepPolicy } from '../Storage/history.ts';
 
 export type ServerConfig = {
   readonly dataFolder: string; // absolute
@@ -12,6 +13,8 @@ export type ServerConfig = {
   readonly databaseUrl: string | null;
   /** Names of users that are administrators. */
   readonly admins: readonly string[];
+  /** How long what is replaced is kept. */
+  readonly keep: KeepPolicy;
 };
 
 const Environment = z.object({
@@ -25,7 +28,10 @@ const Environment = z.object({
     .string()
     .regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL')
     .optional(),
+  DRIFTLESS_KEEP_ALL_DAYS: z.coerce.number().int().min(1).max(36_500).default(30),
+  DRIFTLESS_KEEP_DAILY_DAYS: z.coerce.number().int().min(1).max(36_500).default(90),
 });
+const DAY_MS = 86_400_000;
 
 /** @throws AppError `config_invalid`, naming the variable and the rule but not the value */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): ServerConfig {
@@ -43,6 +49,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     logLevel: values.DRIFTLESS_LOG_LEVEL,
     databaseUrl: values.DRIFTLESS_DATABASE ?? null,
     admins: values.DRIFTLESS_ADMINS.split(',').flatMap((name) => (name.trim() === '' ? [] : [name.trim()])),
+    keep: { allMs: values.DRIFTLESS_KEEP_ALL_DAYS * DAY_MS, dailyMs: values.DRIFTLESS_KEEP_DAILY_DAYS * DAY_MS },
   };
 }
 

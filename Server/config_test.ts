@@ -11,6 +11,8 @@ test('an empty environment gives a server on loopback with everything below the 
     logFolder: resolve('logs'),
     logLevel: 'info',
     databaseUrl: null,
+    admins: [],
+    keep: { allMs: 30 * 86_400_000, dailyMs: 90 * 86_400_000 },
   });
 });
 

@@ -1,12 +1,18 @@
+import { buffer } from 'node:stream/consumers';
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { AppError } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
 import { splitPath, writeAnchored } from '../Models/names.ts';
 import type { Operation } from '../Models/operations.ts';
 import { isoFromMicroseconds, WrittenResult } from '../Models/rest.ts';
 import {
   DeedsPage,
+  DiffQuery,
   HistoryPageQuery,
+  PinBody,
+  PinQuery,
+  RestDiff,
   RestoreBody,
   TrashPage,
   TrashQuery,
@@ -15,16 +21,20 @@ import {
   VersionsPage,
 } from '../Models/rest_history.ts';
 import { ROUTES } from '../Models/routes.ts';
+import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Act, History, HistoryQuery, Version } from '../Storage/history.ts';
 import type { Manifest, Metadata } from '../Storage/metadata.ts';
 import type { Authenticate } from './authenticate.ts';
 import { commitOne, streamOf } from './commit_one.ts';
-import { PROBLEMS } from './openapi.ts';
+import { readContent } from './content_stream.ts';
+import { NOTHING, PROBLEMS } from './openapi.ts';
 import { isoFromMilliseconds } from './rest_shapes.ts';
+import { textDiff } from './text_diff.ts';
 
 export type HistoryRouteDeps = {
-  readonly history: Pick<History, 'versions' | 'version' | 'deeds' | 'trash' | 'undelete'>;
-  readonly metadata: Pick<Metadata, 'commit'>;
+  readonly history: Pick<History, 'versions' | 'version' | 'deeds' | 'trash' | 'undelete' | 'pin' | 'unpin'>;
+  readonly metadata: Pick<Metadata, 'commit' | 'locate'>;
+  readonly chunks: Pick<ChunkStore, 'read'>;
   readonly authenticate: Authenticate;
 };
 
@@ -32,6 +42,58 @@ export type HistoryRouteDeps = {
 export function registerHistoryRoutes(app: FastifyInstance, deps: HistoryRouteDeps): void {
   registerReads(app, deps);
   registerWrites(app, deps);
+  registerDiff(app, deps);
+  registerPins(app, deps);
+}
+
+function registerDiff(app: FastifyInstance, deps: HistoryRouteDeps): void {
+  app
+    .withTypeProvider<ZodTypeProvider>()
+    .get(
+      ROUTES.diff,
+      { schema: { summary: 'How two versions of a text differ', querystring: DiffQuery, response: { 200: RestDiff, ...PROBLEMS } } },
+      async (request) => {
+        const { principal } = await deps.authenticate(request);
+        const { path, from, to } = request.query;
+        splitPath(path);
+        const newest = to ?? (await deps.history.versions(principal, { path, after: null, limit: 1 })).rows[0]?.version ?? from;
+        const sides = [];
+        for (const version of [from, newest]) {
+          const found = await deps.history.version(principal, path, version);
+          if (found.size > LIMITS.diffBytesMax) throw new AppError('too_large', `at most ${LIMITS.diffBytesMax} bytes are compared`);
+          const whole = { start: 0, end: found.size };
+          const content = found.target === null ? await buffer(readContent(deps, principal, found, whole)) : Buffer.from(found.target);
+          sides.push({ name: `${path} version ${version}`, content });
+        }
+        const [before, after] = sides;
+        if (before === undefined || after === undefined) throw new AppError('internal', 'two sides are compared');
+        return { path, from, to: newest, diff: textDiff(before, after) };
+      },
+    );
+}
+
+function registerPins(plain: FastifyInstance, { history, authenticate }: HistoryRouteDeps): void {
+  const app = plain.withTypeProvider<ZodTypeProvider>();
+  app.post(
+    ROUTES.pins,
+    { schema: { summary: 'Keep a version for ever', body: PinBody, response: { 204: NOTHING, ...PROBLEMS } } },
+    async (request, reply) => {
+      const { principal } = await authenticate(request);
+      splitPath(request.body.path);
+      await history.pin(principal, request.body.path, request.body.version);
+      return reply.code(204).send(null);
+    },
+  );
+  app.delete(
+    ROUTES.pins,
+    { schema: { summary: 'Keep it as long as others', querystring: PinQuery, response: { 204: NOTHING, ...PROBLEMS } } },
+    async (request, reply) => {
+      const { principal } = await authenticate(request);
+      splitPath(request.query.path);
+      await history.unpin(principal, request.query.path, request.query.version);
+      return reply.code(204).send(null);
+    },
+  );
 }
 
 function registerReads(plain: FastifyInstance, { history, authenticate }: HistoryRouteDeps): void {

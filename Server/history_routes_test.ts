@@ -99,3 +99,39 @@ test('a position of another listing, or of another user, is refused', async () =
   refused(await get(bob, ROUTES.trash, { after: `${next.split('.')[0]}.${version}` }), 400, 'cursor_invalid');
   refused(await get(alice, ROUTES.deeds, { path: '/p', after: '%' }), 400, 'cursor_invalid');
 });
+
+test('two versions of a text are compared; what is not text, too large or of something else is refused', async () => {
+  const first = await written('/text', 'one\ntwo\n');
+  const second = await written('/text', 'one\n2\u001b[31m\n');
+  const other = await written('/other', 'x');
+  const { diff, to } = ok(await get(alice, ROUTES.diff, { path: '/text', from: String(first) })).json();
+  assert.equal(to, second);
+  assert.ok(diff.includes('-two\n+2\u001b[31m\n'), diff);
+  assert.equal(ok(await get(alice, ROUTES.diff, { path: '/text', from: String(first), to: String(first) })).json().diff, '');
+  refused(await get(alice, ROUTES.diff, { path: '/text', from: String(other) }), 404, 'not_found');
+  refused(await get(bob, ROUTES.diff, { path: '/text', from: String(first) }), 404, 'not_found');
+  const binary = await written('/text', 'a\u0000b');
+  refused(await get(alice, ROUTES.diff, { path: '/text', from: String(first), to: String(binary) }), 409, 'not_text');
+  const large = await written('/text', 'x'.repeat(1024 * 1024 + 1));
+  refused(await get(alice, ROUTES.diff, { path: '/text', from: String(large), to: String(first) }), 413, 'too_large');
+});
+
+test('a version is pinned by who may change the file, and a pin on nothing is refused', async () => {
+  const version = await written('/pinned', '1');
+  await written('/pinned', '2');
+  const pins = async () =>
+    ok(await get(alice, ROUTES.versions, { path: '/pinned' }))
+      .json()
+      .versions.map(({ pinned }: { pinned: boolean }) => pinned);
+  ok(await post(alice, ROUTES.pins, { path: '/pinned', version }));
+  assert.deepEqual(await pins(), [false, true]);
+  refused(await post(bob, ROUTES.pins, { path: '/pinned', version }), 404, 'not_found');
+  refused(await post(alice, ROUTES.pins, { path: '/pinned', version: version + 50 }), 404, 'not_found');
+  ok(
+    await server.ask(alice, {
+      method: 'DELETE',
+      url: `${ROUTES.pins}?${new URLSearchParams({ path: '/pinned', version: String(version) })}`,
+    }),
+  );
+  assert.deepEqual(await pins(), [false, false]);
+});

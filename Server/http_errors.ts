@@ -26,6 +26,7 @@ export const STATUS = {
   already_exists: 409,
   not_a_folder: 409,
   not_a_file: 409,
+  not_text: 409,
   not_empty: 409,
   folder_into_itself: 409,
   type_refused: 403,

@@ -18,6 +18,7 @@ import { listen, stopListening } from './listen.ts';
 import { openLog } from './log.ts';
 import { createReadiness } from './readiness.ts';
 import { isLoopbackHost } from './request_rules.ts';
+import { startRetention } from './retention.ts';
 import { Revocations } from './revocations.ts';
 import { createTicketVerifier, TicketKeys } from './tickets.ts';
 
@@ -62,6 +63,9 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   const monotonicMs = (): number => performance.now();
   const app = await buildApp({ ...store, chunks, accounts, authenticate, isAdmin, changes, readiness, log, monotonicMs, loopbackOnly });
   stack.adopt(app, stopListening);
+  const onThinned = (versions: number): void => log.info({ versions }, 'older versions were given up');
+  const onThinFailure = (err: unknown): void => log.warn({ err }, 'older versions could not be given up');
+  stack.adopt(startRetention(store.history, config.keep, { onThinned, onFailure: onThinFailure }), close);
   return listen(app, config);
 }
 

@@ -78,6 +78,17 @@ export type BackPlan = {
   readonly conflicts: readonly BackConflict[];
 };
 
+/** How long what is replaced is kept: every version up to `allMs` old, then the last of each day, and behind `dailyMs` the last of each week. */
+export type KeepPolicy = { readonly allMs: number; readonly dailyMs: number };
+
+/** Bytes of files, by the content they have; what several have in common is counted for each. */
+export type SpaceBytes = {
+  readonly path: string; // of the space, in the caller's tree
+  readonly live: number;
+  readonly versions: number; // contents that were replaced and are kept
+  readonly trash: number;
+};
+
 /**
  * The past, read from the journal. The newest comes first. Every path is the caller's own. What happened in a shared folder before the
  * caller joined is not told, except to its owner; a version that was thinned does not exist any more.
@@ -99,6 +110,15 @@ export type History = {
    * @throws `not_found` (also: the folder it was in is gone), `already_exists`, `name_collides`, `not_a_folder`, `forbidden`
    */
   undelete(principal: Principal, what: string, to: string | null): Promise<{ path: string; version: number }>;
+
+  /** Keeps a version for ever, whatever the policy is. @throws `not_found`, `not_a_file`, `forbidden` */
+  pin(principal: Principal, path: string, version: number): Promise<void>;
+  /** From now on it goes as others do. @throws as `pin` */
+  unpin(principal: Principal, path: string, version: number): Promise<void>;
+  /** Gives up the contents of versions that the policy does not keep; the newest, and what was deleted last, always stays. @returns how many */
+  thin(policy: KeepPolicy): Promise<number>;
+  /** Of each space that the caller has. Looks at every node. */
+  bytes(principal: Principal): Promise<SpaceBytes[]>;
 
   /**
    * What going back would do. What others changed since on the same things is not taken back, but a conflict.

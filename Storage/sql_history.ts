@@ -4,6 +4,7 @@ import { databaseError } from './database_errors.ts';
 import type { Deed, History, HistoryPage, HistoryQuery, Version } from './history.ts';
 import type { ChangeKind, Manifest, Principal } from './metadata.ts';
 import { goBack } from './sql_history_back.ts';
+import { bytesOf, type Place, setPin, thin } from './sql_history_keep.ts';
 import { makePlan } from './sql_history_plan.ts';
 import {
   actOf,
@@ -34,12 +35,24 @@ const PAGE = 256;
 export function sqlHistory(store: Store, epoch: string): History {
   const { db } = store.database;
   const reading = async ({ userId }: Principal): Promise<HistoryReading> => ({ store, db, view: await loadView(db, userId) });
+  const pinnable = async (principal: Principal, path: string, version: number): Promise<Place> => {
+    const at = await reading(principal);
+    await versionAt(at, path, version); // what is not told of cannot be pinned
+    const { node } = await findEver(at, path);
+    const row = await versionRow(at, node.id, version);
+    if (row === undefined) throw nothingAt(path);
+    return row;
+  };
   return typed({
     versions: async (principal, query) => versions(await reading(principal), query),
     version: async (principal, path, version) => versionAt(await reading(principal), path, version),
     deeds: async (principal, query) => deeds(await reading(principal), query),
     trash: async (principal, query) => trash(await reading(principal), query),
     undelete: (principal, what, to) => undelete(store, principal, { what, to }),
+    pin: async (principal, path, version) => setPin(await reading(principal), principal, await pinnable(principal, path, version), true),
+    unpin: async (principal, path, version) => setPin(await reading(principal), principal, await pinnable(principal, path, version), false),
+    thin: (policy) => thin(store, policy),
+    bytes: async (principal) => bytesOf(await reading(principal)),
     preview: async (principal, request) => (await makePlan({ ...(await reading(principal)), epoch }, request)).shown,
     goBack: (principal, request, digest) => goBack({ store, epoch, principal }, request, digest),
   });

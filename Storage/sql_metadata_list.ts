@@ -139,6 +139,7 @@ export async function olderChunks(store: Store, db: Rows, view: View, at: { path
   const row = await db
     .selectFrom('journal')
     .select(['size', 'digest', 'manifest'])
+    .where('thinned_at_ms', 'is', null)
     .where('space', '=', node.space)
     .where('seq', '=', at.version)
     .where('node', '=', node.id)

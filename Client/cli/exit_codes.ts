@@ -27,6 +27,7 @@ export const EXIT_CODES = {
   already_exists: EXIT.conflict,
   not_a_folder: EXIT.conflict,
   not_a_file: EXIT.conflict,
+  not_text: EXIT.conflict,
   not_empty: EXIT.conflict,
   folder_into_itself: EXIT.conflict,
   type_refused: EXIT.refused,

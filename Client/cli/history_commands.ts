@@ -47,6 +47,10 @@ function trashLine(row: RestTrashItem): string {
   return `@${row.id}  ${formatTime(row.at)}  ${size.padStart(9)}  ${row.path}${row.kind === 'folder' ? '/' : ''}  ${by(row)}`;
 }
 
+async function* once(text: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text);
+}
+
 /** `@ID` as the trash shows it, or a path. */
 const gone = (what: string): string | number => (/^@[1-9][0-9]{0,15}$/.test(what) ? Number(what.slice(1)) : what);
 
@@ -79,6 +83,35 @@ export const HISTORY_COMMANDS: readonly Command[] = [
       return facts(restored, said);
     },
   },
+  {
+    name: 'diff',
+    args: '<path>',
+    summary: 'show how two versions of a text differ',
+    options: [
+      { flags: '--from <n>', text: 'the older one, see versions' },
+      { flags: '--to <n>', text: 'the other one; the newest if not given' },
+    ],
+    about: 'A unified diff. On a terminal control characters are shown as codes. Text of up to 1 MiB is compared.',
+    examples: ['diff /notes.txt --from 17', 'diff /notes.txt --from 17 --to 21 --json'],
+    async run(run, args, options) {
+      const found = await (await run.client()).diff(argument(args, 0), neededNumber(options, 'from'), numberOption(options, 'to'));
+      return { kind: 'content', pieces: once(found.diff), json: found };
+    },
+  },
+  ...(['pin', 'unpin'] as const).map(
+    (name): Command => ({
+      name,
+      args: '<path>',
+      summary: name === 'pin' ? 'keep a version for ever' : 'keep a pinned version as long as others',
+      options: [{ flags: '--version <n>', text: 'which one, see versions' }],
+      examples: [`${name} /contract.pdf --version 17`],
+      async run(run, args, options) {
+        const [path, version] = [argument(args, 0), neededNumber(options, 'version')];
+        await (await run.client())[name](path, version);
+        return facts({ path, version }, `version ${version} of ${path} is ${name}ned`);
+      },
+    }),
+  ),
   {
     name: 'who',
     args: '<path>',

@@ -5,6 +5,7 @@ import type { History, HistoryPage, HistoryQuery } from '../history.ts';
 import type { Metadata, Principal } from '../metadata.ts';
 import { openFollower } from './feed_follower.ts';
 import { contractOfGoingBack } from './history_contract_back.ts';
+import { contractOfKeeping } from './history_contract_keep.ts';
 import { contractByReplay } from './history_contract_model.ts';
 import type { OpenHistory } from './history_fixture.ts';
 import {
@@ -60,6 +61,7 @@ export function historyContract(name: string, open: OpenHistory): void {
     contractOfTrash(open);
     contractOfSharedPast(open);
     contractOfGoingBack(open);
+    contractOfKeeping(open);
     contractByReplay(open);
   });
 }
