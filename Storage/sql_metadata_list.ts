@@ -187,7 +187,7 @@ async function* grouped<Row extends { parent: number | null }>(
 ): AsyncGenerator<Group<Row>> {
   for (let at = 0; at < folders.length; at += FOLDERS) {
     const some = folders.slice(at, at + FOLDERS);
-    const rows = await read.together(some);
+    const rows = await read.together([...new Set(some)]); // two paths can lead to one folder
     if (rows.length <= PAGE) {
       const byFolder = Map.groupBy(rows, (row) => row.parent as number);
       for (const folder of some) yield { folder, rows: byFolder.get(folder) ?? [], last: true };

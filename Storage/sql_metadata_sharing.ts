@@ -66,6 +66,7 @@ function setRole(store: Store, principal: Principal, request: MemberRequest & { 
     if (inherited !== null && role < inherited) {
       throw new AppError('forbidden', `the shared folder that it is in makes this user ${roleOf(inherited)}`);
     }
+    await revoke(batch, space, userId); // of a member of the outer folder: what is given here takes its place
     await settle(batch, space, { grant: { userId, userName: row.user_name, role } });
     return { user: row.user_name, role: request.role, state: 'member', inherited: false };
   });

@@ -7,6 +7,7 @@ import pino from 'pino';
 import type { Accounts } from '../../Storage/accounts.ts';
 import { openAccounts } from '../../Storage/accounts_sql.ts';
 import type { ChunkStore } from '../../Storage/chunk_store.ts';
+import type { DatabaseAddress } from '../../Storage/database.ts';
 import type { Links } from '../../Storage/links.ts';
 import type { Metadata } from '../../Storage/metadata.ts';
 import { openPackChunkStore } from '../../Storage/pack_chunk_store.ts';
@@ -56,6 +57,8 @@ export type FixtureOptions = {
   /** Stands between the app and the real chunk store. */
   readonly wrapChunks?: (chunks: ChunkStore) => ChunkStore;
   readonly loopbackOnly?: boolean;
+  /** An empty database in place of one on SQLite. */
+  readonly metadata?: DatabaseAddress;
   readonly monotonicMs?: () => number;
 };
 
@@ -64,7 +67,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'driftless-server-')), (path) => rm(path, { recursive: true, force: true }));
   const closing = <T extends { close(): Promise<unknown> }>(part: T): T => stack.adopt(part, async (open) => void (await open.close()));
   const chunks = closing(await openPackChunkStore(join(folder, 'packs')));
-  const store = closing(await openServerStore({ kind: 'sqlite', file: join(folder, 'driftless.db') }));
+  const store = closing(await openServerStore(options.metadata ?? { kind: 'sqlite', file: join(folder, 'driftless.db') }));
   const { metadata } = store;
   const accounts = closing(await openAccounts({ kind: 'sqlite', file: join(folder, 'accounts.db') }));
   const key = makeSigningKey();
