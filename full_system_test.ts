@@ -207,7 +207,8 @@ async function publicLinks({ step, note }: World, alice: Driftless, content: Buf
   });
 }
 
-async function sharing({ step, note, folder }: World, users: Users, content: Buffer) {
+async function sharing(world: World, users: Users, content: Buffer) {
+  const { step, note, folder } = world;
   const { alice, bob, carol } = users;
   const invitation = await step('alice invites bob', async () => {
     const sent = await alice.invite('/shared reports', bob.username, { role: 'editor', message: 'have a look' });
@@ -220,6 +221,7 @@ async function sharing({ step, note, folder }: World, users: Users, content: Buf
     assert.deepEqual([mine?.from, mine?.role, mine?.message], [alice.username, 'editor', 'have a look']);
     return (await bob.accept(invitation.id)).path;
   });
+  await eventsOf(world, users, path);
   await step('bob downloads the file', async () => {
     const back = join(folder, 'bob.pdf');
     await bob.download(`${path}/third quarter.pdf`, back);
@@ -257,6 +259,38 @@ async function sharing({ step, note, folder }: World, users: Users, content: Buf
     for (const remote of [path, `${path}/answer.txt`, `${path}/mine/for-carol.txt`]) await refused(bob.entry(remote), 'not_found');
     assert.deepEqual(await Array.fromAsync(bob.list('/')), []);
     assert.equal((await carol.preview('/from others/reports/for-carol.txt')).toString(), 'looks good\n');
+  });
+}
+
+/** Alice's tree is what happens, and bob, whom she shares a folder with, looks on. */
+async function eventsOf({ step }: World, { alice, bob }: Users, path: string): Promise<void> {
+  await step('bob sees that alice is online, on which device and since when', async () => {
+    const watching = new AbortController();
+    const first = alice.events({ signal: watching.signal })[Symbol.asyncIterator]();
+    assert.equal((await first.next()).value?.type, 'connected');
+    const hers = (await bob.online()).find(({ user }) => user === alice.username);
+    assert.ok(hers !== undefined && !hers.own && Date.parse(hers.since) <= Date.now());
+    watching.abort();
+    await first.return?.(undefined);
+  });
+  await step('bob follows what happens, and after a disconnect goes on where he was: nothing is lost, nothing comes twice', async () => {
+    const folders = Array.from({ length: 12 }, (_, n) => `${n}`);
+    const heard: string[] = [];
+    await bob.eventsDone((await bob.changesPage({ limit: 1 })).cursor);
+    const { cursor } = (await Array.fromAsync(bob.changes())).at(-1) ?? {};
+    let since = cursor ?? 'start';
+    for (const [n, name] of folders.entries()) {
+      await alice.createFolder(`/shared reports/events/${name}`);
+      if (n % 4 !== 3) continue; // he was away for three of them
+      for await (const event of bob.events({ since })) {
+        if (event.type !== 'changed') continue;
+        if (event.path.startsWith(`${path}/events/`)) heard.push(event.path.slice(`${path}/events/`.length));
+        since = await bob.eventsDone(event.cursor);
+        if (heard.at(-1) === name) break;
+      }
+    }
+    assert.deepEqual(heard, folders);
+    assert.equal(await bob.doneMark(), since);
   });
 }
 

@@ -81,6 +81,20 @@ test('a member hears of a shared folder, under the name it has for them now, fro
   assert.deepEqual(pathsOf(await client.until(at('/end'))), ['/team/1', '/ours/2', '/end']);
 });
 
+test('what is in a shared folder inside another one is told under the name it has now, whoever moved it', async () => {
+  const [lia, moe, nel] = [await server.addUser('lia'), await server.addUser('moe'), await server.addUser('nel')];
+  await mkdir(lia, '/team/in');
+  await share(lia, '/team', moe);
+  await share(lia, '/team/in', nel);
+  using client = follow(moe, 'now');
+  await client.until(({ type }) => type === 'connected');
+  await mkdir(lia, '/team/in/1');
+  await client.until(at('/team/in/1'));
+  await post(lia, ROUTES.move, { from: '/team/in', to: '/team/out' });
+  await mkdir(nel, '/in/2');
+  assert.deepEqual(pathsOf(await client.until(at('/team/out/2'))), ['/team/in/1', '/team/out/2']);
+});
+
 test('a cursor that is none, and of another user, is refused before there is a connection', async () => {
   const [fay, gil] = [await server.addUser('fay'), await server.addUser('gil')];
   await mkdir(fay, '/a');

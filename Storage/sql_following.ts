@@ -76,14 +76,22 @@ class SqlFollower implements Follower {
 
   take({ latest, readers }: News): { changes: Change[]; behind: boolean } {
     const changes: Change[] = [];
-    if (!this.#mountsHold(latest, readers[0]?.homeHead ?? null)) return { changes, behind: true };
+    const fresh = readers.flatMap(({ space }) => this.#freshOf(space, latest));
+    const holds = fresh.every(({ kind }) => LEAVES_MOUNTS.has(kind)) && this.#homeHolds(latest, readers[0]?.homeHead ?? null);
+    if (!holds) return { changes, behind: true };
     let behind = false;
     for (const { space } of readers) if (!this.#takeFrom(space, latest.get(space) ?? [], changes)) behind = true;
     return { changes, behind };
   }
 
-  /** Whether nothing happened in the user's home that could have changed what they see where. */
-  #mountsHold(latest: LatestRows, homeHead: number | null): boolean {
+  /** A mount can be in any space: what could have changed where one is, must be read with a new view. */
+  #freshOf(space: number, latest: LatestRows): readonly JournalRow[] {
+    const seq = this.#marks.get(space)?.seq ?? 0;
+    return (latest.get(space) ?? []).filter((row) => row.seq > seq);
+  }
+
+  /** The same for what happened in the user's home since the view, also where another server told nothing of it. */
+  #homeHolds(latest: LatestRows, homeHead: number | null): boolean {
     const { home } = this.#view;
     if (home === null || homeHead === null) return false;
     const since = (latest.get(home.id) ?? []).filter(({ seq }) => seq > this.#viewAt && seq <= homeHead);

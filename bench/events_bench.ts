@@ -103,11 +103,11 @@ async function told(ours: Ours, scale: number): Promise<Row> {
   const waits = clients.flatMap(({ waitsMs }) => waitsMs);
   const serverBytes = highWaterBytes(ours.serverPid) ?? Number.POSITIVE_INFINITY;
   for (const { socket } of clients) socket.close();
-  const [p50, p99] = [percentile(waits, 0.5), percentile(waits, 0.99)];
+  const [p50, p99, most] = [0.5, 0.99, 1].map((share) => percentile(waits, share)) as [number, number, number];
   return figureRow({
     name: 'events',
     target: `${CLIENTS} clients, each change once and in order, p99 ≤ ${P99_MS_MAX} ms, ≤ ${bytesText(SERVER_BYTES_MAX)}`,
-    ours: `${wrong} clients wrong of ${CLIENTS}; ${changes} changes: p50 ${p50} ms, p99 ${p99} ms, most ${Math.max(...waits)} ms`,
+    ours: `${wrong} clients wrong of ${CLIENTS}; ${changes} changes: p50 ${p50} ms, p99 ${p99} ms, most ${most} ms`,
     memory: bytesText(serverBytes),
     met: wrong === 0 && p99 <= P99_MS_MAX && serverBytes <= SERVER_BYTES_MAX,
   });
