@@ -45,36 +45,44 @@ export function sqlSearch(database: Database<MetadataSchema>, names: Pick<NameIn
   const { db, dialect } = database;
   const lookups = nodeLookups(dialect);
 
-  /** SQL for ids of nodes of the view whose names may hold the text, those below `before`, the highest first. */
-  function candidates(view: View, text: string, before: number): RawBuilder<unknown> {
-    const spaces = view.spaces.map(({ id }) => id);
+  /** SQL for ids of nodes of the view whose names may hold the text, `count` of those below `before`, the highest first. */
+  function candidates(view: View, text: string, { before, count }: Window): RawBuilder<unknown> {
     if (dialect === 'sqlite')
-      return sql`SELECT rowid AS id FROM names WHERE names MATCH ${matching(spaces, text)} AND rowid < ${before} ORDER BY rowid DESC LIMIT ${candidatesMax}`;
-    return sql`SELECT id FROM nodes WHERE space IN (${sql.join(spaces.map((id) => sql.lit(id)))}) AND deleted_seq IS NULL
-      AND key LIKE ${containing(text)} AND id < ${before} ORDER BY id DESC LIMIT ${candidatesMax}`;
+      return sql`SELECT rowid AS id FROM names WHERE names MATCH ${matching(view.spaces, text)} AND rowid < ${before} ORDER BY rowid DESC LIMIT ${count}`;
+    return sql`SELECT id FROM nodes WHERE space IN (${ids(view.spaces)}) AND deleted_seq IS NULL
+      AND key LIKE ${containing(text)} AND id < ${before} ORDER BY id DESC LIMIT ${count}`;
   }
 
   async function page(view: View, query: SearchQuery): Promise<Page> {
     const text = foldName(query.text);
     if (text === '') throw new AppError('request_invalid', 'search for at least one letter');
-    const before = readPosition(query.after);
+    let before = readPosition(query.after);
     if (view.home === null) return { entries: [], next: null };
     await names.catchUp(view.spaces.map(({ id }) => id));
     const limit = Math.min(Math.max(1, query.limit), LIMITS.pageEntriesMax);
-    const found = await run<Node>(
-      db,
-      sql`SELECT ${sql.raw(NODE_COLUMNS)} FROM (${candidates(view, text, before)}) c CROSS JOIN nodes n
-        WHERE n.id = c.id AND n.deleted_seq IS NULL AND n.space IN (${sql.join(view.spaces.map(({ id }) => sql.lit(id)))})
-        AND n.key LIKE ${containing(text)} ESCAPE '\\' ${filters(query)} ORDER BY n.id DESC LIMIT ${limit + 1}`,
-    );
-    const shown = found.slice(0, limit);
-    const entries = await reached(view, shown);
-    if (found.length > limit) return { entries, next: String((shown.at(-1) as Node).id) };
-    const [window] = await run<{ last: number | null; count: number }>(
-      db,
-      sql`SELECT min(id) AS last, count(*) AS count FROM (${candidates(view, text, before)}) c`,
-    );
-    return { entries, next: window?.count === candidatesMax ? String(window.last) : null };
+    const found: Node[] = [];
+    for (let left = candidatesMax, count = Math.min(left, 4 * limit); left > 0; count = Math.min(left, 8 * count)) {
+      const window = candidates(view, text, { before, count });
+      const nodes = await run<Node>(
+        db,
+        sql`SELECT ${sql.raw(NODE_COLUMNS)} FROM (${window}) c CROSS JOIN nodes n
+          WHERE n.id = c.id AND n.deleted_seq IS NULL AND n.space IN (${ids(view.spaces)})
+          AND n.key LIKE ${containing(text)} ESCAPE '\\' ${filters(query)} ORDER BY n.id DESC LIMIT ${limit - found.length + 1}`,
+      );
+      found.push(...nodes);
+      if (found.length > limit) {
+        const shown = found.slice(0, limit);
+        return { entries: await reached(view, shown), next: String((shown.at(-1) as Node).id) };
+      }
+      const [seen] = await run<{ last: number | null; count: number }>(
+        db,
+        sql`SELECT min(id) AS last, count(*) AS count FROM (${window}) c`,
+      );
+      if (seen === undefined || seen.last === null || seen.count < count) return { entries: await reached(view, found), next: null };
+      before = seen.last;
+      left -= count;
+    }
+    return { entries: await reached(view, found), next: String(before) };
   }
 
   /** Those that no deleted folder hides, with their paths. */
@@ -101,6 +109,11 @@ export function sqlSearch(database: Database<MetadataSchema>, names: Pick<NameIn
   };
 }
 
+/** A part of the candidates: a small one first, because what is common is found at once, and then larger ones. */
+type Window = { readonly before: number; readonly count: number };
+
+const ids = (spaces: View['spaces']): RawBuilder<unknown> => sql.join(spaces.map(({ id }) => sql.lit(id)));
+
 function run<Row>(db: Rows, query: RawBuilder<unknown>): Promise<Row[]> {
   const { sql: text, parameters } = query.compile(db);
   return runSql<Row>(db, text, parameters);
@@ -120,13 +133,13 @@ const containing = (text: string): string => `%${text.replace(/[\\%_]/g, '\\$&')
  * For MATCH: names of these spaces that hold each of the text's groups of three letters; of shorter text all names. Each third group and the
  * last will do, because the names are compared with the text in any case.
  */
-function matching(spaces: readonly number[], text: string): string {
+function matching(spaces: View['spaces'], text: string): string {
   const quoted = (letters: string): string => `"${letters.replaceAll('"', '""')}"`;
   const letters = Array.from(text);
   const groups: string[] = [];
   for (let at = 0; at + 3 <= letters.length; at += 3) groups.push(letters.slice(at, at + 3).join(''));
   if (letters.length > 3 && letters.length % 3 !== 0) groups.push(letters.slice(-3).join(''));
-  return [`(${spaces.map((space) => quoted(spaceMark(space))).join(' OR ')})`, ...groups.map(quoted)].join(' AND ');
+  return [`(${spaces.map(({ id }) => quoted(spaceMark(id))).join(' OR ')})`, ...groups.map(quoted)].join(' AND ');
 }
 
 function filters({ kind, sinceUs, largerBytes }: SearchQuery): RawBuilder<unknown> {
