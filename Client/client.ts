@@ -8,6 +8,7 @@ import type { RestChange, RestEntry, RestPage, WhoAmI } from '../Models/rest.ts'
 import type { RestEvent, RestOnline } from '../Models/rest_events.ts';
 import type { RestDeed, RestPlanConflict, RestPlanStep, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
 import type { RestLink, RestLinkAccess } from '../Models/rest_links.ts';
+import type { PublishedMessage, RestFetch, RestPublication, RestPublished } from '../Models/rest_published.ts';
 import type { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { type EventMethods, eventMethods } from './event_methods.ts';
@@ -16,6 +17,15 @@ import { type FindMethods, findMethods } from './find_methods.ts';
 import { type HistoryMethods, historyMethods, type Plan } from './history_methods.ts';
 import { createHttp, type Http } from './http.ts';
 import { type LinkMethods, type LinkOptions, linkMethods, type NewLink } from './link_methods.ts';
+import {
+  type Fetched,
+  type FetchOptions,
+  type PublishEvent,
+  type Publisher,
+  type PublishMethods,
+  type PublishTo,
+  publishMethods,
+} from './publish_methods.ts';
 import { type QuotaMethods, quotaMethods } from './quota_methods.ts';
 import { type Caller, restCaller } from './rest_call.ts';
 import type { Session } from './session/session.ts';
@@ -24,14 +34,21 @@ import type { Sync, SyncEvent, SyncOptions, SyncStatus } from './sync.ts';
 import type { createTransfers, Progress, TransferFailure, TransferReport } from './transfers.ts';
 
 export type {
+  Fetched,
+  FetchOptions,
   LinkOptions,
   NewLink,
   Plan,
   Progress,
+  PublishEvent,
+  PublishedMessage,
+  Publisher,
+  PublishTo,
   RestChange,
   RestDeed,
   RestEntry,
   RestEvent,
+  RestFetch,
   RestInvitation,
   RestLink,
   RestLinkAccess,
@@ -39,6 +56,8 @@ export type {
   RestOnline,
   RestPlanConflict,
   RestPlanStep,
+  RestPublication,
+  RestPublished,
   RestTrashItem,
   RestVersion,
   Sync,
@@ -83,7 +102,8 @@ export type Driftless = AsyncDisposable &
   FindMethods &
   EventMethods &
   LinkMethods &
-  QuotaMethods & {
+  QuotaMethods &
+  PublishMethods & {
     readonly username: string;
     readonly serverUrl: string;
 
@@ -205,6 +225,7 @@ function createDriftless(session: Session, home: string): Driftless {
     ...historyMethods(http),
     ...linkMethods(http, session.serverUrl),
     ...eventMethods(http, session),
+    ...publishMethods({ session, http, home }),
     async sync(local, remote, { watch = true, ...options } = {}) {
       const { openSync } = await import('./sync.ts');
       const sync = await openSync({ session, home }, { local, remote }, options);

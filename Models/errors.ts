@@ -33,6 +33,7 @@ export const ERROR_CODES = [
   'quota_exceeded', // more than the owner of the space may store
   'version_stale', // the entry changed since the version this was based on
   'deletes_held', // so many deletes by one device that a person must approve them first
+  'owner_offline', // who published the file is not connected now
   'user_unknown', // invitation to nobody
   'invitation_invalid', // to oneself, of a member, already answered
   'cursor_invalid',
@@ -46,7 +47,7 @@ export const ERROR_CODES = [
   'chunk_missing', // refers to a chunk that was not sent or that you cannot read
   'frame_invalid', // malformed frame in a push, pull or tree stream
   'upload_interrupted', // the request ended before its end
-  'file_changed', // a local file changed while it was read
+  'file_changed', // a file changed while it was read, or since it was announced
   'local_io', // the local file system refused
   // limits and machine
   'too_large', // over a limit of Models/limits.ts

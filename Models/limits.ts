@@ -106,6 +106,17 @@ export const LIMITS = {
   deleteApprovalMs: 600_000, // how long an approval lets deletes through
   deleteWindowsMax: 10_000, // devices and spaces whose deletes are counted at the same time
   syncStatesPerUserMax: 256, // sync indexes of one user; of more the one not used for longest is forgotten
+  publicationsPerDeviceMax: 64,
+  publicationUsersMax: 100, // listed one by one
+  publishedFilesMax: 10_000, // in one publication
+  announcedFilesMax: 1000, // in one request
+  announceBodyBytesMax: 1024 * KiB,
+  relayAnswerMs: 10_000, // for a device to begin sending what it was asked for
+  relayCheckMs: 1000, // how often it is asked whether a fetch under way is still allowed
+  relaysMax: 256, // fetches at the same time
+  relaysPerUserMax: 16, // that one user asks for
+  relaysPerPublicationMax: 12,
+  fetchesKeptMs: 400 * 24 * 3_600_000, // how long it is known who fetched what
   ticketBytesMax: 2048,
   ticketsCachedMax: 10_000,
   idempotencyKeyBytesMax: 255,

@@ -7,6 +7,11 @@ import { RestChange } from './rest.ts';
 /** A client without `since` gets hints alone. */
 export const EventsQuery = z.object({
   since: z.string().min(1).max(8192).optional().describe('A cursor, `start` or `now`: the changes behind it are told themselves'),
+  serves: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .optional()
+    .describe('A publication of this device: its files can be asked for on this connection'),
 });
 
 export const RestOnline = z.object({

@@ -28,6 +28,11 @@ export const ROUTES = {
   eventsDone: '/v1/events/done', // GET; POST DoneBody
   ping: '/v1/ping', // GET
   online: '/v1/online', // GET
+  publications: '/v1/publications', // GET; POST PublicationBody; DELETE :id; POST :id/files AnnounceBody
+  published: '/v1/published', // GET PublishedParameters
+  publishedContent: '/v1/published-content', // GET PublishedContentQuery: the file, from its owner's device
+  relay: '/v1/relay', // POST RelayQuery: that device's answer
+  fetches: '/v1/fetches', // GET: who fetched what
   members: '/v1/members', // GET ?path; POST RoleBody: another role; DELETE MemberQuery
   leave: '/v1/leave', // POST PathBody
   links: '/v1/links', // GET LinksQuery; POST LinkBody; DELETE :id; GET :id/log. What visitors use is at LINK_PREFIX, see links.ts

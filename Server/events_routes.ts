@@ -9,6 +9,7 @@ import { EventsQuery } from '../Models/rest_events.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { Follower, Following } from '../Storage/following.ts';
 import type { Principal } from '../Storage/metadata.ts';
+import type { Publications } from '../Storage/publications.ts';
 import type { Authenticate } from './authenticate.ts';
 import type { ChangeFanOut } from './events_fan_out.ts';
 import { CLOSE, EventLink } from './events_link.ts';
@@ -27,6 +28,9 @@ export type EventRouteDeps = {
   readonly following: Pick<Following, 'follow'>;
   readonly presence: Pick<Presence, 'arrive'>;
   readonly presenceNews: Pick<PresenceNews, 'follow'>;
+  /** Of each publication, under its id, the connections on which its device can be asked. */
+  readonly serving: Pick<Presence, 'arrive'>;
+  readonly publications: Pick<Publications, 'own'>;
   readonly authenticate: Authenticate;
 };
 
@@ -70,9 +74,10 @@ export async function registerEventRoute(app: FastifyInstance, deps: EventRouteD
         if (!request.ws) return refusePlain(request, reply);
         const { principal } = await deps.authenticate(request);
         links.assertRoomFor(principal);
-        const since = request.query.since;
+        const { since, serves = null } = request.query;
+        if (serves !== null) await deps.publications.own(principal, serves);
         const follower = since === undefined ? null : await deps.following.follow(principal, since === 'start' ? null : since);
-        links.admit(request, { who: principal, follower });
+        links.admit(request, { who: principal, follower, serves });
       },
       handler: async (request, reply) => refusePlain(request, reply),
       wsHandler: (socket, request) => links.open(socket, request),
@@ -94,7 +99,8 @@ type OpenLink = {
   readonly endsAtMs: number;
 };
 
-type Admitted = { readonly who: Principal; readonly follower: Follower | null };
+/** `serves`: id of a publication. */
+type Admitted = { readonly who: Principal; readonly follower: Follower | null; readonly serves: string | null };
 
 /** The connections that are open. */
 class Links {
@@ -131,13 +137,15 @@ class Links {
   open(socket: WebSocket, request: FastifyRequest): void {
     const admitted = this.#admitted.get(request);
     if (admitted === undefined) throw new Error('nobody was admitted');
-    const { who } = admitted;
+    const { who, serves } = admitted;
     this.assertRoomFor(who); // again: others may have come meanwhile
     const { userId } = who;
     const nowMs = performance.now();
     const link = new EventLink(socket);
     const { look, end } = this.#begin(link, admitted, request);
-    const leave = this.#deps.presence.arrive(who, (text) => link.post(text));
+    const outlet = (text: string): boolean => link.post(text);
+    const leave = this.#deps.presence.arrive(who, outlet);
+    const stopServing = serves === null ? null : this.#deps.serving.arrive({ ...who, deviceId: serves }, outlet);
     this.#open.set(socket, { link, request, look, pingAtMs: nowMs + this.#times.pingMs, endsAtMs: nowMs + LIMITS.streamTimeoutMs });
     this.#perUser.set(userId, (this.#perUser.get(userId) ?? 0) + 1);
     socket.on('message', () => link.received());
@@ -146,6 +154,7 @@ class Links {
     socket.once('close', () => {
       end();
       leave();
+      stopServing?.();
       link.gone();
       this.#open.delete(socket);
       const left = (this.#perUser.get(userId) ?? 1) - 1;

@@ -277,7 +277,14 @@ test('a client that does not read is dropped, one that does is kept', async (t) 
   const authenticate = async () => ({ principal, claims: {} as TicketClaims });
   await registerEventRoute(
     app,
-    { changes, authenticate, ...nobody, presence: new Presence() },
+    {
+      changes,
+      authenticate,
+      ...nobody,
+      presence: new Presence(),
+      serving: new Presence(),
+      publications: { own: () => assert.fail('nothing is served') },
+    },
     { pingMs: 100, checkMs: 1_000_000, pingCheckMs: 20 },
   );
   const at = await listen(app, { host: '127.0.0.1', port: 0 });

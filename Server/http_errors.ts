@@ -33,6 +33,7 @@ export const STATUS = {
   quota_exceeded: 413,
   version_stale: 409,
   deletes_held: 409,
+  owner_offline: 409,
   user_unknown: 404,
   invitation_invalid: 409,
   cursor_invalid: 400,

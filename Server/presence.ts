@@ -45,6 +45,11 @@ export class Presence {
     return found;
   }
 
+  /** Every device that is online. */
+  everybody(): OnlineDevice[] {
+    return this.online(this.#users.keys());
+  }
+
   isOnline(userId: string, deviceId: string): boolean {
     return this.#users.get(userId)?.has(deviceId) === true;
   }

@@ -7,6 +7,7 @@ import type { Links } from './links.ts';
 import type { Metadata } from './metadata.ts';
 import { openNameIndex } from './name_index.ts';
 import type { Notices } from './notices.ts';
+import type { Publications } from './publications.ts';
 import { type Quotas, sqlQuotas } from './quota.ts';
 import { type Search, sqlSearch } from './search.ts';
 import { type Companions, type SpaceReaders, sqlCompanions, sqlSpaceReaders } from './space_readers.ts';
@@ -16,6 +17,7 @@ import { sqlLinks } from './sql_links.ts';
 import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { sqlNotices } from './sql_notices.ts';
+import { sqlPublications } from './sql_publications.ts';
 import { type Statistics, sqlStatistics } from './statistics.ts';
 import { type SyncStates, sqlSyncStates } from './sync_states.ts';
 import type { Touched } from './touched.ts';
@@ -32,6 +34,7 @@ export type ServerStore = {
   readonly following: Following;
   readonly eventMarks: EventMarks;
   readonly search: Search;
+  readonly publications: Publications;
   readonly statistics: Statistics;
   readonly quotas: Quotas;
   /** From now on names are indexed when nothing else is done; without it only as searches need them. */
@@ -65,6 +68,7 @@ export async function openServerStore(address: DatabaseAddress, { now = Date.now
     following: sqlFollowing(store, metadata.epoch),
     eventMarks: sqlEventMarks(store, metadata.epoch),
     search: sqlSearch(database, names),
+    publications: sqlPublications(database, now),
     statistics: sqlStatistics(database),
     quotas: sqlQuotas(store),
     beginIndexing: () => names.begin(),

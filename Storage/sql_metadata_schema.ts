@@ -97,6 +97,32 @@ export type MetadataSchema = {
   };
   space_usage: { space: number; seq: number; bytes: number };
   quota_warnings: { user_id: string; percent: number };
+  publications: {
+    id: string;
+    user_id: string;
+    user_name: string;
+    device: string;
+    name: string;
+    audience: 'everyone' | 'users' | 'space';
+    space: number | null;
+    made_at_ms: number;
+  };
+  publication_users: { publication: string; user_id: string; user_name: string };
+  published_files: { publication: string; path: string; size: number; digest: Buffer; announced_at_ms: number };
+  fetches: {
+    id: string;
+    owner_id: string;
+    name: string;
+    size: number;
+    digest: Buffer;
+    user_id: string;
+    user_name: string;
+    device: string;
+    start: number;
+    length: number;
+    sent: number | null;
+    at_ms: number;
+  };
   name_marks: { space: number; seq: number };
   links: {
     id: string;

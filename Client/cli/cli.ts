@@ -7,11 +7,18 @@ import { visible } from '../../Models/visible.ts';
 import type { Driftless } from '../client.ts';
 import { createLog, LEVELS, type Level, type Log } from '../log.ts';
 import type { Run, Settings } from './command.ts';
+import { EXIT } from './exit_codes.ts';
 import { handleInterrupts } from './interrupts.ts';
 import { COMMANDS, type ProgramDeps, runWords } from './program.ts';
 
 const SHELL_ABOUT = `The same words as on the command line, and: upload (put), download (get), delete (rm), list (ls), quit.
+connect (online, and publish what was published last), list_my_files, list_all_files, download_file USER FILE (fetch), disconnect.
 '…' and "…" keep words together. Reads commands from a pipe too, and then ends with the code of the first one that failed.`;
+
+const SHELL_WORDS = [
+  { name: 'connect', summary: 'be online, and publish what was published last' },
+  { name: 'disconnect', summary: 'be online no more' },
+] as const;
 
 /** The command line's main: reads the environment, puts the parts together, sets the exit code. */
 export async function main(words: readonly string[]): Promise<void> {
@@ -58,15 +65,26 @@ function buildDeps(settings: Settings, session: ReturnType<typeof keepClient>, l
   };
   const shell = async (): Promise<number> => {
     const { runShell } = await import('./shell.ts');
-    const names = COMMANDS.map((command) => command.name);
+    const { createShellPresence } = await import('./shell_presence.ts');
+    const presence = createShellPresence(run);
+    const extra = SHELL_WORDS.map(({ name, summary }) => ({
+      ...{ name, summary, about: '' },
+      run: async () => {
+        await presence[name]();
+        return EXIT.done;
+      },
+    }));
+    const names = [...COMMANDS, ...extra].map((command) => command.name);
     const isTerminal = stdin.isTTY && stdout.isTTY;
-    return runShell({
+    const code = await runShell({
       input: stdin,
       output: isTerminal ? stdout : stderr,
       isTerminal,
       words: names,
-      runWords: (line) => runWords(line, basic),
+      runWords: (line) => runWords(line, { ...basic, extra }),
     });
+    await presence.disconnect();
+    return code;
   };
   return { ...basic, extra: [{ name: 'shell', summary: 'an interactive prompt', about: SHELL_ABOUT, run: shell }] };
 }

@@ -34,6 +34,7 @@ export const EXIT_CODES = {
   quota_exceeded: EXIT.limit,
   version_stale: EXIT.conflict,
   deletes_held: EXIT.refused,
+  owner_offline: EXIT.failed,
   user_unknown: EXIT.notFound,
   invitation_invalid: EXIT.conflict,
   cursor_invalid: EXIT.usage,

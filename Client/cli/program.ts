@@ -13,6 +13,7 @@ import { FIND_COMMANDS } from './find_commands.ts';
 import { HISTORY_COMMANDS } from './history_commands.ts';
 import { LINK_COMMANDS } from './link_commands.ts';
 import { type Answer, printAnswer, type Sink } from './output.ts';
+import { PUBLISH_COMMANDS } from './publish_commands.ts';
 import { QUOTA_COMMANDS } from './quota_commands.ts';
 import { SHARING_COMMANDS } from './sharing_commands.ts';
 import { SYNC_COMMANDS } from './sync_commands.ts';
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Command[] = [
   ...EVENT_COMMANDS,
   ...LINK_COMMANDS,
   ...BACK_COMMANDS,
+  ...PUBLISH_COMMANDS,
 ];
 
 export type ProgramDeps = {

@@ -5,7 +5,23 @@ import { visible } from '../../Models/visible.ts';
 import { EXIT, EXIT_CODES } from './exit_codes.ts';
 import { splitWords } from './words.ts';
 
-const SYNONYMS: Readonly<Record<string, string>> = { upload: 'put', download: 'get', delete: 'rm', list: 'ls' };
+/** Other words for commands. */
+const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
+  upload: ['put'],
+  download: ['get'],
+  delete: ['rm'],
+  list: ['ls'],
+  list_my_files: ['published', '--mine'],
+  list_all_files: ['published'],
+  download_file: ['fetch'],
+};
+
+/** `download_file USER FILE` is `fetch USER/FILE`. */
+function translated([first = '', ...rest]: readonly string[]): string[] {
+  const [user, file, ...others] = rest;
+  if (first === 'download_file' && user !== undefined && file !== undefined) return ['fetch', `${user}/${file}`, ...others];
+  return [...(SYNONYMS[first] ?? [first]), ...rest];
+}
 const LAST_WORDS = new Set(['quit', 'exit']);
 const PROMPT = 'driftless> ';
 const HISTORY_MAX = 500;
@@ -23,11 +39,11 @@ export async function runShell(deps: ShellDeps): Promise<number> {
   let firstFailure: number = EXIT.done;
   for await (const line of deps.isTerminal ? askedLines(deps) : pipedLines(deps.input)) {
     const words = parseLine(line, deps.output);
-    const [first = '', ...rest] = words ?? [];
+    const [first = ''] = words ?? [];
     if (LAST_WORDS.has(first)) break;
     let code: number = EXIT.done;
     if (words === null) code = EXIT_CODES.request_invalid;
-    else if (first !== '') code = await deps.runWords([SYNONYMS[first] ?? first, ...rest]);
+    else if (first !== '') code = await deps.runWords(translated(words));
     if (firstFailure === EXIT.done) firstFailure = code;
   }
   return deps.isTerminal ? EXIT.done : firstFailure;

@@ -8,6 +8,7 @@ import { controlOf } from '../sync/root_control.ts';
 import { heldRow, problemRow, realProblems } from '../sync/root_rows.ts';
 import type { Run, Screen } from './command.ts';
 import { countOf, grouped } from './format.ts';
+import { createLines, type Lines } from './line_queue.ts';
 import { keepHeapSmall } from './small_heap.ts';
 import { count, createNarrator, emptyTally, firstContactText, type SyncLine, type Tally } from './sync_lines.ts';
 
@@ -172,61 +173,6 @@ function liveText(sync: Pick<Sync, 'status'>): string {
   if (waiting > 0) parts.push(`${waiting} waiting`);
   if (watching !== null) parts.push(`watching ${watching.watched} of ${countOf(watching.of, 'folder')}`);
   return parts.join(', ');
-}
-
-type Lines = ReturnType<typeof createLines>;
-
-const LINES_MAX = 10_000; // that nobody has read yet; of more the oldest are only counted
-
-/** A queue that is written by callbacks and read by a loop. */
-function createLines() {
-  let queue: SyncLine[] = [];
-  let taken = 0; // of the queue
-  let missed = 0;
-  let isOver = false;
-  let wake: (() => void) | null = null;
-  const rouse = (): void => {
-    wake?.();
-    wake = null;
-  };
-  return {
-    push(...lines: SyncLine[]): void {
-      queue.push(...lines);
-      if (queue.length > 2 * LINES_MAX) {
-        const first = Math.max(taken, queue.length - LINES_MAX);
-        missed += first - taken;
-        queue = queue.slice(first);
-        taken = 0;
-      }
-      rouse();
-    },
-    isEmpty: (): boolean => taken >= queue.length,
-    end(): void {
-      isOver = true;
-      rouse();
-    },
-    async *all(): AsyncGenerator<SyncLine> {
-      for (;;) {
-        if (missed > 0) {
-          const count = missed;
-          missed = 0;
-          yield { line: `${count} lines left out: they came faster than they were read`, json: { event: 'missed', count } };
-        }
-        const line = queue[taken];
-        if (line !== undefined) {
-          taken += 1;
-          yield line;
-          continue;
-        }
-        queue = [];
-        taken = 0;
-        if (isOver) return;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    },
-  };
 }
 
 type LiveLine = ReturnType<typeof createLiveLine>;

@@ -50,10 +50,17 @@ export function openEventSocket({ url, ticket }: Place, heard: Heard, clock: Pic
   ticket().then(connect).catch(lost);
   return { close: end };
 }
+/** `query` is added to the address; `onOther` gets each message that is none of the two kinds of hints. */
+export type EventSocketOptions = { readonly query?: string; readonly onOther?: (text: string) => void };
 
 /** @param ticket one that is good now */
-export function eventSocket(serverUrl: string, ticket: () => Promise<string>, clock: Pick<Clock, 'after'> = systemClock): EventConnection {
-  const url = serverUrl.replace(/^http/, 'ws').replace(/\/+$/, '') + ROUTES.events;
+export function eventSocket(
+  serverUrl: string,
+  ticket: () => Promise<string>,
+  clock: Pick<Clock, 'after'> = systemClock,
+  { query = '', onOther = () => undefined }: EventSocketOptions = {},
+): EventConnection {
+  const url = serverUrl.replace(/^http/, 'ws').replace(/\/+$/, '') + ROUTES.events + query;
   return {
     open: (events) =>
       openEventSocket(
@@ -63,6 +70,7 @@ export function eventSocket(serverUrl: string, ticket: () => Promise<string>, cl
             const event = parseEvent(text);
             if (event?.type === 'connected') events.onOpen();
             else if (event !== null) events.onHint(event.at);
+            else if (typeof text === 'string') onOther(text);
           },
           onClose: () => events.onClose(),
         },

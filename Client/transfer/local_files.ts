@@ -150,7 +150,7 @@ function writeFully(fd: number, bytes: Uint8Array, position: number | null): voi
 }
 
 /** Sets what a finished file has beside its content and gives it its name. Closes `fd`. */
-export function finishPart(fd: number, part: string, target: string, entry: TreeEntry): void {
+export function finishPart(fd: number, part: string, target: string, entry: Pick<TreeEntry, 'mode' | 'mtimeUs'>): void {
   localIo(target, () => {
     try {
       fchmodSync(fd, entry.mode);
@@ -220,7 +220,7 @@ function takeName(part: string, target: string): void {
 }
 
 /** The access time is set with it; a time that the file system cannot hold is left as it is. */
-function setTimes(fd: number, entry: TreeEntry): void {
+function setTimes(fd: number, entry: Pick<TreeEntry, 'mtimeUs'>): void {
   const number = entry.mtimeUs / 1e6;
   const seconds = number < 0 ? String(number) : number; // Node takes a negative number for the time of now, but not a text of one
   try {
