@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import pino from 'pino';
 import type { Accounts } from '../../Storage/accounts.ts';
@@ -129,6 +130,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
       return { ...user, ticket: await ticketFor(user) };
     },
     async ask(user, request) {
+      await setImmediate(); // a socket would give timers their turn as well
       const authorization = user === null ? {} : { authorization: `Bearer ${user.ticket}` };
       const answer = await app.inject({ ...request, headers: { ...authorization, ...request.headers } });
       return { status: answer.statusCode, headers: answer.headers, bytes: answer.rawPayload, json: () => answer.json() };
