@@ -39,7 +39,8 @@ export function tagOf({ kind, node, path, digest, commit_id, stream, device, at_
 
 /**
  * A cursor is a mark per space, the reader's home first: base64url of `EPOCH.space:seq:tag,space:seq,space:seq:tag`, numbers in base 36, the epoch
- * cut to 8 digits. A space that is not in it begins where its reader joined. A `~` at the end: with it came folders that were still to be listed.
+ * cut to 8 digits. A space that is not in it begins where its reader joined. A `~` at the end: with it came folders that were still to be
+ * listed, or something was gone that a folder may have left since.
  */
 export function writeCursor(epoch: string, marks: Marks, { unlisted = false } = {}): string {
   const text = Array.from(marks, ([space, { seq, tag }]) =>
@@ -48,7 +49,7 @@ export function writeCursor(epoch: string, marks: Marks, { unlisted = false } = 
   return Buffer.from(`${epoch.slice(0, 8)}.${text.join(',')}${unlisted ? '~' : ''}`).toString('base64url');
 }
 
-/** Whether folders were to be listed after the answer that ended with this cursor. @param cursor one that `readCursor` takes */
+/** Whether folders may have left what was to be listed, or was gone, before the reader knew them there. @param cursor one that `readCursor` takes */
 export function cameUnlisted(cursor: string): boolean {
   return Buffer.from(cursor, 'base64url').toString('latin1').endsWith('~');
 }

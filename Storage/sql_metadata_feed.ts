@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../Models/errors.ts';
 import type { FeedEnd, FeedNode, FeedPart } from '../Models/tree_frames.ts';
-import { cameUnlisted, openCursor, writeCursor } from './sql_metadata_cursor.ts';
-import { listBelow, type Positions } from './sql_metadata_feed_list.ts';
+import { cameUnlisted, type Marks, openCursor, writeCursor } from './sql_metadata_cursor.ts';
+import { listBelow, movedSince, type Positions } from './sql_metadata_feed_list.ts';
 import { type Reading, resolve } from './sql_metadata_list.ts';
 import { JOURNAL_KINDS, KIND, NO_NODE } from './sql_metadata_schema.ts';
 import { type Snapshot, takeSnapshot } from './sql_metadata_snapshot.ts';
@@ -25,15 +25,24 @@ export async function* feed(reading: FeedReading, query: { root: string; cursor:
   if (root === null) throw nothingAt(query.root);
   if (root.kind !== KIND.folder) throw new AppError('not_a_folder', `${query.root} is not a folder`);
   const unlisted = new Set<number>(); // of the whole answer: a node may be told again, and the last time counts
+  let open = false;
   if (query.cursor === null) yield* listBelow(reading, root.id);
   else {
-    const after: Positions = new Map(Array.from(starts, ([space, { seq }]) => [space, seq]));
+    const after = positionsOf(starts);
     // What was listed after the last answer was not what it was when its cursor was taken: a folder may have left it meanwhile.
-    const open = cameUnlisted(query.cursor);
-    yield* changedBelow(reading, { rootId: root.id, after, open, unlisted });
+    const told = changedBelow(reading, { rootId: root.id, after, open: cameUnlisted(query.cursor), unlisted });
+    let lost = false;
+    for await (const part of told) {
+      lost ||= part.gone.length > 0;
+      yield part;
+    }
+    // What is gone by now takes with it, at the reader's, what left it behind the new cursor: that is to be listed where it went.
+    open = unlisted.size > 0 || (lost && (await movedSince(reading, positionsOf(heads))).length > 0);
   }
-  yield { cursor: writeCursor(epoch, heads, { unlisted: unlisted.size > 0 }), rootId: root.id };
+  yield { cursor: writeCursor(epoch, heads, { unlisted: open }), rootId: root.id };
 }
+
+const positionsOf = (marks: Marks): Positions => new Map(Array.from(marks, ([space, { seq }]) => [space, seq]));
 
 function nothingAt(root: string): AppError {
   return new AppError('not_found', `nothing at ${root}`);
@@ -161,7 +170,12 @@ async function* changedBelow(reading: FeedReading, { rootId, after, open, unlist
   }
 }
 
-type Told = { readonly rootId: number; readonly named: ReadonlyMap<number, boolean>; readonly unlisted: ReadonlySet<number> };
+type Told = {
+  readonly rootId: number;
+  readonly named: ReadonlyMap<number, boolean>;
+  /** Grows. */
+  readonly unlisted: Set<number>;
+};
 
 function partOf({ view }: FeedReading, snapshot: Snapshot, { rootId, named, unlisted }: Told): FeedPart {
   if (snapshot.wayUp(rootId) === null) throw nothingAt(`@${rootId}`);
@@ -180,12 +194,14 @@ function partOf({ view }: FeedReading, snapshot: Snapshot, { rootId, named, unli
     if (snapshot.rows.has(id) && isBelow(id)) present.push(snapshot.shown(id, unlisted.has(id)));
     else if (near) gone.push(id);
   }
-  // What is above a node that is told may be newer than the journal was read: without it the node would hang in the air.
+  // What is above a node that is told may have come behind the view's heads, with folders in between that were told to nobody: without
+  // all of it the node would hang in the air.
   for (const [id, row] of snapshot.rows) {
     if (row.kind !== KIND.folder || named.has(id) || !isBelow(id)) continue;
-    const node = snapshot.shown(id, unlisted.has(id));
     const place = view.byId.get((row.parent === null ? snapshot.mounts.get(row.space) : row)?.space ?? row.space);
-    if (place !== undefined && node.version > place.head) present.push(node);
+    if (place === undefined || snapshot.shown(id, false).version <= place.head) continue;
+    if (id !== rootId) unlisted.add(id);
+    present.push(snapshot.shown(id, unlisted.has(id)));
   }
   return { present, gone };
 }

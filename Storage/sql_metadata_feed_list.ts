@@ -77,7 +77,7 @@ async function shownRows({ store, db, view }: Reading, rows: readonly Node[]): P
 }
 
 /** Folders that were moved behind these positions, which are moved on. */
-async function movedSince({ db, view }: Reading, seen: Positions): Promise<number[]> {
+export async function movedSince({ db, view }: Reading, seen: Positions): Promise<number[]> {
   const moved = new Set<number>();
   for (const { id } of view.spaces) {
     const rows = await db

@@ -105,6 +105,50 @@ export function contractOfFeed(open: OpenPlace): void {
     assert.deepEqual((await store.changes(alice, { after: arrived.cursor, limit: 9 })).changes.length, 1);
   });
 
+  test('what leaves a folder that goes while changes are told is to be listed itself', async (t) => {
+    const store = await (await open(t)).open();
+    await done(store, alice, [put('/team/w/a/sub/f', one), mkdir('/team/w/d'), mkdir('/out')], [one]);
+    await share(store, '/team', bob);
+    const begun = await endOf(store, bob);
+    await done(store, bob, [mkdir('/before')]);
+    await done(store, alice, [move('/team/w/a', '/team/w/b')]);
+    const told: Told[] = [];
+    let cursor: string | null = null;
+    for await (const part of store.feed(bob, { root: '/', cursor: begun.cursor })) {
+      if ('cursor' in part) cursor = part.cursor;
+      else if (told.push(part) === 1) {
+        await done(store, alice, [move('/team/w/b/sub', '/team/w/d/sub'), remove('/team/w/b')]);
+      }
+    }
+    assert.deepEqual(
+      told.map((part) => part?.gone.length),
+      [0, 1],
+      'the folder is gone, and what was in it is not told',
+    );
+    const [news] = await Array.fromAsync(store.feed(bob, { root: '/', cursor }));
+    assert.ok(news !== undefined && 'present' in news);
+    assert.ok(brief(news).includes('sub *'));
+  });
+
+  test('what is in a folder that comes while changes are told has all above it', async (t) => {
+    const store = await (await open(t)).open();
+    await done(store, alice, [put('/w/x', one), mkdir('/out/g/m'), put('/w/often', one)], [one]);
+    const { cursor } = await endOf(store, alice, '/w');
+    for (const half of [0, 1]) {
+      await done(
+        store,
+        alice,
+        Array.from({ length: 2048 }, (_, i) => put('/w/often', one, { mtimeUs: 2 * i + half })), // more than is told in one part
+      );
+    }
+    await done(store, alice, [move('/w/x', '/out/g/m/x')]);
+    const told: Told[] = [];
+    for await (const part of store.feed(alice, { root: '/w', cursor })) {
+      if (!('cursor' in part) && told.push(part) === 1) await done(store, alice, [move('/out/g', '/w/g')]);
+    }
+    assert.deepEqual(told.map(brief), [['often'], ['g *', 'x']]);
+  });
+
   test('a copy is told in full', async (t) => {
     const store = await (await open(t)).open();
     await done(store, alice, [put('/w/a/f', one), put('/out/c/g', one)], [one]);
