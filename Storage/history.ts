@@ -81,14 +81,6 @@ export type BackPlan = {
 /** How long what is replaced is kept: every version up to `allMs` old, then the last of each day, and behind `dailyMs` the last of each week. */
 export type KeepPolicy = { readonly allMs: number; readonly dailyMs: number };
 
-/** Bytes of files, by the content they have; what several have in common is counted for each. */
-export type SpaceBytes = {
-  readonly path: string; // of the space, in the caller's tree
-  readonly live: number;
-  readonly versions: number; // contents that were replaced and are kept
-  readonly trash: number;
-};
-
 /**
  * The past, read from the journal. The newest comes first. Every path is the caller's own. What happened in a shared folder before the
  * caller joined is not told, except to its owner; a version that was thinned does not exist any more.
@@ -117,8 +109,6 @@ export type History = {
   unpin(principal: Principal, path: string, version: number): Promise<void>;
   /** Gives up the contents of versions that the policy does not keep; the newest, and what was deleted last, always stays. @returns how many */
   thin(policy: KeepPolicy): Promise<number>;
-  /** Of each space that the caller has. Looks at every node. */
-  bytes(principal: Principal): Promise<SpaceBytes[]>;
 
   /**
    * What going back would do. What others changed since on the same things is not taken back, but a conflict.

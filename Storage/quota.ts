@@ -5,14 +5,14 @@ import type { Principal } from './metadata.ts';
 import { EVERYBODY, type LimitRow, NO_LIMIT, rulesOf } from './sql_metadata_allowance.ts';
 import type { Store } from './sql_metadata_batch.ts';
 import { openBatch } from './sql_metadata_commit.ts';
-import { JOURNAL_KINDS, KIND, type Rows } from './sql_metadata_schema.ts';
+import { KIND, type Rows } from './sql_metadata_schema.ts';
 import { usageOf } from './sql_metadata_usage.ts';
 
 /** Bytes by what they are. Only what is live counts against the quota. */
 export type Usage = {
   readonly quotaBytes: number | null; // null: no limit
   readonly liveBytes: number; // files in the user's home and in the shared folders that the user owns
-  readonly versionsBytes: number; // older contents of files there
+  readonly versionsBytes: number; // contents of files there that were replaced and are kept; each counts, also where several are the same
   readonly trashBytes: number; // what was deleted there
   readonly sharedBytes: number; // files in folders that others share with the user; theirs, and counted with them
 };
@@ -41,7 +41,6 @@ export type Quotas = {
 
 /** Rows of a journal that one statement looks at. */
 const ROWS = 10_000;
-const CONTENT = (['put', 'copy', 'import'] as const).map((kind) => JOURNAL_KINDS.indexOf(kind));
 
 export function sqlQuotas(store: Store): Quotas {
   const { db, write } = store.database;
@@ -110,25 +109,25 @@ async function usage(store: Store, principal: Principal): Promise<Usage> {
   });
   const past = { versionsBytes: 0, trashBytes: 0 };
   for (const { id, live } of own) {
-    const { contents, held } = await pastOf(db, id);
-    past.versionsBytes += Math.max(0, contents - held);
+    const { replaced, held } = await pastOf(db, id);
+    past.versionsBytes += replaced;
     past.trashBytes += Math.max(0, held - live);
   }
   const rules = await rulesOf(db, [principal.userId]);
   return { quotaBytes: rules(principal.userId).quotaBytes, liveBytes, ...past, sharedBytes };
 }
 
-/** Of a space: the bytes of all contents that its files have had and that were not given up, and of the last ones of its files, dead or alive. */
-async function pastOf(db: Rows, space: number): Promise<{ contents: number; held: number }> {
-  const sum = { contents: 0, held: 0 };
+/** Of a space: the bytes of contents that were replaced and not given up, and of the last ones of its files, dead or alive. */
+async function pastOf(db: Rows, space: number): Promise<{ replaced: number; held: number }> {
+  const sum = { replaced: 0, held: 0 };
   const { head } = await db.selectFrom('spaces').select('head').where('id', '=', space).executeTakeFirstOrThrow();
   for (let after = 0; after < head; after += ROWS) {
-    const { rows } = await sql<{ contents: number; held: number }>`SELECT
-        coalesce(sum(CASE WHEN j.kind IN (${sql.join(CONTENT.map((kind) => sql.lit(kind)))}) AND j.thinned_at_ms IS NULL THEN j.size ELSE 0 END), 0) AS contents,
+    const { rows } = await sql<{ replaced: number; held: number }>`SELECT
+        coalesce(sum(CASE WHEN p.digest <> j.digest AND p.thinned_at_ms IS NULL THEN p.size ELSE 0 END), 0) AS replaced,
         coalesce(sum(CASE WHEN j.seq = n.version AND n.space = j.space THEN n.size ELSE 0 END), 0) AS held
-      FROM journal j CROSS JOIN nodes n
+      FROM journal j CROSS JOIN nodes n LEFT JOIN journal p ON p.space = j.space AND p.seq = j.prev AND p.node = j.node
       WHERE j.space = ${space} AND j.seq > ${after} AND j.seq <= ${after + ROWS} AND n.id = j.node AND n.kind = ${KIND.file}`.execute(db);
-    sum.contents += rows[0]?.contents ?? 0;
+    sum.replaced += rows[0]?.replaced ?? 0;
     sum.held += rows[0]?.held ?? 0;
     await setImmediate(); // embedded, a statement gives the event loop no turn
   }

@@ -154,6 +154,21 @@ for (const [name, addressFor] of emptyDatabases(() => postgres)) {
     assert.deepEqual([liveBytes, versionsBytes, trashBytes], [70, 0, 40]);
   });
 
+  test(`live, replaced and deleted bytes are told apart, in shared folders too, on ${name}`, async (t) => {
+    const { metadata, quotas } = await open(t);
+    const contents = [TEN, THIRTY, FORTY];
+    await done(metadata, alice, [put('/f', TEN), put('/f', THIRTY), move('/f', '/g'), put('/d/x', FORTY), put('/team/y', TEN)], contents);
+    await share(metadata, '/team', bob);
+    await done(metadata, alice, [put('/team/y', FORTY), remove('/d'), put('/g', THIRTY, { mtimeUs: 7 })], contents);
+    const { quotaBytes, ...bytes } = await quotas.usage(alice);
+    assert.deepEqual([quotaBytes, bytes], [null, { liveBytes: 70, versionsBytes: 20, trashBytes: 40, sharedBytes: 0 }]);
+    assert.deepEqual(
+      await quotas.usage(bob),
+      { quotaBytes: null, liveBytes: 0, versionsBytes: 0, trashBytes: 0, sharedBytes: 40 },
+      'what others own is theirs',
+    );
+  });
+
   test(`the owner is warned once at 80 and once at 95 percent, and again after there was room, on ${name}`, async (t) => {
     const store = await open(t);
     const { metadata, quotas } = store;

@@ -4,7 +4,7 @@ import { databaseError } from './database_errors.ts';
 import type { Deed, History, HistoryPage, HistoryQuery, Version } from './history.ts';
 import type { ChangeKind, Manifest, Principal } from './metadata.ts';
 import { goBack } from './sql_history_back.ts';
-import { bytesOf, type Place, setPin, thin } from './sql_history_keep.ts';
+import { type Place, setPin, thin } from './sql_history_keep.ts';
 import { makePlan } from './sql_history_plan.ts';
 import {
   actOf,
@@ -52,7 +52,6 @@ export function sqlHistory(store: Store, epoch: string): History {
     pin: async (principal, path, version) => setPin(await reading(principal), principal, await pinnable(principal, path, version), true),
     unpin: async (principal, path, version) => setPin(await reading(principal), principal, await pinnable(principal, path, version), false),
     thin: (policy) => thin(store, policy),
-    bytes: async (principal) => bytesOf(await reading(principal)),
     preview: async (principal, request) => (await makePlan({ ...(await reading(principal)), epoch }, request)).shown,
     goBack: (principal, request, digest) => goBack({ store, epoch, principal }, request, digest),
   });

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { AppError } from '../Models/errors.ts';
-import type { KeepPolicy, SpaceBytes } from './history.ts';
+import type { KeepPolicy } from './history.ts';
 import type { Principal } from './metadata.ts';
 import type { HistoryReading } from './sql_history_rows.ts';
 import type { Store } from './sql_metadata_batch.ts';
@@ -125,27 +125,4 @@ async function thinPage(
     .onConflict((conflict) => conflict.column('space').doUpdateSet({ [column]: last.seq }))
     .execute();
   return { thinned, more: young === -1 && rows.length === PAGE };
-}
-
-/** See History.bytes. */
-export async function bytesOf({ db, view }: HistoryReading): Promise<SpaceBytes[]> {
-  const found: SpaceBytes[] = [];
-  for (const { id, root, path } of view.spaces) {
-    const below = (tops: ReturnType<typeof sql>) => sql<{ bytes: number }>`
-      WITH RECURSIVE sub (id, kind, size) AS (
-        ${tops}
-        UNION ALL SELECT n.id, n.kind, n.size FROM sub JOIN nodes n ON n.parent = sub.id AND n.deleted_seq IS NULL)
-      SELECT coalesce(sum(size), 0) AS bytes FROM sub`;
-    const living = await below(sql`SELECT n.id, n.kind, n.size FROM nodes n WHERE n.id = ${root}`).execute(db);
-    const gone = await below(
-      sql`SELECT n.id, n.kind, n.size FROM nodes n WHERE n.space = ${id} AND n.mount IS NULL AND n.deleted_seq IS NOT NULL`,
-    ).execute(db);
-    const replaced = await sql<{ bytes: number }>`
-      SELECT coalesce(sum(p.size), 0) AS bytes FROM journal j JOIN journal p ON p.space = j.space AND p.seq = j.prev AND p.node = j.node
-      WHERE j.space = ${id} AND p.thinned_at_ms IS NULL AND p.digest <> j.digest`.execute(db);
-    const bytesIn = ({ rows }: { rows: readonly { bytes: number }[] }): number => Number(rows[0]?.bytes ?? 0);
-    found.push({ path, live: bytesIn(living), versions: bytesIn(replaced), trash: bytesIn(gone) });
-    await setImmediate();
-  }
-  return found;
 }

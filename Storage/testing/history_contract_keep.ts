@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { HistoryPlace, OpenHistory } from './history_fixture.ts';
-import { alice, allChanges, bob, contentOf, done, move, put, remove, share } from './metadata_fixture.ts';
+import { alice, allChanges, bob, contentOf, done, move, put, remove } from './metadata_fixture.ts';
 
 const DAY = 86_400_000;
 const POLICY = { allMs: 30 * DAY, dailyMs: 90 * DAY };
@@ -93,27 +93,5 @@ export function contractOfKeeping(open: OpenHistory): void {
     const [row] = (await history.versions(alice, { path: '/g', after: null, limit: 1 })).rows;
     assert.deepEqual(row?.digest, contentOf(`/f ${HOURS.at(-1)}`).digest);
     assert.deepEqual((await history.version(alice, '/g', row?.version ?? 0)).digest, row?.digest);
-  });
-
-  test('live, replaced and deleted bytes are told apart, space by space', async (t) => {
-    const place = await open(t);
-    const { metadata, history } = place;
-    const [one, two, many] = [contentOf('one'), contentOf('twos'), contentOf('part 1', 'part 2')];
-    await done(
-      metadata,
-      alice,
-      [put('/f', one), put('/f', two), move('/f', '/g'), put('/d/x', many), put('/team/y', one)],
-      [one, two, many],
-    );
-    await share(metadata, '/team', bob);
-    await done(metadata, alice, [put('/team/y', many), remove('/d')]);
-    assert.deepEqual(await history.bytes(alice), [
-      { path: '/', live: 4, versions: 3, trash: 12 },
-      { path: '/team', live: 12, versions: 3, trash: 0 },
-    ]);
-    assert.deepEqual(
-      (await history.bytes(bob)).map(({ path }) => path),
-      ['/', '/team'],
-    );
   });
 }
