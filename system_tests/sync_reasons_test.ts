@@ -259,9 +259,11 @@ test('a change in a share that may only be read stays here, and is named', async
   b.write('doc', 'changed by a reader');
   b.write('new', 'new');
   await settle(b);
-  assert.equal(b.reason('doc'), 'no_permission_remote');
+  const [conflict] = b.sync.conflicts();
+  assert.deepEqual([conflict?.path, conflict?.kind, b.reason('doc')], ['doc', 'not_allowed', 'in_conflict']);
+  assert.equal(b.reason(conflict?.copyPath ?? ''), 'no_permission_remote');
   assert.equal(b.reason('new'), 'no_permission_remote');
-  assert.equal(b.read('doc'), 'changed by a reader');
+  assert.deepEqual([b.read('doc'), b.read(conflict?.copyPath ?? '')], ['original', 'changed by a reader']);
   await settle(a, b);
   assert.equal(a.read('shared/doc'), 'original');
   a.write('shared/doc', 'changed by the owner');

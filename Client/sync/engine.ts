@@ -13,6 +13,7 @@ import { type LocalTree, PRIVATE_FOLDER } from './local_tree.ts';
 import type { LookAhead } from './look_ahead.ts';
 import { Problems } from './problems.ts';
 import type { Reason } from './reasons.ts';
+import { noRefusals, type Refusals } from './refusals.ts';
 import type { Remote } from './remote.ts';
 import { type Keep, resolveConflict } from './resolve_conflict.ts';
 import { isUnchanged, localPath, type NameForms, Scan, type ScanReport, seenStat } from './scan.ts';
@@ -193,12 +194,13 @@ export function createEngine(deps: EngineDeps): Engine {
   }
 
   /** @param atMost nodes that are planned together; more of what is new is planned in parts */
-  function currentPlan(atMost: number): Plan & { partial: boolean } {
+  function currentPlan(atMost: number, refused: (id: NodeId) => boolean = () => false): Plan & { partial: boolean } {
     const waiting = problems.waiting();
     const trees = index.planTrees(atMost);
     const planned = plan({
       ...trees,
-      held: (id) => waiting.has(id),
+      held: (id) => waiting.has(id) && !refused(id),
+      refused,
       device: deps.device,
       localFolds: deps.features.foldsCase || deps.features.foldsUnicode,
     });
@@ -217,7 +219,7 @@ export function createEngine(deps: EngineDeps): Engine {
     index.setSetting('held', next.length === 0 ? null : JSON.stringify(next));
   }
 
-  async function carryOut(planned: Plan, refusals: Map<NodeId, number>): Promise<ExecuteReport> {
+  async function carryOut(planned: Plan, refusals: Refusals = noRefusals()): Promise<ExecuteReport> {
     const onDone = (done: Done): void => {
       problems.done(done.path);
       if (done.kind === 'move' && rules.arePlaces) index.forgetPictures(); // of what is in a folder
@@ -297,7 +299,7 @@ export function createEngine(deps: EngineDeps): Engine {
     await claim();
     const nothing = { complete: false, achieved: 0, entries: 0 };
     if ((all || options.feed !== false) && !(await pull())) return passReport(nothing);
-    const refusals = new Map<NodeId, number>();
+    const refusals = noRefusals();
     if (all) emptyTrash();
     if (options.retry === true) problems.retryNow();
     let { entries } = await scan(all ? undefined : folders, restless);
@@ -307,7 +309,7 @@ export function createEngine(deps: EngineDeps): Engine {
     let atMost = deps.plannedTogether ?? PLANNED_TOGETHER;
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
       index.observe(() => takeSent(index));
-      const { partial, ...whole } = currentPlan(atMost);
+      const { partial, ...whole } = currentPlan(atMost, (id) => refusals.forbidden.has(id));
       const planned = guarded(whole);
       const isNothing = planned.steps.every((step) => step.length === 0);
       if (partial && isNothing) {
@@ -408,7 +410,7 @@ export function createEngine(deps: EngineDeps): Engine {
       const planned = currentPlan(atMost);
       const hashes = planned.steps.map((step) => step.filter(({ type }) => type === 'hash')).filter((step) => step.length > 0);
       if (hashes.length === 0 || round === ROUNDS_MAX) return planned;
-      await carryOut({ steps: hashes, conflicts: [], stuck: [] }, new Map());
+      await carryOut({ steps: hashes, conflicts: [], stuck: [] });
     }
   }
 }

@@ -52,7 +52,10 @@ export function entryReason(question: EntryQuestion, path: string): EntryReason 
   if (left !== null) return answer('excluded', left.source, { rule: left });
   const conflict = index.conflicts().find((one) => one.path === path || one.copyPath === path);
   if (conflict !== undefined)
-    return answer('conflict', 'in_conflict', { other: conflict.path === path ? conflict.copyPath : conflict.path });
+    return answer('conflict', 'in_conflict', {
+      other: conflict.path === path ? conflict.copyPath : conflict.path,
+      notAllowed: conflict.kind === 'not_allowed',
+    });
   if (id === null && question.kindOf(path) === null) return null;
   if (held.some(({ guard }) => guard === 'root')) return answer('held', 'held_root'); // first: nothing was looked at since
   if (id !== null && isSynced(index, id)) return answer('synced', 'in_sync');

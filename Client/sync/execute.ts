@@ -2,6 +2,7 @@ import type { Action, Plan } from './core/plan.ts';
 import type { NodeId } from './core/tree.ts';
 import { type Download, download } from './downloads.ts';
 import { type LocalAction, workLocally } from './local_work.ts';
+import type { Refusals } from './refusals.ts';
 import { isUnchanged } from './scan.ts';
 import { type RemoteAction, Uploads } from './uploads.ts';
 import { type WorkDeps, WorkScope } from './work_scope.ts';
@@ -19,10 +20,10 @@ export type ExecuteReport = {
 /**
  * Carries a plan out and records what was achieved, never what was planned. Names on this disk come first, in the plan's order, then
  * what goes up and what comes down, side by side.
- * @param refusals how often in this pass the server had something newer than what an operation was based on, by node
+ * @param refusals what the server refused in this pass; kept here
  * @throws AppError what ends all of it; what was achieved until then is recorded
  */
-export async function execute(deps: WorkDeps, plan: Plan, refusals: Map<NodeId, number>): Promise<ExecuteReport> {
+export async function execute(deps: WorkDeps, plan: Plan, refusals: Refusals): Promise<ExecuteReport> {
   const scope = new WorkScope(deps);
   const uploads = new Uploads(scope, refusals);
   const down: Download[] = [];

@@ -10,6 +10,8 @@ export type ReasonDetails = {
   readonly rule?: LeftOut | undefined;
   /** Name of the other entry, or of the copy that was kept. */
   readonly other?: string | undefined;
+  /** The other version was not made on another device: the server did not take this device's. */
+  readonly notAllowed?: boolean | undefined;
   /** What the file system or the server said, in one line. */
   readonly error?: string | undefined;
   /** How many of how many: deletes that are held, entries that wait before this one. */
@@ -58,8 +60,8 @@ const EXPLANATIONS = {
     next: 'Give your user the right to read and write it (chmod, chown); it is tried again by itself.',
   }),
   no_permission_remote: () => ({
-    meaning: 'It is in a shared folder in which your role does not allow this change; what you have here stays.',
-    next: 'Ask the owner for the role "editor" ("driftless members" shows who that is), or keep your version outside of the shared folder.',
+    meaning: 'It is in a shared folder in which your role does not allow this change; what you have here stays, on this device alone.',
+    next: 'Ask the owner for the role "editor" ("driftless members" shows who that is), and it is sent by itself; or keep your version outside of the shared folder.',
   }),
   name_not_utf8: () => ({
     meaning: 'Its name is not valid UTF-8, so it cannot be named on other devices.',
@@ -91,8 +93,8 @@ const EXPLANATIONS = {
       'Another file system is mounted here, and a synced folder is one file system: what is mounted is not looked at, and what was synced here before stays as it is on the server.',
     next: 'Unmount it, and syncing goes on by itself; to sync what it holds, mount it outside of this folder and sync it there.',
   }),
-  in_conflict: ({ other }) => ({
-    meaning: `It was changed on two devices, and both versions were kept${other === undefined ? '' : `: this device's is "${other}"`}.`,
+  in_conflict: ({ other, notAllowed }) => ({
+    meaning: `${notAllowed === true ? 'Your role in the shared folder did not allow a change that was made here, so it is as on the server again, and both versions were kept' : 'It was changed on two devices, and both versions were kept'}${other === undefined ? '' : `: this device's is "${other}"`}.`,
     next: 'Look at both, then decide with "driftless conflicts --keep mine|theirs|both PATH".',
   }),
   over_quota: ({ needed, free, error }) => ({

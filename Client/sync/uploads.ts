@@ -4,6 +4,7 @@ import { mtimeUs } from '../transfer/local_files.ts';
 import type { Action } from './core/plan.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import type { Reason } from './reasons.ts';
+import type { Refusals } from './refusals.ts';
 import type { PushItem, PushOutcome, Snapshot } from './remote.ts';
 import type { LocalNode, ServerNode } from './sync_index.ts';
 import { expectedOf, localReason, type WorkScope } from './work_scope.ts';
@@ -47,8 +48,7 @@ const REFUSED: Readonly<Record<string, Reason>> = {
 /** One push stream for all of it. */
 export class Uploads {
   readonly #scope: WorkScope;
-  /** How often in this pass the server had something newer. */
-  readonly #refusals: Map<NodeId, number>;
+  readonly #refusals: Refusals;
   readonly #making = new Map<NodeId, { parent: NodeId; name: string }>(); // folders that this stream makes
   readonly #sent = new Map<number, RemoteAction>();
   readonly #nodes = new Set<NodeId>();
@@ -58,7 +58,7 @@ export class Uploads {
   /** The server knows something newer: its feed must be read before the next plan. */
   stale = false;
 
-  constructor(scope: WorkScope, refusals: Map<NodeId, number>) {
+  constructor(scope: WorkScope, refusals: Refusals) {
     this.#scope = scope;
     this.#refusals = refusals;
   }
@@ -302,12 +302,17 @@ export class Uploads {
 
   #refused({ id }: RemoteAction, { code, message }: OperationResult & { status: 'refused' }): void {
     const path = this.#scope.placeOf(id);
-    if (STALE.has(code)) {
-      const count = (this.#refusals.get(id) ?? 0) + 1;
-      this.#refusals.set(id, count);
+    const { stale, forbidden } = this.#refusals;
+    if (code === 'forbidden' && !forbidden.delete(id)) {
+      forbidden.add(id);
+      this.stale = true; // perhaps it is allowed by now, or not there any more
+      if (this.#scope.deps.index.ancestor.get(id) === undefined) return;
+    } else if (STALE.has(code)) {
+      const count = (stale.get(id) ?? 0) + 1;
+      stale.set(id, count);
       this.stale = true;
       if (count < REFUSALS_MAX) return;
-      this.#refusals.delete(id); // what the feed tells does not explain it: tried again later
+      stale.delete(id); // what the feed tells does not explain it: tried again later
     }
     if (code === 'file_changed') this.#scope.changed(path);
     const reason = code === 'local_io' ? localReason(message) : (REFUSED[code] ?? 'remote_error');

@@ -30,7 +30,8 @@ export type Action =
 /** What a person is told of, and can decide again. The copy is an ordinary file and is synced like one. */
 export type Conflict = {
   readonly id: NodeId;
-  readonly kind: 'edited_twice' | 'created_twice' | 'name_taken';
+  /** `not_allowed`: edited only here, and the server did not take it. */
+  readonly kind: 'edited_twice' | 'created_twice' | 'name_taken' | 'not_allowed';
   readonly parent: NodeId; // where the copy is
   readonly copyName: string;
 };
@@ -54,6 +55,8 @@ export type PlanInput = {
   readonly changed: Iterable<NodeId>;
   /** Not to be touched on either side now, nor anything below it: unreadable, still being written, waiting after an error. */
   readonly held: (id: NodeId) => boolean;
+  /** The server did not allow what was to be done to it there: what was changed here is undone, and content that was edited is set aside. */
+  readonly refused: (id: NodeId) => boolean;
   /** Named in conflict copies. */
   readonly device: string;
   /** The local file system takes names that fold together for the same. */

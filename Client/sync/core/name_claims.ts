@@ -127,7 +127,7 @@ export function claimNames(input: PlanInput, { trees, ids, places, fates, needHa
     if (local === undefined) return;
     const name = copyName(local, local.parent);
     copies.set(id, name);
-    conflicts.push({ id, kind: 'edited_twice', parent: local.parent, copyName: name });
+    conflicts.push({ id, kind: input.refused(id) ? 'not_allowed' : 'edited_twice', parent: local.parent, copyName: name });
   }
 
   function copyName(node: TreeNode, parent: NodeId): string {

@@ -32,7 +32,7 @@ export function planWith(stages: Stages, asked: PlanInput): Plan {
     remote: rememberingTree(asked.remote),
   };
   const pairs = stages.pairNew(input);
-  const trees: Trees = { ancestor: input.ancestor, local: pairedTree(input.local, pairs), remote: input.remote };
+  const trees: Trees = { ancestor: agreedIn(input), local: pairedTree(input.local, pairs), remote: input.remote };
   const frozen = new Set<NodeId>();
   const hashes = new Set<NodeId>();
   const stuck: Stuck[] = [];
@@ -60,6 +60,11 @@ function idsOf(changed: Iterable<NodeId>): NodeId[] {
   const ids = new Set(changed);
   ids.delete(ROOT);
   return [...ids];
+}
+
+/** What the server refuses to change counts as never agreed on: then it is as it is there, and no local change of it can be a wish. */
+function agreedIn({ ancestor, remote, refused }: PlanInput): Pick<Tree, 'get'> {
+  return { get: (id) => (refused(id) && remote.get(id) !== undefined ? undefined : ancestor.get(id)) };
 }
 
 function rememberingTree(tree: Tree): Tree {

@@ -52,6 +52,7 @@ function inputOf(local: Map<NodeId, TreeNode | null>, remote: Map<NodeId, TreeNo
     remote: hugeTree(remote, asked),
     changed: new Set([...local.keys(), ...remote.keys()]),
     held: () => false,
+    refused: () => false,
     device: 'desk',
     localFolds: false,
   };
@@ -107,7 +108,15 @@ test('a row of a hundred thousand renames, each to the next name, is put in orde
     },
   });
   const changed = Array.from({ length: count - 1 }, (_, n) => n + 2);
-  const input = { ancestor: row(0), local: row(1), remote: row(0), held: () => false, device: 'desk', localFolds: true };
+  const input = {
+    ancestor: row(0),
+    local: row(1),
+    remote: row(0),
+    held: () => false,
+    refused: () => false,
+    device: 'desk',
+    localFolds: true,
+  };
   const renames = plan({ ...input, changed }).steps.flat();
   const parked = renames.length - changed.length;
   assert.ok(parked >= 0 && parked < changed.length / 100, `${parked} parked`);

@@ -33,7 +33,7 @@ export function makeSteps(
     contents: [],
     folderTouches: [],
   };
-  for (const id of ids) collect(id, work, { trees, fates, claims });
+  for (const id of ids) collect(id, work, { input, trees, fates, claims });
 
   const [local, remote] = SIDES.map((side) =>
     orderSide(side, trees[side], {
@@ -71,7 +71,10 @@ function adoptions({ localOf }: Pairs, { remote }: Trees): Action[][] {
   return levels;
 }
 
-function collect(id: NodeId, work: Work, { trees, fates, claims }: { trees: Trees; fates: Fates; claims: NameClaims }): void {
+type Decided = { readonly input: PlanInput; readonly trees: Trees; readonly fates: Fates; readonly claims: NameClaims };
+
+function collect(id: NodeId, work: Work, decided: Decided): void {
+  const { trees, fates } = decided;
   const fate = fates(id);
   switch (fate.type) {
     case 'still':
@@ -83,23 +86,20 @@ function collect(id: NodeId, work: Work, { trees, fates, claims }: { trees: Tree
       work.deleted[fate.side].push(id);
       return;
     case 'lives':
-      collectLiving(id, fate, work, { trees, claims });
+      collectLiving(id, fate, work, decided);
       return;
     default:
       assertNever(fate);
   }
 }
 
-function collectLiving(
-  id: NodeId,
-  fate: Fate & { type: 'lives' },
-  work: Work,
-  { trees, claims }: { trees: Trees; claims: NameClaims },
-): void {
+function collectLiving(id: NodeId, fate: Fate & { type: 'lives' }, work: Work, { input, trees, claims }: Decided): void {
   const local = trees.local.get(id);
   const remote = trees.remote.get(id);
   const agreed = trees.ancestor.get(id);
-  if (fate.rescued && agreed !== undefined) work.records.push({ type: 'forget', id });
+  // a file that was set aside must not look as if it had been deleted here
+  const forgets = fate.rescued || (fate.content === 'twice' && input.refused(id));
+  if (forgets && input.ancestor.get(id) !== undefined) work.records.push({ type: 'forget', id });
   const there = { local: fate.content === 'twice' ? undefined : local, remote };
   const what = remote ?? local;
   if (what === undefined) return;

@@ -13,6 +13,8 @@ export type World = {
   /** Local files whose content the planner is not told. */
   readonly unread: Set<NodeId>;
   readonly held: Set<NodeId>;
+  /** What the server did not allow to be changed. */
+  readonly refused?: ReadonlySet<NodeId>;
   readonly localFolds: boolean;
   readonly device: string;
   nextId: NodeId;
@@ -59,6 +61,7 @@ export function inputOf(world: World): PlanInput {
     remote: treeOf(world.remote),
     changed: changedIn(world),
     held: (id) => world.held.has(id),
+    refused: (id) => world.refused?.has(id) === true,
     device: world.device,
     localFolds: world.localFolds,
   };
