@@ -9,6 +9,7 @@ import type { RestEvent, RestOnline } from '../Models/rest_events.ts';
 import type { RestDeed, RestPlanConflict, RestPlanStep, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
 import type { RestLink, RestLinkAccess } from '../Models/rest_links.ts';
 import type { PublishedMessage, RestFetch, RestPublication, RestPublished } from '../Models/rest_published.ts';
+import type { RestPlaces, RestSyncedRoot } from '../Models/rest_receipt.ts';
 import type { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { type EventMethods, eventMethods } from './event_methods.ts';
@@ -27,6 +28,7 @@ import {
   publishMethods,
 } from './publish_methods.ts';
 import { type QuotaMethods, quotaMethods } from './quota_methods.ts';
+import { type ReceiptMethods, receiptMethods } from './receipt_methods.ts';
 import { type Caller, restCaller } from './rest_call.ts';
 import type { Session } from './session/session.ts';
 import { type SharingMethods, sharingMethods } from './sharing_methods.ts';
@@ -54,10 +56,12 @@ export type {
   RestLinkAccess,
   RestMember,
   RestOnline,
+  RestPlaces,
   RestPlanConflict,
   RestPlanStep,
   RestPublication,
   RestPublished,
+  RestSyncedRoot,
   RestTrashItem,
   RestVersion,
   Sync,
@@ -103,7 +107,8 @@ export type Driftless = AsyncDisposable &
   EventMethods &
   LinkMethods &
   QuotaMethods &
-  PublishMethods & {
+  PublishMethods &
+  ReceiptMethods & {
     readonly username: string;
     readonly serverUrl: string;
 
@@ -226,6 +231,7 @@ function createDriftless(session: Session, home: string): Driftless {
     ...linkMethods(http, session.serverUrl),
     ...eventMethods(http, session),
     ...publishMethods({ session, http, home }),
+    ...receiptMethods(http),
     async sync(local, remote, { watch = true, ...options } = {}) {
       const { openSync } = await import('./sync.ts');
       const sync = await openSync({ session, home }, { local, remote }, options);

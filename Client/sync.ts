@@ -4,6 +4,8 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../Models/errors.ts';
+import type { SyncStateBody } from '../Models/rest.ts';
+import type { SyncReportBody } from '../Models/rest_receipt.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { type AnswerShape, createHttp, type Http } from './http.ts';
 import { isLoopback } from './loopback.ts';
@@ -26,6 +28,7 @@ import { openNodeDisk } from './sync/node_disk.ts';
 import { portableNames } from './sync/portable_names.ts';
 import { probeDisk } from './sync/probe.ts';
 import { meters, type RateLimits } from './sync/rate_limit.ts';
+import { createReporter } from './sync/report.ts';
 import { copyPath, type Keep } from './sync/resolve_conflict.ts';
 import { type NewRoot, openRoots, type SyncRoot } from './sync/roots.ts';
 import { type ConflictRow, openSyncIndex, type Problem, type SyncIndex } from './sync/sync_index.ts';
@@ -201,12 +204,24 @@ async function openRoot(
     breathe: () => setImmediate(),
     lookAhead: ahead.take,
     hash: hashLocal,
-    claimState: (state, counter) => claimState(http, state, counter),
+    claimState: (state, counter) => accepted(http, ROUTES.syncStates, { state, counter, reported: index.setting('reported') }),
     newState: () => randomBytes(16).toString('hex'),
     onEvent: tell,
   });
   const made = makeRemoteRoot(http, index, remoteRoot);
-  const ready = { pass: async (how?: Parameters<Engine['pass']>[0]) => made().then(() => engine.pass(how)) };
+  const reporter = stack.adopt(
+    createReporter({
+      ...{ index, clock: systemClock, wallMs: Date.now, held: () => engine.held },
+      send: (report) => accepted(http, ROUTES.syncReports, report),
+    }),
+    (open) => open.close(),
+  );
+  const ready = {
+    pass: async (how?: Parameters<Engine['pass']>[0]) =>
+      made()
+        .then(() => engine.pass(how))
+        .finally(reporter.passed),
+  };
 
   let state: LiveState | { readonly state: 'new' } = { state: 'new' };
   let live: Live | null = null;
@@ -235,7 +250,11 @@ async function openRoot(
   return {
     root,
     index,
-    once: () => ready.pass({ retry: true }),
+    async once() {
+      const report = await ready.pass({ retry: true });
+      await reporter.flush();
+      return report;
+    },
     preview: (atMost) => engine.preview(atMost),
     start,
     on(listener) {
@@ -357,7 +376,7 @@ function makeRemoteRoot(http: Http, index: SyncIndex, remoteRoot: string): () =>
   };
 }
 
-/** `SyncStateResult` of Models/rest.ts, which costs each start of a process 30 ms: a pass over what has not changed asks for nothing else. */
+/** `SyncStateResult` of Models/rest.ts and `SyncReportResult`, whose schemas cost each start of a process 30 ms: a pass over what has not changed asks for nothing else. */
 const ACCEPTED: AnswerShape<{ readonly accepted: boolean }> = {
   safeParse(value) {
     if (typeof value === 'object' && value !== null && 'accepted' in value && typeof value.accepted === 'boolean')
@@ -366,6 +385,6 @@ const ACCEPTED: AnswerShape<{ readonly accepted: boolean }> = {
   },
 };
 
-async function claimState(http: Http, state: string, counter: number): Promise<boolean> {
-  return (await http.json(ACCEPTED, 'POST', ROUTES.syncStates, { body: { state, counter } })).accepted;
+async function accepted(http: Http, route: string, body: SyncReportBody | SyncStateBody): Promise<boolean> {
+  return (await http.json(ACCEPTED, 'POST', route, { body })).accepted;
 }

@@ -117,6 +117,9 @@ export const LIMITS = {
   relaysPerUserMax: 16, // that one user asks for
   relaysPerPublicationMax: 12,
   fetchesKeptMs: 400 * 24 * 3_600_000, // how long it is known who fetched what
+  syncReportMissingMax: 2000, // entries that a device tells it does not have; if there are more it tells of nothing that it has
+  syncReportCountedMs: 30 * 24 * 3_600_000, // a device not heard of for so long counts for nothing
+  placesPathsMax: 1000, // files in one request
   ticketBytesMax: 2048,
   ticketsCachedMax: 10_000,
   idempotencyKeyBytesMax: 255,

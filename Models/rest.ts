@@ -135,7 +135,13 @@ export const SyncStateBody = z.object({
     .regex(/^[0-9a-f]{32}$/)
     .describe('Name of the index: 32 random hex digits, made with it'),
   counter: z.int().min(0).describe('Higher each time it is shown'),
+  reported: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .optional()
+    .describe('Mark of the last report of this index (`/v1/sync-reports`); any other is forgotten'),
 });
+export type SyncStateBody = z.infer<typeof SyncStateBody>;
 export const SyncStateResult = z.object({
   accepted: z.boolean().describe('False: this or a higher counter was shown before, so this is an older copy of the index, or one of two'),
 });

@@ -38,6 +38,9 @@ export const ROUTES = {
   links: '/v1/links', // GET LinksQuery; POST LinkBody; DELETE :id; GET :id/log. What visitors use is at LINK_PREFIX, see links.ts
   approvals: '/v1/approvals', // POST ApprovalBody
   syncStates: '/v1/sync-states', // POST SyncStateBody
+  syncReports: '/v1/sync-reports', // POST SyncReportBody
+  syncStatus: '/v1/sync-status', // GET
+  places: '/v1/places', // POST PlacesBody
   have: '/v1/have', // binary, see Models/frames.ts
   push: '/v1/push',
   pull: '/v1/pull',

@@ -14,6 +14,7 @@ const store: { full: boolean; waiting: Promise<void> | null } = { full: false, w
 before(async () => {
   server = await openServer({
     wrapChunks: (chunks) => ({
+      copies: chunks.copies,
       append: (batch) =>
         store.full ? Promise.reject(new AppError('storage_full', 'no space left in /secret/place')) : chunks.append(batch),
       sync: () => chunks.sync(),

@@ -122,6 +122,7 @@ test('who is refused while still sending gets to see why', async () => {
 test('a full disk is told to a client that is still sending', async () => {
   await using other = await openServer({
     wrapChunks: (chunks) => ({
+      copies: chunks.copies,
       append: () => Promise.reject(new AppError('storage_full', 'no space left')),
       sync: () => chunks.sync(),
       read: (range) => chunks.read(range),

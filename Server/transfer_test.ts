@@ -30,6 +30,7 @@ let failure: AppError | null = null;
 before(async () => {
   server = await openServer({
     wrapChunks: (chunks): ChunkStore => ({
+      copies: chunks.copies,
       append: (all, durable) => (failure === null ? chunks.append(all, durable) : Promise.reject(failure)),
       sync: () => (failure === null ? chunks.sync() : Promise.reject(failure)),
       read: (range) => chunks.read(range),

@@ -26,6 +26,13 @@ export type StoredSession = {
 
 export type EndedSession = { readonly sequence: number; readonly id: string; readonly endedAtMs: number };
 
+export type UsersDevice = {
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly name: string;
+  readonly signedIn: boolean; // one of its sessions has not ended
+};
+
 /** What the HTTP server may know of accounts. The daemon writes, the server only reads. */
 export interface AccountsReader {
   /** By any spelling that folds to the same name; `null` also for a disabled user. */
@@ -33,7 +40,7 @@ export interface AccountsReader {
   /** Names of users that exist, disabled ones too; at most 1000 ids at a time. */
   userNames(ids: readonly string[]): Promise<Map<string, string>>;
   /** All devices of these users, at most 1000 at a time. Two users can have one device id. */
-  devicesOf(userIds: readonly string[]): Promise<{ readonly userId: string; readonly deviceId: string; readonly name: string }[]>;
+  devicesOf(userIds: readonly string[]): Promise<UsersDevice[]>;
   /**
    * Sessions that ended (logout, lapse, disabled user), in the order of their numbers, each number once and never below one seen before;
    * those that no unexpired ticket can belong to are left out in time. At most 10,000: ask again behind the last one.

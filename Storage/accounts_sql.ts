@@ -97,8 +97,21 @@ function readerOn(database: () => Promise<Database<Schema> | null>): Omit<Accoun
       if (userIds.length > NAMES_MAX) throw new RangeError(`at most ${NAMES_MAX} users at a time`);
       const opened = await database();
       if (opened === null || userIds.length === 0) return [];
-      const devices = opened.db.selectFrom('devices').select(['user_id as userId', 'id as deviceId', 'name']);
-      return devices.where('user_id', 'in', userIds).execute();
+      const devices = await opened.db
+        .selectFrom('devices as d')
+        .select(['d.user_id as userId', 'd.id as deviceId', 'd.name'])
+        .select((e) =>
+          e
+            .selectFrom('sessions as s')
+            .select((s) => s.fn.countAll<number>().as('count'))
+            .whereRef('s.user_id', '=', 'd.user_id')
+            .whereRef('s.device_id', '=', 'd.id')
+            .where('s.state', '<>', 'ended')
+            .as('sessions'),
+        )
+        .where('d.user_id', 'in', userIds)
+        .execute();
+      return devices.map(({ sessions, ...device }) => ({ ...device, signedIn: Number(sessions) > 0 }));
     },
     async endedSessions(afterSequence) {
       const opened = await database();

@@ -21,6 +21,8 @@ export const VERIFIED: unique symbol = Symbol('verified');
  * Contract: Storage/testing/chunk_store_contract.ts.
  */
 export interface ChunkStore {
+  /** On how many stores, each of which can be lost without the others, a chunk is durable once it was appended. At least 1. */
+  readonly copies: number;
   /**
    * Appends chunks; when the promise resolves they are durable (survive a power cut), in the given order.
    * With `later` they are only written: nothing may refer to them until `sync` was called and has resolved.

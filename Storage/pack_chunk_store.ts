@@ -32,6 +32,7 @@ type OpenPack = { readonly name: string; readonly handle: FileHandle; length: nu
 const READERS_MAX = 64;
 
 class PackChunkStore implements ChunkStore {
+  readonly copies = 1; // one disk
   readonly #folder: string;
   #waiting: Append[] = [];
   #writing: Promise<void> | null = null;

@@ -18,7 +18,9 @@ import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { sqlNotices } from './sql_notices.ts';
 import { sqlPublications } from './sql_publications.ts';
+import { sqlSyncReports } from './sql_sync_reports.ts';
 import { type Statistics, sqlStatistics } from './statistics.ts';
+import type { SyncReports } from './sync_reports.ts';
 import { type SyncStates, sqlSyncStates } from './sync_states.ts';
 import type { Touched } from './touched.ts';
 
@@ -29,6 +31,7 @@ export type ServerStore = {
   readonly readersOf: SpaceReaders;
   readonly companionsOf: Companions;
   readonly syncStates: SyncStates;
+  readonly syncReports: SyncReports;
   readonly deleteScope: DeleteScope;
   readonly notices: Notices;
   readonly following: Following;
@@ -61,7 +64,8 @@ export async function openServerStore(address: DatabaseAddress, { now = Date.now
     history: sqlHistory(store, metadata.epoch),
     readersOf: sqlSpaceReaders(database.db),
     companionsOf: sqlCompanions(database.db),
-    syncStates: sqlSyncStates(database),
+    syncStates: sqlSyncStates(database, now),
+    syncReports: sqlSyncReports(database, { epoch: metadata.epoch, now }),
     deleteScope: sqlDeleteScope(database),
     notices: sqlNotices(store),
     links: sqlLinks(store),

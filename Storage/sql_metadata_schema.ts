@@ -123,6 +123,19 @@ export type MetadataSchema = {
     sent: number | null;
     at_ms: number;
   };
+  sync_reports: {
+    user_id: string;
+    state: string;
+    device: string;
+    mark: string;
+    root: number;
+    cursor: string;
+    missing: string | null;
+    waiting: number;
+    problems: number;
+    held: number;
+    at_ms: number;
+  };
   name_marks: { space: number; seq: number };
   links: {
     id: string;

@@ -9,19 +9,25 @@ import type { MetadataSchema, Rows } from './sql_metadata_schema.ts';
  */
 export type SyncStates = {
   /**
-   * Remembers the counter if it is higher than any this state has shown. Durable when the promise resolves.
-   * @returns false, with nothing changed, if it is not higher
+   * Remembers the counter if it is higher than any this state has shown. Durable when the promise resolves. What the state last reported
+   * (SyncReports) is forgotten if this is refused, and if it is not what the index knows to have reported: the disk may be as old as the index.
+   * @param shown `reported`: the mark of its last report
+   * @returns false if it is not higher
    */
-  advance(userId: string, shown: { readonly state: string; readonly counter: number }): Promise<boolean>;
+  advance(
+    userId: string,
+    shown: { readonly state: string; readonly counter: number; readonly reported?: string | undefined },
+  ): Promise<boolean>;
 };
 
 export function sqlSyncStates(database: Database<MetadataSchema>, now: () => number = Date.now): SyncStates {
   return {
-    async advance(userId, shown) {
+    async advance(userId, { state, counter, reported }) {
       try {
         return await database.write(async (trx) => {
-          const accepted = await raise(trx, userId, { ...shown, nowMs: now() });
-          if (accepted) await forgetOldest(trx, userId);
+          const accepted = await showState(trx, userId, { state, counter, nowMs: now() }, '<');
+          const report = trx.deleteFrom('sync_reports').where('user_id', '=', userId).where('state', '=', state);
+          await (accepted && reported !== undefined ? report.where('mark', '<>', reported) : report).execute();
           return accepted;
         });
       } catch (error) {
@@ -31,12 +37,14 @@ export function sqlSyncStates(database: Database<MetadataSchema>, now: () => num
   };
 }
 
-/** One statement, so that of two copies that show the same number at the same time one is refused. */
-async function raise(
-  trx: Rows,
-  userId: string,
-  { state, counter, nowMs }: { state: string; counter: number; nowMs: number },
-): Promise<boolean> {
+type Shown = { readonly state: string; readonly counter: number; readonly nowMs: number };
+
+/**
+ * One statement, so that of two copies that show the same number at the same time one is refused.
+ * @param than how the counter shown before must compare with this one
+ * @returns whether it does, and is remembered
+ */
+export async function showState(trx: Rows, userId: string, { state, counter, nowMs }: Shown, than: '<' | '<='): Promise<boolean> {
   const raised = await trx
     .insertInto('sync_states')
     .values({ user_id: userId, state, counter, shown_at_ms: nowMs })
@@ -44,11 +52,13 @@ async function raise(
       conflict
         .columns(['user_id', 'state'])
         .doUpdateSet((e) => ({ counter: e.ref('excluded.counter'), shown_at_ms: e.ref('excluded.shown_at_ms') }))
-        .whereRef('sync_states.counter', '<', 'excluded.counter'),
+        .whereRef('sync_states.counter', than, 'excluded.counter'),
     )
     .returning('state')
     .executeTakeFirst();
-  return raised !== undefined;
+  if (raised === undefined) return false;
+  await forgetOldest(trx, userId);
+  return true;
 }
 
 /** Those not shown for longest, above the limit. */
@@ -62,5 +72,7 @@ async function forgetOldest(trx: Rows, userId: string): Promise<void> {
     .limit(LIMITS.syncStatesPerUserMax + 1)
     .execute();
   const oldest = kept[LIMITS.syncStatesPerUserMax];
-  if (oldest !== undefined) await trx.deleteFrom('sync_states').where('user_id', '=', userId).where('state', '=', oldest.state).execute();
+  if (oldest === undefined) return;
+  for (const table of ['sync_reports', 'sync_states'] as const)
+    await trx.deleteFrom(table).where('user_id', '=', userId).where('state', '=', oldest.state).execute();
 }

@@ -42,6 +42,7 @@ before(async () => {
   };
   world = await openWorld({
     wrapChunks: (chunks) => ({
+      copies: chunks.copies,
       sync: () => chunks.sync(),
       close: () => chunks.close(),
       async append(...given) {

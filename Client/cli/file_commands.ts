@@ -1,11 +1,12 @@
 import { AppError } from '../../Models/errors.ts';
 import { formatBytes } from '../../Models/format_bytes.ts';
 import { LIMITS } from '../../Models/limits.ts';
-import type { Driftless, ListOptions, RestChange, RestEntry } from '../client.ts';
+import type { Driftless, ListOptions, RestChange, RestEntry, RestPlaces } from '../client.ts';
 import { argument, type Command, type Options, textOption } from './command.ts';
 import { formatTime } from './format.ts';
 import { numberOption } from './history_commands.ts';
 import { facts, rowsOf } from './output.ts';
+import { placesText } from './receipt_commands.ts';
 
 const NAME_OF: Record<RestEntry['kind'], (entry: RestEntry, name: string) => string> = {
   file: (entry, name) => (entry.executable ? `${name}*` : name),
@@ -38,6 +39,35 @@ function listOptions(options: Options): ListOptions {
   const sort = textOption(options, 'sort') as ListOptions['sort']; // commander has checked both against the choices
   const order = options.reverse === true ? 'desc' : 'asc';
   return { ...(search === undefined ? {} : { search }), ...(sort === undefined ? {} : { sort }), order };
+}
+
+type PlacedEntry = { readonly entry: RestEntry; readonly places: RestPlaces | null };
+const PLACED_TOGETHER = 500;
+
+/** Each with where it is; of what is no file `null`. */
+async function* placed(client: Driftless, entries: AsyncIterable<RestEntry> | Iterable<RestEntry>): AsyncGenerator<PlacedEntry> {
+  let some: RestEntry[] = [];
+  const found = async (): Promise<PlacedEntry[]> => {
+    const files = some.filter(({ kind }) => kind === 'file').map(({ path }) => path);
+    const places = new Map(files.length === 0 ? [] : (await client.placesOf(files)).map((one, i) => [files[i], one]));
+    return some.map((entry) => ({ entry, places: places.get(entry.path) ?? null }));
+  };
+  for await (const entry of entries) {
+    some.push(entry);
+    if (some.length < PLACED_TOGETHER) continue;
+    yield* await found();
+    some = [];
+  }
+  yield* await found();
+}
+
+function placedLine({ entry, places }: PlacedEntry, wholePath: boolean): string {
+  const line = entryLine(entry, wholePath);
+  return places === null ? line : `${line}  ${placesText(places, Date.now())}`;
+}
+
+function placedJson({ entry, places }: PlacedEntry): unknown {
+  return { ...(entryJson(entry) as object), places };
 }
 
 function detailsText(details: NonNullable<RestChange['details']>): string {
@@ -76,20 +106,35 @@ export const FILE_COMMANDS: readonly Command[] = [
       { flags: '-r, --reverse', text: 'largest, newest or last first' },
       { flags: '-n, --limit <count>', text: 'one page of so many; the last line says how to ask for the next' },
       { flags: '--page <mark>', text: 'the page behind another one, which told this mark' },
+      { flags: '-l, --long', text: 'also where each file is: on how many stores, on which of your devices' },
     ],
     about: 'With --json an array of {path, kind, size, mtime, version, digest}, of one page {entries, next}; digest is the content id.',
-    examples: ['ls', 'ls /reports --sort mtime --reverse', 'ls /photos --sort size --limit 20', 'ls / --search q3 --json'],
+    examples: [
+      'ls',
+      'ls /reports --sort mtime --reverse',
+      'ls /photos --sort size --limit 20',
+      'ls / --search q3 --json',
+      'ls /photos --long',
+    ],
     async run(run, [path = '/'], options) {
       const client = await run.client();
       const query = listOptions(options);
-      const line = (entry: RestEntry): string => entryLine(entry, query.search !== undefined);
+      const wholePath = query.search !== undefined;
+      const isLong = options.long === true;
+      const line = (entry: RestEntry): string => entryLine(entry, wholePath);
+      const longLine = (one: PlacedEntry): string => placedLine(one, wholePath);
       const page = pageOptions(options);
       if (page !== null) {
         const { entries, next } = await client.listPage(path, { ...query, ...page });
         const more = next === null ? [] : [`there is more: --page ${next}`];
+        if (isLong) {
+          const all = await Array.fromAsync(placed(client, entries));
+          return facts({ entries: all.map(placedJson), next }, ...all.map(longLine), ...more);
+        }
         return facts({ entries: entries.map(entryJson), next }, ...entries.map(line), ...more);
       }
-      return { kind: 'rows', rows: rowsOf(listOrEntry(client, path, query), line, entryJson) };
+      const entries = listOrEntry(client, path, query);
+      return { kind: 'rows', rows: isLong ? rowsOf(placed(client, entries), longLine, placedJson) : rowsOf(entries, line, entryJson) };
     },
   },
   {

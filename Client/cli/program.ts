@@ -15,6 +15,7 @@ import { LINK_COMMANDS } from './link_commands.ts';
 import { type Answer, printAnswer, type Sink } from './output.ts';
 import { PUBLISH_COMMANDS } from './publish_commands.ts';
 import { QUOTA_COMMANDS } from './quota_commands.ts';
+import { RECEIPT_COMMANDS } from './receipt_commands.ts';
 import { SHARING_COMMANDS } from './sharing_commands.ts';
 import { SYNC_COMMANDS } from './sync_commands.ts';
 import { TRANSFER_COMMANDS } from './transfer_commands.ts';
@@ -32,6 +33,7 @@ export const COMMANDS: readonly Command[] = [
   ...LINK_COMMANDS,
   ...BACK_COMMANDS,
   ...PUBLISH_COMMANDS,
+  ...RECEIPT_COMMANDS,
 ];
 
 export type ProgramDeps = {

@@ -10,6 +10,7 @@ import { EXIT } from './exit_codes.ts';
 import { formatTime } from './format.ts';
 import { type Answer, facts, rowsOf } from './output.ts';
 import { parseRate } from './rates.ts';
+import { placesText } from './receipt_commands.ts';
 import type { Job, OnceReport } from './sync_running.ts';
 
 /** What these commands are made of is loaded when one of them runs: no other command waits for it. */
@@ -184,6 +185,32 @@ async function previewed(run: Run, local: string, remote: string | undefined, op
   return previewRows(run, await jobFor(run, local, remote, options));
 }
 
+/** Of one file also where it is, which the server knows. */
+async function statusOf(run: Run, local: string | undefined): Promise<Answer> {
+  const at = local === undefined ? null : await rootAt(run, local);
+  const answer = await status(run, local);
+  if (at === null || at.path === '' || answer.kind !== 'facts') return answer;
+  const { remote, auth, user } = at.root.settings;
+  const path = joinPath([...splitPath(remote), ...at.path.split('/')]);
+  try {
+    await using client = await run.clientOf({ auth, user });
+    const places = await client.places(path);
+    return facts(
+      { roots: answer.json, places },
+      ...answer.lines,
+      `  ${path}: version ${places.version} is ${placesText(places, Date.now())}`,
+    );
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    const { code, message } = error;
+    return facts(
+      { roots: answer.json, places: null, error: { code, message } },
+      ...answer.lines,
+      `  where it is, is not known: ${message} (${code})`,
+    );
+  }
+}
+
 async function status(run: Run, local: string | undefined): Promise<Answer> {
   const { StatusRow: schema } = await load.messages();
   const { askControl } = await load.control();
@@ -321,8 +348,9 @@ export const SYNC_COMMANDS: readonly Command[] = [
     name: 'status',
     args: '[local]',
     summary: 'show how each synced folder is: in sync, working, held and why',
-    examples: ['status', 'status ~/Work --json'],
-    run: (run, [local]) => status(run, local),
+    about: 'Of a file in a synced folder also where it is: on how many stores of the server, on which of your devices.',
+    examples: ['status', 'status ~/Work --json', 'status ~/Work/report.pdf'],
+    run: (run, [local]) => statusOf(run, local),
   },
   {
     name: 'explain',

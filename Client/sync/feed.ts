@@ -52,7 +52,10 @@ async function listWhole(deps: FeedDeps, root: string): Promise<void> {
   const { index } = deps;
   const pages: FeedPage[] = [];
   let view = openView(deps, true);
-  index.observe(() => index.beginListing());
+  index.observe(() => {
+    index.beginListing();
+    index.takeAllIn();
+  });
   const end = await deps.remote.changes(root, null, (page) => {
     // until the root is known no parent is
     if (knownRoot(index) === null) pages.push(page);
@@ -73,6 +76,7 @@ async function listWhole(deps: FeedDeps, root: string): Promise<void> {
     index.endListing();
     index.setSetting('newest_node', String(view.newest()));
     index.setSetting('cursor', end.cursor);
+    index.setSetting('left_out_known', '1');
   });
 }
 
@@ -114,6 +118,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
   const waiting = new Map<number, RemoteNode>(); // their parent is not known yet
   const removed = new Set<number>(); // taken away last, with what is still in them: what was moved out of them is told as well
   const unlisted = new Set<number>();
+  const leftOut = new Set<number>(); // by this answer
   const rootNode = index.ancestor.get(ROOT)?.node;
   const before = Number(index.setting('newest_node') ?? Number.POSITIVE_INFINITY);
   let newest = whole || before === Number.POSITIVE_INFINITY ? 0 : before;
@@ -144,6 +149,8 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
 
   /** By rules that are new it stays here, and is known no more; moved to where the rules have been leaving out, it is gone from here. */
   function leaveOut(node: RemoteNode, id: NodeId | undefined): void {
+    index.leaveOut(node.nodeId);
+    leftOut.add(node.nodeId);
     if (id === undefined) return;
     above = null;
     const before = pathOf(id);
@@ -165,6 +172,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
       leaveOut(node, known);
       return true;
     }
+    if (leftOut.delete(node.nodeId) || !whole) index.takeIn(node.nodeId);
     const id = known ?? index.newId();
     if (node.kind === 'folder') paths.clear();
     index.setRemote(id, serverNode(id, parent, node));

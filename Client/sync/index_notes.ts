@@ -41,6 +41,11 @@ export type IndexNotes = {
   pictured(folder: NodeId, shown: Uint8Array): readonly NodeId[] | null;
   setPicture(folder: NodeId, picture: Picture): void;
   forgetPictures(): void;
+  /** Nodes of the server that are not synced to here, each with all below it. At least these: some may have been deleted since. */
+  leftOut(atMost: number): number[];
+  leaveOut(node: number): void;
+  takeIn(node: number): void;
+  takeAllIn(): void;
 };
 
 export function indexNotes({ sql, all, one, run }: Statements): IndexNotes {
@@ -103,5 +108,9 @@ export function indexNotes({ sql, all, one, run }: Statements): IndexNotes {
       sql('INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)').run(folder, shown, new Uint8Array(Float64Array.from(folders).buffer));
     },
     forgetPictures: () => run('DELETE FROM pictures'),
+    leftOut: (atMost) => all('SELECT node FROM left_out ORDER BY node LIMIT ?', atMost).map((row) => row.node as number),
+    leaveOut: (node) => run('INSERT OR IGNORE INTO left_out VALUES (?)', node),
+    takeIn: (node) => run('DELETE FROM left_out WHERE node = ?', node),
+    takeAllIn: () => run('DELETE FROM left_out'),
   };
 }

@@ -33,6 +33,9 @@ CREATE TABLE sent (id INTEGER PRIMARY KEY, ${TREE_COLUMNS}, ${SEEN_COLUMNS}) STR
 CREATE TABLE listed (node INTEGER PRIMARY KEY) STRICT; -- while the remote side is listed whole
 `;
 
+/** Also made in an index of before: what is left out there is known once the remote side was listed whole. */
+export const LATER_SCHEMA = 'CREATE TABLE IF NOT EXISTS left_out (node INTEGER PRIMARY KEY) STRICT';
+
 const KINDS = ['file', 'folder', 'symlink'] as const satisfies readonly NodeKind[];
 
 export type Row = Record<string, null | number | string>;

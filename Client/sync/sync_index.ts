@@ -14,6 +14,7 @@ import {
 } from './index_nodes.ts';
 import { type ConflictRow, type IndexNotes, indexNotes, type Problem } from './index_notes.ts';
 import {
+  LATER_SCHEMA,
   localNode,
   type Row,
   SCHEMA,
@@ -126,6 +127,7 @@ export function syncIndexIn(db: DatabaseSync): SyncIndex {
   );
   const version = db.prepare('PRAGMA user_version').get()?.user_version;
   if (version === 0) db.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+  db.exec(LATER_SCHEMA);
   return createIndex(db);
 }
 
@@ -396,6 +398,8 @@ function createIndex(db: DatabaseSync): SyncIndex {
     exclude(id) {
       const parent = (local.get(id) ?? ancestor.get(id))?.parent;
       if (parent !== undefined) tables.deletePicture(parent);
+      const there = remote.get(id);
+      if (there !== undefined) notes.leaveOut(there.node);
       hasBelow(id, forget);
     },
     differsIn: (folder) =>

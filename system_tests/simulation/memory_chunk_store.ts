@@ -42,6 +42,7 @@ export function memoryChunkStore(memory: MemoryPacks): ChunkStore {
   }
 
   return {
+    copies: 1,
     append: async (chunks) => chunks.map(place),
     sync: async () => undefined,
     read: async (location) => readPack(memory, location),

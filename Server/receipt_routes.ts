@@ -1,0 +1,106 @@
+import type { FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import {
+  PlacesBody,
+  PlacesResult,
+  type RestSyncedRoot,
+  SyncReportBody,
+  SyncReportResult,
+  SyncStatusResult,
+} from '../Models/rest_receipt.ts';
+import { ROUTES } from '../Models/routes.ts';
+import type { AccountsReader, UsersDevice } from '../Storage/accounts.ts';
+import type { ChunkStore } from '../Storage/chunk_store.ts';
+import type { ReportedRoot, SyncReports } from '../Storage/sync_reports.ts';
+import type { Authenticate } from './authenticate.ts';
+import { PROBLEMS } from './openapi.ts';
+import type { Presence } from './presence.ts';
+import { isoFromMilliseconds } from './rest_shapes.ts';
+
+export type ReceiptRouteDeps = {
+  readonly syncReports: SyncReports;
+  readonly chunks: Pick<ChunkStore, 'copies'>;
+  readonly presence: Pick<Presence, 'isOnline'>;
+  readonly accounts: Pick<AccountsReader, 'devicesOf'>;
+  readonly authenticate: Authenticate;
+};
+
+/** What devices say of the folders they keep, and where a file is because of that. All of it is about the caller's own devices. */
+export function registerReceiptRoutes(plain: FastifyInstance, deps: ReceiptRouteDeps): void {
+  const { syncReports, chunks, presence, authenticate } = deps;
+  const app = plain.withTypeProvider<ZodTypeProvider>();
+  app.post(
+    ROUTES.syncReports,
+    { schema: { summary: 'Tell what is on this disk', body: SyncReportBody, response: { 200: SyncReportResult, ...PROBLEMS } } },
+    async (request) => {
+      const { principal } = await authenticate(request);
+      return { accepted: await syncReports.take(principal, request.body) };
+    },
+  );
+  app.post(
+    ROUTES.places,
+    {
+      schema: {
+        summary: 'On how many stores and on which of your devices files are',
+        body: PlacesBody,
+        response: { 200: PlacesResult, ...PROBLEMS },
+      },
+    },
+    async (request) => {
+      const { principal } = await authenticate(request);
+      const found = await syncReports.places(principal, request.body.paths);
+      const devices = await devicesOf(deps, principal.userId);
+      return {
+        places: found.map((place) => {
+          if (place === null) return null;
+          const there = place.devices
+            .flatMap(({ deviceId, atMs }) => {
+              const device = devices.get(deviceId);
+              return device?.signedIn === true ? [{ device: deviceId, name: device.name, reportedAt: isoFromMilliseconds(atMs) }] : [];
+            })
+            .sort((a, b) => (a.reportedAt < b.reportedAt ? 1 : -1));
+          const { path, version } = place;
+          return { path, version, durable: chunks.copies + there.length, stores: chunks.copies, devices: there };
+        }),
+      };
+    },
+  );
+  app.get(
+    ROUTES.syncStatus,
+    { schema: { summary: 'How far each of your devices is with the folders it keeps', response: { 200: SyncStatusResult, ...PROBLEMS } } },
+    async (request) => {
+      const { principal } = await authenticate(request);
+      const roots = await syncReports.roots(principal);
+      const devices = await devicesOf(deps, principal.userId);
+      return {
+        roots: roots.map(({ state: _, deviceId, path, reportedAtMs, seenAtMs, ...root }) => {
+          const device = devices.get(deviceId);
+          const online = presence.isOnline(principal.userId, deviceId);
+          return {
+            ...{ ...root, device: deviceId, name: device?.name ?? '', current: deviceId === principal.deviceId, remote: path },
+            state: stateOf(root, device?.signedIn === true, online),
+            reportedAt: isoFromMilliseconds(reportedAtMs),
+            seenAt: isoFromMilliseconds(seenAtMs),
+          };
+        }),
+      };
+    },
+  );
+}
+
+function stateOf(
+  { held, behind, waiting }: Pick<ReportedRoot, 'held' | 'behind' | 'waiting'>,
+  signedIn: boolean,
+  online: boolean,
+): RestSyncedRoot['state'] {
+  if (!signedIn) return 'signed_out';
+  if (!online) return 'offline';
+  if (held) return 'held';
+  if (behind === null) return 'unknown';
+  return behind > 0 || waiting > 0 ? 'working' : 'in_sync';
+}
+
+async function devicesOf({ accounts }: ReceiptRouteDeps, userId: string): Promise<Map<string, UsersDevice>> {
+  const devices = await accounts.devicesOf([userId]);
+  return new Map(devices.map((device) => [device.deviceId, device]));
+}
