@@ -21,7 +21,8 @@ export type Snapshot = {
   shown(id: number, unlisted: boolean): FeedNode;
 };
 
-function idsIn(dialect: Dialect, ids: readonly number[]): ReturnType<typeof sql> {
+/** SQL for a table of ids, however many. */
+export function idsIn(dialect: Dialect, ids: readonly number[]): ReturnType<typeof sql> {
   const list = JSON.stringify(ids);
   return dialect === 'sqlite'
     ? sql`SELECT value AS id FROM json_each(${list})`

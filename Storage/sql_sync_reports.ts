@@ -3,12 +3,13 @@ import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { Database } from './database.ts';
 import { databaseError } from './database_errors.ts';
+import type { Dialect } from './migrate.ts';
 import type { Principal } from './principal.ts';
 import { reachedPaths } from './sql_metadata_anchors.ts';
 import { type CursorReading, type Marks, openCursor, readCursor } from './sql_metadata_cursor.ts';
 import { resolve } from './sql_metadata_list.ts';
-import { KIND, type MetadataSchema, NO_NODE, type Rows } from './sql_metadata_schema.ts';
-import { type Snapshot, takeSnapshot } from './sql_metadata_snapshot.ts';
+import { JOURNAL_KINDS, KIND, type MetadataSchema, NO_NODE, type Node, type Rows } from './sql_metadata_schema.ts';
+import { idsIn, type Snapshot, takeSnapshot } from './sql_metadata_snapshot.ts';
 import { nodeLookups } from './sql_metadata_tree.ts';
 import { loadView, type SpaceView } from './sql_metadata_view.ts';
 import type { FilePlaces, ReportedRoot, SyncReport, SyncReports } from './sync_reports.ts';
@@ -34,13 +35,14 @@ export function sqlSyncReports(database: Database<MetadataSchema>, { epoch, now 
     const found = await resolve({ lookups }, db, view, paths);
     const files = found.flatMap(({ node }) => (node?.kind === KIND.file ? [node.id] : []));
     const snapshot = await takeSnapshot(db, dialect, view, files);
+    const placed = await lastPlacings(db, dialect, foldersBehind(snapshot, told));
     return found.map(({ path, node }) => {
       const file = node?.kind === KIND.file ? snapshot.rows.get(node.id) : undefined;
       const way = file === undefined ? null : snapshot.wayUp(file.id);
       if (file === undefined || way === null) return null;
       const devices = new Map<string, number>();
       for (const one of told) {
-        if (isThere(one, way, snapshot)) devices.set(one.device, Math.max(one.atMs, devices.get(one.device) ?? 0));
+        if (isThere(one, way, snapshot, placed)) devices.set(one.device, Math.max(one.atMs, devices.get(one.device) ?? 0));
       }
       return { path, version: file.version, devices: Array.from(devices, ([deviceId, atMs]) => ({ deviceId, atMs })) };
     });
@@ -129,12 +131,39 @@ async function trueMarks(reading: CursorReading, cursor: string): Promise<Marks 
   }
 }
 
+/** Folders that changed since some report, if only in their time: that of a folder changes with each file in it. */
+function foldersBehind({ rows }: Snapshot, told: readonly Told[]): number[] {
+  const isBehind = ({ space, version }: Node): boolean => told.some(({ marks }) => version > (marks?.get(space)?.seq ?? version));
+  return [...rows.values()].flatMap((node) => (node.kind === KIND.folder && isBehind(node) ? [node.id] : []));
+}
+
+const ATTRIBUTES = sql.lit(JOURNAL_KINDS.indexOf('attributes'));
+/** Changes of one folder's time or mode in a row that are looked through; if there are more the folder counts as placed with the last of them. */
+const ATTRIBUTES_MAX = 1000;
+
+/** @returns by folder the number of the last change that was more than another time or mode: it was in its place from then on */
+async function lastPlacings(db: Rows, dialect: Dialect, folders: readonly number[]): Promise<Map<number, number>> {
+  if (folders.length === 0) return new Map();
+  const { rows } = await sql<{ node: number; seq: number }>`
+    WITH RECURSIVE back (node, space, seq, steps) AS (
+      SELECT n.id, n.space, n.version, 0 FROM (${idsIn(dialect, folders)}) AS v CROSS JOIN nodes n WHERE n.id = v.id
+      UNION ALL SELECT b.node, b.space, j.prev, b.steps + 1 FROM back b CROSS JOIN journal j
+        WHERE j.space = b.space AND j.seq = b.seq AND j.kind = ${ATTRIBUTES} AND j.prev IS NOT NULL AND b.steps < ${sql.lit(ATTRIBUTES_MAX)})
+    SELECT node, min(seq) AS seq FROM back GROUP BY node`.execute(db);
+  return new Map(rows.map(({ node, seq }) => [node, Number(seq)]));
+}
+
 /**
- * Each change of a node, a move too, gives it the next number of its space's journal as its version. So if neither the file nor a folder above it has a
- * version behind the report's mark, all of them were in the same place with the same content when the report was made.
+ * Each change of a node, a move too, gives it the next number of its space's journal as its version. So if neither the file nor a folder above it was
+ * changed behind the report's mark, all of them were in the same place with the same content when the report was made.
  * @param way the file, and what it is in up to the home's root
  */
-function isThere({ root, marks, missing }: Told, way: readonly number[], { rows, mounts }: Snapshot): boolean {
+function isThere(
+  { root, marks, missing }: Told,
+  way: readonly number[],
+  { rows, mounts }: Snapshot,
+  placed: ReadonlyMap<number, number>,
+): boolean {
   const depth = way.indexOf(root);
   if (depth === -1 || marks === null || missing === null) return false;
   const absent = new Set(missing);
@@ -142,7 +171,7 @@ function isThere({ root, marks, missing }: Told, way: readonly number[], { rows,
     const node = rows.get(id);
     if (node === undefined || absent.has(id)) return false;
     const mount = node.parent === null ? mounts.get(node.space) : undefined; // the place of a shared folder is that of its mount
-    return [node, mount].every((row) => row === undefined || row.version <= (marks.get(row.space)?.seq ?? -1));
+    return [node, mount].every((row) => row === undefined || (placed.get(row.id) ?? row.version) <= (marks.get(row.space)?.seq ?? -1));
   });
 }
 

@@ -33,9 +33,9 @@ export type ReportedRoot = {
 };
 
 /**
- * Which of a user's devices have what on their disk, by what they said themselves. A device counts for a file only while all of this holds: the file
- * and each folder above it, up to the folder that the device keeps, are at a version that its last report covers, none of them is said to be missing,
- * and that report is the newest of its index, of the history that this database has, and not too old.
+ * Which of a user's devices have what on their disk, by what they said themselves. A device counts for a file only while all of this holds: its last
+ * report covers the file's version, and that of each folder above it, up to the one that the device keeps (but for a folder's time and mode); none
+ * of them is said to be missing; and the report is the newest of its index, of the history that this database has, and not too old.
  * All methods throw AppError `storage_unavailable`, and where a path is given `path_invalid`, `name_invalid`.
  */
 export type SyncReports = {

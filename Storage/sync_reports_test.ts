@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomInt } from 'node:crypto';
 import { after, before, type TestContext, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
+import type { Operation } from '../Models/operations.ts';
 import { openDatabase } from './database.ts';
 import type { Principal } from './principal.ts';
 import { openServerStore, type ServerStore } from './server_store.ts';
@@ -20,6 +21,7 @@ after(() => postgres.close());
 
 const one = contentOf('one');
 const two = contentOf('two', 'parts');
+const touch = (path: string, mtimeUs: number): Operation => ({ kind: 'mkdir', path, existingOk: true, mode: 0o755, mtimeUs });
 const hex = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 32);
 
 /** A device that has on its disk what a listing of its folder told, but for what it leaves out. */
@@ -98,6 +100,8 @@ for (const [name, addressFor] of emptyDatabases(() => postgres)) {
     assert.deepEqual([await has('/w/b/f'), await has('/w/g'), await has('/w/h')], [[], [], []]);
     await laptop.report();
     assert.deepEqual([await has('/w/b/f'), await has('/w/g'), await has('/w/h')], [[id], [id], [id]]);
+    await done(store.metadata, alice, [touch('/w/b', 5), touch('/w', 6), touch('/w/b', 7)]);
+    assert.deepEqual([await has('/w/b/f'), await has('/w/g')], [[id], [id]], 'a folder has another time whenever something in it changes');
     await done(store.metadata, alice, [move('/w', '/moved')]);
     assert.deepEqual(await has('/moved/g'), [id], 'the folder itself is followed wherever it goes');
     await done(store.metadata, alice, [remove('/moved/b')]);
@@ -266,7 +270,9 @@ for (const [name, addressFor] of emptyDatabases(() => postgres)) {
 
     async function act(user: Principal): Promise<unknown> {
       const [path, to] = [pick(folders) || '/w', pick(folders) || '/out'];
-      switch (Math.floor(random() * 9)) {
+      switch (Math.floor(random() * 10)) {
+        case 8:
+          return commit(store.metadata, user, [touch(path, Math.floor(random() * 1000))]);
         case 0:
         case 1:
         case 2:

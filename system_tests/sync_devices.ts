@@ -56,6 +56,7 @@ let made = 0;
 
 /** One machine: a profile of its own, a synced folder, and the engine over it, which can be closed and opened again. */
 export class Device {
+  readonly id = randomBytes(16).toString('hex');
   readonly home: string;
   readonly local: string;
   readonly #session: Session;
@@ -74,12 +75,11 @@ export class Device {
     this.local = options.local ?? join(parent, 'local');
     this.#remote = options.remote ?? '/work';
     this.#probe = options.probe ?? probeDisk;
-    const deviceId = randomBytes(16).toString('hex');
-    const ticket = (): Promise<string> => server.ticketFor(user, { claims: { dev: deviceId } });
+    const ticket = (): Promise<string> => server.ticketFor(user, { claims: { dev: this.id } });
     this.#session = {
       auth: '127.0.0.1:9',
       user: { id: user.id, name: user.name },
-      deviceId,
+      deviceId: this.id,
       sessionId: user.sessionId,
       serverUrl: options.url ?? url,
       ticket,
