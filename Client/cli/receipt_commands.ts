@@ -13,7 +13,7 @@ const AGES = [
 ] as const;
 
 /** `just now`, `5 min ago`, `3 h ago`, `12 d ago`. */
-export function agoText(iso: string, nowMs: number): string {
+function agoText(iso: string, nowMs: number): string {
   const ageMs = nowMs - Date.parse(iso);
   const age = AGES.find(({ ms }) => ageMs >= ms);
   return age === undefined ? 'just now' : `${Math.floor(ageMs / age.ms)} ${age.unit} ago`;

@@ -85,6 +85,8 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
       lastSeenMs: 1000,
     };
     assert.deepEqual({ ...opened }, expected);
+    const device = { userId, deviceId, name: 'desk' };
+    assert.deepEqual(await reader.devicesOf([userId]), [{ ...device, signedIn: true }]);
     assert.deepEqual(await accounts.openSession({ ...session, atMs: 2000 }), opened);
     assert.equal(await accounts.touchSession(id, 3000), true);
     assert.deepEqual({ ...(await accounts.session(id)) }, { ...expected, state: 'live', lastSeenMs: 3000 });
@@ -96,6 +98,7 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
       [{ sequence: 1, id, endedAtMs: 4000 }],
     );
     assert.equal(await accounts.touchSession(id, 5000), false);
+    assert.deepEqual(await reader.devicesOf([userId]), [{ ...device, signedIn: false }]);
     assert.equal((await accounts.session(id))?.state, 'ended');
     assert.equal((await accounts.openSession(session)).state, 'ended'); // said again after the end, it does not come back
     assert.equal(await accounts.session(newId()), null);

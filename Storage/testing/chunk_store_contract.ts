@@ -22,6 +22,7 @@ export function chunkStoreContract(
     const { store, reopen } = await open();
     const chunks = contents.map((content) => verifyContent(content, null));
     const locations = await store.append(chunks);
+    assert.ok(Number.isSafeInteger(store.copies) && store.copies >= 1);
     const readAll = async (opened: ChunkStore): Promise<void> => {
       for (const [i, location] of locations.entries()) {
         assert.ok((await readBack(opened, location, chunks[i] as VerifiedChunk)).equals(contents[i] as Buffer));
