@@ -11,7 +11,7 @@ export class Staging {
   readonly #folder: string;
   readonly #makeFolder: () => void;
   #finished = new Map<number, DiskStat>();
-  #open: DiskFile[] = []; // finished, not durable yet: a few stay open for it
+  readonly #open = new Map<number, DiskFile>(); // finished, not durable yet: a few stay open for it
   readonly #durable = new Map<number, DiskStat>();
 
   constructor(disk: Disk, folder: string, makeFolder: () => void) {
@@ -44,7 +44,7 @@ export class Staging {
       if (stat.mode !== attributes.mode) file.setMode(attributes.mode);
       this.#finished.set(id, { ...stat, mode: attributes.mode });
       kept = this.#finished.size <= SYNCED_ALONE;
-      if (kept) this.#open.push(file);
+      if (kept) this.#open.set(id, file);
     } finally {
       if (!kept) file.close();
     }
@@ -55,7 +55,7 @@ export class Staging {
     const finished = this.#finished;
     if (finished.size === 0) return;
     this.#finished = new Map();
-    if (finished.size === this.#open.length) this.#syncOpen();
+    if (finished.keys().every((id) => this.#open.has(id))) this.#syncOpen();
     else {
       this.#closeAll();
       await this.#disk.syncAll();
@@ -78,7 +78,7 @@ export class Staging {
 
   #syncOpen(): void {
     try {
-      for (const file of this.#open) file.sync();
+      for (const file of this.#open.values()) file.sync();
     } finally {
       this.#closeAll();
     }
@@ -86,8 +86,10 @@ export class Staging {
 
   /** Every one of them, also when one fails. */
   #closeAll(): void {
-    const file = this.#open.pop();
-    if (file === undefined) return;
+    const [next] = this.#open;
+    if (next === undefined) return;
+    const [id, file] = next;
+    this.#open.delete(id);
     try {
       file.close();
     } finally {

@@ -6,6 +6,29 @@ import { MemoryVolume, systemError } from './testing/memory_disk_volume.ts';
 
 const ATTRIBUTES = { mode: 0o644, mtimeUs: 1_700_000_000_000_000 };
 
+test('content is durable also when others of its batch were given up', async () => {
+  const volume = new MemoryVolume({ now: () => 1_700_000_000_000 });
+  let synced: string[] = [];
+  const disk = openMemoryDisk(volume, ({ name, path }) => {
+    if (name === 'file.sync') synced.push(path);
+    if (name === 'syncAll') synced = [...disk.list('tmp').names].map((file) => `tmp/${file}`);
+  });
+  disk.mkdir('tmp', 0o700);
+  const staging = new Staging(disk, 'tmp', () => undefined);
+  const finish = (id: number): void => {
+    const file = staging.create(id);
+    file.write(Buffer.from('content'), 0);
+    staging.finish(id, file, ATTRIBUTES);
+  };
+  for (const id of [1, 2, 3]) finish(id); // so many that none stays open
+  staging.discard(2);
+  staging.discard(3);
+  finish(4);
+  staging.discard(4);
+  await staging.seal();
+  assert.ok(synced.includes('tmp/1'), `durable: ${synced.join(', ')}`);
+});
+
 test('content is durable also when a file of the batch could not be closed', async () => {
   const volume = new MemoryVolume({ now: () => 1_700_000_000_000 });
   const calls: DiskCall['name'][] = [];
