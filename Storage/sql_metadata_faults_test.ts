@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type KyselyPlugin, sql, type Transaction } from 'kysely';
+import { sql } from 'kysely';
 import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
 import type { Metadata } from './metadata.ts';
 import { MIGRATIONS, openSqlMetadata, openStore, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { sqliteAddress } from './testing/databases.ts';
+import { assertAllOrNothing, type Fault, failing } from './testing/failing_database.ts';
 import { hammer } from './testing/metadata_contract_safety.ts';
 import {
   alice,
@@ -33,29 +34,6 @@ before(async () => {
 after(() => postgres.close());
 
 const postgresAddress = async (): Promise<DatabaseAddress> => ({ kind: 'postgres', url: await postgres.createDatabase() });
-
-/** Fails after the n-th statement of each write transaction. */
-type Fault = { failAfter: number; fired: boolean };
-
-function failing(database: Database<MetadataSchema>, fault: Fault): Database<MetadataSchema> {
-  return {
-    ...database,
-    write: (body) =>
-      database.write((trx) => {
-        let statements = 0;
-        const plugin: KyselyPlugin = {
-          transformQuery: ({ node }) => node,
-          async transformResult({ result }) {
-            statements += 1;
-            if (statements < fault.failAfter) return result;
-            fault.fired = true;
-            throw new Error('fault');
-          },
-        };
-        return body(trx.withPlugin(plugin) as Transaction<MetadataSchema>);
-      }),
-  };
-}
 
 const one = contentOf('one');
 const many = contentOf('part one', 'part two');
@@ -107,26 +85,16 @@ const PLACES = [
 for (const [name, address, actions] of PLACES) {
   for (const [what, run] of actions) {
     test(`${what} that fails after any of its statements leaves nothing, on ${name}`, async (t) => {
-      const fault: Fault = { failAfter: Number.POSITIVE_INFINITY, fired: false };
+      const fault: Fault = { failAfter: 0 };
       const database = await openDatabase<MetadataSchema>(await address(t), MIGRATIONS);
       const store = await sqlMetadata(openStore(failing(database, fault)));
       t.after(() => store.close());
       await ground(store);
-      const start = await everything(store);
-      let failures = 0;
-      for (fault.failAfter = 1; ; fault.failAfter += 1) {
-        fault.fired = false;
-        const failed = await run(store).then(
-          () => false,
-          (error: unknown) => /fault/.test(String(error)),
-        );
-        assert.equal(failed, fault.fired);
-        if (!fault.fired) break;
-        failures += 1;
-        assert.deepEqual(await everything(store), start, `after statement ${fault.failAfter}`);
-      }
-      assert.ok(failures > 4, 'the faults were reached');
-      assert.notDeepEqual(await everything(store), start);
+      await assertAllOrNothing(
+        fault,
+        () => run(store),
+        () => everything(store),
+      );
     });
   }
 }
