@@ -135,3 +135,32 @@ test('a version is pinned by who may change the file, and a pin on nothing is re
   );
   assert.deepEqual(await pins(), [false, false]);
 });
+
+test('who joins later is told how things are now, not under which names they were before', async () => {
+  await written('/team/secret plan/sub/notes', 'x');
+  await written('/team/secret name', 'y');
+  await post(alice, ROUTES.move, { from: '/team/secret name', to: '/team/name' });
+  await post(alice, ROUTES.move, { from: '/team/secret plan', to: '/team/plan' });
+  const carol = await server.addUser('carol');
+  const invite = async (user: User, name: string) => {
+    const { id } = ok(await post(alice, ROUTES.invitations, { path: '/team', user: name, role: 'viewer' })).json();
+    return ok(await post(user, `${ROUTES.invitations}/${id}/accept`, {})).json().path as string;
+  };
+  await invite(carol, 'carol'); // it is a space of its own now
+  await post(alice, ROUTES.move, { from: '/team/name', to: '/team/secret name' });
+  await post(alice, ROUTES.move, { from: '/team/secret name', to: '/team/name' });
+  await post(alice, ROUTES.move, { from: '/team/plan/sub', to: '/team/plan/secret sub' });
+  await written('/team/plan/secret sub/more', 'z');
+  await post(alice, ROUTES.move, { from: '/team/plan/secret sub', to: '/team/plan/sub' });
+  const path = await invite(bob, 'bob');
+  for (const below of ['/plan/sub/notes', '/name', '/plan', '/plan/sub', '/plan/sub/more']) {
+    const { deeds } = ok(await get(bob, ROUTES.deeds, { path: path + below })).json();
+    assert.doesNotMatch(JSON.stringify(deeds), /secret/, below);
+    assert.equal(deeds[0].path, path + below);
+    if (below.startsWith('/plan') && !/notes|more/.test(below)) continue;
+    const { versions } = ok(await get(bob, ROUTES.versions, { path: path + below })).json();
+    assert.doesNotMatch(JSON.stringify(versions), /secret/, below);
+    assert.equal(versions[0].path, path + below);
+  }
+  assert.match(JSON.stringify(ok(await get(carol, ROUTES.deeds, { path: `${path}/name` })).json()), /secret/);
+});

@@ -28,6 +28,8 @@ const SAID: Partial<Record<ErrorCode, readonly [title: string, text: string]>> =
   forbidden: ['Not allowed', 'This link does not allow that.'],
   too_many_requests: ['Too many tries', 'Please wait a minute and try again.'],
   busy: ['Busy', 'Too much is going on right now. Please try again soon.'],
+  quota_exceeded: ['No space left', 'What you sent does not fit and was not kept.'],
+  type_refused: ['Not taken here', 'Files like this are not taken here.'],
   storage_full: ['No space left', 'What you sent does not fit and was not kept.'],
   too_large: ['Too large', 'That is more than can be sent or fetched at once.'],
   name_invalid: ['This name cannot be kept', 'Please give the file another name and send it again.'],

@@ -21,7 +21,7 @@ import { answerRefusals, sendPage, sendText, wants } from './visit_answers.ts';
 import { entriesOf, listingJson, listingText } from './visit_listings.ts';
 import { dropPage, filePage, folderPage } from './visit_pages.ts';
 import { registerVisitUploads } from './visit_upload_routes.ts';
-import { createVisits, type Visit, type Visits } from './visits.ts';
+import { createVisits, GONE, type Visit, type Visits } from './visits.ts';
 import { checkZipSize, type ZipSource, zipOf } from './zip_stream.ts';
 
 export type VisitRouteDeps = {
@@ -67,6 +67,7 @@ export async function registerVisitRoutes(app: FastifyInstance, given: VisitRout
 
 async function show(request: FastifyRequest, reply: FastifyReply, deps: Deps, asked: View | undefined): Promise<FastifyReply> {
   const visit = await deps.visits.enter(request);
+  if (visit.link.usedUp) return sendRest(request, reply, deps, { visit, asked });
   const entry = await entryAt(deps, visit);
   const view = asked ?? usualView(request, visit, entry);
   checkAllowed(visit, entry, view);
@@ -142,14 +143,29 @@ function named(visit: Visit, manifest: Manifest): Manifest {
 async function sendFile(request: FastifyRequest, reply: FastifyReply, deps: Deps, visit: Visit): Promise<FastifyReply> {
   const manifest = await manifestOf(deps, visit);
   return answerContent(request, reply, named(visit, manifest), async (range, isPart) => {
-    const access = await deps.visits.begin(visit, {
-      action: 'download',
-      content: manifest.digest.toString('hex'),
-      joins: isPart,
-      counts: true,
-    });
+    const access = await beginDownload(deps, visit, manifest, isPart);
     return watched(request, deps, { visit, access, source: readContent(deps, visit.maker, manifest, range) });
   });
+}
+
+function beginDownload({ visits }: Deps, visit: Visit, { digest }: Manifest, joins: boolean): Promise<number> {
+  return visits.begin(visit, { action: 'download', content: digest.toString('hex'), joins, counts: true });
+}
+
+/** Of a link without uses left: more of what was begun. Whoever began nothing is told nothing, not even what is there. */
+async function sendRest(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  deps: Deps,
+  { visit, asked }: { visit: Visit; asked: View | undefined },
+): Promise<FastifyReply> {
+  const isFile = asked === 'file' || (asked === undefined && wants(request) === 'any');
+  const [manifest] = isFile && allowsDownload(visit.link.mode) ? await deps.metadata.manifests(visit.maker, [visit.path]) : [];
+  if (manifest == null) throw new AppError('not_found', GONE);
+  const access = await beginDownload(deps, visit, manifest, true);
+  return answerContent(request, reply, named(visit, manifest), (range) =>
+    watched(request, deps, { visit, access, source: readContent(deps, visit.maker, manifest, range) }),
+  );
 }
 
 /** Ends as soon as the link does, and notes how much was given out. */

@@ -71,6 +71,16 @@ type NewFile = { readonly folder: string; readonly name: string; readonly receiv
 
 const TAKEN: ReadonlySet<ErrorCode> = new Set(['version_stale', 'name_collides', 'already_exists', 'not_a_file']);
 const LOOKED_AT_ONCE = 64;
+/** In place of what the maker would be told, which may name paths of theirs, or how much they store. */
+const REFUSED: Partial<Record<ErrorCode, string>> = {
+  forbidden: 'nothing can be sent here any more',
+  not_found: 'there is nothing at this path any more',
+  not_a_folder: 'this is not a folder any more',
+  quota_exceeded: 'there is no room for this here',
+  too_large: 'the file is larger than is taken here',
+  type_refused: 'files like this are not taken here',
+  path_invalid: 'the name is too long here',
+};
 
 async function commitNew(metadata: VisitUploadDeps['metadata'], { maker }: Visit, { folder, name, received }: NewFile): Promise<string> {
   for (let n = 1; n <= LIMITS.linkNameAttemptsMax; ) {
@@ -99,7 +109,7 @@ async function putNew(
   if (result === undefined) throw new AppError('internal', 'the commit gave no result');
   if (result.status !== 'refused') return true;
   if (TAKEN.has(result.code)) return false;
-  throw new AppError(result.code, result.code === 'forbidden' ? 'nothing can be sent here any more' : result.message);
+  throw new AppError(result.code, REFUSED[result.code] ?? 'the file was not kept');
 }
 
 /** `report (2).pdf`; the name is cut where it would be too long. */

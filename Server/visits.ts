@@ -44,7 +44,7 @@ export type Visits = {
   begin(visit: Visit, access: Pick<Access, 'action' | 'content' | 'joins' | 'counts'>): Promise<number>;
 };
 
-const GONE = 'there is no such link, or it is over';
+export const GONE = 'there is no such link, or it is over';
 export const PASS_COOKIE = 'driftless_link';
 
 export function createVisits({ links, accounts, linkPasswords, monotonicMs }: VisitDeps): Visits {
@@ -88,14 +88,19 @@ export function createVisits({ links, accounts, linkPasswords, monotonicMs }: Vi
   return {
     async enter(request) {
       const { link, token, address } = await found(request);
-      if (link.password !== null && !hasPass(request, { id: link.id, password: link.password })) {
-        const password = passwordIn(request);
-        if (password === null) throw new AppError('credentials_wrong', 'this link needs its password');
-        await checkPassword({ link, address }, password);
+      try {
+        if (link.password !== null && !hasPass(request, { id: link.id, password: link.password })) {
+          const password = passwordIn(request);
+          if (password === null) throw new AppError('credentials_wrong', 'this link needs its password');
+          await checkPassword({ link, address }, password);
+        }
+        const below = namesBelow(request);
+        const maker = { ...link.maker, deviceId: `link ${link.id.slice(0, 8)}` };
+        return { link, token, maker, address, below, path: writeAnchored(link.node, ...below), shownPath: `/${below.join('/')}` };
+      } catch (cause) {
+        if (link.usedUp && cause instanceof AppError) throw new AppError('not_found', GONE, { cause });
+        throw cause;
       }
-      const below = namesBelow(request);
-      const maker = { ...link.maker, deviceId: `link ${link.id.slice(0, 8)}` };
-      return { link, token, maker, address, below, path: writeAnchored(link.node, ...below), shownPath: `/${below.join('/')}` };
     },
     async passFor(request, password) {
       const { link, token, address } = await found(request);
@@ -145,11 +150,14 @@ function tokenOf(request: FastifyRequest): string | null {
 function namesBelow(request: FastifyRequest): string[] {
   const [, ...segments] = pathOf(request);
   if (segments.at(-1) === '') segments.pop();
-  return segments.map((segment) => {
+  const nothing = (): AppError => new AppError('not_found', 'there is nothing at this path');
+  const names = segments.map((segment) => {
     const name = decoded(segment);
-    if (name === null || nameProblem(name) !== null) throw new AppError('not_found', 'there is nothing at this path');
+    if (name === null || nameProblem(name) !== null) throw nothing();
     return name;
   });
+  if (names.length > LIMITS.pathDepthMax || Buffer.byteLength(names.join('/')) > LIMITS.pathBytesMax) throw nothing();
+  return names;
 }
 
 function decoded(segment: string): string | null {

@@ -148,6 +148,37 @@ describe('a link that is over', () => {
     }
   });
 
+  it('because it was used up goes on only with what was begun, and shows nothing beside that', async () => {
+    const unknown = `${LINK_PREFIX}/${randomBytes(16).toString('base64url')}`;
+    const headers = { range: 'bytes=0-1' };
+    const expected = constant(await visit(unknown, { headers }));
+    for (const options of [{}, { mode: 'both' }, { mode: 'preview' }, { password: 'hushhush' }]) {
+      const used = await link('/work', { ...options, usesMax: 1 });
+      const given = 'password' in options ? { 'link-password': 'hushhush' } : {};
+      assert.equal((await visit(`${used.url}/a.txt`, { headers: given })).status, 200);
+      for (const path of [
+        '',
+        '/sub',
+        '/a.txt?as=page',
+        '/sub/large.bin',
+        '/none',
+        '/a.txt?as=preview',
+        '?as=zip',
+        '?as=json',
+        '?as=file',
+      ]) {
+        for (const shown of [{}, given]) {
+          const answer = await visit(`${used.url}${path}`, { headers: { ...headers, ...shown } });
+          assert.deepEqual(constant(answer), expected, `${JSON.stringify(options)} ${path}`);
+        }
+        for (const more of [{ 'if-none-match': '*' }, { 'if-match': '"x"' }, { range: 'bytes=99999999-' }]) {
+          const answer = await visit(`${used.url}${path}`, { headers: { ...headers, ...given, ...more } });
+          assert.deepEqual(constant(answer), expected, `${JSON.stringify(options)} ${path} ${JSON.stringify(more)}`);
+        }
+      }
+    }
+  });
+
   it('ends with the account of its maker', async () => {
     const dave = await server.addUser('dave');
     await server.ask(dave, uploadOf('/x.txt', 'x'));
@@ -357,6 +388,22 @@ describe('uploads', () => {
       new Set([`alice link ${id.slice(0, 8)}`]),
     );
     for (const name of found) await deletePath(`/work/sub/${name}`);
+  });
+
+  it('that do not fit tell nothing of how much the maker stores and may store', async () => {
+    const erin = await server.addUser('erin');
+    await server.ask(erin, uploadOf('/in/x.txt', 'x'));
+    const { url } = await link('/in', { mode: 'both' }, erin);
+    const admin = { ...alice, ticket: await server.ticketFor(alice, { claims: { role: 'admin' } }) };
+    assert.equal((await post(admin, ROUTES.limits, { user: 'erin', quota: 1234 })).status, 200);
+    const put = (headers: Record<string, string>) => visit(`${url}/big.bin`, { method: 'PUT', payload: randomBytes(2000), headers });
+    for (const headers of [{}, PAGE, JSON_LIST]) {
+      const { status, bytes } = await put(headers);
+      assert.equal(status, 413);
+      assert.doesNotMatch(bytes.toString(), /erin|1234|1\.2|2000|\d B/);
+      if (!('accept' in headers)) assert.match(bytes.toString(), /no room/);
+    }
+    assert.match((await put(PAGE)).bytes.toString(), /<h1>No space left/);
   });
 
   it('of one name at the same time are all kept', async () => {

@@ -137,19 +137,26 @@ async function versions(reading: HistoryReading, query: HistoryQuery): Promise<H
   const last = page.at(-1);
   return {
     rows: page.map((row, i) =>
-      versionOf(reading, row, { pinned: pins.has(positionOf(row)), current: i === 0 && query.after === null && found.taken === null }),
+      versionOf(row, namesIn(reading, row, query.path).path, { pinned: pins.has(positionOf(row)), current: i === 0 && query.after === null && found.taken === null }),
     ),
     next: shown.length > limit && last !== undefined ? positionOf(last) : null,
   };
 }
 
-function versionOf(reading: HistoryReading, row: JournalRow, marks: Pick<Version, 'pinned' | 'current'>): Version {
+/** Under which names it was. Of a row from before the reader joined only what it is about now: what it was called then is not theirs to know. */
+function namesIn(reading: HistoryReading, row: JournalRow, now: string): { path: string; fromPath: string | null } {
+  if (!isTold(reading.view, row)) return { path: now, fromPath: null };
+  const space = spaceOf(reading, row);
+  return { path: asSeen(space, row.path), fromPath: row.from_path === null ? null : asSeen(space, row.from_path) };
+}
+
+function versionOf(row: JournalRow, path: string, marks: Pick<Version, 'pinned' | 'current'>): Version {
   if (row.digest === null) throw new Error('a version has content');
   return {
     ...actOf(row),
     version: row.seq,
     kind: kindOfRow(row),
-    path: asSeen(spaceOf(reading, row), row.path),
+    path,
     size: row.size,
     mtimeUs: row.mtime_us,
     mode: row.mode,
@@ -177,7 +184,7 @@ async function versionAt(reading: HistoryReading, path: string, version: number)
   const short = row.chunk_count === 0 ? [] : [{ digest: row.digest, length: row.size }];
   const chunks = stored?.manifest == null ? short : decodeManifest(stored.manifest);
   const pins = await pinned(reading, [row]);
-  return { ...versionOf(reading, row, { pinned: pins.size > 0, current: isCurrent }), chunks };
+  return { ...versionOf(row, namesIn(reading, row, path).path, { pinned: pins.size > 0, current: isCurrent }), chunks };
 }
 
 /** The node's row of this number, in the space it is in or one that it came from. */
@@ -210,8 +217,7 @@ async function deeds(reading: HistoryReading, query: HistoryQuery): Promise<Hist
       ...actOf(row),
       version: row.seq,
       kind: JOURNAL_KINDS[row.kind] as ChangeKind,
-      path: asSeen(spaceOf(reading, row), row.path),
-      fromPath: row.from_path === null ? null : asSeen(spaceOf(reading, row), row.from_path),
+      ...namesIn(reading, row, query.path),
     })),
     next: rows.length > limit && last !== undefined && last.node === node.id ? positionOf(last) : null,
   };
