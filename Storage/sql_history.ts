@@ -137,7 +137,10 @@ async function versions(reading: HistoryReading, query: HistoryQuery): Promise<H
   const last = page.at(-1);
   return {
     rows: page.map((row, i) =>
-      versionOf(row, namesIn(reading, row, query.path).path, { pinned: pins.has(positionOf(row)), current: i === 0 && query.after === null && found.taken === null }),
+      versionOf(row, namesIn(reading, row, query.path).path, {
+        pinned: pins.has(positionOf(row)),
+        current: i === 0 && query.after === null && found.taken === null,
+      }),
     ),
     next: shown.length > limit && last !== undefined ? positionOf(last) : null,
   };
