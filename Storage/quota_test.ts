@@ -103,10 +103,14 @@ for (const [name, addressFor] of emptyDatabases(() => postgres)) {
     await done(metadata, alice, [mkdir('/team'), put('/team/a', FORTY)], [FORTY]);
     await share(metadata, '/team', bob);
     await done(metadata, bob, [put('/team/b', FORTY), put('/own', FORTY)], [FORTY]);
-    assert.deepEqual(words(await commit(metadata, bob, [put('/team/c', THIRTY), move('/own', '/team/own')], [THIRTY])), [
-      'quota_exceeded',
-      'quota_exceeded',
-    ]);
+    const over = await commit(metadata, bob, [put('/team/c', THIRTY), move('/own', '/team/own')], [THIRTY]);
+    assert.deepEqual(
+      over.map((result) => result.status === 'refused' && [result.code, result.message]),
+      [
+        ['quota_exceeded', 'needs 30 B, and alice has no room for that'], // neither how much there is nor how much is left
+        ['quota_exceeded', 'needs 40 B, and alice has no room for that'],
+      ],
+    );
     assert.deepEqual([await live(store, alice), await live(store, bob), (await quotas.usage(bob)).sharedBytes], [80, 40, 80]);
     await done(metadata, bob, [move('/team/b', '/mine')]);
     assert.deepEqual([await live(store, alice), await live(store, bob)], [40, 80]);

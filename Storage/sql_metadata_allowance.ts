@@ -114,7 +114,7 @@ export function openAllowance(trx: Rows, dialect: Dialect, principal: Principal)
   function grow({ ownerId }: SpaceView, growth: number): void {
     const account = accounts.get(ownerId);
     if (account == null) return;
-    if (growth > 0 && growth > account.left) throw exceeded(account, growth);
+    if (growth > 0 && growth > account.left) throw exceeded(principal, account, growth);
     account.left -= growth;
   }
 
@@ -145,7 +145,7 @@ export function openAllowance(trx: Rows, dialect: Dialect, principal: Principal)
         if (account === null || !written.some(({ ownerId }) => ownerId === account.ownerId)) continue;
         const used = await usedBy(trx, account.ownerId);
         if (used > account.quota && used > account.usedBefore)
-          throw exceeded({ ...account, left: account.quota - account.usedBefore }, used - account.usedBefore);
+          throw exceeded(principal, { ...account, left: account.quota - account.usedBefore }, used - account.usedBefore);
         const percent = await newWarning(trx, account, used);
         if (percent !== null) warnings.push({ userId: account.ownerId, userName: account.ownerName, percent, used, quota: account.quota });
       }
@@ -154,7 +154,9 @@ export function openAllowance(trx: Rows, dialect: Dialect, principal: Principal)
   };
 }
 
-function exceeded({ ownerName, quota, left }: Account, needed: number): AppError {
+/** How much a user stores and may store is told to them alone; who writes into their folder only hears that there is no room. */
+function exceeded({ userId }: Principal, { ownerId, ownerName, quota, left }: Account, needed: number): AppError {
+  if (userId !== ownerId) return new AppError('quota_exceeded', `needs ${formatBytes(needed)}, and ${ownerName} has no room for that`);
   const room = `${formatBytes(Math.max(0, left))} left of the ${formatBytes(quota)} of ${ownerName}`;
   return new AppError('quota_exceeded', `needs ${formatBytes(needed)}, ${room}`);
 }
