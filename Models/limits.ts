@@ -52,6 +52,8 @@ export const LIMITS = {
   diffEditsMax: 20_000, // lines that went or came
   backNodesMax: 100_000, // files and folders that one rewind or undo looks at
   noticeBytesMax: 16 * KiB, // JSON of what a notice tells; an invitation's message fits, however much of it is escaped
+  longRequestsMax: 16, // of those that look at much, at the same time: statistics, usage, differences, and going back
+  longRequestsPerUserMax: 4,
   devicesPerUserMax: 1024, // a user is told of so many new ones
   devicesRememberedMax: 100_000, // of which a server knows without asking that they are no new ones
 

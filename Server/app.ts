@@ -65,6 +65,7 @@ import { registerRequestRules, setAnswerHeaders } from './request_rules.ts';
 import { registerShareRoutes } from './share_routes.ts';
 import { registerSyncStateRoute } from './sync_state_routes.ts';
 import { registerTransferRoutes } from './transfer_routes.ts';
+import { createTurns } from './turns.ts';
 import { registerVisitRoutes } from './visit_routes.ts';
 
 type RouteLine = { readonly method: string; readonly url: string; readonly public: boolean };
@@ -121,7 +122,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await registerOpenApi(app);
 
   const metadata = countingOperations(deps.metadata, metrics.operations);
-  const routeDeps = { ...deps, metadata, metrics, linkPasswords: createLinkPasswords() };
+  const inTurn = createTurns({ most: LIMITS.longRequestsMax, each: LIMITS.longRequestsPerUserMax });
+  const routeDeps = { ...deps, metadata, metrics, inTurn, linkPasswords: createLinkPasswords() };
   registerHealthRoutes(app, routeDeps);
   registerEntryRoutes(app, routeDeps);
   registerFileRoutes(app, routeDeps);

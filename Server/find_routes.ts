@@ -8,11 +8,17 @@ import type { Statistics } from '../Storage/statistics.ts';
 import type { Authenticate } from './authenticate.ts';
 import { PROBLEMS } from './openapi.ts';
 import { isoFromMilliseconds, restEntry } from './rest_shapes.ts';
+import type { Turns } from './turns.ts';
 
-export type FindRouteDeps = { readonly search: Search; readonly statistics: Statistics; readonly authenticate: Authenticate };
+export type FindRouteDeps = {
+  readonly search: Search;
+  readonly statistics: Statistics;
+  readonly authenticate: Authenticate;
+  readonly inTurn: Turns;
+};
 
 /** Finding by name and counting, over all that the caller can read. */
-export function registerFindRoutes(plain: FastifyInstance, { search, statistics, authenticate }: FindRouteDeps): void {
+export function registerFindRoutes(plain: FastifyInstance, { search, statistics, authenticate, inTurn }: FindRouteDeps): void {
   const app = plain.withTypeProvider<ZodTypeProvider>();
   app.get(
     ROUTES.search,
@@ -33,7 +39,7 @@ export function registerFindRoutes(plain: FastifyInstance, { search, statistics,
     async (request) => {
       const { principal } = await authenticate(request);
       const { path } = request.query;
-      const { kinds, days, busiest, changesSinceMs, ...counted } = await statistics.report(principal, path);
+      const { kinds, days, busiest, changesSinceMs, ...counted } = await inTurn(principal.userId, () => statistics.report(principal, path));
       return {
         path,
         ...counted,

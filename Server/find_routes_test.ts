@@ -66,3 +66,23 @@ test('what cannot be searched for is refused with its code', async () => {
     assert.equal(answer.json().code, code, JSON.stringify(query));
   }
 });
+
+test('text that no name holds finds nothing, whatever it is made of', async () => {
+  for (const text of [
+    '\0',
+    'a\0b',
+    'q3\0',
+    'ab"cd',
+    '"" OR key:*',
+    'q3*',
+    '\u{f0000}\u{f0000}\u{f0001}',
+    '%',
+    '_',
+    '\\',
+    "'; --",
+    '\ud800x',
+  ]) {
+    const answer = await ask(alice, ROUTES.search, { text });
+    assert.deepEqual([answer.status, paths(answer)], [200, []], JSON.stringify(text));
+  }
+});

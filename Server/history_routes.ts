@@ -23,19 +23,21 @@ import {
 import { ROUTES } from '../Models/routes.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Act, History, HistoryQuery, Version } from '../Storage/history.ts';
-import type { Manifest, Metadata } from '../Storage/metadata.ts';
+import type { Manifest, Metadata, Principal } from '../Storage/metadata.ts';
 import type { Authenticate } from './authenticate.ts';
 import { commitOne, streamOf } from './commit_one.ts';
 import { readContent } from './content_stream.ts';
 import { NOTHING, PROBLEMS } from './openapi.ts';
 import { isoFromMilliseconds } from './rest_shapes.ts';
 import { textDiff } from './text_diff.ts';
+import type { Turns } from './turns.ts';
 
 export type HistoryRouteDeps = {
   readonly history: Pick<History, 'versions' | 'version' | 'deeds' | 'trash' | 'undelete' | 'pin' | 'unpin'>;
   readonly metadata: Pick<Metadata, 'commit' | 'locate'>;
   readonly chunks: Pick<ChunkStore, 'read'>;
   readonly authenticate: Authenticate;
+  readonly inTurn: Turns;
 };
 
 /** Versions, the trash, and who did what. */
@@ -54,22 +56,27 @@ function registerDiff(app: FastifyInstance, deps: HistoryRouteDeps): void {
       { schema: { summary: 'How two versions of a text differ', querystring: DiffQuery, response: { 200: RestDiff, ...PROBLEMS } } },
       async (request) => {
         const { principal } = await deps.authenticate(request);
-        const { path, from, to } = request.query;
-        splitPath(path);
-        const newest = to ?? (await deps.history.versions(principal, { path, after: null, limit: 1 })).rows[0]?.version ?? from;
-        const sides = [];
-        for (const version of [from, newest]) {
-          const found = await deps.history.version(principal, path, version);
-          if (found.size > LIMITS.diffBytesMax) throw new AppError('too_large', `at most ${LIMITS.diffBytesMax} bytes are compared`);
-          const whole = { start: 0, end: found.size };
-          const content = found.target === null ? await buffer(readContent(deps, principal, found, whole)) : Buffer.from(found.target);
-          sides.push({ name: `${path} version ${version}`, content });
-        }
-        const [before, after] = sides;
-        if (before === undefined || after === undefined) throw new AppError('internal', 'two sides are compared');
-        return { path, from, to: newest, diff: textDiff(before, after) };
+        return deps.inTurn(principal.userId, () => difference(deps, principal, request.query));
       },
     );
+}
+
+type DiffRequest = { readonly path: string; readonly from: number; readonly to?: number | undefined };
+
+async function difference(deps: HistoryRouteDeps, principal: Principal, { path, from, to }: DiffRequest) {
+  splitPath(path);
+  const newest = to ?? (await deps.history.versions(principal, { path, after: null, limit: 1 })).rows[0]?.version ?? from;
+  const sides = [];
+  for (const version of [from, newest]) {
+    const found = await deps.history.version(principal, path, version);
+    if (found.size > LIMITS.diffBytesMax) throw new AppError('too_large', `at most ${LIMITS.diffBytesMax} bytes are compared`);
+    const whole = { start: 0, end: found.size };
+    const content = found.target === null ? await buffer(readContent(deps, principal, found, whole)) : Buffer.from(found.target);
+    sides.push({ name: `${path} version ${version}`, content });
+  }
+  const [before, after] = sides;
+  if (before === undefined || after === undefined) throw new AppError('internal', 'two sides are compared');
+  return { path, from, to: newest, diff: textDiff(before, after) };
 }
 
 function registerPins(plain: FastifyInstance, { history, authenticate }: HistoryRouteDeps): void {

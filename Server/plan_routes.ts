@@ -11,15 +11,23 @@ import type { Principal } from '../Storage/metadata.ts';
 import type { Authenticate } from './authenticate.ts';
 import { PROBLEMS } from './openapi.ts';
 import { isoFromMilliseconds } from './rest_shapes.ts';
+import type { Turns } from './turns.ts';
 
-export type PlanRouteDeps = { readonly history: Pick<History, 'preview' | 'goBack'>; readonly authenticate: Authenticate };
+export type PlanRouteDeps = {
+  readonly history: Pick<History, 'preview' | 'goBack'>;
+  readonly authenticate: Authenticate;
+  readonly inTurn: Turns;
+};
 
 /** Going back: what it would do is asked first, and done only if it still is just that. */
-export function registerPlanRoutes(plain: FastifyInstance, { history, authenticate }: PlanRouteDeps): void {
+export function registerPlanRoutes(plain: FastifyInstance, { history, authenticate, inTurn }: PlanRouteDeps): void {
   const app = plain.withTypeProvider<ZodTypeProvider>();
   const answer = { 200: RestPlan, ...PROBLEMS };
   const preview = async (principal: Principal, request: BackRequest) =>
-    page(await history.preview(principal, request), request, { after: 0, limit: LIMITS.pageEntriesDefault });
+    page(await inTurn(principal.userId, () => history.preview(principal, request)), request, {
+      after: 0,
+      limit: LIMITS.pageEntriesDefault,
+    });
 
   app.post(
     ROUTES.rewind,
@@ -48,7 +56,7 @@ export function registerPlanRoutes(plain: FastifyInstance, { history, authentica
     const { plan, after = '0', limit } = request.query;
     const { request: asked, digest } = readToken(plan);
     if (!/^[0-9]{1,9}$/.test(after)) throw new AppError('cursor_invalid', 'not a position of this plan');
-    const made = await history.preview(principal, asked);
+    const made = await inTurn(principal.userId, () => history.preview(principal, asked));
     if (made.digest !== digest) throw new AppError('version_stale', 'something changed since the preview: look at it again');
     return page(made, asked, { after: Number(after), limit });
   });
@@ -58,7 +66,7 @@ export function registerPlanRoutes(plain: FastifyInstance, { history, authentica
     async (request) => {
       const { principal } = await authenticate(request);
       const { request: asked, digest } = readToken(request.body.plan);
-      return history.goBack(principal, asked, digest);
+      return inTurn(principal.userId, () => history.goBack(principal, asked, digest));
     },
   );
 }

@@ -8,16 +8,18 @@ import type { Limits, Quotas } from '../Storage/quota.ts';
 import type { IsAdmin } from './admins.ts';
 import type { Authenticate } from './authenticate.ts';
 import { PROBLEMS } from './openapi.ts';
+import type { Turns } from './turns.ts';
 
 export type QuotaRouteDeps = {
   readonly quotas: Quotas;
   readonly accounts: Pick<AccountsReader, 'findUser'>;
   readonly isAdmin: IsAdmin;
   readonly authenticate: Authenticate;
+  readonly inTurn: Turns;
 };
 
 /** How much one stores and may store; and for administrators, how much others may. */
-export function registerQuotaRoutes(plain: FastifyInstance, { quotas, accounts, isAdmin, authenticate }: QuotaRouteDeps): void {
+export function registerQuotaRoutes(plain: FastifyInstance, { quotas, accounts, isAdmin, authenticate, inTurn }: QuotaRouteDeps): void {
   const app = plain.withTypeProvider<ZodTypeProvider>();
   const idOf = async (name: string | undefined): Promise<string | null> => {
     if (name === undefined) return null;
@@ -29,7 +31,9 @@ export function registerQuotaRoutes(plain: FastifyInstance, { quotas, accounts, 
     ROUTES.usage,
     { schema: { summary: 'How much you store, and may', response: { 200: RestUsage, ...PROBLEMS } } },
     async (request) => {
-      const { quotaBytes, liveBytes, versionsBytes, trashBytes, sharedBytes } = await quotas.usage((await authenticate(request)).principal);
+      const { principal } = await authenticate(request);
+      const used = await inTurn(principal.userId, () => quotas.usage(principal));
+      const { quotaBytes, liveBytes, versionsBytes, trashBytes, sharedBytes } = used;
       return { quota: quotaBytes, live: liveBytes, versions: versionsBytes, trash: trashBytes, shared: sharedBytes };
     },
   );

@@ -35,6 +35,11 @@ export function spaceMark(space: number): string {
   return String.fromCodePoint(...digits.map((digit) => 0xf0000 + digit));
 }
 
+/** A name as it is indexed: letters of marks in it would put it among the names of another space. A search asks the same way. */
+export function indexedName(key: string): string {
+  return key.replaceAll(/[\u{f0000}-\u{f7fff}]/gu, '\ufffd');
+}
+
 export function openNameIndex(database: Database<MetadataSchema>): NameIndex {
   return database.dialect === 'sqlite'
     ? new SqliteNameIndex(database)
@@ -152,7 +157,7 @@ class SqliteNameIndex implements NameIndex {
       const letters = spaceMark(space);
       await this.#write(
         trx,
-        own.map(({ id, key }) => [id, key, letters]),
+        own.map(({ id, key }) => [id, indexedName(key), letters]),
       );
       await trx
         .insertInto('name_marks')

@@ -7,7 +7,7 @@ import type { Entry, EntryKind } from '../Models/operations.ts';
 import { type Database, runSql } from './database.ts';
 import { databaseError } from './database_errors.ts';
 import type { Page, Principal } from './metadata.ts';
-import { type NameIndex, spaceMark } from './name_index.ts';
+import { indexedName, type NameIndex, spaceMark } from './name_index.ts';
 import { reachedPaths } from './sql_metadata_anchors.ts';
 import { entryAt } from './sql_metadata_list.ts';
 import { ENTRY_KINDS, KIND, type MetadataSchema, NODE_COLUMNS, type Node, type Rows } from './sql_metadata_schema.ts';
@@ -135,7 +135,7 @@ const containing = (text: string): string => `%${text.replace(/[\\%_]/g, '\\$&')
  */
 function matching(spaces: View['spaces'], text: string): string {
   const quoted = (letters: string): string => `"${letters.replaceAll('"', '""')}"`;
-  const letters = Array.from(text);
+  const letters = Array.from(indexedName(text));
   const groups: string[] = [];
   for (let at = 0; at + 3 <= letters.length; at += 3) groups.push(letters.slice(at, at + 3).join(''));
   if (letters.length > 3 && letters.length % 3 !== 0) groups.push(letters.slice(-3).join(''));

@@ -4,7 +4,7 @@ import { after, before, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { foldName } from '../Models/names.ts';
 import { type DatabaseAddress, openDatabase } from './database.ts';
-import { openNameIndex } from './name_index.ts';
+import { openNameIndex, spaceMark } from './name_index.ts';
 import { type Search, type SearchQuery, sqlSearch } from './search.ts';
 import { openServerStore, type ServerStore } from './server_store.ts';
 import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
@@ -152,6 +152,26 @@ for (const [name, addressFor] of emptyDatabases(() => postgres)) {
     }
   });
 }
+
+test('names made of the letters that stand for a space neither hide there nor hold up those who search it', async (t) => {
+  const database = await openDatabase<MetadataSchema>(await sqliteAddress(t), MIGRATIONS);
+  t.after(() => database.close());
+  const metadata = await sqlMetadata(openStore(database));
+  await done(metadata, alice, [mkdir('/report')]);
+  const [change] = (await metadata.changes(alice, { after: null, limit: 1 })).changes;
+  const mark = spaceMark(change?.space ?? 0);
+  const names = Array.from({ length: 20 }, (_, i) => `/${mark}report${i}`);
+  await done(
+    metadata,
+    bob,
+    names.map((path) => mkdir(path)),
+  );
+  const index = openNameIndex(database);
+  const search = sqlSearch(database, index, 4);
+  assert.equal((await found({ search }, bob, `${mark}report`)).length, 20);
+  const { entries, next } = await search.search(alice, { ...QUERY, text: 'report' });
+  assert.deepEqual([entries.map(({ path }) => path), next], [['/report'], null], 'in the first page, which looks at four names');
+});
 
 test('more names than are indexed at once are all found', async (t) => {
   const store = await open(t, await sqliteAddress(t));
