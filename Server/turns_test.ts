@@ -43,8 +43,6 @@ test('of what looks at much a user gets so much at the same time, and as much ag
     statistics: () => get(ROUTES.statistics),
     usage: () => get(ROUTES.usage),
     diff: () => get(`${ROUTES.diff}?path=/f&from=${versions[1].version}`),
-    rewind: () => post(ROUTES.rewind, { path: '/', time: new Date().toISOString() }),
-    undo: () => post(ROUTES.undo, { device: '2'.repeat(32), since }),
     'more of a plan': () => get(`${ROUTES.plans}?plan=${plan}`),
   };
   for (const [name, ask] of Object.entries(asks)) {

@@ -57,7 +57,7 @@ export function sqlSearch(database: Database<MetadataSchema>, names: Pick<NameIn
     const text = foldName(query.text);
     if (text === '') throw new AppError('request_invalid', 'search for at least one letter');
     let before = readPosition(query.after);
-    if (view.home === null) return { entries: [], next: null };
+    if (view.home === null || text.includes('\0')) return { entries: [], next: null }; // no name holds it, and for SQLite a text ends there
     await names.catchUp(view.spaces.map(({ id }) => id));
     const limit = Math.min(Math.max(1, query.limit), LIMITS.pageEntriesMax);
     const found: Node[] = [];
