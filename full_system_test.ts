@@ -22,6 +22,7 @@ const SMALL_FILES = 1000;
 const LOSS = { loss: 0.2, duplicate: 0.2, reorder: 0.2 } as const;
 const REVOKED_WITHIN_MS = 2_500;
 const SYNCED_WITHIN_MS = 20_000;
+const ADMIN = 'boss';
 
 type World = Steps & { readonly auth: string; readonly folder: string; readonly password: string; readonly run: string };
 
@@ -179,6 +180,85 @@ async function rename({ step }: World, alice: Driftless): Promise<void> {
   });
 }
 
+/** What was is read, compared and brought back; then a folder is made what it was, and that is taken back too. */
+async function history({ step, note, folder }: World, alice: Driftless): Promise<void> {
+  const path = '/history/plan.txt';
+  const text = async (at: string): Promise<string> => (await alice.preview(at)).toString();
+  const save = async (content: string): Promise<void> => {
+    const local = join(folder, 'plan.txt');
+    await writeFile(local, content);
+    await alice.upload(local, path);
+  };
+  await step('versions of a file are listed and compared, and an older one is restored', async () => {
+    await alice.createFolder('/history');
+    await save('at first\n');
+    await save('better now\n');
+    const [newest, oldest, ...more] = await Array.fromAsync(alice.versions(path));
+    assert.ok(newest?.current && oldest !== undefined && more.length === 0);
+    assert.match((await alice.diff(path, oldest.version)).diff, /^-at first\n\+better now$/m);
+    await alice.restore(path, oldest.version);
+    assert.equal(await text(path), 'at first\n');
+    await alice.restore(path, newest.version, { to: '/history/better.txt' });
+    assert.equal(await text('/history/better.txt'), 'better now\n');
+    await refused(alice.restore(path, 999_999_999), 'not_found');
+  });
+  await step('what was deleted is in the trash, and comes back with all that was in it', async () => {
+    await alice.delete('/history');
+    const [item] = await Array.fromAsync(alice.trash());
+    assert.deepEqual([item?.path, item?.kind, item?.user], ['/history', 'folder', alice.username]);
+    await alice.undelete(item?.id ?? 0);
+    assert.equal(await text(path), 'at first\n');
+  });
+  await step('a folder is rewound just as it was previewed, and that is undone', async () => {
+    const [row] = await Array.fromAsync(alice.deeds('/history'));
+    const { cursor = '' } = (await Array.fromAsync(alice.changes())).at(-1) ?? {};
+    await save('worse again\n');
+    await alice.move('/history/better.txt', '/history/moved.txt');
+    const stale = await alice.rewind('/history', { cursor });
+    await alice.createFolder('/history/new');
+    await refused(alice.goBack(stale), 'version_stale');
+    const plan = await alice.rewind('/history', { cursor });
+    assert.deepEqual([plan.counts, plan.conflicts], [{ delete: 1, move: 1, restore: 0, content: 1 }, []]);
+    const { operation } = await alice.goBack(plan);
+    const names = async (): Promise<string[]> => (await Array.fromAsync(alice.list('/history'))).map((entry) => entry.path);
+    assert.deepEqual([await text(path), await names()], ['at first\n', ['/history/better.txt', path]]);
+    await alice.goBack(await alice.undo({ operation }));
+    assert.deepEqual([await text(path), await names()], ['worse again\n', ['/history/moved.txt', '/history/new', path]]);
+    note(`the folder came back by operation ${row?.operation}, was rewound by ${operation}`);
+  });
+  await alice.delete('/history');
+}
+
+async function quotas(world: World, alice: Driftless): Promise<void> {
+  const { step, leftOut, folder } = world;
+  const name = 'what would cross the quota is refused with figures';
+  const boss = await register(account(world, ADMIN));
+  try {
+    const isAdmin = await boss.limits().then(
+      () => true,
+      (error: unknown) => (error instanceof AppError && error.code === 'forbidden' ? false : Promise.reject(error)),
+    );
+    if (!isAdmin) return leftOut(name, `${boss.username} is no administrator of the running servers (DRIFTLESS_ADMINS)`);
+    await step(name, async () => {
+      const { live } = await alice.usage();
+      await boss.setLimits({ quota: live + 1000 }, alice.username);
+      const local = join(folder, 'too much.bin');
+      await writeFile(local, randomBytes(1001));
+      await refused(alice.upload(local, '/too much.bin'), 'quota_exceeded');
+      await refused(alice.entry('/too much.bin'), 'not_found');
+      assert.deepEqual(await alice.usage().then((usage) => [usage.live, usage.quota]), [live, live + 1000]);
+      await writeFile(local, randomBytes(1000));
+      assert.deepEqual((await alice.upload(local, '/too much.bin')).failures, []);
+      await refused(alice.setLimits({ quota: 'none' }, alice.username), 'forbidden');
+      await boss.setLimits({ quota: null }, alice.username);
+      await alice.delete('/too much.bin');
+    });
+  } finally {
+    await boss.logout();
+    await boss.close();
+  }
+}
+
 async function publicLinks({ step, note }: World, alice: Driftless, content: Buffer): Promise<void> {
   const path = '/shared reports/third quarter.pdf';
   const link = await step('make a public link to the file, good for two uses', () =>
@@ -324,6 +404,8 @@ async function scenario(world: World): Promise<void> {
     const content = await oneFile(world, users.alice);
     await manyFiles(world, users.alice);
     await rename(world, users.alice);
+    await history(world, users.alice);
+    await quotas(world, users.alice);
     await publicLinks(world, users.alice, content);
     await twoDevices(world, users.alice);
     await sharing(world, users, content);
@@ -344,14 +426,14 @@ async function main(): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'driftless-full-'));
   const steps = createSteps({ verbose: values.verbose === true, print: console.log });
   const asked = process.env.DRIFTLESS_AUTH ?? DEFAULT_AUTH;
+  const run = randomBytes(4).toString('hex');
   try {
     const running = await daemonAnswers(asked);
-    await using system = running
-      ? null
-      : await startSystem({ env: await privateEnvironment(folder, process.env), folder, showErrors: values.verbose === true });
+    const started = async () => ({ ...(await privateEnvironment(folder, process.env)), DRIFTLESS_ADMINS: `${ADMIN}-${run}` });
+    await using system = running ? null : await startSystem({ env: await started(), folder, showErrors: values.verbose === true });
     const auth = system?.auth ?? asked;
     console.log(running ? `Using the running servers at ${auth}\n` : `Started both servers, ${auth}\n`);
-    await scenario({ ...steps, auth, folder, password: randomBytes(12).toString('hex'), run: randomBytes(4).toString('hex') });
+    await scenario({ ...steps, auth, folder, password: randomBytes(12).toString('hex'), run });
   } catch (error) {
     steps.failed(error);
   } finally {

@@ -2,6 +2,8 @@
 export type Steps = {
   /** @returns what `work` returns; rethrows what it throws, once it is printed */
   step<T>(name: string, work: () => Promise<T>): Promise<T>;
+  /** Says that a step cannot be done here. */
+  leftOut(name: string, why: string): void;
   /** A detail, shown with `--verbose` only. */
   note(text: string): void;
   /** For what goes wrong between steps; says nothing of what a step has printed already. */
@@ -13,6 +15,7 @@ export type Steps = {
 export function createSteps({ verbose, print }: { verbose: boolean; print: (line: string) => void }): Steps {
   const start = performance.now();
   let passed = 0;
+  let omitted = 0;
   let failure: { readonly cause: unknown } | null = null;
   const milliseconds = (since: number): string => `${Math.round(performance.now() - since)} ms`;
   const fail = (line: string, cause: unknown): void => {
@@ -36,12 +39,17 @@ export function createSteps({ verbose, print }: { verbose: boolean; print: (line
     failed(error) {
       if (failure?.cause !== error) fail('✖ between the steps', error);
     },
+    leftOut(name, why) {
+      omitted += 1;
+      print(`- ${name}: left out, ${why}`);
+    },
     note(text) {
       if (verbose) print(`    ${text}`);
     },
     finish() {
       const took = ((performance.now() - start) / 1000).toFixed(1);
-      print(`\n${failure === null ? `All ${passed} steps passed` : `Failed after ${passed} steps`}, in ${took} s`);
+      const done = failure === null ? `All ${passed} steps passed` : `Failed after ${passed} steps`;
+      print(`\n${done}${omitted === 0 ? '' : `, ${omitted} left out`}, in ${took} s`);
       return failure === null ? 0 : 1;
     },
   };

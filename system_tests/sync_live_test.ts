@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assertConverged, type Device, openDevices, openWorld, type SyncWorld, settle, watching } from './sync_devices.ts';
+import { ROUTES } from '../Models/routes.ts';
+import { assertConverged, Device, openDevices, openWorld, type SyncWorld, settle, watching } from './sync_devices.ts';
 
 const PATIENCE_MS = 20_000; // of a test for what takes milliseconds on a quiet machine
 const LOOK_AGAIN_MS = 2;
@@ -117,4 +119,67 @@ test('limits of the rate are obeyed, each way, and can be taken away while it ru
   assert.ok(performance.now() - since < 30_000);
   await b.sync.limit({ down: null });
   await assertConverged([a, b]);
+});
+
+test('a restore, a rewind and its undo arrive at devices that watch, and nothing is lost', async (t) => {
+  const user = await world.user();
+  const [a, b] = [new Device(world, user), new Device(world, user)] as const;
+  for (const device of [a, b]) await device.open();
+  t.after(() => Promise.all([a.close(), b.close()]));
+  await settle(a, b);
+  for (const device of [a, b]) device.sync.start();
+  const devices = [a, b];
+  const eachHolds = (path: string, content: string) =>
+    when(() => devices.every((device) => holds(device, path, content)), `${path}: ${content}`);
+  const post = async (route: string, payload: object) => {
+    const answer = await world.server.ask(user, { method: 'POST', url: route, payload });
+    assert.equal(answer.status, 200, answer.bytes.toString());
+    return answer.json();
+  };
+  for (const content of ['first', 'second', 'third']) {
+    a.write('f', content);
+    await eachHolds('f', content);
+  }
+  b.write('folder/deep/kept', 'kept');
+  await eachHolds('folder/deep/kept', 'kept');
+
+  const url = `${ROUTES.versions}?${new URLSearchParams({ path: '/work/f' })}`;
+  const { versions } = (await world.server.ask(user, { method: 'GET', url })).json();
+  await post(ROUTES.restore, { path: '/work/f', version: versions.at(-1).version });
+  await eachHolds('f', 'first');
+
+  const { cursor } = (await world.server.ask(user, { method: 'GET', url: `${ROUTES.changes}?limit=1000` })).json();
+  a.write('f', 'fourth');
+  b.write('made since', 'by b');
+  a.move('folder/deep', 'moved');
+  await eachHolds('f', 'fourth');
+  await eachHolds('made since', 'by b');
+  await eachHolds('moved/kept', 'kept');
+  await when(() => devices.every((device) => !device.has('folder/deep')), 'the move');
+  for (const device of devices) await device.until('idle');
+
+  const { plan, conflicts } = await post(ROUTES.rewind, { path: '/work', cursor });
+  assert.deepEqual(conflicts, []);
+  b.write('meanwhile', 'not known to the server yet');
+  const { operation } = await post(ROUTES.plans, { plan });
+  await eachHolds('f', 'first');
+  await eachHolds('folder/deep/kept', 'kept');
+  await when(() => devices.every((device) => !device.has('made since') && !device.has('moved')), 'the rewind');
+  await eachHolds('meanwhile', 'not known to the server yet');
+
+  await post(ROUTES.plans, { plan: (await post(ROUTES.undo, { operation })).plan });
+  await eachHolds('f', 'fourth');
+  await eachHolds('made since', 'by b');
+  await eachHolds('moved/kept', 'kept');
+  await assertConverged(devices);
+  assert.deepEqual(
+    devices.flatMap((device) => device.sync.conflicts()),
+    [],
+  );
+  assert.deepEqual(
+    readdirSync(a.local)
+      .filter((name) => !name.startsWith('.'))
+      .sort(),
+    ['f', 'folder', 'made since', 'meanwhile', 'moved'],
+  );
 });
