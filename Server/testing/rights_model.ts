@@ -25,6 +25,15 @@ export type ModelNode = {
   id: number; // as the server has it
 };
 
+/** A public link: whoever has it sees what it leads to for as long as its maker does. */
+export type ModelLink = {
+  readonly id: string;
+  readonly token: string;
+  readonly maker: string;
+  readonly node: ModelNode;
+  readonly nodeId: number;
+};
+
 export function newNode(name: string, text: string | null = null, home: string | null = null): ModelNode {
   return { name, parent: null, home, text, children: new Set(), share: null, id: 0 };
 }
@@ -73,7 +82,14 @@ export function* below(node: ModelNode): Generator<ModelNode> {
   for (const child of node.children) yield* below(child);
 }
 
+/** What a link shows now; null if nothing. What is moved into another space leaves a copy behind no link: it has another id. */
+export function linked({ maker, node, nodeId }: ModelLink): ModelNode | null {
+  return node.id === nodeId && isThere(node) && role(maker, node) !== NONE ? node : null;
+}
+
 export class Rights {
+  /** Those that were ever made. */
+  readonly links = new Set<ModelLink>();
   readonly homes = new Map<string, ModelNode>();
   readonly users: readonly string[];
   /** Digests of contents (here their texts) that were ever in a space, which its members may name. */

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { setImmediate } from 'node:timers/promises';
+import { LINK_PREFIX } from '../../Models/links.ts';
 import { ROUTES } from '../../Models/routes.ts';
 import { uploadOf } from './form.ts';
 import {
   below,
   EDITOR,
   folderAround,
+  linked,
+  type ModelLink,
   type ModelNode,
   NONE,
   newNode,
@@ -22,11 +25,17 @@ import type { ServerFixture, User } from './server_fixture.ts';
 
 const NAMES = ['alice', 'bob', 'carol', 'dave'] as const;
 const NODES_MAX = 40;
+/** Steps between two visits by link. */
+const VISITED = 3;
+/** The newest, of which one is visited. */
+const LINKS = 30;
+/** Of a link that was revoked. */
+const NOWHERE = -1;
 
 export type WalkOptions = {
   readonly seed: number;
   readonly steps: number;
-  /** Probes for each principal after each step; all routes come in turn. */
+  /** So many of the principals are asked for one route each after each step; all routes come in turn. */
   readonly probes: number;
   readonly server: ServerFixture;
   /** After so many steps. */
@@ -58,6 +67,11 @@ export async function walkRights({ seed, steps, probes, server, afterStep }: Wal
   const history: string[] = [];
   const memories = new Map<string, Memory>(NAMES.map((name) => [name, { names: new Set(), cursor: null }]));
   const coverage = new Map<string, { shown: number; hidden: number }>();
+  const count = (route: string, isShown: boolean): void => {
+    const seen = coverage.get(route) ?? { shown: 0, hidden: 0 };
+    coverage.set(route, seen);
+    seen[isShown ? 'shown' : 'hidden'] += 1;
+  };
 
   const step = stepsOf({ server, rights, random, pick, fresh, users });
   for (let n = 0, probe = 0; n < steps; n += 1) {
@@ -75,37 +89,61 @@ export async function walkRights({ seed, steps, probes, server, afterStep }: Wal
     }
     const nodes = rights.all();
     if (nodes.length === 0) continue;
-    for (const user of users) {
+    for (const { name } of users) {
+      const memory = memories.get(name) as Memory;
+      for (const node of nodes) for (const part of pathOf(name, node)?.split('/') ?? []) memory.names.add(part);
+    }
+    const first = random(users.length);
+    for (let i = 0; i < probes; i += 1, probe += 1) {
+      const user = users[(first + i) % users.length] as User;
       const memory = memories.get(user.name) as Memory;
-      for (const node of nodes) for (const name of pathOf(user.name, node)?.split('/') ?? []) memory.names.add(name);
-      for (let i = 0; i < probes; i += 1, probe += 1) {
-        const one = PROBES[probe % PROBES.length] as (typeof PROBES)[number];
-        const node = pick(nodes);
-        const target = {
-          server,
-          rights,
-          user,
-          node,
-          memory,
-          role: role(user.name, node),
-          path: pathOf(user.name, node) ?? foreignPath(rights, user.name, node),
-        };
-        const [found, wanted] = await one.run(target).catch(fail);
-        try {
-          assert.deepEqual(found, wanted);
-        } catch (error) {
-          history.push(`${user.name} (${ROLES[target.role] ?? 'stranger'}) asks ${one.route} of ${target.path} @${node.id}`);
-          fail(error);
-        }
-        const seen = coverage.get(one.route) ?? { shown: 0, hidden: 0 };
-        coverage.set(one.route, seen);
-        if (found !== null) seen[target.role === NONE ? 'hidden' : 'shown'] += 1;
+      const one = PROBES[probe % PROBES.length] as (typeof PROBES)[number];
+      const node = pick(nodes);
+      const target = {
+        server,
+        rights,
+        user,
+        node,
+        memory,
+        role: role(user.name, node),
+        path: pathOf(user.name, node) ?? foreignPath(rights, user.name, node),
+      };
+      const [found, wanted] = await one.run(target).catch(fail);
+      try {
+        assert.deepEqual(found, wanted);
+      } catch (error) {
+        history.push(`${user.name} (${ROLES[target.role] ?? 'stranger'}) asks ${one.route} of ${target.path} @${node.id}`);
+        fail(error);
       }
+      if (found !== null) count(one.route, target.role !== NONE);
+    }
+    if (n % VISITED === 0 && rights.links.size > 0) {
+      const link = pick([...rights.links].slice(-LINKS));
+      history.push(`somebody has the link of ${link.maker}'s to ${link.node.name}`);
+      const [found, wanted] = await visit(server, rights, link).catch(fail);
+      try {
+        assert.deepEqual(found, wanted);
+      } catch (error) {
+        fail(error);
+      }
+      history.pop();
+      count('GET link', wanted !== null);
     }
     await afterStep?.(n + 1, users).catch(fail);
     await setImmediate(); // whatever else the server does has its turn
   }
   return coverage;
+}
+
+/** Somebody without an account who has a link: the text of the file, the names in the folder, or nothing. */
+async function visit(server: ServerFixture, rights: Rights, link: ModelLink): Promise<readonly [found: unknown, wanted: unknown]> {
+  const node = linked(link);
+  const accept = link.node.text === null ? 'application/json' : '*/*';
+  const answer = await server.ask(null, { method: 'GET', url: `${LINK_PREFIX}/${link.token}`, headers: { accept } });
+  if (answer.status !== 200) return [answer.status === 404 ? null : word(answer), node === null ? null : 'something'];
+  if (link.node.text !== null) return [answer.bytes.toString(), node?.text ?? null];
+  const names = answer.json().entries.map(({ name }: { name: string }) => name);
+  return [names.sort(), node === null ? null : [...rights.listed(link.maker, node).keys()].sort()];
 }
 
 /** What somebody else calls it. */
@@ -345,6 +383,41 @@ function stepsOf({ server, rights, users, random, pick, fresh }: World): () => S
     };
   }
 
+  function link(user: User): Step | null {
+    const mine = seenBy(user);
+    if (mine.length === 0) return null;
+    const node = pick(mine);
+    let made: { id: string; token: string };
+    return {
+      what: `${user.name} makes a link to ${path(user, node)}`,
+      expected: 'ok',
+      async run() {
+        const answer = await post(user, ROUTES.links, { path: path(user, node) });
+        made = answer.json();
+        return word(answer);
+      },
+      done: () => void rights.links.add({ id: made.id, token: made.token, maker: user.name, node, nodeId: node.id }),
+    };
+  }
+
+  /** A link of the user's, or one to what is there and has nothing in it that is theirs to see. */
+  function unlink(user: User): Step | null {
+    const isForeign = (one: ModelLink): boolean =>
+      linked(one) !== null && [...below(one.node)].every((each) => role(user.name, each) === NONE);
+    const some = [...rights.links].filter((one) => (one.maker === user.name ? one.nodeId !== NOWHERE : isForeign(one)));
+    if (some.length === 0) return null;
+    const one = pick(some);
+    return {
+      what: `${user.name} revokes a link of ${one.maker}'s to ${one.node.name}`,
+      expected: one.maker === user.name ? 'ok' : 'not_found',
+      run: async () => word(await ask({ server, user }, { method: 'DELETE', url: `${ROUTES.links}/${one.id}` })),
+      done() {
+        rights.links.delete(one);
+        rights.links.add({ ...one, nodeId: NOWHERE });
+      },
+    };
+  }
+
   const kinds: readonly (readonly [weight: number, (user: User) => Step | null])[] = [
     [5, make],
     [7, move],
@@ -354,7 +427,8 @@ function stepsOf({ server, rights, users, random, pick, fresh }: World): () => S
     [2, (user) => change(user, 'role')],
     [1, (user) => change(user, 'uninvite')],
     [1, leave],
-    // links: grants to whoever has a link, and their end, belong here once there are some
+    [2, link],
+    [1, unlink],
   ];
   const wheel = kinds.flatMap(([weight, make_]) => Array.from({ length: weight }, () => make_));
   return () => (rights.all().length > NODES_MAX ? remove : pick(wheel))(pick(users));
