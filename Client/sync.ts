@@ -227,12 +227,18 @@ async function openRoot(
   let live: Live | null = null;
   const onState = (next: LiveState): void => {
     state = next;
+    if (next.state === 'paused') void engine.early.drop();
     tell({ type: 'state', state: next });
   };
   const start = (): void => {
     live ??= runLive({
       engine: ready,
-      remote,
+      remote: {
+        watch: (onHint) =>
+          remote.watch(onHint, (file) => {
+            if (state.state !== 'paused') engine.early.arriving(file);
+          }),
+      },
       watch: (onHint) => watchFolder(local, onHint),
       clock: systemClock,
       wallMs: Date.now,
@@ -245,6 +251,7 @@ async function openRoot(
   };
   const close = async (): Promise<void> => {
     await live?.close();
+    await engine.early.drop();
     await stack.disposeAsync();
   };
   return {

@@ -6,7 +6,12 @@ export type ServerEvent =
   /** From now on every change is told. */
   | { readonly type: 'connected' }
   /** Something the user can read, or an invitation, is new; all of it was durable at this moment. */
-  | { readonly type: 'changed'; readonly at: Moment | null };
+  | { readonly type: 'changed'; readonly at: Moment | null }
+  /** A device of the same user is pushing a long new file: what came of it can be had already. */
+  | ({ readonly type: 'arriving' } & ArrivingFile);
+
+/** `path` as the operation is going to have it, not checked; `size` in bytes. */
+export type ArrivingFile = { readonly id: string /* 32 hex digits */; readonly path: string; readonly size: number };
 
 /** A time by the clock of one server process: those of two processes say nothing about each other. */
 export type Moment = { readonly server: string /* 8 hex digits, random */; readonly us: number };
@@ -26,7 +31,8 @@ export function parseMoment(text: unknown): Moment | null {
 }
 
 export function eventText(event: ServerEvent): string {
-  return JSON.stringify(event.type === 'changed' && event.at !== null ? { ...event, at: momentText(event.at) } : { type: event.type });
+  if (event.type !== 'changed') return JSON.stringify(event);
+  return JSON.stringify({ type: event.type, ...(event.at !== null && { at: momentText(event.at) }) });
 }
 
 /** By hand, because a schema takes longer to load than to do without. @returns null for what this version does not know */
@@ -40,5 +46,13 @@ export function parseEvent(text: unknown): ServerEvent | null {
   }
   if (typeof value !== 'object' || value === null || !('type' in value)) return null;
   if (value.type === 'connected') return { type: 'connected' };
+  if (value.type === 'arriving') return parseArriving(value);
   return value.type === 'changed' ? { type: 'changed', at: 'at' in value ? parseMoment(value.at) : null } : null;
+}
+
+function parseArriving(value: object): ServerEvent | null {
+  if (!('id' in value && 'path' in value && 'size' in value)) return null;
+  const { id, path, size } = value;
+  if (typeof id !== 'string' || !/^[0-9a-f]{32}$/.test(id) || typeof path !== 'string') return null;
+  return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? { type: 'arriving', id, path, size } : null;
 }

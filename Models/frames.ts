@@ -21,6 +21,7 @@ export const FRAME = {
   cursor: 12, // tree: up to where nodes were told
   runs: 13, // tree: a manifest told against an older version
   past: 14, // push: the client's cursor, and from the server the one past what the push did
+  arriving: 15, // push: the next chunks are of this new file
 } as const;
 
 export const FRAME_TYPE = 'application/vnd.driftless.frames';
@@ -103,7 +104,7 @@ export class FrameParser {
 /** Length of the frame whose header is at `at`, header included. */
 function frameBytes(bytes: Uint8Array, at: number): number {
   const type = bytes[at] as number;
-  if (type === 0 || type > FRAME.past) throw new AppError('frame_invalid', `unknown frame type ${type}`);
+  if (type === 0 || type > FRAME.arriving) throw new AppError('frame_invalid', `unknown frame type ${type}`);
   const length = readU32(bytes, at + 1);
   if (length > LIMITS.frameBytesMax - FRAME_HEADER_BYTES) throw new AppError('frame_invalid', `a frame of ${length} bytes is too long`);
   return FRAME_HEADER_BYTES + length;

@@ -84,6 +84,10 @@ export const LIMITS = {
   idleSocketTimeoutMs: 120_000, // no byte in or out during a request
   streamTimeoutMs: 24 * 3_600_000, // one upload, push or pull in all, as long as bytes flow
   uploadWindowBytes: 8 * MiB, // content of one REST upload that is held, and made durable at once; at least 2 * chunkBytesMax
+  arrivingBytesMin: 16 * MiB, // a new file of at least so many is told of while it is pushed
+  arrivalsMax: 64, // of those at the same time
+  arrivalChunksMax: 16_384, // of one of them: what comes behind is fetched once all of it was sent
+  followersMax: 64, // requests for what came of them, at the same time; each holds a chunk
   pushesMax: 64, // push streams at the same time
   uploadsMax: 16, // REST uploads at the same time
   drainTimeoutMs: 5000, // after a refusal: how long the rest of a body is read away so that the answer can arrive

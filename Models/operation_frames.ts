@@ -1,6 +1,6 @@
 import { DIGEST_BYTES } from './chunk_frames.ts';
 import { AppError, assertNever, ERROR_CODES } from './errors.ts';
-import { FRAME, type FrameWriter, PayloadReader } from './frames.ts';
+import { FRAME, FrameWriter, PayloadReader } from './frames.ts';
 import { LIMITS } from './limits.ts';
 import type { Base, ChunkRef, Operation, OperationResult } from './operations.ts';
 
@@ -194,4 +194,19 @@ function atMost(value: number, max: number, what: string): number {
   if (value < 0) throw new AppError('frame_invalid', `a negative number of ${what}`);
   if (value > max) throw new AppError('too_large', `at most ${max} ${what}`);
   return value;
+}
+
+/** Arriving frame: path, size f64 of the new file whose chunks come next. */
+export function writeArriving({ path, size }: { readonly path: string; readonly size: number }): Uint8Array {
+  return new FrameWriter(256).begin(FRAME.arriving).text(path).f64(size).finish().take();
+}
+
+/** @throws AppError `frame_invalid`, `path_invalid` */
+export function readArriving(payload: Uint8Array): { path: string; size: number } {
+  const reader = new PayloadReader(payload);
+  const file = { path: reader.text(), size: reader.f64() };
+  reader.end();
+  if (file.size <= 0 || file.size > LIMITS.fileBytesMax) throw new AppError('frame_invalid', 'a file cannot have that size');
+  if (file.path.length > LIMITS.pathBytesMax) throw new AppError('path_invalid', 'the path is too long');
+  return file;
 }

@@ -43,6 +43,7 @@ export const ROUTES = {
   places: '/v1/places', // POST PlacesBody
   have: '/v1/have', // binary, see Models/frames.ts
   push: '/v1/push',
+  arriving: '/v1/arriving', // GET ?id: chunk frames of a file while it is pushed
   pull: '/v1/pull',
   tree: '/v1/tree',
   signature: '/v1/signature',

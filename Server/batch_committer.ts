@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { Operation, OperationResult } from '../Models/operations.ts';
-import type { ChunkStore, VerifiedChunk } from '../Storage/chunk_store.ts';
+import type { ChunkLocation, ChunkStore, VerifiedChunk } from '../Storage/chunk_store.ts';
 import type { Metadata, Principal, StoredChunk } from '../Storage/metadata.ts';
 
 type Deps = {
@@ -14,10 +14,13 @@ type Deps = {
 };
 /** Shared by the committers of one server. */
 export type HeldBytes = { bytes: number };
+/** Told where the chunks of a file lie once they are written; they need not be durable yet. */
+type OnWritten = (location: ChunkLocation) => void;
 type NumberedResult = { readonly number: number; readonly result: OperationResult };
 
 class Batch {
   readonly chunks = new Map<string, VerifiedChunk>(); // by digest
+  readonly onWritten = new Map<VerifiedChunk, OnWritten>();
   readonly operations: Operation[] = [];
   firstOperation = 0;
   bytes = 0; // of memory, about
@@ -66,12 +69,13 @@ export class BatchCommitter {
   }
 
   /** @throws what made an earlier batch fail: what comes behind it must not be done without it */
-  addChunk(chunk: VerifiedChunk): void {
+  addChunk(chunk: VerifiedChunk, onWritten: OnWritten | null = null): void {
     this.#throwFailure();
     const key = chunk.digest.toString('latin1');
     this.#hold(chunk.length + CHUNK_OVERHEAD_BYTES); // also of one that is there: it shares a received buffer with those that are held
     if (this.#batch.chunks.has(key)) return;
     this.#batch.chunks.set(key, chunk);
+    if (onWritten !== null) this.#batch.onWritten.set(chunk, onWritten);
     this.#startTimer();
   }
 
@@ -149,7 +153,7 @@ export class BatchCommitter {
   async #commit(batch: Batch): Promise<void> {
     await this.#deps.assertLive();
     const { operations, firstOperation } = batch;
-    await this.#store([...batch.chunks.values()], operations.length > 0 ? 'now' : 'later');
+    await this.#store(batch, operations.length > 0 ? 'now' : 'later');
     if (operations.length === 0) {
       if (this.#unrecordedBytes >= LIMITS.unrecordedBytesMax) await this.#record();
       return;
@@ -173,7 +177,8 @@ export class BatchCommitter {
   }
 
   /** Appends the chunks that are not there yet. */
-  async #store(chunks: readonly VerifiedChunk[], durable: 'now' | 'later'): Promise<void> {
+  async #store(batch: Batch, durable: 'now' | 'later'): Promise<void> {
+    const chunks = [...batch.chunks.values()];
     if (chunks.length === 0) return;
     const held = await this.#deps.metadata.have(
       this.#principal,
@@ -182,7 +187,9 @@ export class BatchCommitter {
     const wanted = chunks.filter((_, i) => held[i] !== true);
     const locations = await this.#deps.chunks.append(wanted, durable);
     for (const [i, location] of locations.entries()) {
-      const { digest, length } = wanted[i] as VerifiedChunk;
+      const chunk = wanted[i] as VerifiedChunk;
+      batch.onWritten.get(chunk)?.(location);
+      const { digest, length } = chunk;
       this.#unrecorded.push({ digest, location });
       if (durable === 'later') this.#unrecordedBytes += length + CHUNK_OVERHEAD_BYTES;
     }

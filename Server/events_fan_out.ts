@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Moment } from '../Models/events.ts';
+import type { ArrivingFile, Moment } from '../Models/events.ts';
 import type { Following, LatestRows, News } from '../Storage/following.ts';
 import type { SpaceReader, SpaceReaders } from '../Storage/space_readers.ts';
 import type { Touched } from '../Storage/touched.ts';
@@ -15,6 +15,10 @@ export interface ChangeFanOut {
   subscribe(userId: string, tell: (at: Moment) => void): () => void;
   /** The same with the news themselves. @param hear must neither throw nor wait */
   follow(userId: string, hear: (news: News) => void): () => void;
+  /** The long files that the user's devices are pushing. @param hear must neither throw nor wait */
+  hearArriving(userId: string, hear: (file: ArrivingFile) => void): () => void;
+  /** One of the user's devices is pushing a long file. */
+  publishArriving(userId: string, file: ArrivingFile): void;
   /** By the clock that says when changes were published. */
   now(): Moment;
 }
@@ -33,6 +37,7 @@ export class LocalFanOut implements ChangeFanOut {
   readonly #latestRows: Following['latestRows'];
   readonly #listeners = new Map<string, Set<(at: Moment) => void>>(); // by user
   readonly #followers = new Map<string, Set<(news: News) => void>>();
+  readonly #arriving = new Map<string, Set<(file: ArrivingFile) => void>>();
   #spaces = new Set<number>();
   #users = new Set<string>();
   #latest = this.now(); // of what is to be told
@@ -67,6 +72,14 @@ export class LocalFanOut implements ChangeFanOut {
 
   follow(userId: string, hear: (news: News) => void): () => void {
     return added(this.#followers, userId, hear);
+  }
+
+  hearArriving(userId: string, hear: (file: ArrivingFile) => void): () => void {
+    return added(this.#arriving, userId, hear);
+  }
+
+  publishArriving(userId: string, file: ArrivingFile): void {
+    for (const hear of this.#arriving.get(userId) ?? []) hear(file);
   }
 
   async close(): Promise<void> {

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { AppError } from '../Models/errors.ts';
+import { type ArrivingFile, eventText } from '../Models/events.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { EventsQuery } from '../Models/rest_events.ts';
 import { ROUTES } from '../Models/routes.ts';
@@ -102,6 +103,12 @@ type OpenLink = {
 /** `serves`: id of a publication. */
 type Admitted = { readonly who: Principal; readonly follower: Follower | null; readonly serves: string | null };
 
+function endAll(ends: readonly (() => void)[]): () => void {
+  return () => {
+    for (const end of ends) end();
+  };
+}
+
 /** The connections that are open. */
 class Links {
   readonly #deps: EventRouteDeps;
@@ -168,16 +175,12 @@ class Links {
     const { changes, presenceNews } = this.#deps;
     if (follower === null) {
       link.greet();
-      return { look: () => undefined, end: changes.subscribe(userId, (at) => link.tell(at)) };
+      const post = (file: ArrivingFile): void => void link.post(eventText({ type: 'arriving', ...file }));
+      return { look: () => undefined, end: endAll([changes.subscribe(userId, (at) => link.tell(at)), changes.hearArriving(userId, post)]) };
     }
     const stream = new ChangeStream(link, follower, (err) => request.log.warn({ err }, 'changes could not be told'));
     const ends = [changes.follow(userId, (news) => stream.hear(news)), presenceNews.follow(userId, (text) => link.post(text))];
-    return {
-      look: () => stream.look(),
-      end: () => {
-        for (const end of ends) end();
-      },
-    };
+    return { look: () => stream.look(), end: endAll(ends) };
   }
 
   close(): void {

@@ -3,12 +3,21 @@ import type { FastifyBaseLogger } from 'fastify';
 import { ENCODING, readChunkHeader } from '../Models/chunk_frames.ts';
 import { AppError } from '../Models/errors.ts';
 import { FRAME, type Frame, FrameParser, FrameWriter, payloadOf } from '../Models/frames.ts';
-import { hasRuns, type OperationFrame, type PutFrame, readOperation, resolveRuns, writeResult } from '../Models/operation_frames.ts';
+import {
+  hasRuns,
+  type OperationFrame,
+  type PutFrame,
+  readArriving,
+  readOperation,
+  resolveRuns,
+  writeResult,
+} from '../Models/operation_frames.ts';
 import type { Operation, OperationResult } from '../Models/operations.ts';
 import { type Past, readPast, writePast } from '../Models/tree_frames.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Metadata, Principal } from '../Storage/metadata.ts';
 import { verifyRawFrame } from '../Storage/verified_chunk.ts';
+import { type Announced, type Arrival, PushedArrivals } from './arrivals.ts';
 import { BatchCommitter, type HeldBytes } from './batch_committer.ts';
 import { sendPiece } from './response_stream.ts';
 import { decodeChunk } from './transfer_delta.ts';
@@ -21,6 +30,8 @@ type Deps = {
   readonly held: HeldBytes;
   /** The client's cursor past what this stream did, if there is nothing else behind it. */
   readonly pastOf: (cursor: string) => Promise<Past | null>;
+  /** A long file begins to come: tells the user's other devices. `null`: they are not told. */
+  readonly arrive: (file: Announced) => Arrival | null;
   readonly log: FastifyBaseLogger;
 };
 
@@ -39,9 +50,13 @@ export async function servePush(
 ): Promise<void> {
   response.writeHead(200);
   response.flushHeaders();
-  const committer = new BatchCommitter(deps, principal, stream, (results) => sendResults(response, results));
+  const arrivals = new PushedArrivals(deps.arrive);
+  const committer = new BatchCommitter(deps, principal, stream, (results) => {
+    for (const { number } of results) arrivals.answered(number);
+    return sendResults(response, results);
+  });
   try {
-    const cursor = await readPush(deps, principal, committer, request);
+    const cursor = await readPush(deps, principal, { committer, arrivals }, request);
     await committer.finish();
     const past = cursor === null ? null : await deps.pastOf(cursor);
     if (past !== null) response.write(pastFrame(past));
@@ -50,11 +65,18 @@ export async function servePush(
     await committer.finish().catch((late: unknown) => deps.log.info({ err: late }, 'the rest of a broken push could not be stored'));
     if (response.destroyed) deps.log.info({ err: error }, 'push broke off');
     else endWithError(response, errorFrame(error, deps.log), request);
+  } finally {
+    arrivals.end();
   }
 }
 
 /** @returns the client's cursor, if it asks for the one past all this */
-async function readPush(deps: Deps, principal: Principal, committer: BatchCommitter, request: IncomingMessage): Promise<string | null> {
+async function readPush(
+  deps: Deps,
+  principal: Principal,
+  { committer, arrivals }: { committer: BatchCommitter; arrivals: PushedArrivals },
+  request: IncomingMessage,
+): Promise<string | null> {
   const parser = new FrameParser();
   let ended = false;
   let expected: number | null = null; // number of the next operation
@@ -64,12 +86,16 @@ async function readPush(deps: Deps, principal: Principal, committer: BatchCommit
     for (const frame of frames) {
       if (ended) throw new AppError('frame_invalid', 'a frame came after the end');
       if (frame.type === FRAME.chunk) {
-        committer.addChunk(isRaw(frame) ? verifyRawFrame(frame) : await decodeChunk(deps, principal, frame));
+        const chunk = isRaw(frame) ? verifyRawFrame(frame) : await decodeChunk(deps, principal, frame);
+        committer.addChunk(chunk, arrivals.onWritten);
       } else if (frame.type === FRAME.operation) {
         const { number, operation } = readOperation(payloadOf(frame));
         if (expected !== null && number !== expected) throw new AppError('frame_invalid', 'operations are numbered one after the other');
         expected = number + 1;
+        arrivals.operation(number);
         await addOperation(deps, principal, committer, { number, operation, frameBytes: frame.length });
+      } else if (frame.type === FRAME.arriving) {
+        arrivals.announced(readArriving(payloadOf(frame)));
       } else if (frame.type === FRAME.past) ({ cursor } = readPast(payloadOf(frame)));
       else if (frame.type === FRAME.end) ended = true;
       else throw new AppError('frame_invalid', `a push holds no frame of type ${frame.type}`);

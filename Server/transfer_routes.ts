@@ -12,6 +12,7 @@ import type { Past } from '../Models/tree_frames.ts';
 import { TreeRequest } from '../Models/tree_request.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Metadata } from '../Storage/metadata.ts';
+import { type Announced, type Arrival, Arrivals } from './arrivals.ts';
 import { type Authenticate, whileLive } from './authenticate.ts';
 import type { ChangeFanOut } from './events_fan_out.ts';
 import { PROBLEMS } from './openapi.ts';
@@ -27,7 +28,7 @@ export type TransferRouteDeps = {
   /** Commits what a push brings. */
   readonly commitPushed: Metadata['commit'];
   readonly chunks: ChunkStore;
-  readonly changes: Pick<ChangeFanOut, 'now'>;
+  readonly changes: Pick<ChangeFanOut, 'now' | 'publishArriving'>;
   readonly authenticate: Authenticate;
   readonly log: FastifyBaseLogger;
 };
@@ -46,6 +47,7 @@ const PullQuery = z.object({
     .optional()
     .describe('Behind each digest that of a chunk the client has, or zeros: what is asked for may come as a patch'),
 });
+const ArrivingQuery = z.object({ id: z.string().regex(/^[0-9a-f]{32}$/) });
 const frames = { description: 'Frames, see docs/PROTOCOL.md', content: { [FRAME_TYPE]: { schema: z.any() } } };
 
 /** The binary routes: what a client that moves many files, or long ones, uses instead of one request for each. */
@@ -53,6 +55,7 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
   const { metadata, chunks, authenticate, commitPushed } = deps;
   const pushed: Metadata = { ...metadata, commit: commitPushed };
   const held = { bytes: 0 };
+  const arrivals = new Arrivals();
   // the body of a push is read as it comes, never gathered
   app.addContentTypeParser(FRAME_TYPE, (_request, payload, done) => done(null, payload));
   app.addContentTypeParser(DIGESTS_TYPE, { parseAs: 'buffer', bodyLimit: LIMITS.pullDigestsMax * DIGEST_BYTES }, (_request, body, done) =>
@@ -77,7 +80,13 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
         const past = await metadata.cursorPast(principal, cursor, id);
         return past === null ? null : { cursor: past, at };
       };
-      const pushDeps = { metadata: pushed, chunks, assertLive, held, pastOf, log: request.log };
+      const arrive = (file: Announced): Arrival | null => {
+        const begun = arrivals.begin(principal.userId, file);
+        if (begun === null) return null;
+        deps.changes.publishArriving(principal.userId, begun.file);
+        return begun.arrival;
+      };
+      const pushDeps = { metadata: pushed, chunks, assertLive, held, pastOf, arrive, log: request.log };
       if (pushes >= LIMITS.pushesMax) throw new AppError('busy', 'too many pushes at once');
       pushes += 1;
       try {
@@ -120,6 +129,26 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
       const digests = readDigests(request.body, LIMITS.pullDigestsMax);
       const pulled = request.query.bases === '1' ? readPairs(digests) : digests.map((digest) => ({ digest, base: null }));
       return sendFrames(request, reply, pullFrames(deps, principal, pulled));
+    },
+  );
+
+  routes.get(
+    ROUTES.arriving,
+    {
+      config: { stream: true },
+      schema: {
+        summary: 'The chunks of a file that another device of the caller is pushing, as they come',
+        querystring: ArrivingQuery,
+        response: { 200: frames, ...PROBLEMS },
+      },
+    },
+    async (request, reply) => {
+      const { principal } = await authenticate(request);
+      const arrival = arrivals.find(principal.userId, request.query.id);
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
+      if (reply.raw.destroyed) gone.abort();
+      return sendFrames(request, reply, arrivals.follow(arrival, chunks, gone.signal));
     },
   );
 

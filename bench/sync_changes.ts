@@ -187,7 +187,10 @@ async function upAndDown(rsync: Rsync, source: string, name: string): Promise<Co
 
 const TRAFFIC_MS = 10;
 
-/** @returns ends it, and says whether the second device had begun to receive when the first one had not sent all of it */
+/**
+ * By what the processes read and wrote, files and sockets: the second one does not read what it was sent before, and the first one writes next to nothing but to the server.
+ * @returns ends it, and says whether the second device had received more than a 64th of the file when the first one had not written 98 % of it
+ */
 function watchTraffic({ first, second }: Pair, bytes: number): () => boolean {
   const sent = (): number => movedBytes(first.pid, 'wchar');
   const received = (): number => movedBytes(second.pid, 'rchar');

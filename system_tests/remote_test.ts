@@ -298,6 +298,41 @@ test('of its own push a device hears nothing, and its answer stands for the chan
   assert.equal(await make(remote, 'more', past), null, 'there is more behind it');
 });
 
+test('a long new file is told to the other devices of its user while it is sent, and to nobody else', async (t) => {
+  const { user, root, folder, disk, remote } = await openPlace(t);
+  const other = openRemoteClient(`http://127.0.0.1:${port}`, user.ticket);
+  const stranger = openRemoteClient(`http://127.0.0.1:${port}`, (await server.addUser(`stranger${users}`)).ticket);
+  t.after(() => Promise.all([other.close(), stranger.close()]));
+  const told = Promise.withResolvers<{ id: string; path: string; size: number }>();
+  const ready = Promise.withResolvers<void>();
+  other.watch(ready.resolve, told.resolve);
+  stranger.watch(
+    () => undefined,
+    () => assert.fail('a stranger is told'),
+  );
+  await ready.promise;
+  const content = randomBytes(20_000_000);
+  await writeFile(join(folder, 'long'), content);
+  remote.limits.upBytesPerSecond = 20_000_000;
+  let committed = false;
+  const pushing = push(remote, [{ key: 1, upload: uploadOf(disk, 'long', `@${root}/long`) }]).finally(() => {
+    committed = true;
+  });
+  const { id, path, size } = await told.promise;
+  assert.deepEqual([path, size, committed], [`@${root}/long`, content.length, false]);
+  await assert.rejects(Array.fromAsync(stranger.arriving(id, new AbortController().signal)), { code: 'not_found' });
+  const pieces: Uint8Array[] = [];
+  let early = 0; // chunks that came before the file was there
+  for await (const chunk of other.arriving(id, new AbortController().signal)) {
+    if (!committed) early += 1;
+    pieces.push(...chunk.content.map((piece) => Buffer.from(piece)));
+  }
+  await pushing;
+  assert.ok(early > 2, `${early} chunks`);
+  assert.equal(sumOf(Buffer.concat(pieces)), sumOf(content));
+  await assert.rejects(Array.fromAsync(other.arriving(id, new AbortController().signal)), { code: 'not_found' });
+});
+
 test('changes tell the whole folder first and then what is new, by paths and by nodes', async (t) => {
   const { root, folder, disk, remote } = await openPlace(t);
   await writeFile(join(folder, 'f'), 'content');

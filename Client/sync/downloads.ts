@@ -128,6 +128,7 @@ function fetchItem(scope: WorkScope, { intent, source, before, path }: Wanted): 
       digest: Buffer.from(source.content ?? '', 'hex'),
     },
     create: () => tree.stage(intent.id, source.mode),
+    early: (chunks) => scope.deps.early.take(chunks, intent.id),
     previous: isOlderVersion ? { version: agreed.version, open: () => disk.open(path) } : null,
   };
 }

@@ -3,6 +3,7 @@ import { type Plan, plan } from './core/plan.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk.ts';
 import { folderOf } from './disk_paths.ts';
+import { EarlyFiles } from './early_files.ts';
 import { type ExecuteReport, execute } from './execute.ts';
 import { pullFeed } from './feed.ts';
 import { finishIntents } from './finish_intents.ts';
@@ -95,6 +96,8 @@ export type Engine = {
   readonly held: readonly Held[];
   /** What is on its way just now. */
   readonly underWay: ReadonlyMap<NodeId, UnderWay>;
+  /** What other devices are still sending. */
+  readonly early: Pick<EarlyFiles, 'arriving' | 'drop'>;
   approve(): Promise<void>;
   /** Of one of `index.conflicts()`. @returns false when the files have changed meanwhile: after the next pass it can be tried again */
   resolve(conflict: ConflictRow, keep: Keep): Promise<boolean>;
@@ -109,6 +112,7 @@ export function createEngine(deps: EngineDeps): Engine {
   let unseen = false; // everything is to be looked at, by the next pass that comes so far
   let rules = deps.rules(index.setting('ignore_file') ?? null);
   let areRulesStill = true;
+  const early = new EarlyFiles({ ...deps, tree, rules: () => rules });
   let placedRules: LocalNode | null = null; // the ignore file as it came from the server
   let held: readonly Held[] = [];
   const underWay = new Map<NodeId, UnderWay>();
@@ -226,9 +230,11 @@ export function createEngine(deps: EngineDeps): Engine {
       deps.onEvent({ type: 'done', done });
     };
     recovered = false; // should it throw
-    const result = await execute({ ...deps, tree, underWay, onDone, onProblem: problems.failed.bind(problems) }, planned, refusals).finally(
-      () => underWay.clear(),
-    );
+    const result = await execute(
+      { ...deps, tree, early, underWay, onDone, onProblem: problems.failed.bind(problems) },
+      planned,
+      refusals,
+    ).finally(() => underWay.clear());
     recovered = !result.unfinished;
     const dirty = new Set([...result.dirty, ...kept]);
     kept.clear();
@@ -359,12 +365,19 @@ export function createEngine(deps: EngineDeps): Engine {
   }
 
   return {
-    pass: (options) => alone(() => endedByDisk(() => pass(options))),
+    pass: (options) =>
+      alone(async () => {
+        const endUnclaimed = early.unclaimed();
+        const report = await endedByDisk(() => pass(options));
+        await endUnclaimed();
+        return report;
+      }),
     preview: (atMost) => alone(() => endedByDisk(() => preview(atMost ?? Number.POSITIVE_INFINITY))),
     get held() {
       return held;
     },
     underWay,
+    early,
     approve: () => alone(async () => approve(deps, held)),
     resolve: (conflict, keep) => alone(() => endedByDisk(() => resolve(conflict, keep))),
   };

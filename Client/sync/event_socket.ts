@@ -69,6 +69,7 @@ export function eventSocket(
           onText(text) {
             const event = parseEvent(text);
             if (event?.type === 'connected') events.onOpen();
+            else if (event?.type === 'arriving') events.onArriving(event);
             else if (event !== null) events.onHint(event.at);
             else if (typeof text === 'string') onOther(text);
           },

@@ -47,6 +47,7 @@ function listen(url: string, clock: ManualClock) {
   const connection = eventSocket(url, async () => 'a-ticket', clock).open({
     onOpen: note('open'),
     onHint: note('hint'),
+    onArriving: note('arriving'),
     onClose: note('close'),
   });
   const until = async (count: number): Promise<void> => {
@@ -128,6 +129,7 @@ test('a ticket that cannot be had is a lost connection', async () => {
   eventSocket('http://127.0.0.1:1', () => Promise.reject(new Error('not logged in')), new ManualClock()).open({
     onOpen: () => assert.fail(),
     onHint: () => assert.fail(),
+    onArriving: () => assert.fail(),
     onClose: resolve,
   });
   await promise;

@@ -1,6 +1,7 @@
 import type { Http } from '../http.ts';
 import type { ManifestCache } from '../transfer/manifest_cache.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { arrivingChunks } from './http_remote_arriving.ts';
 import { readChanges } from './http_remote_changes.ts';
 import { fetchItems } from './http_remote_fetch.ts';
 import { News } from './http_remote_news.ts';
@@ -35,8 +36,16 @@ export function openHttpRemote(options: HttpRemoteOptions): Remote {
     changes: (root, cursor, onPage) => readChanges(deps, { root, cursor }, onPage),
     push: (items, onDone, cursor) => news.afterPush(() => pushItems(deps, items, onDone, cursor)),
     fetch: (items, onDone) => fetchItems(deps, items, onDone),
-    watch(onHint) {
-      const end = watchEvents(events, clock, (at) => news.hear(at, onHint));
+    arriving: (id, signal) => arrivingChunks(http, id, signal),
+    watch(onHint, onArriving) {
+      const end = watchEvents(
+        events,
+        clock,
+        (at) => news.hear(at, onHint),
+        (file) => {
+          if (!news.isPushing) onArriving?.(file); // it may be the own one
+        },
+      );
       watches.add(end);
       return () => {
         watches.delete(end);

@@ -38,10 +38,12 @@ export async function fetchLong(deps: FetchDeps, attempts: Attempts, item: Fetch
   const older = openOlder(item);
   try {
     const { chunks, olderChunks } = await findChunks(deps, attempts, item, older);
-    const file = item.create();
+    const early = older === null ? ((await item.early?.(chunks)) ?? null) : null;
+    const file = early?.file ?? item.create();
     try {
       const missing = older === null ? placed(chunks) : await copyHeld(file, chunks, { file: older, chunks: placed(olderChunks) });
-      if (file.stat().size > 0 && older === null) missing.splice(0, heldFromStart(file, missing));
+      if (early !== null) missing.splice(0, early.chunks);
+      if (file.stat().size > 0 && older === null && early === null) missing.splice(0, heldFromStart(file, missing));
       await pullMissing(deps, attempts, file, missing);
       if (file.stat().size > item.node.size) file.truncate(item.node.size);
     } catch (error) {

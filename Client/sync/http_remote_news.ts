@@ -15,6 +15,10 @@ export class News {
   #pushes = 0; // under way
   readonly #waiting = new Map<OnHint, Moment | null>(); // until the pushes are answered
 
+  get isPushing(): boolean {
+    return this.#pushes > 0;
+  }
+
   /** @param at when the last of what is new was done; `null` if that was not told, and then it is news */
   hear(at: Moment | null, onHint: OnHint): void {
     if (this.#pushes > 0) {

@@ -5,7 +5,7 @@ import { AppError, type ErrorCode } from '../../Models/errors.ts';
 import { FrameWriter } from '../../Models/frames.ts';
 import { LIMITS } from '../../Models/limits.ts';
 import { writeAnchored } from '../../Models/names.ts';
-import { type OperationFrame, writeOperation } from '../../Models/operation_frames.ts';
+import { type OperationFrame, writeArriving, writeOperation } from '../../Models/operation_frames.ts';
 import type { ChunkRef, OperationResult } from '../../Models/operations.ts';
 import type { Past } from '../../Models/tree_frames.ts';
 import type { Http } from '../http.ts';
@@ -258,8 +258,13 @@ class Push {
   async #sendLong(upload: Upload, file: DiskFile, stat: DiskStat) {
     const base = await this.#baseChunks(upload);
     await this.#flush();
+    const isTold = upload.previous === null && stat.size >= LIMITS.arrivingBytesMin;
     const { http, compress } = this.#deps;
-    const options = { http, compress, deltas: this.#deltas, resumed: this.#broken, onHeld: (count: number) => this.#onHeld(count) };
+    const options = {
+      ...{ http, compress, deltas: this.#deltas, resumed: this.#broken },
+      onHeld: (count: number) => this.#onHeld(count),
+      ahead: isTold ? writeArriving({ path: upload.path, size: stat.size }) : null,
+    };
     const { chunks, runs } = await sendContent(options, () => this.#open(), file, base);
     if (chunks.reduce((sum, { length }) => sum + length, 0) !== stat.size) throw changed();
     const digest = contentId(

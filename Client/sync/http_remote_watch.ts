@@ -1,10 +1,12 @@
-import type { Moment } from '../../Models/events.ts';
+import type { ArrivingFile, Moment } from '../../Models/events.ts';
 import { backOffMs, type Clock } from './clock.ts';
 
 /** A connection on which the server says that something may be new. */
 export type EventConnection = {
   /** Opens one. Exactly one `onClose` follows, also where it could not be opened; after `close` nothing does. */
-  readonly open: (events: { onOpen(): void; onHint(at: Moment | null): void; onClose(): void }) => { close(): void };
+  readonly open: (events: { onOpen(): void; onHint(at: Moment | null): void; onArriving(file: ArrivingFile): void; onClose(): void }) => {
+    close(): void;
+  };
 };
 
 const PAUSE = { first: 100, most: 30_000 }; // ms
@@ -13,7 +15,12 @@ const CONNECTED_POLL_MS = 300_000; // a server of several tells only what it did
 const STEADY_MS = 10_000; // a connection that lived so long was a good one: the next is opened at once
 
 /** One `watch` of `Remote`: see there; told with the time of what is new, where that is known. While there is no connection, time alone is the hint. */
-export function watchEvents(events: EventConnection, clock: Clock, onHint: (at: Moment | null) => void): () => void {
+export function watchEvents(
+  events: EventConnection,
+  clock: Clock,
+  onHint: (at: Moment | null) => void,
+  onArriving: (file: ArrivingFile) => void = () => undefined,
+): () => void {
   let ended = false;
   let failed = 0; // attempts, one after the other
   let connection: { close(): void } | null = null;
@@ -36,6 +43,7 @@ export function watchEvents(events: EventConnection, clock: Clock, onHint: (at: 
         onHint(null); // what happened while there was no connection was not told
       },
       onHint,
+      onArriving,
       onClose() {
         if (ended) return;
         if (openedAt !== null) poll(POLL_MS);

@@ -76,6 +76,8 @@ export type LocalTree = {
   stage(id: number, mode?: number): DiskFile;
   /** Its content is whole. Closes it. */
   finish(id: number, file: DiskFile, attributes: Attributes): void;
+  /** What is staged under one id goes on under another, that has nothing yet; it may be open. */
+  restage(from: number, to: number): void;
   stageSymlink(id: number, target: string, mtimeUs: number): void;
   discard(id: number): void;
   /** All that is finished is durable, and can be placed. */
@@ -138,6 +140,10 @@ class DiskTree implements LocalTree {
 
   finish(id: number, file: DiskFile, attributes: Attributes): void {
     localIo(this.#staging.pathOf(id), () => this.#staging.finish(id, file, attributes));
+  }
+
+  restage(from: number, to: number): void {
+    localIo(this.#staging.pathOf(from), () => this.#staging.rename(from, to));
   }
 
   stageSymlink(id: number, target: string, mtimeUs: number): void {

@@ -29,6 +29,11 @@ export class Staging {
     return this.#inFolder(() => this.#disk.create(this.pathOf(id), mode & 0o777));
   }
 
+  /** What was staged under one id goes on under another. */
+  rename(from: number, to: number): void {
+    this.#disk.rename(this.pathOf(from), this.pathOf(to));
+  }
+
   symlink(id: number, target: string, mtimeUs: number): void {
     this.#inFolder(() => this.#disk.symlink(target, this.pathOf(id)));
     this.#disk.setTimes(this.pathOf(id), mtimeUs);

@@ -1,4 +1,5 @@
-import type { Base, EntryKind, Operation, OperationResult } from '../../Models/operations.ts';
+import type { ArrivingFile } from '../../Models/events.ts';
+import type { Base, ChunkRef, EntryKind, Operation, OperationResult } from '../../Models/operations.ts';
 import type { DiskFile, DiskStat } from './disk.ts';
 
 /** A node as the server has it now. */
@@ -52,6 +53,12 @@ export type Snapshot = { readonly stat: DiskStat; readonly digest: Buffer; reado
 /** Refused with `file_changed`: the file is not the expected one, or is gone; with `local_io`: it cannot be read. Nothing was done then. */
 export type PushOutcome = { readonly result: OperationResult; readonly snapshot: Snapshot | null };
 
+/** Its content in slices of received buffers. */
+export type ArrivedChunk = ChunkRef & { readonly content: readonly Uint8Array[] };
+
+/** The beginning of a file: so many chunks are in it, checked. */
+export type EarlyFile = { readonly file: DiskFile; readonly chunks: number };
+
 export type FetchItem = {
   readonly key: number;
   readonly node: {
@@ -63,6 +70,8 @@ export type FetchItem = {
   };
   /** A new file to write into; called when its content comes. The caller gives it its name afterwards. */
   readonly create: () => DiskFile;
+  /** What came ahead of a long file that has these chunks, in the place of `create`; `null`: nothing. */
+  readonly early?: (chunks: readonly ChunkRef[]) => Promise<EarlyFile | null>;
   /** An older version of the same file that is on this disk: only what differs is fetched. */
   readonly previous: { readonly version: number; readonly open: () => DiskFile } | null;
 };
@@ -92,7 +101,16 @@ export type Remote = {
    */
   push(items: Iterable<PushItem>, onDone: (key: number, outcome: PushOutcome) => void, cursor?: string | null): Promise<string | null>;
   fetch(items: Iterable<FetchItem>, onDone: (key: number, outcome: FetchOutcome) => void): Promise<void>;
-  /** Calls back when something may have changed there; a lost connection is not told. @returns ends it */
-  watch(onHint: () => void): () => void;
+  /**
+   * Calls back when something may have changed there; a lost connection is not told.
+   * @param onArriving another device of this user is sending a long new file; nothing follows from it when it is not heard
+   * @returns ends it
+   */
+  watch(onHint: () => void, onArriving?: (file: ArrivingFile) => void): () => void;
+  /**
+   * The chunks of a file that is being sent, checked against the digests that they bear, as they come; in their order, as far as all of them came from there.
+   * @throws AppError `not_found`: it is not being sent any more
+   */
+  arriving(id: string, signal: AbortSignal): AsyncIterable<ArrivedChunk>;
   close(): Promise<void>;
 };

@@ -2,6 +2,7 @@ import type { Action } from './core/plan.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk.ts';
 import { folderOf, inFolder } from './disk_paths.ts';
+import type { EarlyFiles } from './early_files.ts';
 import type { LocalTree } from './local_tree.ts';
 import type { Reason } from './reasons.ts';
 import type { Remote } from './remote.ts';
@@ -20,6 +21,7 @@ export type WorkDeps = {
   readonly hash: (open: () => DiskFile) => Promise<{ readonly content: string; readonly stat: DiskStat } | null>;
   /** What is on its way just now, each by its node; kept here while plans are carried out. */
   readonly underWay: Map<NodeId, UnderWay>;
+  readonly early: Pick<EarlyFiles, 'take'>;
   readonly onDone: (done: Done) => void;
   readonly onProblem: (id: NodeId, path: string, reason: Reason, detail: string) => void;
 };

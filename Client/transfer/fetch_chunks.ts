@@ -50,7 +50,7 @@ function checked(content: readonly Uint8Array[], expected: ChunkRef): readonly U
   return content;
 }
 
-function digestOf(pieces: readonly Uint8Array[]): Buffer {
+export function digestOf(pieces: readonly Uint8Array[]): Buffer {
   const only = pieces.length === 1 ? pieces[0] : undefined;
   if (only !== undefined) return sha256(only);
   const running = createHash('sha256');

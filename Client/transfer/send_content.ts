@@ -22,6 +22,8 @@ export type SendOptions = {
   readonly resumed: boolean;
   /** Told how many chunks the server turned out to hold already, so far. */
   readonly onHeld?: (chunks: number) => void;
+  /** A frame ahead of the first chunk of the file, if that one is sent. */
+  readonly ahead?: Uint8Array | null;
 };
 /** Where frames go; asked again for each of them, since a stream may have been replaced. */
 type Stream = () => Pick<PushStream<unknown>, 'send'>;
@@ -82,6 +84,7 @@ class GroupSender {
   readonly #stream: Stream;
   #group: NewChunk[] = [];
   #bytes = 0;
+  #isFirst = true;
   #heldCount = 0;
   #worthless = 0; // deltas, one after the other
   #asked: Promise<void> = Promise.resolve();
@@ -122,6 +125,9 @@ class GroupSender {
     const told = group.filter((chunk) => !held.has(chunk));
     const signatures = await this.#signatures(told);
     if (!this.#options.resumed) for (const chunk of await this.#held(told.filter((_, i) => signatures[i] === undefined))) held.add(chunk);
+    const { ahead = null } = this.#options;
+    if (this.#isFirst && ahead !== null && !held.has(group[0] as NewChunk)) await this.#stream().send(ahead);
+    this.#isFirst = false;
     for (const [i, chunk] of told.entries()) if (!held.has(chunk)) await this.#send(chunk, signatures[i]);
     for (const chunk of held) chunk.release();
     this.#heldCount += held.size;

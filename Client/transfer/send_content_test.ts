@@ -37,3 +37,38 @@ test('a file with other content altogether is not searched to its end for what i
   assert.ok(sent >= content.length);
   assert.ok(chunks.length > 24 && described < 20, `${described} of ${chunks.length} old chunks were asked about`);
 });
+
+test('what is said ahead of a file is said once, and not where its first chunk is held', async () => {
+  const content = randomBytes(20 << 20);
+  const ahead = Buffer.from('ahead');
+  const source = {
+    read: () => assert.fail('read ahead'),
+    readAhead: async (target: Uint8Array, position: number): Promise<number> => content.copy(target, 0, position, position + target.length),
+  };
+  for (const resumed of [false, true]) {
+    for (const [isFirstHeld, said] of [
+      [false, [0]],
+      [true, []],
+    ] as const) {
+      const sent: Uint8Array[] = [];
+      let asked = 0;
+      const http = scriptedHttp((_route, body) => {
+        const answer = Buffer.alloc((body as Buffer).length / DIGEST_BYTES);
+        if (asked === 0 && isFirstHeld) answer[0] = 1;
+        asked += 1;
+        return [answer];
+      });
+      const stream = {
+        send: async (bytes: Uint8Array, done?: () => void): Promise<void> => {
+          sent.push(bytes);
+          done?.();
+        },
+      };
+      await sendContent({ http, compress: false, deltas: true, resumed, ahead }, () => stream, source, []);
+      assert.deepEqual(
+        sent.flatMap((bytes, i) => (bytes === ahead ? [i] : [])),
+        said,
+      );
+    }
+  }
+});

@@ -123,7 +123,9 @@ async function openSimServer(
       changes: {
         subscribe: () => () => undefined,
         follow: () => () => undefined,
+        hearArriving: () => () => undefined,
         publish: () => undefined,
+        publishArriving: () => undefined,
         now: () => ({ server: '00000000', us: 0 }),
       },
       chunks: memoryChunkStore(packs),

@@ -1,0 +1,161 @@
+import { AppError } from '../../Models/errors.ts';
+import type { ArrivingFile } from '../../Models/events.ts';
+import { readAnchored } from '../../Models/names.ts';
+import type { ChunkRef } from '../../Models/operations.ts';
+import type { DiskFile } from './disk.ts';
+import { inFolder } from './disk_paths.ts';
+import type { IgnoreRules } from './ignore_rules.ts';
+import type { LocalTree } from './local_tree.ts';
+import { codeOf } from './local_tree_states.ts';
+import type { EarlyFile, Remote } from './remote.ts';
+import { localPath, type NameForms } from './scan.ts';
+import type { SyncIndex } from './sync_index.ts';
+
+export type EarlyDeps = {
+  readonly tree: Pick<LocalTree, 'stage' | 'restage' | 'discard'>;
+  readonly index: Pick<SyncIndex, 'newId' | 'byServerNode' | 'local'>;
+  readonly remote: Pick<Remote, 'arriving'>;
+  readonly rules: () => Pick<IgnoreRules, 'match'>;
+  readonly names: NameForms;
+};
+
+const SYNC_BYTES = 64 << 20; // so that little is left to be made durable when the name is given
+
+type Coming = {
+  readonly id: number; // staged under it
+  readonly chunks: ChunkRef[]; // written, one behind the other
+  readonly stop: AbortController;
+  over: boolean; // nothing more comes
+  /** Resolves when nothing more comes. `null`: it is of no use, and nothing is staged. */
+  readonly file: Promise<DiskFile | null>;
+};
+
+/**
+ * What comes of a long file while another device still sends it: written where nobody sees it, and no more than bytes until the server has the
+ * file. One at a time, and no other one before that was taken or thrown away: what came is not fetched twice.
+ */
+export class EarlyFiles {
+  readonly #deps: EarlyDeps;
+  #coming: Coming | null = null;
+
+  constructor(deps: EarlyDeps) {
+    this.#deps = deps;
+  }
+
+  /** Another device sends this: a hint, that is not followed where it is not for here. */
+  arriving(file: ArrivingFile): void {
+    if (this.#coming !== null) return;
+    try {
+      if (!this.#isForHere(file)) return;
+      const begun = { id: this.#deps.index.newId(), chunks: [], stop: new AbortController(), over: false };
+      this.#coming = Object.assign(begun, { file: this.#follow(file.id, begun) });
+    } catch (error) {
+      // a path that no client of ours sends, or an index that cannot be read now
+      if (!(error instanceof AppError) && codeOf(error) === '') throw error;
+    }
+  }
+
+  /**
+   * Hands over what has come, and waits for no more.
+   * @param chunks of the file that is to be fetched @param id what it is staged under from now on @returns `null`: nothing of it is here
+   */
+  async take(chunks: readonly ChunkRef[], id: number): Promise<EarlyFile | null> {
+    const coming = this.#coming;
+    if (coming === null || !isSame(coming.chunks[0], chunks[0])) return null;
+    this.#coming = null;
+    coming.stop.abort();
+    const file = await coming.file;
+    if (file === null) return null;
+    const count = coming.chunks.findIndex((chunk, i) => !isSame(chunk, chunks[i]));
+    try {
+      this.#deps.tree.restage(coming.id, id);
+      return { file, chunks: count === -1 ? coming.chunks.length : count };
+    } catch (error) {
+      this.#discard(coming.id, file);
+      if (!isOfDisk(error)) throw error;
+      return null; // it was cleared away with everything that was staged
+    }
+  }
+
+  /** What is over by now is committed, or never will be: whoever looks at the server from now on takes it. @returns throws away what nobody took */
+  unclaimed(): () => Promise<void> {
+    const coming = this.#coming?.over === true ? this.#coming : null;
+    return async () => {
+      if (coming !== null && coming === this.#coming) await this.drop();
+    };
+  }
+
+  async drop(): Promise<void> {
+    const coming = this.#coming;
+    this.#coming = null;
+    coming?.stop.abort();
+    const file = (await coming?.file) ?? null;
+    if (coming !== null && file !== null) this.#discard(coming.id, file);
+  }
+
+  /** Its place is in a folder that is followed here, and nothing leaves it out. */
+  #isForHere({ path }: ArrivingFile): boolean {
+    const { index, names, rules } = this.#deps;
+    const anchored = readAnchored(path);
+    const folder = anchored === null ? undefined : index.byServerNode(anchored.id);
+    let local = folder === undefined ? null : localPath(index, names, folder);
+    for (const name of anchored?.below ?? []) local = local === null ? null : inFolder(local, names.toLocal(name) ?? name);
+    return local !== null && local !== '' && rules().match(local, 'file') === null;
+  }
+
+  async #follow(id: string, coming: Omit<Coming, 'file'>): Promise<DiskFile | null> {
+    const { remote, tree } = this.#deps;
+    const { chunks, stop } = coming;
+    let file: DiskFile | null = null;
+    try {
+      file = tree.stage(coming.id);
+      let position = 0;
+      let synced = 0;
+      for await (const { digest, length, content } of untilCutOff(remote.arriving(id, stop.signal), stop.signal)) {
+        for (const piece of content) {
+          file.write(piece, position);
+          position += piece.length;
+        }
+        chunks.push({ digest: Buffer.from(digest), length });
+        if (position - synced < SYNC_BYTES) continue;
+        file.sync();
+        synced = position;
+      }
+      return file;
+    } catch (error) {
+      if (file !== null) this.#discard(coming.id, file);
+      if (!isOfDisk(error)) throw error;
+      return null; // it is full, or fails: the fetch says so, if it is ever to be fetched
+    } finally {
+      coming.over = true;
+    }
+  }
+
+  /** What stays is cleared away with everything that is staged, when the engine begins anew. */
+  #discard(id: number, file: DiskFile): void {
+    try {
+      file.close();
+      this.#deps.tree.discard(id);
+    } catch (error) {
+      if (!isOfDisk(error)) throw error;
+    }
+  }
+}
+
+/** What came before a connection broke, or before it was enough, is good. */
+async function* untilCutOff<T>(source: AsyncIterable<T>, enough: AbortSignal): AsyncGenerator<T> {
+  try {
+    yield* source;
+  } catch (error) {
+    if (!enough.aborted && !(error instanceof AppError)) throw error;
+  }
+}
+
+/** Of this library's, or the system's own. */
+function isOfDisk(error: unknown): boolean {
+  return error instanceof AppError ? error.code === 'local_io' : codeOf(error) !== '';
+}
+
+function isSame(a: ChunkRef | undefined, b: ChunkRef | undefined): boolean {
+  return a !== undefined && b !== undefined && a.length === b.length && Buffer.from(a.digest).equals(b.digest);
+}
