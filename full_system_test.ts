@@ -374,6 +374,54 @@ async function eventsOf({ step }: World, { alice, bob }: Users, path: string): P
   });
 }
 
+/** Files that stay on alice's laptop. */
+async function publishing({ step, note, folder }: World, { alice, bob, carol }: Users): Promise<void> {
+  const local = join(folder, 'published');
+  const content = randomBytes(5_000_000);
+  await mkdir(local);
+  await writeFile(join(local, 'talk.mp4'), content);
+  const told: string[] = [];
+  const end = bob.watchPublished(({ user, change, files }) => told.push(`${user} ${change} ${files.map(({ path }) => path).join()}`));
+  try {
+    await step('bob is online', () => until(async () => (await bob.online()).some(({ own }) => own), true));
+    const publisher = await step('alice publishes a folder for bob, without uploading it', () =>
+      alice.publish(local, { name: 'videos', to: [bob.username] }),
+    );
+    await step('bob is told, and sees that alice is online', async () => {
+      await until(async () => told.includes(`${alice.username} files talk.mp4`), true);
+      const [file] = await Array.fromAsync(bob.published({ user: alice.username }));
+      assert.deepEqual([file?.name, file?.size, file?.online], ['videos/talk.mp4', content.length, true]);
+    });
+    await step('bob fetches it from her device and compares', async () => {
+      assert.ok(content.subarray(0, 1024).equals(await bob.fetchPreview(alice.username, 'talk.mp4')));
+      const back = join(folder, 'talk.mp4');
+      await bob.fetch(alice.username, 'videos/talk.mp4', back);
+      assert.ok(content.equals(await readFile(back)));
+      const fetches = await Array.fromAsync(alice.fetches());
+      assert.deepEqual(
+        fetches.map(({ user, sent }) => [user, sent]),
+        [
+          [bob.username, content.length],
+          [bob.username, 1024],
+        ],
+      );
+    });
+    await step('carol sees none of it and fetches nothing', async () => {
+      assert.deepEqual(await Array.fromAsync(carol.published({ user: alice.username })), []);
+      await refused(carol.fetch(alice.username, 'videos/talk.mp4', join(folder, 'carol.mp4')), 'not_found');
+    });
+    await step('alice goes: the file is offline, and fetching it says so', async () => {
+      await publisher.close();
+      note(`told after ${await until(async () => told.includes(`${alice.username} offline `), true)} ms`);
+      await refused(bob.fetch(alice.username, 'talk.mp4', join(folder, 'late.mp4')), 'owner_offline');
+      await alice.unpublish('videos');
+      assert.deepEqual(await Array.fromAsync(bob.published({ user: alice.username })), []);
+    });
+  } finally {
+    end();
+  }
+}
+
 async function leave(world: World, { alice, bob, carol }: Users) {
   const { step, note } = world;
   const ticket = await alice.ticket();
@@ -409,6 +457,7 @@ async function scenario(world: World): Promise<void> {
     await publicLinks(world, users.alice, content);
     await twoDevices(world, users.alice);
     await sharing(world, users, content);
+    await publishing(world, users);
     await leave(world, users);
   } finally {
     await Promise.all(Object.values(users).map((user) => user.close()));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureEvents } from './events_bench.ts';
 import { measureLogins } from './login_bench.ts';
+import { measureRelay } from './relay_bench.ts';
 import { type Comparison, figureRow, type Row, rowOf, tableOf } from './report.ts';
 import { measureRestart } from './restart.ts';
 import { measureSearch } from './search_bench.ts';
@@ -12,7 +13,7 @@ import { measureTicketCheck } from './ticket_bench.ts';
 import { measureTransfers, type TransferCase } from './transfer.ts';
 
 const TRANSFER_CASES: readonly TransferCase[] = ['small', 'many', 'same', 'big', 'insert'];
-const CASES: readonly string[] = [...TRANSFER_CASES, 'login', 'ticket', 'restart', 'search', 'events', ...SYNC_CASES];
+const CASES: readonly string[] = [...TRANSFER_CASES, 'login', 'ticket', 'restart', 'search', 'events', 'relay', ...SYNC_CASES];
 const LOGINS_MIN = 500;
 const TICKET_US_MAX = 20;
 const USAGE = `npm run bench -- [CASE...] [--runs N] [--scale FRACTION] [--seed TEXT]
@@ -70,6 +71,11 @@ async function main(): Promise<number> {
     if (wanted.cases.has('restart')) show(await measureRestart({ ...wanted, folder }));
     if (wanted.cases.has('search')) show(await measureSearch({ ...wanted, folder }));
     if (wanted.cases.has('events')) for await (const row of measureEvents({ ...wanted, folder })) show(row);
+    if (wanted.cases.has('relay')) {
+      const comparison = await measureRelay({ ...wanted, folder });
+      comparisons.push(comparison);
+      show(rowOf(comparison));
+    }
     for await (const { row, comparison } of measureSync({ ...wanted, folder })) {
       if (comparison !== null) comparisons.push(comparison);
       show(row);
