@@ -320,3 +320,32 @@ test('the owner publishes again after the server was killed, and another device 
     assert.equal(await readFile(target, 'utf8'), name === 'f' ? 'still here' : '');
   }
 });
+
+test('the shell publishes again what was published last, and knows the other words', async (t) => {
+  const local = await madeFolder({ 'a b.txt': 'from the shell' });
+  const earlier = await runPublish(t, local, '--name', 'course', '--to', 'bob');
+  await killed(earlier);
+  t.after(() => alice.unpublish('course'));
+  const shellOf = (user: string) => {
+    const env = { DRIFTLESS_HOME: homeOf(user), DRIFTLESS_AUTH: system.auth };
+    const child = spawn(process.execPath, [BIN, 'shell'], { cwd: folder, env, stdio: ['pipe', 'pipe', 'inherit'] });
+    t.after(() => child.kill('SIGKILL'));
+    const printed: string[] = [];
+    createInterface({ input: child.stdout }).on('line', (line) => printed.push(line));
+    return { child, printed, ended: once(child, 'close') };
+  };
+  const isOnline = async (): Promise<boolean | undefined> => (await Array.fromAsync(bob.published({ user: 'alice' })))[0]?.online;
+  await until(async () => (await isOnline()) === false, 'the killed one has gone');
+  const ofAlice = shellOf('alice');
+  ofAlice.child.stdin.write('connect\nlist_my_files\n');
+  await until(async () => (await isOnline()) === true, 'it is published again');
+  const ofBob = shellOf('bob');
+  ofBob.child.stdin.end('list_all_files\ndownload_file alice "course/a b.txt"\n');
+  assert.deepEqual(await ofBob.ended, [0, null]);
+  assert.match(ofBob.printed.join('\n'), /online {3}alice\/course\/a b\.txt\nfetched .*a b\.txt/);
+  assert.equal(await readFile(join(folder, 'a b.txt'), 'utf8'), 'from the shell');
+  ofAlice.child.stdin.end('disconnect\n');
+  assert.deepEqual(await ofAlice.ended, [0, null]);
+  assert.match(ofAlice.printed.join('\n'), /alice\/course\/a b\.txt/);
+  await until(async () => (await isOnline()) === false, 'it is offline');
+});

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { AppError, ERROR_CODES } from '../../Models/errors.ts';
-import type { Driftless, RestEntry, RestLink, TransferReport } from '../client.ts';
+import type { Driftless, RestEntry, RestLink, RestPublished, TransferReport } from '../client.ts';
 import { EXIT_CODES } from './exit_codes.ts';
 import { COMMANDS, type ProgramDeps, runWords } from './program.ts';
 import { runShell } from './shell.ts';
@@ -164,6 +164,57 @@ describe('ls', () => {
       assert.doesNotMatch(out, /[^\n -~]/);
     }
     assert.equal(JSON.parse((await run({ list: () => entries(hostile) }, ['ls', '--json'])).out)[0].path, hostile.path);
+  });
+});
+
+describe('published files', () => {
+  it('are listed in lines that no name can break', async () => {
+    const published = async function* (): AsyncGenerator<RestPublished> {
+      yield {
+        ...{ publication: '0'.repeat(32), user: 'ali\u001bce', device: '1'.repeat(32), name: 'set/\u202egnp\u0007', path: 'x' },
+        ...{ size: 5, digest: '2'.repeat(64), announcedAt: '2026-11-20T15:20:31.000Z', online: false, own: false },
+      };
+    };
+    const { out, code } = await run({ published } as Partial<Driftless>, ['published']);
+    assert.equal(code, 0);
+    assert.match(out, /^ +5 B .* offline {2}ali\S*ce\/set\/\S*gnp\S*\n$/);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must not be there
+    assert.doesNotMatch(out, /[\u001b\u202e\u0007]/);
+  });
+
+  it('are fetched from whom and with how much patience as is said', async () => {
+    const asked: unknown[] = [];
+    const fetch = async (user: string, name: string, local: string, { waitMs }: { waitMs?: number } = {}) => {
+      asked.push([user, name, local, waitMs]);
+      return { local, bytes: 3, size: 5 };
+    };
+    for (const words of [
+      ['alice/set/a b', '/tmp/x'],
+      ['alice/f', '--wait'],
+      ['alice/f', '--wait', '1.5'],
+    ]) {
+      const { code, out } = await run({ fetch } as Partial<Driftless>, ['fetch', ...words]);
+      assert.deepEqual([code, out.includes('2 B were there')], [0, true]);
+    }
+    assert.deepEqual(asked, [
+      ['alice', 'set/a b', '/tmp/x', undefined],
+      ['alice', 'f', './', Number.POSITIVE_INFINITY],
+      ['alice', 'f', './', 1500],
+    ]);
+    for (const words of [['alice'], ['/x'], ['alice/'], ['alice/f', '--wait', 'long']]) {
+      assert.equal((await run({ fetch } as Partial<Driftless>, ['fetch', ...words])).code, 2, words.join(' '));
+    }
+  });
+
+  it('are published for everyone, for users or for one shared folder, not for a mix', async () => {
+    for (const to of [
+      ['everyone', 'bob'],
+      ['/a', '/b'],
+      ['bob', '/a'],
+    ]) {
+      const { code } = await run({}, ['publish', '.', ...to.flatMap((whom) => ['--to', whom])]);
+      assert.equal(code, 2, to.join(' '));
+    }
   });
 });
 

@@ -34,7 +34,7 @@ export function publishEventLine(event: PublishEvent): Line {
     case 'announced': {
       const named = [...event.files.map(({ path }) => `+ ${path}`), ...event.gone.map((path) => `- ${path}`)];
       return {
-        line: named.length > 10 ? `announced ${named.length} changes` : named.join('\n'),
+        line: `announced ${listed(named)}`,
         json: { event: 'announced', files: event.files, gone: event.gone },
       };
     }
@@ -48,6 +48,13 @@ export function publishEventLine(event: PublishEvent): Line {
     case 'trouble':
       return notLine('trouble', 'not announced yet', event.error);
   }
+}
+
+const NAMED_MAX = 10;
+
+function listed(names: readonly string[]): string {
+  const rest = names.length - NAMED_MAX;
+  return [...names.slice(0, NAMED_MAX), ...(rest > 0 ? [`${rest} more`] : [])].join(', ');
 }
 
 function notLine(event: string, what: string, { code, message }: AppError): Line {
@@ -131,7 +138,7 @@ async function* following(run: Run, client: Driftless): AsyncGenerator<Line> {
         const named = [...files.map(({ path }) => `+ ${user}/${name}/${path}`), ...gone.map((path) => `- ${user}/${name}/${path}`)];
         if (change !== 'files') named.push(`${user}/${name} ${change === 'withdrawn' ? 'was withdrawn' : `is ${change}`}`);
         if (more) named.push(`${user}/${name}: more changed`);
-        lines.push({ line: named.join('\n'), json: { id, user, name, change, files, gone, more } });
+        lines.push({ line: listed(named), json: { id, user, name, change, files, gone, more } });
       });
       await aborted(signal);
       end();
