@@ -11,6 +11,7 @@ import type { RestLink, RestLinkAccess } from '../Models/rest_links.ts';
 import type { PublishedMessage, RestFetch, RestPublication, RestPublished } from '../Models/rest_published.ts';
 import type { RestPlaces, RestSyncedRoot } from '../Models/rest_receipt.ts';
 import type { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
+import type { RestWebhook } from '../Models/rest_webhooks.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { type EventMethods, eventMethods } from './event_methods.ts';
 import { failureText } from './failure_text.ts';
@@ -34,12 +35,14 @@ import type { Session } from './session/session.ts';
 import { type SharingMethods, sharingMethods } from './sharing_methods.ts';
 import type { Sync, SyncEvent, SyncOptions, SyncStatus } from './sync.ts';
 import type { createTransfers, Progress, TransferFailure, TransferReport } from './transfers.ts';
+import { type NewWebhook, type WebhookMethods, webhookMethods } from './webhook_methods.ts';
 
 export type {
   Fetched,
   FetchOptions,
   LinkOptions,
   NewLink,
+  NewWebhook,
   Plan,
   Progress,
   PublishEvent,
@@ -64,6 +67,7 @@ export type {
   RestSyncedRoot,
   RestTrashItem,
   RestVersion,
+  RestWebhook,
   Sync,
   SyncEvent,
   SyncOptions,
@@ -106,6 +110,7 @@ export type Driftless = AsyncDisposable &
   FindMethods &
   EventMethods &
   LinkMethods &
+  WebhookMethods &
   QuotaMethods &
   PublishMethods &
   ReceiptMethods & {
@@ -232,6 +237,7 @@ function createDriftless(session: Session, home: string): Driftless {
     ...eventMethods(http, session),
     ...publishMethods({ session, http, home }),
     ...receiptMethods(http),
+    ...webhookMethods(http),
     async sync(local, remote, { watch = true, ...options } = {}) {
       const { openSync } = await import('./sync.ts');
       const sync = await openSync({ session, home }, { local, remote }, options);

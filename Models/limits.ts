@@ -104,6 +104,19 @@ export const LIMITS = {
   eventMessagesMax: 32, // so many from one client between two pings
   eventOutboxChars: 64 * KiB, // waiting to be sent on one event connection; above it nothing is added
   eventPageChanges: 100, // read together for a client that is behind
+  webhooksPerUserMax: 10,
+  webhookUrlCharsMax: 2048,
+  webhookBatchChanges: 100, // in one request
+  webhookBatchBytes: 256 * KiB, // of JSON; one change goes however long it is
+  webhookGapMs: 250, // between two requests of one webhook
+  webhookTimeoutMs: 10_000, // of one request, from the look-up of the name on
+  webhookAnswerBytesMax: 16 * KiB, // read away of an answer
+  webhookRetryMs: 1000, // after the first failure; doubled with each, up to
+  webhookRetryMsMax: 3_600_000,
+  webhookGiveUpMs: 3 * 86_400_000, // failing for so long ends it
+  webhookLookMs: 30_000, // so often is looked for what other servers on the database have changed
+  webhookRequestsMax: 16, // at the same time
+  webhookRequestsPerUserMax: 2,
   presenceGraceMs: 5000, // a device without a connection for so long has gone
   eventCloseTimeoutMs: 2000, // for the client to answer that the connection is being closed
   deletesFreeMax: 100, // files that one device may delete in one space within the window, however few there are

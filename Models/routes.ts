@@ -26,6 +26,7 @@ export const ROUTES = {
   plans: '/v1/plans', // GET PlanQuery: more of a preview; POST PlanBody: does it
   events: '/v1/events', // GET as a WebSocket, see events.ts
   eventsDone: '/v1/events/done', // GET; POST DoneBody
+  webhooks: '/v1/webhooks', // GET; POST WebhookBody; DELETE :id
   ping: '/v1/ping', // GET
   online: '/v1/online', // GET
   publications: '/v1/publications', // GET; POST PublicationBody; DELETE :id; POST :id/files AnnounceBody

@@ -30,6 +30,7 @@ import type { Companions } from '../Storage/space_readers.ts';
 import type { Statistics } from '../Storage/statistics.ts';
 import type { SyncReports } from '../Storage/sync_reports.ts';
 import type { SyncStates } from '../Storage/sync_states.ts';
+import type { Webhooks } from '../Storage/webhooks.ts';
 import type { IsAdmin } from './admins.ts';
 import type { Authenticate } from './authenticate.ts';
 import { registerChangeRoutes } from './change_routes.ts';
@@ -67,6 +68,9 @@ import { registerSyncStateRoute } from './sync_state_routes.ts';
 import { registerTransferRoutes } from './transfer_routes.ts';
 import { createTurns } from './turns.ts';
 import { registerVisitRoutes } from './visit_routes.ts';
+import type { WebhookHosts } from './webhook_addresses.ts';
+import type { WebhookDelivery } from './webhook_delivery.ts';
+import { registerWebhookRoutes } from './webhook_routes.ts';
 
 type RouteLine = { readonly method: string; readonly url: string; readonly public: boolean };
 declare module 'fastify' {
@@ -87,6 +91,9 @@ export type AppDeps = {
   readonly following: Following;
   readonly eventMarks: EventMarks;
   readonly companionsOf: Companions;
+  readonly webhooks: Webhooks;
+  readonly webhookHosts: WebhookHosts;
+  readonly webhookDelivery: Pick<WebhookDelivery, 'refresh'>;
   readonly accounts: Pick<AccountsReader, 'findUser' | 'devicesOf'>;
   readonly search: Search;
   readonly publications: Publications;
@@ -142,6 +149,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   });
   await registerEventRoute(app, { ...routeDeps, presence, presenceNews, serving });
   registerEventMarkRoutes(app, routeDeps);
+  registerWebhookRoutes(app, routeDeps);
   registerPresenceRoutes(app, { ...routeDeps, presence });
   registerPlanRoutes(app, routeDeps);
   registerPublishedRoutes(app, { ...routeDeps, serving, news });

@@ -13,6 +13,8 @@ export type ServerConfig = {
   readonly databaseUrl: string | null;
   /** Names of users that are administrators. */
   readonly admins: readonly string[];
+  /** Where webhooks may be sent to, see webhook_addresses.ts. */
+  readonly webhookHosts: readonly string[];
   /** How long what is replaced is kept. */
   readonly keep: KeepPolicy;
 };
@@ -24,6 +26,7 @@ const Environment = z.object({
   DRIFTLESS_LOGS: z.string().min(1).default('./logs'),
   DRIFTLESS_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   DRIFTLESS_ADMINS: z.string().default(''),
+  DRIFTLESS_WEBHOOK_HOSTS: z.string().default(''),
   DRIFTLESS_DATABASE: z
     .string()
     .regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL')
@@ -48,9 +51,14 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     logFolder: resolve(values.DRIFTLESS_LOGS),
     logLevel: values.DRIFTLESS_LOG_LEVEL,
     databaseUrl: values.DRIFTLESS_DATABASE ?? null,
-    admins: values.DRIFTLESS_ADMINS.split(',').flatMap((name) => (name.trim() === '' ? [] : [name.trim()])),
+    admins: listOf(values.DRIFTLESS_ADMINS),
+    webhookHosts: listOf(values.DRIFTLESS_WEBHOOK_HOSTS),
     keep: { allMs: values.DRIFTLESS_KEEP_ALL_DAYS * DAY_MS, dailyMs: values.DRIFTLESS_KEEP_DAILY_DAYS * DAY_MS },
   };
+}
+
+function listOf(text: string): string[] {
+  return text.split(',').flatMap((item) => (item.trim() === '' ? [] : [item.trim()]));
 }
 
 /** Public keys of the daemon, a JWKS file that it writes. */

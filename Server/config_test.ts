@@ -12,6 +12,7 @@ test('an empty environment gives a server on loopback with everything below the 
     logLevel: 'info',
     databaseUrl: null,
     admins: [],
+    webhookHosts: [],
     keep: { allMs: 30 * 86_400_000, dailyMs: 90 * 86_400_000 },
   });
 });

@@ -1,9 +1,8 @@
 import { LIMITS } from '../Models/limits.ts';
 import type { Follower, News } from '../Storage/following.ts';
-import type { Change } from '../Storage/metadata.ts';
 import { CLOSE, type EventLink } from './events_link.ts';
 import { toAppError } from './http_errors.ts';
-import { restChange } from './rest_shapes.ts';
+import { eventShape } from './rest_shapes.ts';
 
 /**
  * Sends one client the changes behind its cursor, and then each as it is committed. What was read for everybody is sent at once where it comes next;
@@ -35,7 +34,7 @@ export class ChangeStream {
       return;
     }
     const { changes, behind } = this.#follower.take(news);
-    for (const change of changes) this.#link.write(messageOf(change));
+    for (const change of changes) this.#link.write(JSON.stringify(eventShape(change)));
     if (behind) this.#read();
   }
 
@@ -62,14 +61,9 @@ export class ChangeStream {
       const { changes, more } = await this.#follower.read(LIMITS.eventPageChanges);
       for (const change of changes) {
         if (!this.#link.hasRoom) await this.#link.room();
-        this.#link.write(messageOf(change));
+        this.#link.write(JSON.stringify(eventShape(change)));
       }
       this.#behind ||= more;
     }
   }
-}
-
-/** A change says what it is in `kind`; notices are types of their own. */
-function messageOf(change: Change): string {
-  return JSON.stringify({ type: change.details === undefined ? 'changed' : change.kind, ...restChange(change) });
 }

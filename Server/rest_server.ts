@@ -3,6 +3,7 @@ import './small_heap.ts';
 
 import { join } from 'node:path';
 import { AppError } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
 import { openAccountsReader } from '../Storage/accounts_sql.ts';
 import type { DatabaseAddress } from '../Storage/database.ts';
 import { makeDurableFolder } from '../Storage/durable_file.ts';
@@ -21,6 +22,9 @@ import { isLoopbackHost } from './request_rules.ts';
 import { startRetention } from './retention.ts';
 import { Revocations } from './revocations.ts';
 import { createTicketVerifier, TicketKeys } from './tickets.ts';
+import { allowedWebhookHosts, resolveName } from './webhook_addresses.ts';
+import { WebhookDelivery } from './webhook_delivery.ts';
+import { createWebhookSender } from './webhook_sender.ts';
 
 const KEYS_REFRESH_MS = 1000; // so that a key taken away is not trusted for long
 
@@ -61,7 +65,24 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   const readiness = createReadiness({ dataFolder: config.dataFolder, metadata, keys, revocations });
   const loopbackOnly = isLoopbackHost(config.host === '::1' ? '[::1]' : config.host);
   const monotonicMs = (): number => performance.now();
-  const app = await buildApp({ ...store, chunks, accounts, authenticate, isAdmin, changes, readiness, log, monotonicMs, loopbackOnly });
+  const webhookHosts = allowedWebhookHosts(config.webhookHosts);
+  const sender = createWebhookSender({ hosts: webhookHosts, resolve: resolveName, timeoutMs: LIMITS.webhookTimeoutMs, now: Date.now });
+  const webhookDelivery = stack.adopt(
+    new WebhookDelivery({
+      ...store,
+      accounts,
+      changes,
+      sender,
+      now: Date.now,
+      random: Math.random,
+      onEnded: (webhook, reason) => log.info({ webhook, reason }, 'a webhook is sent nothing more'),
+      onFailure: sparingly((err) => log.warn({ err }, 'webhooks cannot be attended to')),
+    }),
+    close,
+  );
+  webhookDelivery.refresh();
+  const parts = { ...store, chunks, accounts, authenticate, isAdmin, changes, readiness, log, monotonicMs, loopbackOnly };
+  const app = await buildApp({ ...parts, webhookHosts, webhookDelivery });
   stack.adopt(app, stopListening);
   const onThinned = (versions: number): void => log.info({ versions }, 'older versions were given up');
   const onThinFailure = (err: unknown): void => log.warn({ err }, 'older versions could not be given up');

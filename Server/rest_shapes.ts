@@ -39,6 +39,11 @@ export function restChange(change: Change): z.input<typeof RestChange> {
   };
 }
 
+/** A change as it is told to those who follow: it says what it is in `kind`; notices are types of their own. */
+export function eventShape(change: Change): z.input<typeof RestChange> & { readonly type: string } {
+  return { type: change.details === undefined ? 'changed' : change.kind, ...restChange(change) };
+}
+
 export function restInvitation(invitation: Invitation): z.input<typeof RestInvitation> {
   return {
     id: invitation.id,
@@ -58,7 +63,7 @@ export function isoFromMilliseconds(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-function isoOrNull(ms: number | null): string | null {
+export function isoOrNull(ms: number | null): string | null {
   return ms === null ? null : isoFromMilliseconds(ms);
 }
 

@@ -19,10 +19,12 @@ import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { sqlNotices } from './sql_notices.ts';
 import { sqlPublications } from './sql_publications.ts';
 import { sqlSyncReports } from './sql_sync_reports.ts';
+import { sqlWebhooks } from './sql_webhooks.ts';
 import { type Statistics, sqlStatistics } from './statistics.ts';
 import type { SyncReports } from './sync_reports.ts';
 import { type SyncStates, sqlSyncStates } from './sync_states.ts';
 import type { Touched } from './touched.ts';
+import type { Webhooks } from './webhooks.ts';
 
 /** All that the file server keeps in the metadata database. */
 export type ServerStore = {
@@ -36,6 +38,7 @@ export type ServerStore = {
   readonly notices: Notices;
   readonly following: Following;
   readonly eventMarks: EventMarks;
+  readonly webhooks: Webhooks;
   readonly search: Search;
   readonly publications: Publications;
   readonly statistics: Statistics;
@@ -71,6 +74,7 @@ export async function openServerStore(address: DatabaseAddress, { now = Date.now
     links: sqlLinks(store),
     following: sqlFollowing(store, metadata.epoch),
     eventMarks: sqlEventMarks(store, metadata.epoch),
+    webhooks: sqlWebhooks(store, metadata.epoch),
     search: sqlSearch(database, names),
     publications: sqlPublications(database, now),
     statistics: sqlStatistics(database),

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { LinkAction, LinkMode } from '../Models/links.ts';
 import { type EntryKind, MODE, type Role } from '../Models/operations.ts';
+import type { WebhookState } from '../Models/webhooks.ts';
 import type { SqlValue } from './bulk.ts';
 import type { ChangeKind } from './metadata.ts';
 import type { InvitationState } from './sharing.ts';
@@ -72,6 +73,21 @@ export type MetadataSchema = {
     thinned_at_ms: number | null;
   };
   known_devices: { user_id: string; device: string; first_seen_ms: number };
+  webhooks: {
+    id: string;
+    user_id: string;
+    user_name: string;
+    url: string;
+    kinds: string | null;
+    secret: string;
+    state: WebhookState;
+    cursor: string;
+    created_at_ms: number;
+    due_at_ms: number;
+    failures: number;
+    failing_since_ms: number | null;
+    reason: string | null;
+  };
   event_marks: { user_id: string; device: string; cursor: string; marked_at_ms: number };
   commits: {
     id: number;
@@ -202,6 +218,7 @@ export const JOURNAL_KINDS = [
   'held',
   'device',
   'members',
+  'webhook',
 ] as const satisfies readonly ChangeKind[];
 
 /** A living row of `nodes`. Inside a commit it is also the state that later operations of the batch see. */

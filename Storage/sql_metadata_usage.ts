@@ -15,7 +15,7 @@ const FILED = sql.lit(KIND.file);
 /** These rows bring a content, in place of what the node had. */
 const CONTENT = numbers('put', 'symlink', 'copy', 'restore');
 /** These change no bytes. */
-const PLAIN = numbers('mkdir', 'move', 'attributes', 'join', 'leave', 'invited', 'role', 'quota', 'held', 'device');
+const PLAIN = numbers('mkdir', 'move', 'attributes', 'join', 'leave', 'invited', 'role', 'quota', 'held', 'device', 'webhook');
 
 /** Under the space's lock. @returns bytes, with all that this transaction has flushed */
 export async function usageOf(trx: Rows, space: number): Promise<number> {

@@ -33,7 +33,8 @@ async function typed<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-async function tellIn(store: Store, trx: Rows, { who, notice }: { who: Principal; notice: Notice }): Promise<void> {
+/** Inside a transaction that writes nothing else to a space. */
+export async function tellIn(store: Store, trx: Rows, { who, notice }: { who: Principal; notice: Notice }): Promise<void> {
   const batch = await openBatch(store, trx, { principal: who, stream: null, chunks: [], paths: [] });
   await recordNotice(batch, who, notice);
   await batch.finish();

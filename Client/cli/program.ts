@@ -19,6 +19,7 @@ import { RECEIPT_COMMANDS } from './receipt_commands.ts';
 import { SHARING_COMMANDS } from './sharing_commands.ts';
 import { SYNC_COMMANDS } from './sync_commands.ts';
 import { TRANSFER_COMMANDS } from './transfer_commands.ts';
+import { WEBHOOK_COMMANDS } from './webhook_commands.ts';
 
 export const COMMANDS: readonly Command[] = [
   ...ACCOUNT_COMMANDS,
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Command[] = [
   ...SHARING_COMMANDS,
   ...HISTORY_COMMANDS,
   ...EVENT_COMMANDS,
+  ...WEBHOOK_COMMANDS,
   ...LINK_COMMANDS,
   ...BACK_COMMANDS,
   ...PUBLISH_COMMANDS,

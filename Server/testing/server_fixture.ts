@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import pino from 'pino';
+import { LIMITS } from '../../Models/limits.ts';
 import type { Accounts } from '../../Storage/accounts.ts';
 import { openAccounts } from '../../Storage/accounts_sql.ts';
 import type { ChunkStore } from '../../Storage/chunk_store.ts';
@@ -22,6 +23,9 @@ import { LocalFanOut } from '../events_fan_out.ts';
 import { createReadiness } from '../readiness.ts';
 import { Revocations } from '../revocations.ts';
 import { createTicketVerifier, TicketKeys } from '../tickets.ts';
+import { allowedWebhookHosts, resolveName } from '../webhook_addresses.ts';
+import { WebhookDelivery } from '../webhook_delivery.ts';
+import { createWebhookSender } from '../webhook_sender.ts';
 import { keySet, makeSigningKey, mintTicket, type SigningKey, type TicketParts } from './ticket_mint.ts';
 
 /** A user with an account and a live session. */
@@ -61,6 +65,8 @@ export type FixtureOptions = {
   /** An empty database in place of one on SQLite. */
   readonly metadata?: DatabaseAddress;
   readonly monotonicMs?: () => number;
+  /** Patterns of DRIFTLESS_WEBHOOK_HOSTS. */
+  readonly webhookHosts?: readonly string[];
 };
 
 export async function openServer(options: FixtureOptions = {}): Promise<ServerFixture> {
@@ -92,6 +98,11 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
     }),
   );
   store.onTouched((touched) => changes.publish(touched));
+  const webhookHosts = allowedWebhookHosts(options.webhookHosts ?? []);
+  const sender = createWebhookSender({ hosts: webhookHosts, resolve: resolveName, timeoutMs: LIMITS.webhookTimeoutMs, now: Date.now });
+  const onFailure = (error: unknown): void => void logged.push(String(error));
+  const parts = { ...store, accounts, changes, sender, now: Date.now, random: Math.random, onEnded: () => undefined, onFailure };
+  const webhookDelivery = closing(new WebhookDelivery(parts));
   const app = closing(
     await buildApp({
       ...store,
@@ -101,6 +112,8 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
       authenticate,
       isAdmin: adminsNamed(['administrator']),
       changes,
+      webhookHosts,
+      webhookDelivery,
       readiness: createReadiness({ dataFolder: folder, metadata, keys, revocations }),
       log: pino({ level: 'trace' }, { write: (line) => logged.push(line) }),
       loopbackOnly: options.loopbackOnly ?? true,

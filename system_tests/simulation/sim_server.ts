@@ -8,6 +8,7 @@ import { AppError } from '../../Models/errors.ts';
 import { TICKET } from '../../Models/ticket.ts';
 import { buildApp } from '../../Server/app.ts';
 import type { Authenticate } from '../../Server/authenticate.ts';
+import { allowedWebhookHosts } from '../../Server/webhook_addresses.ts';
 import type { Metadata, Principal } from '../../Storage/metadata.ts';
 import { openServerStore, type ServerStore } from '../../Storage/server_store.ts';
 import { MemoryPacks, memoryChunkStore } from './memory_chunk_store.ts';
@@ -128,6 +129,8 @@ async function openSimServer(
         publishArriving: () => undefined,
         now: () => ({ server: '00000000', us: 0 }),
       },
+      webhookHosts: allowedWebhookHosts([]),
+      webhookDelivery: { refresh: () => undefined },
       chunks: memoryChunkStore(packs),
       accounts: { findUser: async () => null, devicesOf: async () => [] },
       notices: { ...store.notices, deviceSeen: async () => undefined }, // noted beside the requests, in no order
