@@ -1,19 +1,14 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { LIMITS } from '../Models/limits.ts';
+import { test } from 'node:test';
+import fastify, { type InjectOptions } from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { AppError } from '../Models/errors.ts';
 import { ROUTES } from '../Models/routes.ts';
-import { uploadOf } from './testing/form.ts';
-import { type Answer, openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
+import { registerFindRoutes } from './find_routes.ts';
+import { registerHistoryRoutes } from './history_routes.ts';
+import { registerPlanRoutes } from './plan_routes.ts';
+import { registerQuotaRoutes } from './quota_routes.ts';
 import { createTurns } from './turns.ts';
-
-let server: ServerFixture;
-let alice: User;
-before(async () => {
-  server = await openServer();
-  alice = await server.addUser('alice');
-  for (const content of ['one\n', 'two\n']) assert.equal((await server.ask(alice, uploadOf('/f', content))).status, 200);
-});
-after(() => server[Symbol.asyncDispose]());
 
 test('one user has so many turns, all together have so many, and each comes back however the work ends', async () => {
   const inTurn = createTurns({ most: 3, each: 2 });
@@ -33,24 +28,35 @@ test('one user has so many turns, all together have so many, and each comes back
   assert.equal(await inTurn('a', async () => 'done'), 'done');
 });
 
-test('of what looks at much a user gets so much at the same time, and as much again afterwards', async () => {
-  const { versions } = (await server.ask(alice, { method: 'GET', url: `${ROUTES.versions}?path=/f` })).json();
-  const since = new Date(0).toISOString();
-  const post = (url: string, payload: object) => server.ask(alice, { method: 'POST', url, payload });
-  const get = (url: string) => server.ask(alice, { method: 'GET', url });
-  const { plan } = (await post(ROUTES.undo, { device: '2'.repeat(32), since })).json();
-  const asks: Record<string, () => Promise<Answer>> = {
-    statistics: () => get(ROUTES.statistics),
-    usage: () => get(ROUTES.usage),
-    diff: () => get(`${ROUTES.diff}?path=/f&from=${versions[1].version}`),
-    'more of a plan': () => get(`${ROUTES.plans}?plan=${plan}`),
-  };
-  for (const [name, ask] of Object.entries(asks)) {
-    const expected = (await ask()).status;
-    const answers = await Promise.all(Array.from({ length: 4 * LIMITS.longRequestsPerUserMax }, ask));
-    const refused = answers.filter(({ status }) => status === 429);
-    assert.ok(refused.length > 0, name);
-    assert.ok(answers.length - refused.length >= LIMITS.longRequestsPerUserMax, name);
-    assert.equal((await ask()).status, expected, name);
-  }
+test('what looks at much is asked for by turns, on every route of it', async (t) => {
+  const app = fastify();
+  t.after(() => app.close());
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler((error, _request, reply) =>
+    reply
+      .code(500)
+      .serializer(String)
+      .send(error instanceof AppError ? error.message : `not in turn: ${String(error)}`),
+  );
+  // whatever is not asked for in turn finds nothing to ask
+  const deps = {
+    authenticate: async () => ({ principal: { userId: 'alice', userName: 'alice', deviceId: 'laptop' } }),
+    inTurn: async (userId: string) => {
+      throw new AppError('busy', `a turn of ${userId}`);
+    },
+  } as never;
+  for (const register of [registerFindRoutes, registerHistoryRoutes, registerPlanRoutes, registerQuotaRoutes]) register(app, deps);
+  const time = new Date(0).toISOString();
+  const plan = Buffer.from(JSON.stringify([{ kind: 'undo', operation: '1' }, '0'.repeat(64)])).toString('base64url');
+  const asked: InjectOptions[] = [
+    { url: ROUTES.statistics },
+    { url: ROUTES.usage },
+    { url: `${ROUTES.diff}?path=/f&from=1` },
+    { url: `${ROUTES.plans}?plan=${plan}` },
+    { method: 'POST', url: ROUTES.plans, payload: { plan } },
+    { method: 'POST', url: ROUTES.rewind, payload: { path: '/', time } },
+    { method: 'POST', url: ROUTES.undo, payload: { device: 'laptop', since: time } },
+  ];
+  for (const one of asked) assert.equal((await app.inject(one)).payload, 'a turn of alice', String(one.url));
 });
