@@ -91,6 +91,8 @@ export type CursorReading = { readonly db: Rows; readonly view: View; readonly e
 type Opened = {
   /** Where to begin in each space, in the order of the view. */
   readonly starts: Map<number, Mark>;
+  /** Spaces that the cursor knows and the reader has joined again since: what happened there in between is not theirs to be told. */
+  readonly rejoined: ReadonlySet<number>;
   /** The ends of the journals as the view knows them, if they are wanted. */
   readonly heads: Marks;
 };
@@ -113,7 +115,9 @@ export async function openCursor(
     db,
     view.spaces.flatMap((space) => keysOf(space, given.get(space.id), withHeads)),
   );
+  const isRejoined = ({ id, joinedSeq }: SpaceView): boolean => (given.get(id)?.seq ?? joinedSeq) < joinedSeq;
   return {
+    rejoined: new Set(view.spaces.filter(isRejoined).map(({ id }) => id)),
     starts: new Map(view.spaces.map((space) => [space.id, startIn(space, given.get(space.id), tags)])),
     heads: new Map(withHeads ? view.spaces.map((space) => [space.id, headOf(space, tags)]) : []),
   };

@@ -19,7 +19,7 @@ export type FeedReading = Reading & { readonly epoch: string };
 /** See Metadata.feed. @param reading of a view with a home, whose heads were read before everything else */
 export async function* feed(reading: FeedReading, query: { root: string; cursor: string | null }): AsyncGenerator<FeedPart | FeedEnd> {
   const { store, db, view, epoch } = reading;
-  const { starts, heads } = await openCursor(reading, query.cursor, { withHeads: true });
+  const { starts, heads, rejoined } = await openCursor(reading, query.cursor, { withHeads: true });
   const [found] = await resolve(store, db, view, [query.root]);
   const root = found?.node ?? null;
   if (root === null) throw nothingAt(query.root);
@@ -30,7 +30,7 @@ export async function* feed(reading: FeedReading, query: { root: string; cursor:
   else {
     const after = positionsOf(starts);
     // What was listed after the last answer was not what it was when its cursor was taken: a folder may have left it meanwhile.
-    const told = changedBelow(reading, { rootId: root.id, after, open: cameUnlisted(query.cursor), unlisted });
+    const told = changedBelow(reading, { rootId: root.id, after, rejoined, open: cameUnlisted(query.cursor), unlisted });
     let lost = false;
     for await (const part of told) {
       lost ||= part.gone.length > 0;
@@ -141,23 +141,29 @@ async function isRenewed(reading: FeedReading, snapshot: Snapshot, root: Root, a
 type Following = {
   readonly rootId: number;
   readonly after: Positions;
+  readonly rejoined: ReadonlySet<number>;
   /** Every folder that was moved is to be listed, wherever it came from. */
   readonly open: boolean;
   /** Grows. */
   readonly unlisted: Set<number>;
 };
 
-async function* changedBelow(reading: FeedReading, { rootId, after, open, unlisted }: Following): AsyncGenerator<FeedPart> {
+async function* changedBelow(reading: FeedReading, { rootId, after, rejoined, open, unlisted }: Following): AsyncGenerator<FeedPart> {
   const { db, store, view } = reading;
   const { dialect } = store.database;
   const start = await takeSnapshot(db, dialect, view, [rootId]);
   const root = rootIn(start, reading, rootId, after);
   const arrivals = await hasArrivals(reading, root, after);
-  if (await isRenewed(reading, start, root, after)) {
+  if (rejoined.has(root.space.id) || (await isRenewed(reading, start, root, after))) {
     unlisted.add(rootId);
     yield { present: [start.shown(rootId, true)], gone: [] };
   }
   for (const span of spansOf(start, reading, root, after)) {
+    if (rejoined.has(span.space.id) && span.space !== root.space) {
+      const top = span.space.root;
+      unlisted.add(top);
+      yield partOf(reading, await takeSnapshot(db, dialect, view, [rootId, top]), { rootId, named: new Map([[top, true]]), unlisted });
+    }
     for await (const rows of journalPages(reading, span)) {
       const named = new Map<number, boolean>(); // whether it may have been below the root
       for (const { node, kind, path, from_path } of rows) {

@@ -82,9 +82,10 @@ export function openFollower(store: Metadata, who: Principal, root: string): Fol
     const reached = below(rootId);
     const complete = news.parts === 1 && !news.present.some((node) => node.unlisted);
     if (complete) for (const { nodeId, name } of news.present) assert.ok(reached.has(nodeId), `${name} hangs in the air`);
-    for (const { nodeId, unlisted } of news.present) {
-      if (!unlisted || nodes.get(nodeId)?.unlisted !== true) continue;
-      for (const id of below(nodeId)) if (id !== nodeId) nodes.delete(id);
+    const unlisted = news.present.filter((node) => node.unlisted);
+    for (const { nodeId } of unlisted) for (const id of below(nodeId)) if (nodes.get(id)?.unlisted !== true) nodes.delete(id);
+    for (const { nodeId } of unlisted) {
+      if (nodes.get(nodeId)?.unlisted !== true) continue; // listed with one above it
       try {
         await list(`@${nodeId}`);
       } catch (error) {

@@ -52,6 +52,20 @@ async function nest(store: Metadata): Promise<void> {
 
 /** Shared folders inside shared folders. */
 export function contractOfNested(open: OpenPlace): void {
+  test('who left a shared folder, and has it again with one around it, is told what was deleted in it meanwhile', async (t) => {
+    const store = await (await open(t)).open();
+    await nest(store);
+    const all = openFollower(store, carol, '/');
+    const plans = openFollower(store, carol, '/plans');
+    for (const follower of [all, plans]) await follower.check();
+    await store.leave(carol, '/plans');
+    const changed = [remove('/team/plans/f'), put('/team/plans/new', two), mkdir('/team/in'), move('/team/plans', '/team/in/plans')];
+    await done(store, alice, changed, [two]);
+    await give(store, alice, '/team', carol);
+    assert.deepEqual(await paths(store, carol), ['/team', '/team/g', '/team/in', '/team/in/plans', '/team/in/plans/new']);
+    for (const follower of [all, plans]) await follower.check();
+  });
+
   test('of a shared folder in a shared folder the members of the outer one see all, those of the inner one it alone', async (t) => {
     const store = await (await open(t)).open();
     await nest(store);
