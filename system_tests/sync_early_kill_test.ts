@@ -37,12 +37,16 @@ function staged({ local }: Machine): number {
 /** Two devices that watch: a long file was made on the first one, it is still sent, and some of it is staged on the second one. */
 async function inTheMiddle(t: TestContext, content: Uint8Array): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'driftless-early-kill-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
   const env = await privateEnvironment(folder, { ...process.env });
   const system = await startSystem({ env, folder });
-  t.after(() => system[Symbol.asyncDispose]());
-  const open = (local: string, home: string) => runClient({ home, local, remote: '/work', watch: true, env });
   const machines: Machine[] = [];
+  // in this order, which separate ones would not have
+  t.after(async () => {
+    await Promise.all(machines.map(({ client }) => client.kill()));
+    await system[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+  });
+  const open = (local: string, home: string) => runClient({ home, local, remote: '/work', watch: true, env });
   for (const enter of [register, connect]) {
     const [home, local] = [join(folder, `home-${machines.length}`), join(folder, `local-${machines.length}`)] as const;
     mkdirSync(local);
@@ -54,7 +58,6 @@ async function inTheMiddle(t: TestContext, content: Uint8Array): Promise<World> 
     machines.push(machine);
   }
   const [a, b] = machines as [Machine, Machine];
-  t.after(() => Promise.all([a.client.kill(), b.client.kill()]));
   writeFileSync(join(a.local, 'long'), content);
   await until('some of it is staged on the second one', () => staged(b) >= EARLY_BYTES);
   assert.ok(!existsSync(join(b.local, 'long')), 'it is there already');
