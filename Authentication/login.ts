@@ -5,7 +5,8 @@ import { beforeLast, type ClientDatagram, encodeError, packFields, TEXTS, unpack
 import { AppError } from '../Models/errors.ts';
 import { loginKeys, transcriptOf, unseal } from '../Models/handshake.ts';
 import { foldName } from '../Models/names.ts';
-import type { Account, Accounts } from '../Storage/accounts.ts';
+import type { Account } from '../Storage/account.ts';
+import type { Accounts } from '../Storage/accounts.ts';
 import type { AuthLog } from './auth_log.ts';
 import { openBox } from './box.ts';
 import type { Grants } from './grants.ts';

@@ -7,12 +7,15 @@ export const ERROR_CODES = [
   'credentials_wrong', // unknown user or wrong password: never told apart
   'name_taken', // registration: the user name exists
   'registration_closed', // registration is not open to this address
+  'invite_invalid', // registration: the invitation code is unknown, used up or expired, never told apart
+  'invite_malformed', // it is none: a part is missing or mistyped
   'ticket_missing',
   'ticket_invalid', // forged, truncated, wrong issuer, audience or type
   'ticket_expired',
   'ticket_revoked', // logged out, or the session lapsed
   'session_unknown', // renewal refused: log in again
   'not_logged_in', // the client has no session for this server
+  'server_key_unknown', // first contact with a daemon elsewhere whose key nobody has confirmed
   'server_key_changed', // the daemon's key is not the one seen first: hard stop
   'protocol_mismatch', // the two sides speak different versions
   'auth_unreachable', // no answer from the daemon within the time

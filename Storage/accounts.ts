@@ -1,15 +1,7 @@
-import type { Ksf } from '../Models/datagram_fields.ts';
+import type { Account } from './account.ts';
+import type { InviteCodes } from './invite_codes.ts';
 
 /** All ids are 32 hex digits. Times are milliseconds since 1970 by the daemon's clock. */
-export type Account = {
-  readonly id: string;
-  readonly name: string; // prepared by Models/credentials.ts
-  readonly role: 'user' | 'admin';
-  readonly disabled: boolean;
-  readonly record: Buffer; // OPAQUE registration record, 192 bytes
-  readonly ksf: Ksf; // what the client stretched the password with
-};
-
 export type SessionState = 'pending' | 'live' | 'ended';
 /** A session with what is known of its user. */
 export type StoredSession = {
@@ -53,7 +45,7 @@ export interface AccountsReader {
  * Users, their devices and sessions, as the daemon keeps them. Every write is durable when its promise resolves.
  * All methods throw AppError `storage_unavailable`, `storage_full`, `corrupt`. Contract: Storage/testing/accounts_contract.ts.
  */
-export interface Accounts extends AccountsReader {
+export interface Accounts extends AccountsReader, InviteCodes {
   /** By any spelling that folds to the same name, disabled ones too. */
   findAccount(name: string): Promise<Account | null>;
   /** The same for a login: where nobody has the name it is a disabled account that stands for all of them, found with the same work. */

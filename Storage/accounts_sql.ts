@@ -1,71 +1,17 @@
 import { existsSync } from 'node:fs';
-import type { Kysely, Selectable, SqlBool, Transaction } from 'kysely';
-import { type Expression, type ExpressionBuilder, sql } from 'kysely';
+import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, sql, type Transaction } from 'kysely';
 import { foldName } from '../Models/names.ts';
-import type { Account, Accounts, AccountsReader, EndedSession, StoredSession } from './accounts.ts';
+import type { Accounts, AccountsReader, EndedSession, StoredSession } from './accounts.ts';
+import { accountForLogin, accountWhere, addUser, NOBODY, type AccountsSchema as Schema } from './accounts_rows.ts';
 import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
 import { groupWrites } from './group_writes.ts';
-
-type UsersTable = {
-  id: string;
-  name: string;
-  folded: string;
-  record: Buffer;
-  ksf_memory_kib: number;
-  ksf_iterations: number;
-  ksf_parallelism: number;
-  role: 'user' | 'admin';
-  disabled: number;
-  created_at_ms: number;
-};
-type SessionsTable = {
-  id: string;
-  user_id: string;
-  device_id: string;
-  state: 'pending' | 'live' | 'ended';
-  created_at_ms: number;
-  last_seen_ms: number;
-  ended_at_ms: number | null;
-  ended_sequence: number | null;
-};
-type Schema = {
-  users: UsersTable;
-  devices: { user_id: string; id: string; name: string; first_seen_ms: number };
-  sessions: SessionsTable;
-  ended_counter: { one: number; value: number };
-};
-type Reading = Kysely<Schema>;
+import { inviteCodesOn } from './sql_invite_codes.ts';
 
 const MIGRATIONS = new URL('./migrations/accounts/', import.meta.url);
 const ENDED_PAGE = 10_000;
 const NAMES_MAX = 1000;
-/** The row that is read for a name that nobody has, which must not cost less than one that somebody has. No user can have its name. */
-const NOBODY: Account = {
-  id: '0'.repeat(32),
-  name: '',
-  role: 'user',
-  disabled: true,
-  record: Buffer.alloc(192),
-  ksf: { memoryKiB: 0, iterations: 0, parallelism: 0 },
-};
 
-function accountOf(row: Selectable<UsersTable>): Account {
-  const ksf = { memoryKiB: row.ksf_memory_kib, iterations: row.ksf_iterations, parallelism: row.ksf_parallelism };
-  return { id: row.id, name: row.name, role: row.role, disabled: row.disabled !== 0, record: row.record, ksf };
-}
-
-async function accountWhere(db: Reading, column: 'id' | 'folded', value: string): Promise<Account | null> {
-  const row = await db.selectFrom('users').selectAll().where(column, '=', value).executeTakeFirst();
-  return row === undefined ? null : accountOf(row);
-}
-
-/** One statement that finds one row, whoever it is asked for. */
-async function accountForLogin(db: Reading, name: string): Promise<Account> {
-  const folded = sql<string>`coalesce((SELECT folded FROM users WHERE folded = ${foldName(name)}), ${NOBODY.name})`;
-  return accountOf(await db.selectFrom('users').selectAll().where('folded', '=', folded).executeTakeFirstOrThrow());
-}
-
-async function sessionById(db: Reading, id: string): Promise<StoredSession | null> {
+async function sessionById(db: Kysely<Schema>, id: string): Promise<StoredSession | null> {
   const row = await db
     .selectFrom('sessions')
     .innerJoin('users', 'users.id', 'sessions.user_id')
@@ -146,21 +92,6 @@ async function endSessions(trx: Transaction<Schema>, which: Picks, atMs: number)
   return picked.length;
 }
 
-function userRow(account: Account, atMs: number): UsersTable {
-  const { id, name, role, record, ksf } = account;
-  const disabled = account.disabled ? 1 : 0;
-  const stretching = { ksf_memory_kib: ksf.memoryKiB, ksf_iterations: ksf.iterations, ksf_parallelism: ksf.parallelism };
-  return { id, name, folded: foldName(name), record, ...stretching, role, disabled, created_at_ms: atMs };
-}
-
-async function addUser(trx: Transaction<Schema>, account: Account, atMs: number): Promise<void> {
-  await trx
-    .insertInto('users')
-    .values(userRow(account, atMs))
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
-}
-
 function sessionsOn(
   database: Database<Schema>,
 ): Pick<Accounts, 'openSession' | 'session' | 'touchSession' | 'endSession' | 'lapseSessions'> {
@@ -223,6 +154,7 @@ export async function openAccounts(address: DatabaseAddress): Promise<Accounts> 
   return {
     ...readerOn(async () => database),
     ...sessionsOn(database),
+    ...inviteCodesOn(database),
     findAccount: (name) => accountWhere(database.db, 'folded', foldName(name)),
     accountForLogin: (name) => accountForLogin(database.db, name),
     async hasAccounts() {

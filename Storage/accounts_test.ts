@@ -4,10 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import type { Account } from './accounts.ts';
+import type { Account } from './account.ts';
 import { openAccounts, openAccountsReader } from './accounts_sql.ts';
 import type { DatabaseAddress } from './database.ts';
 import { accountsContract } from './testing/accounts_contract.ts';
+import { inviteCodesContract } from './testing/invite_codes_contract.ts';
 import { startPostgres, type TestPostgres } from './testing/postgres.ts';
 
 async function sqliteFile(t: TestContext): Promise<{ kind: 'sqlite'; file: string }> {
@@ -42,6 +43,11 @@ for (const [kind, addressFor] of Object.entries(ADDRESSES)) {
       await accounts.close();
     });
     return { accounts, reader };
+  });
+  inviteCodesContract(kind, async (t) => {
+    const accounts = await openAccounts(await addressFor(t));
+    t.after(() => accounts.close());
+    return accounts;
   });
 }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import type { Account, Accounts, AccountsReader } from '../accounts.ts';
+import type { Account } from '../account.ts';
+import type { Accounts, AccountsReader } from '../accounts.ts';
 
 const MINUTE_MS = 60_000;
 const newId = (): string => randomBytes(16).toString('hex');
