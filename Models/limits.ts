@@ -142,4 +142,14 @@ export const LIMITS = {
   ticketBytesMax: 2048,
   ticketsCachedMax: 10_000,
   idempotencyKeyBytesMax: 255,
+
+  auditGatherMs: 200, // events are written together so often; what a kill can lose
+  auditRetryMs: 1000, // when they cannot be written
+  auditUnwrittenMax: 8192, // rows kept meanwhile; further events are only counted
+  auditRowsPerMinute: { each: 16, ok: 4096, refused: 512 }, // of one source, of all that was done, and refused; above it what differs is told together, see Storage/audit_rows.ts
+  auditDetailCharsMax: 256,
+  auditDoneRowsMax: 400_000, // of what was done; the oldest go first
+  auditRefusedRowsMax: 100_000, // of what was refused
+  auditKeptMs: 400 * 24 * 3_600_000,
+  auditPageMax: 1000,
 } as const;
