@@ -1,8 +1,10 @@
+import type { AuditKind } from '../Models/audit.ts';
 import { decodeTimeMs, encodeUint32, type Ksf } from '../Models/datagram_fields.ts';
 import { type ClientDatagram, encodeError, encodeServer, parseClient } from '../Models/datagrams.ts';
 import { assertNever } from '../Models/errors.ts';
 import { SESSION, TICKET } from '../Models/ticket.ts';
 import type { Accounts } from '../Storage/accounts.ts';
+import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
 import { createCookies } from './cookies.ts';
 import { createGrants, type ServerPlace } from './grants.ts';
@@ -14,6 +16,7 @@ import { createSealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
 import { answerAck, answerLogout, answerRenew, isProven, type SessionDatagram } from './sessions.ts';
 import type { Source } from './source.ts';
+import { createUnfinishedLogins } from './unfinished_logins.ts';
 import { createWorkQueue } from './work_queue.ts';
 
 export type AuthDaemonDeps = {
@@ -25,6 +28,7 @@ export type AuthDaemonDeps = {
   readonly queueMax: number; // requests being worked on
   readonly repliesMax: number; // replies kept for repeats
   readonly log: AuthLog;
+  readonly audit: Pick<Audit, 'record'>;
   readonly now: () => number; // milliseconds since 1970
 };
 
@@ -44,6 +48,17 @@ const STORAGE_RETRY_MS = 1000;
 const PROOF_AGE_MS = 5 * 60_000;
 const ENDED_KEPT_MS = 24 * 3600 * 1000; // far longer than a ticket lives
 
+/** What a datagram that was turned away is written down as. */
+const AUDITED = {
+  hello: 'login',
+  finish: 'login',
+  register: 'registration',
+  enrol: 'registration',
+  ack: 'renewal',
+  renew: 'renewal',
+  logout: 'logout',
+} as const satisfies Record<ClientDatagram['kind'], AuditKind>;
+
 function isOfSession(datagram: ClientDatagram): datagram is SessionDatagram {
   return datagram.kind === 'ack' || datagram.kind === 'renew' || datagram.kind === 'logout';
 }
@@ -53,13 +68,14 @@ function busy(transaction: Uint8Array, retryAfterMs: number): Uint8Array {
 }
 
 export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
-  const { accounts, secrets, now, log } = options;
+  const { accounts, secrets, now, log, audit } = options;
   const cookies = createCookies(now);
   const replies = createReplies(options.repliesMax);
   const waitMs = createRateLimit(options.rate, now);
   const queue = createWorkQueue(options.queueMax);
   const grants = createGrants(secrets, options.place);
-  const deps = { ...options, grants, states: createSealedStates(now) };
+  const unfinished = createUnfinishedLogins(audit, now);
+  const deps = { ...options, grants, states: createSealedStates(now), unfinished };
 
   /** Cheap, before any curve operation: is the sender where it says, and is it known? @returns a reply that ends the matter, or `null` to go on */
   function doorkeeper(datagram: ClientDatagram, bytes: Uint8Array, source: Source): Uint8Array | null {
@@ -86,9 +102,9 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
       case 'ack':
         return answerAck(deps, datagram);
       case 'renew':
-        return answerRenew(deps, datagram, bytes);
+        return answerRenew(deps, { datagram, bytes, source });
       case 'logout':
-        return answerLogout(deps, datagram);
+        return answerLogout(deps, { datagram, source });
       default:
         return assertNever(datagram);
     }
@@ -104,7 +120,10 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
     const before = replies.get(bytes);
     if (before !== undefined) return before;
     const retryAfterMs = waitMs(source, datagram.kind);
-    if (retryAfterMs > 0) return busy(transaction, retryAfterMs);
+    if (retryAfterMs > 0) {
+      audit.record({ what: AUDITED[datagram.kind], result: 'too_many_requests', address: source.address });
+      return busy(transaction, retryAfterMs);
+    }
     const work = queue.run(() => answer(datagram, bytes, source));
     if (work === null) return busy(transaction, QUEUE_RETRY_MS);
     replies.put(bytes, work);
@@ -119,6 +138,7 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   return {
     receive,
     async sweep() {
+      unfinished.sweep();
       const atMs = now();
       const ended = await accounts.lapseSessions({
         pendingBeforeMs: atMs - SESSION.unacknowledgedS * 1000,
@@ -126,7 +146,9 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
         endedBeforeMs: atMs - Math.max(ENDED_KEPT_MS, TICKET.lifetimeS * 1000),
         atMs,
       });
-      if (ended > 0) log.info({ ended }, 'sessions lapsed');
+      if (ended === 0) return;
+      log.info({ ended }, 'sessions lapsed');
+      audit.record({ what: 'session_ended', result: 'ok', detail: `${ended} lapsed` });
     },
   };
 }

@@ -3,6 +3,8 @@ import { KSF_DEFAULT } from '../Models/datagram_fields.ts';
 import { AppError } from '../Models/errors.ts';
 import { fingerprint } from '../Models/handshake.ts';
 import { openAccounts } from '../Storage/accounts_sql.ts';
+import { openAudit } from '../Storage/audit_sql.ts';
+import type { DatabaseAddress } from '../Storage/database.ts';
 import { makeDurableFolder } from '../Storage/durable_file.ts';
 import { lockFolder } from '../Storage/folder_lock.ts';
 import { AUTH_DEFAULTS, createAuthDaemon } from './auth_daemon.ts';
@@ -28,14 +30,14 @@ async function main(config: AuthConfig): Promise<void> {
   await makeFolder(config.data);
   opened.use(lockFolder(config.data, 'auth'));
   const log = openLog(config);
-  const address =
-    config.database === null
-      ? { kind: 'sqlite' as const, file: join(config.data, 'accounts.db') }
-      : { kind: 'postgres' as const, url: config.database };
-  const accounts = opened.adopt(await openAccounts(address), (open) => open.close());
+  const address = (name: string): DatabaseAddress =>
+    config.database === null ? { kind: 'sqlite', file: join(config.data, name) } : { kind: 'postgres', url: config.database };
+  const accounts = opened.adopt(await openAccounts(address('accounts.db')), (open) => open.close());
+  const onFailure = (err: unknown): void => log.error({ err }, 'the audit record cannot be written');
+  const audit = opened.adopt(await openAudit(address('audit.db'), { process: 'auth', onFailure }), (open) => open.close());
   const secrets = await openSecrets(config.data, { mayCreate: !(await accounts.hasAccounts()) });
   const place = { httpPort: config.httpPort, publicUrl: config.publicUrl };
-  const daemon = createAuthDaemon({ ...AUTH_DEFAULTS, accounts, secrets, place, ksf: KSF_DEFAULT, log, now: Date.now });
+  const daemon = createAuthDaemon({ ...AUTH_DEFAULTS, accounts, secrets, place, ksf: KSF_DEFAULT, log, audit, now: Date.now });
   const listening = opened.adopt(await listen(daemon, config, log), (socket) => socket.close());
   const host = listening.host.includes(':') ? `[${listening.host}]` : listening.host;
   log.info({ host, port: listening.port, key: fingerprint(nodePrimitives, secrets.boxPublicKey) }, 'listening');

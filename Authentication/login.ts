@@ -1,12 +1,13 @@
 import { server } from '@serenity-kit/opaque';
 import { prepareUserName } from '../Models/credentials.ts';
 import { decodeText, encodeKsf, type Ksf } from '../Models/datagram_fields.ts';
-import { beforeLast, type ClientDatagram, encodeError, packFields, TEXTS, unpackFields } from '../Models/datagrams.ts';
+import { beforeLast, type ClientDatagram, encodeError, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
 import { loginKeys, transcriptOf, unseal } from '../Models/handshake.ts';
 import { foldName } from '../Models/names.ts';
 import type { Account } from '../Storage/account.ts';
 import type { Accounts } from '../Storage/accounts.ts';
+import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
 import { openBox } from './box.ts';
 import type { Grants } from './grants.ts';
@@ -14,6 +15,7 @@ import { nodePrimitives as p } from './node_primitives.ts';
 import type { SealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
 import type { Source } from './source.ts';
+import type { UnfinishedLogins } from './unfinished_logins.ts';
 
 export type LoginDeps = {
   readonly accounts: Pick<Accounts, 'accountForLogin' | 'accountById' | 'openSession'>;
@@ -22,6 +24,8 @@ export type LoginDeps = {
   readonly grants: Grants;
   readonly ksf: Ksf;
   readonly log: AuthLog;
+  readonly audit: Pick<Audit, 'record'>;
+  readonly unfinished: UnfinishedLogins;
   readonly now: () => number;
 };
 type Incoming<K extends 'hello' | 'finish'> = { readonly datagram: ClientDatagram<K>; readonly bytes: Uint8Array; readonly source: Source };
@@ -30,6 +34,7 @@ const NOBODY = new Uint8Array(16);
 const text64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url');
 const bytes64 = (text: string): Uint8Array => Buffer.from(text, 'base64url');
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const NOBODY_ID = hex(NOBODY);
 
 function preparedOrNull(name: string): string | null {
   try {
@@ -78,6 +83,7 @@ export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: 
     datagram.transaction,
     source,
   );
+  deps.unfinished.begun(datagram.transaction, { userId: account?.id ?? null, source });
   return box.reply('challenge', packFields(TEXTS.challenge, { ke2, ksf, state }));
 }
 
@@ -92,21 +98,29 @@ function finishOpaque(opaque: Uint8Array, ke3: Uint8Array): Uint8Array | null {
 /** FINISH to TICKET. Session, ticket and reply come from the handshake alone, so doing it again gives the same ones. */
 export async function answerFinish(deps: LoginDeps, { datagram, bytes, source }: Incoming<'finish'>): Promise<Uint8Array | null> {
   const { transaction } = datagram;
+  const { address } = source;
+  const refused = (result: WireError, userId: string | null): Uint8Array => {
+    deps.audit.record({ what: 'login', result, userId, address });
+    return encodeError(transaction, result);
+  };
   const login = deps.states.open(datagram.state, transaction, source);
-  if (login === null) return encodeError(transaction, 'login_expired');
+  if (login === null) return refused('login_expired', null);
+  deps.unfinished.finished(transaction);
+  const userId = hex(login.userId);
   const sessionKey = finishOpaque(login.opaque, datagram.ke3);
-  if (sessionKey === null) return encodeError(transaction, 'credentials_wrong');
+  if (sessionKey === null) return refused('credentials_wrong', userId === NOBODY_ID ? null : userId);
   const keys = loginKeys(p, { sessionKey, transcript: login.transcript });
   const text = unseal(p, { key: keys.finish, associated: beforeLast('finish', bytes), sealed: datagram.sealed });
   const fields = text === null ? null : unpackFields(TEXTS.finish, text);
   const deviceName = fields === null ? null : decodeText(fields.deviceName);
   if (fields === null || deviceName === null) return null;
-  const account = await deps.accounts.accountById(hex(login.userId));
-  if (account === null || account.disabled) return encodeError(transaction, 'credentials_wrong');
+  const account = await deps.accounts.accountById(userId);
+  if (account === null || account.disabled) return refused('credentials_wrong', userId);
   const deviceId = hex(fields.deviceId);
   const session = await deps.accounts.openSession({ id: hex(keys.sessionId), userId: account.id, deviceId, deviceName, atMs: deps.now() });
-  if (session.state === 'ended') return encodeError(transaction, 'session_unknown');
+  if (session.state === 'ended') return refused('session_unknown', userId);
   if (session.userId !== account.id || session.deviceId !== deviceId) return null;
   deps.log.info({ user: account.id, session: session.id, device: deviceId, source: source.address }, 'login');
+  deps.audit.record({ what: 'login', result: 'ok', userId, userName: account.name, deviceId, address });
   return deps.grants.datagram({ session, issuedAtMs: login.issuedAtMs, key: keys.ticket, transaction, request: bytes });
 }

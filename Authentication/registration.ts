@@ -6,6 +6,7 @@ import { type ClientDatagram, encodeError, packFields, TEXTS, unpackFields, type
 import { AppError } from '../Models/errors.ts';
 import { foldName } from '../Models/names.ts';
 import type { Accounts } from '../Storage/accounts.ts';
+import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
 import { openBox } from './box.ts';
 import type { Secrets } from './secrets.ts';
@@ -16,6 +17,7 @@ export type RegistrationDeps = {
   readonly secrets: Secrets;
   readonly ksf: Ksf;
   readonly log: AuthLog;
+  readonly audit: Pick<Audit, 'record'>;
   readonly now: () => number;
 };
 type Incoming<K extends 'register' | 'enrol'> = {
@@ -38,19 +40,20 @@ function nameIn(field: Uint8Array): string | null {
   }
 }
 
-function refusal({ datagram }: Incoming<'register' | 'enrol'>, error: WireError): Uint8Array {
+function refusal(deps: RegistrationDeps, { datagram, source }: Incoming<'register' | 'enrol'>, error: WireError): Uint8Array {
+  deps.audit.record({ what: 'registration', result: error, address: source.address });
   return encodeError(datagram.transaction, error);
 }
 
 /** REGISTER to REGISTRATION. The answer depends on name and request alone, so nothing is kept. */
 export async function answerRegister(deps: RegistrationDeps, incoming: Incoming<'register'>): Promise<Uint8Array | null> {
-  if (!isLoopback(incoming.source)) return refusal(incoming, 'registration_closed');
+  if (!isLoopback(incoming.source)) return refusal(deps, incoming, 'registration_closed');
   const box = openBox(deps.secrets, incoming.datagram, incoming.bytes);
   const fields = box === null ? null : unpackFields(TEXTS.register, box.text);
   if (box === null || fields === null) return null;
   const name = nameIn(fields.name);
-  if (name === null) return refusal(incoming, 'name_invalid');
-  if ((await deps.accounts.findAccount(name)) !== null) return refusal(incoming, 'name_taken');
+  if (name === null) return refusal(deps, incoming, 'name_invalid');
+  if ((await deps.accounts.findAccount(name)) !== null) return refusal(deps, incoming, 'name_taken');
   const input = { serverSetup: deps.secrets.opaqueSetup, userIdentifier: foldName(name), registrationRequest: text64(fields.request) };
   let response: string;
   try {
@@ -66,18 +69,22 @@ export async function answerRegister(deps: RegistrationDeps, incoming: Incoming<
 
 /** ENROL to ENROLLED: durable when answered. The same record once more is the same registration. */
 export async function answerEnrol(deps: RegistrationDeps, incoming: Incoming<'enrol'>): Promise<Uint8Array | null> {
-  if (!isLoopback(incoming.source)) return refusal(incoming, 'registration_closed');
+  if (!isLoopback(incoming.source)) return refusal(deps, incoming, 'registration_closed');
   const box = openBox(deps.secrets, incoming.datagram, incoming.bytes);
   const fields = box === null ? null : unpackFields(TEXTS.enrol, box.text);
   if (box === null || fields === null) return null;
   const name = nameIn(fields.name);
-  if (name === null) return refusal(incoming, 'name_invalid');
+  if (name === null) return refusal(deps, incoming, 'name_invalid');
   const record = Buffer.from(fields.record);
   const ksf = Buffer.from(fields.ksf);
-  if (!ksf.equals(encodeKsf(deps.ksf))) return refusal(incoming, 'login_expired');
+  if (!ksf.equals(encodeKsf(deps.ksf))) return refusal(deps, incoming, 'login_expired');
   const id = randomBytes(16).toString('hex');
   const stored = await deps.accounts.addAccount({ id, name, role: 'user', disabled: false, record, ksf: deps.ksf }, deps.now());
-  if (!stored.record.equals(record)) return refusal(incoming, 'name_taken');
-  if (stored.id === id) deps.log.info({ user: id, name, source: incoming.source.address }, 'registered');
+  if (!stored.record.equals(record)) return refusal(deps, incoming, 'name_taken');
+  if (stored.id === id) {
+    const { address } = incoming.source;
+    deps.log.info({ user: id, name, source: address }, 'registered');
+    deps.audit.record({ what: 'registration', result: 'ok', userId: id, userName: name, address });
+  }
   return box.reply('enrolled', packFields(TEXTS.enrolled, { userId: Buffer.from(stored.id, 'hex') }));
 }

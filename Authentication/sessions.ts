@@ -3,14 +3,17 @@ import { beforeLast, type ClientDatagram, encodeError, encodeServer, headerOf } 
 import { renewalKey, replyMac, requestMac } from '../Models/handshake.ts';
 import { SESSION } from '../Models/ticket.ts';
 import type { Accounts, StoredSession } from '../Storage/accounts.ts';
+import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
 import type { Grants } from './grants.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
+import type { Source } from './source.ts';
 
 export type SessionDeps = {
   readonly accounts: Pick<Accounts, 'session' | 'touchSession' | 'endSession'>;
   readonly grants: Grants;
   readonly log: AuthLog;
+  readonly audit: Pick<Audit, 'record'>;
   readonly now: () => number;
 };
 export type SessionDatagram = ClientDatagram<'ack' | 'renew' | 'logout'>;
@@ -52,19 +55,33 @@ export async function answerAck(deps: SessionDeps, datagram: SessionDatagram): P
 }
 
 /** RENEW to TICKET, in one round trip: also after sleep, a changed address or a restart of the daemon. */
-export async function answerRenew(deps: SessionDeps, datagram: SessionDatagram, bytes: Uint8Array): Promise<Uint8Array> {
+export async function answerRenew(
+  deps: SessionDeps,
+  { datagram, bytes, source }: { datagram: SessionDatagram; bytes: Uint8Array; source: Source },
+): Promise<Uint8Array> {
   const { sessionId, transaction } = datagram;
   const issuedAtMs = deps.now();
   const session = await heard(deps, datagram, issuedAtMs);
-  if (session === null) return sessionUnknown(datagram);
+  if (session === null) {
+    deps.audit.record({ what: 'renewal', result: 'session_unknown', address: source.address });
+    return sessionUnknown(datagram);
+  }
   const key = renewalKey(p, { renewalSecret: deps.grants.renewalSecret(sessionId), sessionId });
   return deps.grants.datagram({ session, issuedAtMs, key, transaction, request: bytes });
 }
 
 /** LOGOUT to LOGGED_OUT: the session has ended, however often it is said. */
-export async function answerLogout(deps: SessionDeps, datagram: SessionDatagram): Promise<Uint8Array> {
+export async function answerLogout(
+  deps: SessionDeps,
+  { datagram, source }: { datagram: SessionDatagram; source: Source },
+): Promise<Uint8Array> {
   const id = Buffer.from(datagram.sessionId).toString('hex');
+  const session = await deps.accounts.session(id);
   await deps.accounts.endSession(id, deps.now());
+  if (session !== null && session.state !== 'ended') {
+    const { userId, userName, deviceId } = session;
+    deps.audit.record({ what: 'logout', result: 'ok', userId, userName, deviceId, address: source.address });
+  }
   deps.log.info({ session: id }, 'logout');
   return confirmation(deps, 'loggedOut', datagram);
 }
