@@ -1,17 +1,20 @@
 import type { AuditKind } from '../Models/audit.ts';
 import { decodeTimeMs, encodeUint32, type Ksf } from '../Models/datagram_fields.ts';
-import { type ClientDatagram, encodeError, encodeServer, parseClient } from '../Models/datagrams.ts';
+import { type ClientDatagram, encodeError, encodeServer, NEVER_MS, parseClient } from '../Models/datagrams.ts';
 import { assertNever } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
 import { SESSION, TICKET } from '../Models/ticket.ts';
 import type { Accounts } from '../Storage/accounts.ts';
 import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
 import { createCookies } from './cookies.ts';
 import { createGrants, type ServerPlace } from './grants.ts';
+import { createGuessLimit, GUESS_LIMITS, type GuessLimits } from './guess_limit.ts';
+import { isLater, type Later } from './later.ts';
 import { answerFinish, answerHello } from './login.ts';
 import { createRateLimit, type Rate } from './rate_limit.ts';
+import { createRecentWork } from './recent_work.ts';
 import { answerEnrol, answerRegister } from './registration.ts';
-import { createReplies } from './reply_cache.ts';
 import { createSealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
 import { answerAck, answerLogout, answerRenew, isProven, type SessionDatagram } from './sessions.ts';
@@ -25,6 +28,7 @@ export type AuthDaemonDeps = {
   readonly place: ServerPlace;
   readonly ksf: Ksf; // for new accounts
   readonly rate: Rate; // new datagrams of one kind from one source
+  readonly guessLimits: GuessLimits; // for each name and known device
   readonly queueMax: number; // requests being worked on
   readonly repliesMax: number; // replies kept for repeats
   readonly log: AuthLog;
@@ -40,7 +44,7 @@ export type AuthDaemon = {
   sweep(): Promise<void>;
 };
 
-export const AUTH_DEFAULTS = { rate: { perSecond: 20, burst: 5 }, queueMax: 128, repliesMax: 4096 } as const;
+export const AUTH_DEFAULTS = { rate: { perSecond: 20, burst: 5 }, guessLimits: GUESS_LIMITS, queueMax: 128, repliesMax: 4096 } as const;
 
 const QUEUE_RETRY_MS = 250;
 const STORAGE_RETRY_MS = 1000;
@@ -64,18 +68,19 @@ function isOfSession(datagram: ClientDatagram): datagram is SessionDatagram {
 }
 
 function busy(transaction: Uint8Array, retryAfterMs: number): Uint8Array {
-  return encodeServer('busy', transaction, { retryAfterMs: encodeUint32(retryAfterMs) });
+  return encodeServer('busy', transaction, { retryAfterMs: encodeUint32(Math.min(NEVER_MS, Math.ceil(retryAfterMs))) });
 }
 
 export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   const { accounts, secrets, now, log, audit } = options;
   const cookies = createCookies(now);
-  const replies = createReplies(options.repliesMax);
+  const replies = createRecentWork<Uint8Array | Later | null>(options.repliesMax, (reply) => !isLater(reply));
   const waitMs = createRateLimit(options.rate, now);
   const queue = createWorkQueue(options.queueMax);
   const grants = createGrants(secrets, options.place);
   const unfinished = createUnfinishedLogins(audit, now);
-  const deps = { ...options, grants, states: createSealedStates(now), unfinished };
+  const guessLimit = createGuessLimit({ guesses: accounts.guesses, master: secrets.master, limits: options.guessLimits, now });
+  const deps = { ...options, grants, guessLimit, states: createSealedStates(now), unfinished };
 
   /** Cheap, before any curve operation: is the sender where it says, and is it known? @returns a reply that ends the matter, or `null` to go on */
   function doorkeeper(datagram: ClientDatagram, bytes: Uint8Array, source: Source): Uint8Array | null {
@@ -89,7 +94,7 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
     return isOfSession(datagram) && !proven ? encodeError(transaction, 'session_unknown') : null;
   }
 
-  function answer(datagram: ClientDatagram, bytes: Uint8Array, source: Source): Promise<Uint8Array | null> {
+  function answer(datagram: ClientDatagram, bytes: Uint8Array, source: Source): Promise<Uint8Array | Later | null> {
     switch (datagram.kind) {
       case 'hello':
         return answerHello(deps, { datagram, bytes, source });
@@ -117,8 +122,9 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
     if (datagram.kind === 'other_version') return encodeError(transaction, 'protocol_mismatch');
     const refused = doorkeeper(datagram, bytes, source);
     if (refused !== null) return refused;
+    const said = (reply: Uint8Array | Later | null): Uint8Array | null => (isLater(reply) ? busy(transaction, reply.retryAfterMs) : reply);
     const before = replies.get(bytes);
-    if (before !== undefined) return before;
+    if (before !== undefined) return before.then(said);
     const retryAfterMs = waitMs(source, datagram.kind);
     if (retryAfterMs > 0) {
       audit.record({ what: AUDITED[datagram.kind], result: 'too_many_requests', address: source.address });
@@ -128,7 +134,7 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
     if (work === null) return busy(transaction, QUEUE_RETRY_MS);
     replies.put(bytes, work);
     try {
-      return await work;
+      return said(await work);
     } catch (error) {
       log.error({ err: error, kind: datagram.kind }, 'request failed');
       return busy(transaction, STORAGE_RETRY_MS);
@@ -146,9 +152,12 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
         endedBeforeMs: atMs - Math.max(ENDED_KEPT_MS, TICKET.lifetimeS * 1000),
         atMs,
       });
-      if (ended === 0) return;
-      log.info({ ended }, 'sessions lapsed');
-      audit.record({ what: 'session_ended', result: 'ok', detail: `${ended} lapsed` });
+      if (ended > 0) {
+        log.info({ ended }, 'sessions lapsed');
+        audit.record({ what: 'session_ended', result: 'ok', detail: `${ended} lapsed` });
+      }
+      const forgotten = await accounts.guesses.trim(LIMITS.guessCountersMax);
+      if (forgotten > 0) log.warn({ forgotten }, 'very many names were tried: counters of guesses were given up');
     },
   };
 }

@@ -1,3 +1,4 @@
+import { timingSafeEqual } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { encodeGrant } from '../Models/datagram_fields.ts';
 import { encodeServer } from '../Models/datagrams.ts';
@@ -13,6 +14,8 @@ export type ServerPlace = { readonly httpPort: number; readonly publicUrl: strin
 /** Makes TICKET datagrams: the same session, time and request give the same bytes. */
 export type Grants = {
   renewalSecret(sessionId: Uint8Array): Uint8Array;
+  /** Was this proof given to this device of this user? */
+  isDeviceProof(device: { userId: Uint8Array; deviceId: Uint8Array; proof: Uint8Array }): boolean;
   datagram(input: {
     session: StoredSession;
     issuedAtMs: number;
@@ -22,11 +25,16 @@ export type Grants = {
   }): Promise<Uint8Array>;
 };
 
+const DEVICE_PROOF_BYTES = 16;
 const bytesOf = (id: string): Buffer => Buffer.from(id, 'hex');
 
 export function createGrants(secrets: Pick<Secrets, 'master' | 'ticketKey' | 'ticketKeyId'>, place: ServerPlace): Grants {
   const renewalSecret = (sessionId: Uint8Array): Uint8Array =>
     p.hkdf({ secret: secrets.master, salt: sessionId, info: 'driftless renewal secret 1', bytes: 32 });
+
+  const deviceKey = p.hkdf({ secret: secrets.master, salt: new Uint8Array(0), info: 'driftless device proof 1', bytes: 32 });
+  const deviceProof = (userId: Uint8Array, deviceId: Uint8Array): Uint8Array =>
+    p.hmac(deviceKey, userId, deviceId).subarray(0, DEVICE_PROOF_BYTES);
 
   function ticket(session: StoredSession, issuedAtMs: number): Promise<string> {
     const iat = Math.floor(issuedAtMs / 1000);
@@ -47,14 +55,16 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'ticketKey' | 'ti
 
   return {
     renewalSecret,
+    isDeviceProof: ({ userId, deviceId, proof }) => timingSafeEqual(deviceProof(userId, deviceId), proof),
     async datagram({ session, issuedAtMs, key, transaction, request }) {
-      const sessionId = bytesOf(session.id);
+      const [userId, deviceId, sessionId] = [bytesOf(session.userId), bytesOf(session.deviceId), bytesOf(session.id)];
       const text = encodeGrant({
         serverTimeMs: issuedAtMs,
-        userId: bytesOf(session.userId),
-        deviceId: bytesOf(session.deviceId),
+        userId,
+        deviceId,
         sessionId,
         renewalSecret: renewalSecret(sessionId),
+        deviceProof: deviceProof(userId, deviceId),
         ...place,
         userName: session.userName,
         fingerprints: [],

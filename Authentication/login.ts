@@ -11,6 +11,8 @@ import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
 import { openBox } from './box.ts';
 import type { Grants } from './grants.ts';
+import type { GuessLimit } from './guess_limit.ts';
+import type { Later } from './later.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import type { SealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
@@ -18,10 +20,11 @@ import type { Source } from './source.ts';
 import type { UnfinishedLogins } from './unfinished_logins.ts';
 
 export type LoginDeps = {
-  readonly accounts: Pick<Accounts, 'accountForLogin' | 'accountById' | 'openSession'>;
+  readonly accounts: Pick<Accounts, 'accountForLogin' | 'accountById' | 'isDevice' | 'openSession'>;
   readonly secrets: Secrets;
   readonly states: SealedStates;
   readonly grants: Grants;
+  readonly guessLimit: GuessLimit;
   readonly ksf: Ksf;
   readonly log: AuthLog;
   readonly audit: Pick<Audit, 'record'>;
@@ -51,22 +54,41 @@ async function accountOf(deps: LoginDeps, prepared: string | null): Promise<Acco
   return account.disabled ? null : account;
 }
 
-/** HELLO to CHALLENGE. Nothing is kept. @returns `null` (silence) for what no client of ours sends */
-export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: Incoming<'hello'>): Promise<Uint8Array | null> {
+/** The device, if it shows that the user has logged in from it: never one of the account that does not exist. */
+async function knownDevice(
+  deps: LoginDeps,
+  userId: Uint8Array,
+  hello: { deviceId: Uint8Array; deviceProof: Uint8Array },
+): Promise<Uint8Array | null> {
+  const { deviceId, deviceProof: proof } = hello;
+  if (!deps.grants.isDeviceProof({ userId, deviceId, proof })) return null;
+  return (await deps.accounts.isDevice(hex(userId), hex(deviceId))) ? deviceId : null;
+}
+
+/** HELLO to CHALLENGE. Nothing is kept but the count. @returns `null` (silence) for what no client of ours sends */
+export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: Incoming<'hello'>): Promise<Uint8Array | Later | null> {
   const issuedAtMs = deps.now();
   const box = openBox(deps.secrets, datagram, bytes);
   const fields = box === null ? null : unpackFields(TEXTS.hello, box.text);
   const name = fields === null ? null : decodeText(fields.name);
   if (box === null || fields === null || name === null) return null;
   const prepared = preparedOrNull(name);
+  const foldedName = foldName(prepared ?? name); // whether there is such a user or not
   const account = await accountOf(deps, prepared);
+  const userId = account === null ? NOBODY : Buffer.from(account.id, 'hex');
+  const device = await knownDevice(deps, userId, fields);
+  const { counter, waitMs } = await deps.guessLimit.spend({ foldedName, device, ke1: fields.ke1 });
+  if (waitMs > 0) {
+    deps.audit.record({ what: 'login', result: 'too_many_requests', userId: account?.id ?? null, address: source.address });
+    return { retryAfterMs: waitMs };
+  }
   let started: ReturnType<typeof server.startLogin>;
   try {
     started = server.startLogin({
       serverSetup: deps.secrets.opaqueSetup,
       registrationRecord: text64(account?.record ?? deps.secrets.dummyRecord),
       startLoginRequest: text64(fields.ke1),
-      userIdentifier: foldName(prepared ?? name), // whether there is such a user or not
+      userIdentifier: foldedName,
     });
   } catch {
     return null; // not a valid KE1
@@ -76,7 +98,8 @@ export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: 
   const state = deps.states.seal(
     {
       issuedAtMs,
-      userId: account === null ? NOBODY : Buffer.from(account.id, 'hex'),
+      userId,
+      counter,
       transcript: transcriptOf(p, { hello: bytes, ke2, ksf }),
       opaque: bytes64(started.serverLoginState),
     },
@@ -117,7 +140,10 @@ export async function answerFinish(deps: LoginDeps, { datagram, bytes, source }:
   const account = await deps.accounts.accountById(userId);
   if (account === null || account.disabled) return refused('credentials_wrong', userId);
   const deviceId = hex(fields.deviceId);
-  const session = await deps.accounts.openSession({ id: hex(keys.sessionId), userId: account.id, deviceId, deviceName, atMs: deps.now() });
+  const [session] = await Promise.all([
+    deps.accounts.openSession({ id: hex(keys.sessionId), userId: account.id, deviceId, deviceName, atMs: deps.now() }),
+    deps.guessLimit.forgive({ foldedName: foldName(account.name), counter: login.counter }),
+  ]);
   if (session.state === 'ended') return refused('session_unknown', userId);
   if (session.userId !== account.id || session.deviceId !== deviceId) return null;
   deps.log.info({ user: account.id, session: session.id, device: deviceId, source: source.address }, 'login');

@@ -4,22 +4,24 @@ import type { ErrorCode } from './errors.ts';
  * The datagrams between client and authentication daemon, byte by byte (docs/PROTOCOL.md, "Datagrams"). Integers are big-endian.
  * A client datagram is exactly `clientBytes` long, zeros after its fields, so a reply is never longer than what it answers.
  */
-export const DATAGRAM = { magic: 0x444c, version: 1, clientBytes: 1200, headerBytes: 20, transactionBytes: 16 } as const;
+export const DATAGRAM = { magic: 0x444c, version: 2, clientBytes: 1200, headerBytes: 20, transactionBytes: 16 } as const;
 
 const SEAL_BYTES = 28; // nonce 12, tag 16
 const USER_NAME_FIELD = 65; // length 1, UTF-8 and zeros 64
 const ID = 16;
 const KSF = 6; // memory in KiB 4, iterations 1, parallelism 1
 const KEY = 32;
+const PROOF = 16;
 
 /** What is sealed inside a datagram, in order: field and its bytes. */
 export const TEXTS = {
-  hello: { ke1: 96, name: USER_NAME_FIELD },
+  /** Device and proof are zeros for a device that was not given one. */
+  hello: { ke1: 96, name: USER_NAME_FIELD, deviceId: ID, deviceProof: PROOF },
   register: { request: 32, name: USER_NAME_FIELD },
   enrol: { record: 192, ksf: KSF, name: USER_NAME_FIELD },
   /** Half-open login, sealed by the daemon to itself. */
-  state: { issuedAtMs: 8, userId: ID, transcript: 32, opaque: 128 },
-  challenge: { ke2: 320, ksf: KSF, state: 8 + ID + 32 + 128 + SEAL_BYTES },
+  state: { issuedAtMs: 8, userId: ID, counter: ID, transcript: 32, opaque: 128 },
+  challenge: { ke2: 320, ksf: KSF, state: 8 + ID + ID + 32 + 128 + SEAL_BYTES },
   registration: { response: 64, ksf: KSF },
   enrolled: { userId: ID },
   finish: { deviceId: ID, deviceName: USER_NAME_FIELD },
@@ -57,6 +59,9 @@ export type ClientKind = keyof typeof CLIENT;
 export type ServerKind = keyof typeof SERVER;
 export type ClientDatagram<K extends ClientKind = ClientKind> = Datagrams<typeof CLIENT>[K];
 export type ServerDatagram<K extends ServerKind = ServerKind> = Datagrams<typeof SERVER>[K];
+
+/** In `busy`: not by waiting. */
+export const NEVER_MS = 0xffff_ffff;
 
 /** What the byte of an `error` datagram says. `login_expired`: the half-open login is too old or of an earlier daemon; begin again. */
 const WIRE_ERRORS = [

@@ -10,6 +10,12 @@ export const LIMITS = {
   userNameBytesMax: 64,
   passwordBytesMin: 8,
   passwordBytesMax: 1024,
+
+  guessesFree: 10, // passwords that may be tried for one name in a row; then one each so often
+  guessWaitMs: 600_000, // doubled with each, up to
+  guessWaitMsMax: 3_600_000,
+  guessesMax: 100, // in a row; then none, until somebody logs in from a device that is known
+  guessCountersMax: 100_000, // names and devices that are counted, whether there are such users or not
   symlinkTargetBytesMax: 4096,
 
   chunkBytesMin: 512 * KiB, // a file of at most this many bytes is one chunk

@@ -1,4 +1,5 @@
 import type { Account } from './account.ts';
+import type { Guesses } from './guesses.ts';
 import type { InviteCodes } from './invite_codes.ts';
 
 /** All ids are 32 hex digits. Times are milliseconds since 1970 by the daemon's clock. */
@@ -55,6 +56,9 @@ export interface Accounts extends AccountsReader, InviteCodes {
   accountById(id: string): Promise<Account | null>;
   /** @returns the account with this name: the given one, or the one that has the name already (then nothing is written) */
   addAccount(account: Account, atMs: number): Promise<Account>;
+  /** Has the user logged in from it? */
+  isDevice(userId: string, deviceId: string): Promise<boolean>;
+  readonly guesses: Guesses;
   /** Disabling ends all sessions of the user. */
   setDisabled(userId: string, disabled: boolean, atMs: number): Promise<void>;
 

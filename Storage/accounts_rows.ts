@@ -2,6 +2,7 @@ import type { Kysely, Selectable, Transaction } from 'kysely';
 import { sql } from 'kysely';
 import { foldName } from '../Models/names.ts';
 import type { Account } from './account.ts';
+import type { GuessTables } from './sql_guesses.ts';
 
 type UsersTable = {
   id: string;
@@ -39,7 +40,7 @@ export type AccountsSchema = {
     made_at_ms: number;
   };
   invited: { user_id: string; digest: Buffer; quota_bytes: number | null };
-};
+} & GuessTables;
 type Reading = Kysely<AccountsSchema>;
 
 /** The row that is read for a name that nobody has, which must not cost less than one that somebody has. No user can have its name. */

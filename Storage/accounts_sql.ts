@@ -5,6 +5,7 @@ import type { Accounts, AccountsReader, EndedSession, StoredSession } from './ac
 import { accountForLogin, accountWhere, addUser, NOBODY, type AccountsSchema as Schema } from './accounts_rows.ts';
 import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
 import { groupWrites } from './group_writes.ts';
+import { guessesOn } from './sql_guesses.ts';
 import { inviteCodesOn } from './sql_invite_codes.ts';
 
 const MIGRATIONS = new URL('./migrations/accounts/', import.meta.url);
@@ -94,8 +95,8 @@ async function endSessions(trx: Transaction<Schema>, which: Picks, atMs: number)
 
 function sessionsOn(
   database: Database<Schema>,
+  group: ReturnType<typeof groupWrites<Transaction<Schema>>>,
 ): Pick<Accounts, 'openSession' | 'session' | 'touchSession' | 'endSession' | 'lapseSessions'> {
-  const group = groupWrites<Transaction<Schema>>((body) => database.write(body));
   return {
     openSession: ({ id, userId, deviceId, deviceName, atMs }) =>
       group(async (trx) => {
@@ -151,10 +152,12 @@ export async function openAccounts(address: DatabaseAddress): Promise<Accounts> 
     const nobody = database.write((trx) => addUser(trx, NOBODY, 0));
     await nobody.catch((error: unknown) => database.close().then(() => Promise.reject(error)));
   }
+  const group = groupWrites<Transaction<Schema>>((body) => database.write(body));
   return {
     ...readerOn(async () => database),
-    ...sessionsOn(database),
+    ...sessionsOn(database, group),
     ...inviteCodesOn(database),
+    guesses: guessesOn(database, group),
     findAccount: (name) => accountWhere(database.db, 'folded', foldName(name)),
     accountForLogin: (name) => accountForLogin(database.db, name),
     async hasAccounts() {
@@ -162,6 +165,10 @@ export async function openAccounts(address: DatabaseAddress): Promise<Accounts> 
       return (await any.executeTakeFirst()) !== undefined;
     },
     accountById: (id) => accountWhere(database.db, 'id', id),
+    async isDevice(userId, deviceId) {
+      const found = database.db.selectFrom('devices').select('id').where('user_id', '=', userId).where('id', '=', deviceId);
+      return (await found.executeTakeFirst()) !== undefined;
+    },
     addAccount: (account, atMs) =>
       database.write(async (trx) => {
         await addUser(trx, account, atMs);

@@ -8,6 +8,7 @@ import type { Account } from './account.ts';
 import { openAccounts, openAccountsReader } from './accounts_sql.ts';
 import type { DatabaseAddress } from './database.ts';
 import { accountsContract } from './testing/accounts_contract.ts';
+import { guessesContract } from './testing/guesses_contract.ts';
 import { inviteCodesContract } from './testing/invite_codes_contract.ts';
 import { startPostgres, type TestPostgres } from './testing/postgres.ts';
 
@@ -48,6 +49,11 @@ for (const [kind, addressFor] of Object.entries(ADDRESSES)) {
     const accounts = await openAccounts(await addressFor(t));
     t.after(() => accounts.close());
     return accounts;
+  });
+  guessesContract(kind, async (t) => {
+    const accounts = await openAccounts(await addressFor(t));
+    t.after(() => accounts.close());
+    return accounts.guesses;
   });
 }
 

@@ -88,7 +88,7 @@ test('a datagram of any other length, and every reply sent back to the daemon, g
     const padded = Buffer.alloc(DATAGRAM.clientBytes);
     padded.set(down);
     assert.equal(await there.server.daemon.receive(padded, SOURCE), null);
-    padded[2] = 2; // nor one of another version: two daemons must have nothing to say to each other
+    padded[2] = 9; // nor one of another version: two daemons must have nothing to say to each other
     assert.equal(await there.server.daemon.receive(padded, SOURCE), null);
   }
 });
@@ -117,12 +117,12 @@ test('random bytes behind a well-formed header and a good cookie crash nothing a
   const random = seededRandom(seed);
   const { server } = await world(t);
   const transaction = new Uint8Array(16).fill(1);
-  const nothing = { cookie: new Uint8Array(16), ephemeral: new Uint8Array(32), sealed: new Uint8Array(189) };
+  const nothing = { cookie: new Uint8Array(16), ephemeral: new Uint8Array(32), sealed: new Uint8Array(221) };
   const retry = parseServer((await server.daemon.receive(encodeClient('hello', transaction, nothing), SOURCE)) ?? new Uint8Array(0));
   assert.ok(retry?.kind === 'retry');
   for (let n = 0; n < 20_000; n += 1) {
     const bytes = new Uint8Array(DATAGRAM.clientBytes);
-    bytes.set([0x44, 0x4c, 1, 1 + (n % 7)]);
+    bytes.set([0x44, 0x4c, 2, 1 + (n % 7)]);
     bytes.set(retry.cookie, 20);
     for (let at = 36; at < 36 + (n % 400); at += 1) bytes[at] = Math.floor(random() * 256);
     const reply = await server.daemon.receive(bytes, SOURCE);
@@ -184,7 +184,7 @@ test('a half-open login cannot be finished from another address, in another logi
   const [one, other] = finishes;
   assert.ok(one !== undefined && other !== undefined);
   const swapped = Uint8Array.from(one);
-  swapped.set(other.subarray(36, 36 + 212), 36);
+  swapped.set(other.subarray(36, 36 + 228), 36);
   const refusal = async (bytes: Uint8Array, source = SOURCE): Promise<string | undefined> =>
     parseServer((await daemon.receive(bytes, source)) ?? new Uint8Array(0))?.kind;
   assert.equal(await refusal(swapped), 'error');
@@ -260,7 +260,7 @@ test('a flood of HELLO without a cookie asks the accounts nothing and is answere
     const transaction = new Uint8Array(16);
     new DataView(transaction.buffer).setUint32(0, n);
     const cookie = transaction;
-    const hello = encodeClient('hello', transaction, { cookie, ephemeral: new Uint8Array(32), sealed: new Uint8Array(189) });
+    const hello = encodeClient('hello', transaction, { cookie, ephemeral: new Uint8Array(32), sealed: new Uint8Array(221) });
     assert.equal((await server.daemon.receive(hello, { address: `10.0.${n >> 8}.${n & 255}`, port: 1 }))?.length, 68);
   }
   assert.equal(asked, 0);
@@ -314,7 +314,7 @@ test('one source is held to its rate in every kind of datagram, each by itself',
   const guesses: number[] = [];
   for (let n = 0; n < 5; n += 1) {
     const guess = Uint8Array.from(finish);
-    guess[20 + 16 + 212 + n] = (guess[20 + 16 + 212 + n] ?? 0) ^ 1;
+    guess[20 + 16 + 228 + n] = (guess[20 + 16 + 228 + n] ?? 0) ^ 1;
     guesses.push(kindOf((await server.daemon.receive(guess, SOURCE)) ?? new Uint8Array(0)));
   }
   assert.deepEqual(guesses, [0x89, 0x89, 0x88, 0x88, 0x88]); // the login itself took one
@@ -340,7 +340,7 @@ test('a client of another version is told so', async (t) => {
   const { server, client } = await world(t);
   const exchange = directExchange((up) => {
     const newer = Uint8Array.from(up);
-    newer[2] = 2;
+    newer[2] = 9;
     return server.daemon.receive(newer, SOURCE);
   });
   await assert.rejects(client.login(exchange, WHO), { code: 'protocol_mismatch' });
@@ -355,7 +355,7 @@ test('with more requests than the queue holds, the rest is told to come back', a
   assert.ok(cookie !== undefined);
   const replies = await Promise.all(
     Array.from({ length: 10 }, (_, n) => {
-      const hello = { cookie, ephemeral: new Uint8Array(32), sealed: new Uint8Array(189) };
+      const hello = { cookie, ephemeral: new Uint8Array(32), sealed: new Uint8Array(221) };
       return there.server.daemon.receive(encodeClient('hello', new Uint8Array(16).fill(n), hello), SOURCE);
     }),
   );

@@ -78,7 +78,7 @@ test('a wrong password and an unknown user are refused alike: same code, same da
   const wrongPassword = seen.splice(0);
   await refused(login({ auth: link.address, username: 'nobody', password: PASSWORD, home }), 'credentials_wrong');
   assert.deepEqual(seen, wrongPassword);
-  assert.deepEqual(seen, ['up 1 1200', 'down 129 68', 'up 1 1200', `down 130 586`]);
+  assert.deepEqual(seen, ['up 1 1200', 'down 129 68', 'up 1 1200', `down 130 602`]);
   await refused(login({ auth: server.address, username: 'alice', password: 'short', home }), 'credentials_wrong');
 });
 

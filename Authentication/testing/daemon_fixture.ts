@@ -6,12 +6,14 @@ import { openAccounts } from '../../Storage/accounts_sql.ts';
 import type { AuditEvent } from '../../Storage/audit.ts';
 import { makeDurableFolder } from '../../Storage/durable_file.ts';
 import { AUTH_DEFAULTS, type AuthDaemon, type AuthDaemonDeps, createAuthDaemon } from '../auth_daemon.ts';
+import { GUESS_LIMITS } from '../guess_limit.ts';
 import { openSecrets, type Secrets } from '../secrets.ts';
 import { listen } from '../udp_listener.ts';
 
 /** Stretching that costs nothing: only for tests, whose clients must be told to accept it. */
 const CHEAP_KSF: Ksf = { memoryKiB: 64, iterations: 1, parallelism: 1 };
 const UNLIMITED = { perSecond: 1e6, burst: 1e6 };
+const UNLIMITED_GUESSES = { ...GUESS_LIMITS, free: Number.MAX_SAFE_INTEGER };
 
 export type DaemonFixture = AsyncDisposable & {
   readonly address: string; // HOST:PORT
@@ -34,7 +36,17 @@ export async function startDaemon(
   const audited: AuditEvent[] = [];
   const audit = { record: (event: AuditEvent) => void audited.push(event) };
   const place = { httpPort: 4811, publicUrl: null };
-  const defaults = { ...AUTH_DEFAULTS, rate: UNLIMITED, queueMax: 1024, place, ksf: CHEAP_KSF, log, audit, now: Date.now };
+  const defaults = {
+    ...AUTH_DEFAULTS,
+    rate: UNLIMITED,
+    guessLimits: UNLIMITED_GUESSES,
+    queueMax: 1024,
+    place,
+    ksf: CHEAP_KSF,
+    log,
+    audit,
+    now: Date.now,
+  };
   const daemon = createAuthDaemon({ ...defaults, ...rest, accounts, secrets });
   const listening = await listen(daemon, { host: '127.0.0.1', port }, log);
   let ended: Promise<void> | null = null;

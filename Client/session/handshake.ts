@@ -31,6 +31,7 @@ export type HandshakeDeps = {
 export type Granted = { readonly grant: Grant; readonly clockOffsetMs: number };
 
 const ATTEMPTS = 3;
+const NO_DEVICE = { deviceId: new Uint8Array(16), deviceProof: new Uint8Array(16) };
 const KSF_KEYS = ['memoryKiB', 'iterations', 'parallelism'] as const;
 
 function malformed(): AppError {
@@ -91,12 +92,19 @@ function openTicket(input: { sealed: Uint8Array; key: Uint8Array; transaction: U
   return text === null ? null : decodeGrant(Uint8Array.from(text));
 }
 
-type LoginInput = { readonly username: string; readonly password: string; readonly deviceId: Uint8Array; readonly deviceName: string };
+type LoginInput = {
+  readonly username: string;
+  readonly password: string;
+  readonly deviceId: Uint8Array;
+  readonly deviceName: string;
+  /** What the last TICKET for this user had, if it is still there. */
+  readonly deviceProof: Uint8Array | null;
+};
 
 /**
  * The whole login: the daemon never learns the password, and proves that it knows this account's record before it learns anything else.
  * The session is live when this resolves.
- * @throws AppError `credentials_wrong`, `name_invalid`, `server_key_changed`, `protocol_mismatch`, `auth_unreachable`, `busy`
+ * @throws AppError `credentials_wrong`, `too_many_requests`, `name_invalid`, `server_key_changed`, `protocol_mismatch`, `auth_unreachable`, `busy`
  */
 export function performLogin(deps: HandshakeDeps, input: LoginInput): Promise<Granted & { readonly pins: DaemonPins }> {
   const username = prepareUserName(input.username);
@@ -109,7 +117,9 @@ async function attemptLogin(deps: HandshakeDeps, input: LoginInput): Promise<(Gr
   const { password } = input;
   const contact = await contactOf(deps);
   const { state, ke1 } = await steps.startLogin(password);
-  const hello = await requestInBox(exchange, contact, 'hello', packFields(TEXTS.hello, { ke1, name: encodeText(input.username) }));
+  const known = input.deviceProof === null ? NO_DEVICE : { deviceId: input.deviceId, deviceProof: input.deviceProof };
+  const helloText = packFields(TEXTS.hello, { ke1, name: encodeText(input.username), ...known });
+  const hello = await requestInBox(exchange, contact, 'hello', helloText);
   if (hello === BEGIN_AGAIN) return BEGIN_AGAIN;
   const challengedAtMs = Date.now(); // the ticket carries the daemon's time of this moment
   const challenge = unpackFields(TEXTS.challenge, hello.text);

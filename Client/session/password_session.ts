@@ -1,6 +1,8 @@
 import { hostname } from 'node:os';
+import { prepareUserName } from '../../Models/credentials.ts';
 import type { Ksf } from '../../Models/datagram_fields.ts';
 import { fingerprint } from '../../Models/handshake.ts';
+import { foldName } from '../../Models/names.ts';
 import { type AuthAddress, parseAuthAddress } from './auth_address.ts';
 import type { DaemonPins } from './daemon_pins.ts';
 import { openExchange } from './exchange.ts';
@@ -55,10 +57,19 @@ function shortened(name: string): string {
   return text;
 }
 
-async function remember(home: string, address: AuthAddress, pins: DaemonPins, login: StoredLogin | null): Promise<void> {
+type LoggedIn = { readonly login: StoredLogin; readonly deviceProof: string };
+
+/** All spellings of a name are one. */
+function proofKey(address: AuthAddress, username: string): string {
+  return `${address.text} ${foldName(prepareUserName(username))}`;
+}
+
+async function remember(home: string, address: AuthAddress, pins: DaemonPins, loggedIn: LoggedIn | null): Promise<void> {
   await openProfile(home).update((data) => {
     data.daemons[address.text] ??= pins;
-    if (login === null) return;
+    if (loggedIn === null) return;
+    const { login, deviceProof } = loggedIn;
+    data.deviceProofs = { ...data.deviceProofs, [proofKey(address, login.user.name)]: deviceProof };
     const others = data.sessions.filter((one) => one.auth !== login.auth || one.user.id !== login.user.id);
     data.sessions = [...others, login];
   });
@@ -75,13 +86,15 @@ export const withPassword = {
 
   async login(options: Options & { readonly deviceName?: string }): Promise<StoredLogin> {
     const address = parseAuthAddress(options.auth);
-    const { daemons, deviceId } = await openProfile(options.home).update(() => undefined); // from now on this device has its id
-    const device = { deviceId: Buffer.from(deviceId, 'hex'), deviceName: shortened(options.deviceName ?? hostname()) };
+    const { daemons, deviceId, deviceProofs = {} } = await openProfile(options.home).update(() => undefined); // from now on this device has its id
+    const proof = deviceProofs[proofKey(address, options.username)];
+    const deviceProof = proof === undefined ? null : Buffer.from(proof, 'hex');
+    const device = { deviceProof, deviceId: Buffer.from(deviceId, 'hex'), deviceName: shortened(options.deviceName ?? hostname()) };
     const granted = await withDaemon(address, { ...options, pins: daemons[address.text] }, (deps) =>
       performLogin(deps, { ...options, ...device }),
     );
     const login = storedLogin(address, granted, Date.now());
-    await remember(options.home, address, granted.pins, login);
+    await remember(options.home, address, granted.pins, { login, deviceProof: Buffer.from(granted.grant.deviceProof).toString('hex') });
     return login;
   },
 };

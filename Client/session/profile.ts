@@ -24,6 +24,8 @@ export type ProfileData = {
   deviceId: string; // made once for each profile
   daemons: Record<string, DaemonPins>; // by HOST:PORT
   sessions: StoredLogin[]; // one for each daemon and user
+  /** By HOST:PORT and folded user name, 32 hex digits: this device is known there, also when it is logged out. */
+  deviceProofs?: Record<string, string>;
 };
 
 /** The client's profile: HOME/profile.json, a small file a person may open. It holds secrets, so it is for its owner only. */
@@ -59,6 +61,7 @@ function isProfile(value: unknown): value is ProfileData {
     isId(value.deviceId) &&
     isRecord(value.daemons) &&
     Object.values(value.daemons).every(isPins) &&
+    (value.deviceProofs === undefined || (isRecord(value.deviceProofs) && Object.values(value.deviceProofs).every(isId))) &&
     Array.isArray(value.sessions) &&
     value.sessions.every(isLogin)
   );

@@ -22,15 +22,19 @@ export const cheapSessions = {
 /** As a person's program has them. */
 export const strictSessions = { register, login };
 
+export type Known = { readonly deviceId: Uint8Array; readonly deviceProof: Uint8Array };
 type Credentials = { readonly username: string; readonly password: string };
+
+const NO_DEVICE: Known = { deviceId: new Uint8Array(16), deviceProof: new Uint8Array(16) };
 
 /** Many conversations over one OPAQUE thread and without a profile. */
 export type BareClient = AsyncDisposable & {
   exchange(address: string): Promise<Exchange>;
   register(exchange: Exchange, credentials: Credentials): Promise<DaemonPins>;
   /** What the daemon makes of a KE1 for a name, sent as it is written here. @returns KE2 */
-  challenge(exchange: Exchange, input: { readonly ke1: Uint8Array; readonly name: string }): Promise<Uint8Array>;
-  login(exchange: Exchange, credentials: Credentials): Promise<Granted>;
+  challenge(exchange: Exchange, input: { readonly ke1: Uint8Array; readonly name: string; readonly known?: Known }): Promise<Uint8Array>;
+  /** From a device of its own unless told. */
+  login(exchange: Exchange, credentials: Credentials, known?: Known): Promise<Granted>;
   renew(exchange: Exchange, granted: Granted): Promise<Granted>;
   logout(exchange: Exchange, granted: Granted): Promise<void>;
 };
@@ -41,19 +45,19 @@ export function openBareClient(): BareClient {
   return {
     exchange: (address) => openExchange(parseAuthAddress(address)),
     register: (exchange, credentials) => performRegistration({ ...common, exchange }, credentials),
-    async challenge(exchange, { ke1, name }) {
+    async challenge(exchange, { ke1, name, known = NO_DEVICE }) {
       const answer = await requestInBox(
         exchange,
         await makeContact(exchange, null),
         'hello',
-        packFields(TEXTS.hello, { ke1, name: encodeText(name) }),
+        packFields(TEXTS.hello, { ke1, name: encodeText(name), ...known }),
       );
       const fields = answer === BEGIN_AGAIN ? null : unpackFields(TEXTS.challenge, answer.text);
       if (fields === null) throw new Error('no challenge');
       return fields.ke2;
     },
-    login: (exchange, credentials) => {
-      const device = { deviceId: randomBytes(16), deviceName: 'test' };
+    login: (exchange, credentials, known) => {
+      const device = { deviceId: randomBytes(16), deviceName: 'test', deviceProof: null, ...known };
       return performLogin({ ...common, exchange }, { ...credentials, ...device });
     },
     renew: (exchange, { grant, clockOffsetMs }) => performRenewal(exchange, { proof: grant, clockOffsetMs, pins: null }),

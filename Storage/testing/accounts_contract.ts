@@ -101,6 +101,7 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     assert.equal(await accounts.touchSession(id, 5000), false);
     assert.deepEqual(await reader.devicesOf([userId]), [{ ...device, signedIn: false }]);
     assert.equal((await accounts.session(id))?.state, 'ended');
+    assert.deepEqual([await accounts.isDevice(userId, deviceId), await accounts.isDevice(newId(), deviceId)], [true, false]);
     assert.equal((await accounts.openSession(session)).state, 'ended'); // said again after the end, it does not come back
     assert.equal(await accounts.session(newId()), null);
     assert.equal(await accounts.touchSession(newId(), 1), false);
