@@ -15,6 +15,7 @@ import { AppError, type ErrorCode } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
+import type { Audit } from '../Storage/audit.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { DeleteScope } from '../Storage/delete_scope.ts';
 import type { EventMarks } from '../Storage/event_marks.ts';
@@ -31,7 +32,7 @@ import type { Statistics } from '../Storage/statistics.ts';
 import type { SyncReports } from '../Storage/sync_reports.ts';
 import type { SyncStates } from '../Storage/sync_states.ts';
 import type { Webhooks } from '../Storage/webhooks.ts';
-import type { IsAdmin } from './admins.ts';
+import { adminGate, type IsAdmin } from './admins.ts';
 import type { Authenticate } from './authenticate.ts';
 import { registerChangeRoutes } from './change_routes.ts';
 import { registerApprovalRoute } from './delete_approval_route.ts';
@@ -102,6 +103,7 @@ export type AppDeps = {
   readonly quotas: Quotas;
   readonly authenticate: Authenticate;
   readonly isAdmin: IsAdmin;
+  readonly audit: Pick<Audit, 'record'>;
   /** Where committed changes are heard of. */
   readonly changes: ChangeFanOut;
   readonly readiness: Readiness;
@@ -130,7 +132,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 
   const metadata = countingOperations(deps.metadata, metrics.operations);
   const inTurn = createTurns({ most: LIMITS.longRequestsMax, each: LIMITS.longRequestsPerUserMax });
-  const routeDeps = { ...deps, metadata, metrics, inTurn, linkPasswords: createLinkPasswords() };
+  const routeDeps = { ...deps, metadata, metrics, inTurn, linkPasswords: createLinkPasswords(), requireAdmin: adminGate(deps) };
   registerHealthRoutes(app, routeDeps);
   registerEntryRoutes(app, routeDeps);
   registerFileRoutes(app, routeDeps);

@@ -62,6 +62,25 @@ test('after a logout every route refuses the ticket, within one reading of the a
   assert.equal((await server.ask(alice, whoami)).status, 200);
 });
 
+test('tickets that are not good, or not any more, are written down, and neither those that ran out nor none', async () => {
+  const dave = await server.addUser('dave');
+  const whoami = { method: 'GET', url: ROUTES.whoami } as const;
+  await server.accounts.endSession(dave.sessionId, Date.now());
+  await server.revocations.poll();
+  const before = server.audited.length;
+  for (const { authorization } of await badTickets(server.key, Date.now())) {
+    await server.ask(null, { ...whoami, headers: authorization === null ? {} : { authorization } });
+  }
+  await server.ask(dave, whoami);
+  const audited = server.audited.slice(before);
+  const address = '127.0.0.1';
+  const invalid = (await badTickets(server.key, Date.now())).filter(({ code }) => code === 'ticket_invalid');
+  const nobody = { userId: undefined, userName: undefined, deviceId: undefined };
+  assert.deepEqual(audited.slice(0, -1), Array(invalid.length).fill({ what: 'ticket', result: 'ticket_invalid', ...nobody, address }));
+  const who = { userId: dave.id, userName: 'dave', deviceId: '2'.repeat(32) };
+  assert.deepEqual(audited.at(-1), { what: 'ticket', result: 'ticket_revoked', ...who, address });
+});
+
 test('a logout takes effect within two seconds', async () => {
   const carol = await server.addUser('carol');
   await server.accounts.endSession(carol.sessionId, Date.now());

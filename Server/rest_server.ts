@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { openAccountsReader } from '../Storage/accounts_sql.ts';
+import { openAudit } from '../Storage/audit_sql.ts';
 import type { DatabaseAddress } from '../Storage/database.ts';
 import { makeDurableFolder } from '../Storage/durable_file.ts';
 import { lockFolder } from '../Storage/folder_lock.ts';
@@ -39,6 +40,8 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   const chunks = stack.adopt(await openPackChunkStore(join(config.dataFolder, 'packs')), close);
   const store = stack.adopt(await openServerStore(address('driftless.db')), close);
   const { metadata } = store;
+  const onUnwritten = (err: unknown): void => log.error({ err }, 'the audit record cannot be written');
+  const audit = stack.adopt(await openAudit(address('audit.db'), { process: 'server', onFailure: sparingly(onUnwritten) }), close);
   const accounts = stack.adopt(openAccountsReader(address('accounts.db')), close);
 
   const keys = new TicketKeys(ticketKeysPath(config.dataFolder), Date.now);
@@ -60,7 +63,7 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
     clearInterval,
   );
 
-  const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations });
+  const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations, audit });
   const isAdmin = adminsNamed(config.admins);
   const readiness = createReadiness({ dataFolder: config.dataFolder, metadata, keys, revocations });
   const loopbackOnly = isLoopbackHost(config.host === '::1' ? '[::1]' : config.host);
@@ -81,7 +84,7 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
     close,
   );
   webhookDelivery.refresh();
-  const parts = { ...store, chunks, accounts, authenticate, isAdmin, changes, readiness, log, monotonicMs, loopbackOnly };
+  const parts = { ...store, chunks, accounts, authenticate, isAdmin, audit, changes, readiness, log, monotonicMs, loopbackOnly };
   const app = await buildApp({ ...parts, webhookHosts, webhookDelivery });
   stack.adopt(app, stopListening);
   const onThinned = (versions: number): void => log.info({ versions }, 'older versions were given up');

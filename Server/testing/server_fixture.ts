@@ -8,6 +8,7 @@ import pino from 'pino';
 import { LIMITS } from '../../Models/limits.ts';
 import type { Accounts } from '../../Storage/accounts.ts';
 import { openAccounts } from '../../Storage/accounts_sql.ts';
+import type { AuditEvent } from '../../Storage/audit.ts';
 import type { ChunkStore } from '../../Storage/chunk_store.ts';
 import type { DatabaseAddress } from '../../Storage/database.ts';
 import type { Links } from '../../Storage/links.ts';
@@ -50,6 +51,7 @@ export type ServerFixture = AsyncDisposable & {
   readonly chunks: ChunkStore;
   readonly quotas: Quotas;
   readonly revocations: Revocations;
+  readonly audited: readonly AuditEvent[];
   /** Log lines so far. */
   readonly logged: string[];
   addUser(name: string): Promise<User>;
@@ -90,7 +92,9 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
     ),
   );
   await Promise.all([keys.refresh(), revocations.start()]);
-  const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations });
+  const audited: AuditEvent[] = [];
+  const audit = { record: (event: AuditEvent) => void audited.push(event) };
+  const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations, audit });
   const logged: string[] = [];
   const changes = closing(
     new LocalFanOut(store, (error) => {
@@ -111,6 +115,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
       accounts,
       authenticate,
       isAdmin: adminsNamed(['administrator']),
+      audit,
       changes,
       webhookHosts,
       webhookDelivery,
@@ -133,6 +138,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
     chunks,
     quotas: store.quotas,
     revocations,
+    audited,
     logged,
     ticketFor,
     async addUser(name) {

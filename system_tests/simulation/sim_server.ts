@@ -136,6 +136,7 @@ async function openSimServer(
       notices: { ...store.notices, deviceSeen: async () => undefined }, // noted beside the requests, in no order
       authenticate,
       isAdmin: () => false,
+      audit: { record: () => undefined },
       readiness: async () => [],
       log: pino({ level: 'silent' }),
       loopbackOnly: true,
