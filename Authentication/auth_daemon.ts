@@ -14,7 +14,7 @@ import { isLater, type Later } from './later.ts';
 import { answerFinish, answerHello } from './login.ts';
 import { createRateLimit, type Rate } from './rate_limit.ts';
 import { createRecentWork } from './recent_work.ts';
-import { answerEnrol, answerRegister } from './registration.ts';
+import { answerEnrol, answerRegister, type RegistrationMode } from './registration.ts';
 import { createSealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
 import { answerAck, answerLogout, answerRenew, isProven, type SessionDatagram } from './sessions.ts';
@@ -27,6 +27,7 @@ export type AuthDaemonDeps = {
   readonly secrets: Secrets;
   readonly place: ServerPlace;
   readonly ksf: Ksf; // for new accounts
+  readonly registration: RegistrationMode;
   readonly rate: Rate; // new datagrams of one kind from one source
   readonly guessLimits: GuessLimits; // for each name and known device
   readonly queueMax: number; // requests being worked on

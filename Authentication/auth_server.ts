@@ -37,7 +37,9 @@ async function main(config: AuthConfig): Promise<void> {
   const audit = opened.adopt(await openAudit(address('audit.db'), { process: 'auth', onFailure }), (open) => open.close());
   const secrets = await openSecrets(config.data, { mayCreate: !(await accounts.hasAccounts()) });
   const place = { httpPort: config.httpPort, publicUrl: config.publicUrl };
-  const daemon = createAuthDaemon({ ...AUTH_DEFAULTS, accounts, secrets, place, ksf: KSF_DEFAULT, log, audit, now: Date.now });
+  const { registration } = config;
+  const rules = { place, registration, ksf: KSF_DEFAULT };
+  const daemon = createAuthDaemon({ ...AUTH_DEFAULTS, ...rules, accounts, secrets, log, audit, now: Date.now });
   const listening = opened.adopt(await listen(daemon, config, log), (socket) => socket.close());
   const host = listening.host.includes(':') ? `[${listening.host}]` : listening.host;
   log.info({ host, port: listening.port, key: fingerprint(nodePrimitives, secrets.boxPublicKey) }, 'listening');

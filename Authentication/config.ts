@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { AppError } from '../Models/errors.ts';
+import { REGISTRATION_MODES, type RegistrationMode } from './registration.ts';
 
 const Port = z.coerce.number().int().min(0).max(65_535);
 const Environment = z.object({
@@ -14,6 +15,7 @@ const Environment = z.object({
     .max(160)
     .optional(),
   DRIFTLESS_DATABASE: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  DRIFTLESS_REGISTRATION: z.enum(REGISTRATION_MODES).default('local'),
   DRIFTLESS_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
 
@@ -25,6 +27,7 @@ export type AuthConfig = {
   readonly httpPort: number;
   readonly publicUrl: string | null;
   readonly database: string | null; // PostgreSQL, else SQLite in `data`
+  readonly registration: RegistrationMode;
   readonly logLevel: string;
 };
 
@@ -44,6 +47,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     httpPort: env.DRIFTLESS_HTTP_PORT,
     publicUrl: env.DRIFTLESS_PUBLIC_URL ?? null,
     database: env.DRIFTLESS_DATABASE ?? null,
+    registration: env.DRIFTLESS_REGISTRATION,
     logLevel: env.DRIFTLESS_LOG_LEVEL,
   };
 }

@@ -31,6 +31,7 @@ import {
 import { type QuotaMethods, quotaMethods } from './quota_methods.ts';
 import { type ReceiptMethods, receiptMethods } from './receipt_methods.ts';
 import { type Caller, restCaller } from './rest_call.ts';
+import type { FirstContact } from './session/daemon_pins.ts';
 import type { Session } from './session/session.ts';
 import { type SharingMethods, sharingMethods } from './sharing_methods.ts';
 import type { Sync, SyncEvent, SyncOptions, SyncStatus } from './sync.ts';
@@ -82,10 +83,12 @@ export type ConnectOptions = {
   readonly password?: string;
   readonly auth: string;
   readonly home?: string;
-  /** Told the fingerprint of a daemon's key (`SHA256:…`) that the profile does not hold yet, before it is told anything. */
-  readonly onFirstContact?: (fingerprint: string) => void;
-};
-export type RegisterOptions = ConnectOptions & { readonly password: string };
+} & FirstContact;
+/** The daemon: its address, or a code of `driftless-admin invite-code`, which has its address and its key. */
+export type RegisterOptions = Omit<ConnectOptions, 'auth' | 'password'> & { readonly password: string } & (
+    | { readonly auth: string; readonly invite?: undefined }
+    | { readonly invite: string; readonly auth?: undefined }
+  );
 /** What is not given is taken from the profile: the last user, the daemon that user logged in at. */
 export type ResumeOptions = { readonly username?: string; readonly auth?: string; readonly home?: string };
 
@@ -116,6 +119,8 @@ export type Driftless = AsyncDisposable &
   ReceiptMethods & {
     readonly username: string;
     readonly serverUrl: string;
+    /** HOST:PORT of the authentication daemon. */
+    readonly auth: string;
 
     /** Makes the folders above it too. @throws AppError `already_exists`, `name_collides`, `not_a_folder`, `forbidden` */
     createFolder(path: string): Promise<Written>;
@@ -181,22 +186,22 @@ export type Driftless = AsyncDisposable &
 
 /**
  * Logs in; without `password` goes on with the session in the profile.
- * @throws AppError `credentials_wrong`, `auth_unreachable`, `server_key_changed`, `protocol_mismatch`, `too_many_requests`, `busy`; without password `not_logged_in`, `session_unknown`
+ * @throws AppError `credentials_wrong`, `auth_unreachable`, `server_key_unknown`, `server_key_changed`, `protocol_mismatch`, `too_many_requests`, `busy`; without password `not_logged_in`, `session_unknown`
  */
-export async function connect({ username, password, auth, home = defaultHome(), onFirstContact }: ConnectOptions): Promise<Driftless> {
+export async function connect({ username, password, auth, home = defaultHome(), ...contact }: ConnectOptions): Promise<Driftless> {
   if (password === undefined) return resume({ username, auth, home });
   const { login } = await import('./session/session.ts');
-  return createDriftless(await login({ auth, username, password, home, onFirstContact }), home);
+  return createDriftless(await login({ auth, username, password, home, ...contact }), home);
 }
 
 /**
  * Makes an account and logs it in.
- * @throws AppError `name_taken`, `name_invalid`, `request_invalid` (password too short or long), `registration_closed`, and as `connect`
+ * @throws AppError `name_taken`, `name_invalid`, `request_invalid` (password too short or long), `registration_closed`, `invite_invalid`, `invite_malformed`, and as `connect`
  */
-export async function register({ home = defaultHome(), ...options }: RegisterOptions): Promise<Driftless> {
+export async function register({ home = defaultHome(), invite, ...options }: RegisterOptions): Promise<Driftless> {
   const session = await import('./session/session.ts');
-  await session.register({ ...options, home });
-  return connect({ ...options, home });
+  const auth = await session.register({ ...options, invite, home });
+  return connect({ ...options, auth, home });
 }
 
 /** Goes on with a session of the profile. @throws AppError `not_logged_in`, `session_unknown`, `auth_unreachable`, `server_key_changed` */
@@ -226,6 +231,7 @@ function createDriftless(session: Session, home: string): Driftless {
   return {
     username: session.user.name,
     serverUrl: session.serverUrl,
+    auth: session.auth,
     ...fileMethods(call),
     ...contentMethods(http),
     ...transferMethods(transfers.open),

@@ -5,6 +5,12 @@ export function plainAddress(address: string): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : (address.split('%')[0] ?? address);
 }
 
+/** @param address numeric, as a socket tells it */
+export function isLoopbackAddress(address: string): boolean {
+  const plain = plainAddress(address);
+  return plain === '::1' || /^127\.\d+\.\d+\.\d+$/.test(plain);
+}
+
 /** Whom to count: an IPv4 address, or the /64 that one IPv6 subscriber has. */
 export function addressGroup(address: string): string {
   const plain = plainAddress(address);

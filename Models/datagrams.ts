@@ -12,13 +12,14 @@ const ID = 16;
 const KSF = 6; // memory in KiB 4, iterations 1, parallelism 1
 const KEY = 32;
 const PROOF = 16;
+const CODE = 16; // the secret of an invitation code; zeros: none
 
 /** What is sealed inside a datagram, in order: field and its bytes. */
 export const TEXTS = {
   /** Device and proof are zeros for a device that was not given one. */
   hello: { ke1: 96, name: USER_NAME_FIELD, deviceId: ID, deviceProof: PROOF },
-  register: { request: 32, name: USER_NAME_FIELD },
-  enrol: { record: 192, ksf: KSF, name: USER_NAME_FIELD },
+  register: { request: 32, name: USER_NAME_FIELD, code: CODE },
+  enrol: { record: 192, ksf: KSF, name: USER_NAME_FIELD, code: CODE },
   /** Half-open login, sealed by the daemon to itself. */
   state: { issuedAtMs: 8, userId: ID, counter: ID, transcript: 32, opaque: 128 },
   challenge: { ke2: 320, ksf: KSF, state: 8 + ID + ID + 32 + 128 + SEAL_BYTES },
@@ -72,6 +73,7 @@ const WIRE_ERRORS = [
   'session_unknown',
   'protocol_mismatch',
   'login_expired',
+  'invite_invalid',
 ] as const satisfies readonly (ErrorCode | 'login_expired')[];
 export type WireError = (typeof WIRE_ERRORS)[number];
 

@@ -29,12 +29,12 @@ const GOLDEN: readonly [bytes: Uint8Array, hex: string][] = [
     `444c0201${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 221)}`,
   ],
   [
-    encodeClient('register', TRANSACTION, { cookie: fill(16, 1), ephemeral: fill(32, 2), sealed: fill(125, 3) }),
-    `444c0202${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 125)}`,
+    encodeClient('register', TRANSACTION, { cookie: fill(16, 1), ephemeral: fill(32, 2), sealed: fill(141, 3) }),
+    `444c0202${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 141)}`,
   ],
   [
-    encodeClient('enrol', TRANSACTION, { cookie: fill(16, 1), ephemeral: fill(32, 2), sealed: fill(291, 3) }),
-    `444c0203${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 291)}`,
+    encodeClient('enrol', TRANSACTION, { cookie: fill(16, 1), ephemeral: fill(32, 2), sealed: fill(307, 3) }),
+    `444c0203${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 307)}`,
   ],
   [
     encodeClient('finish', TRANSACTION, { cookie: fill(16, 1), state: fill(228, 2), ke3: fill(64, 3), sealed: fill(109, 4) }),

@@ -56,11 +56,8 @@ export function inviteCodesOn({ db, write }: Pick<Database<AccountsSchema>, 'db'
       write(async (trx) => {
         const digest = Buffer.from(invite.digest);
         const stored = () => accountWhere(trx, 'folded', foldName(account.name));
-        const before = await stored();
-        if (before?.record.equals(account.record)) return before;
         const taken = await takeUse(trx, digest, invite.atMs);
-        // While this waited for the code, the same registration may have been made by another server.
-        if (taken === null) return stored().then((now) => (now?.record.equals(account.record) ? now : null));
+        if (taken === null) return stored().then((there) => (there?.record.equals(account.record) ? there : null));
         await addUser(trx, account, invite.atMs);
         const now = await stored();
         if (now === null) throw new Error('an account that was just written is not there');

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { hash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { client as opaque, ready } from '@serenity-kit/opaque';
+import type { RegistrationMode } from '../Authentication/registration.ts';
 import { type DaemonFixture, startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { type BareClient, directExchange, openBareClient } from '../Client/testing/auth_client.ts';
 import { DATAGRAM, encodeClient, parseServer } from '../Models/datagrams.ts';
@@ -88,7 +90,7 @@ test('a datagram of any other length, and every reply sent back to the daemon, g
     const padded = Buffer.alloc(DATAGRAM.clientBytes);
     padded.set(down);
     assert.equal(await there.server.daemon.receive(padded, SOURCE), null);
-    padded[2] = 9; // nor one of another version: two daemons must have nothing to say to each other
+    padded[2] = DATAGRAM.version + 1; // nor one of another version: two daemons must have nothing to say to each other
     assert.equal(await there.server.daemon.receive(padded, SOURCE), null);
   }
 });
@@ -122,7 +124,7 @@ test('random bytes behind a well-formed header and a good cookie crash nothing a
   assert.ok(retry?.kind === 'retry');
   for (let n = 0; n < 20_000; n += 1) {
     const bytes = new Uint8Array(DATAGRAM.clientBytes);
-    bytes.set([0x44, 0x4c, 2, 1 + (n % 7)]);
+    bytes.set([0x44, 0x4c, DATAGRAM.version, 1 + (n % 7)]);
     bytes.set(retry.cookie, 20);
     for (let at = 36; at < 36 + (n % 400); at += 1) bytes[at] = Math.floor(random() * 256);
     const reply = await server.daemon.receive(bytes, SOURCE);
@@ -324,23 +326,98 @@ test('one source is held to its rate in every kind of datagram, each by itself',
   assert.equal(await answers(() => client.logout(exchange, granted)), '.bbbb');
 });
 
-test('registration is closed to other machines', async (t) => {
-  const { server, client } = await world(t);
-  for (const address of ['192.0.2.7', '2001:db8::1', '::ffff:192.0.2.7']) {
-    const exchange = directExchange((up) => server.daemon.receive(up, { address, port: 5 }));
-    await assert.rejects(client.register(exchange, WHO), { code: 'registration_closed' });
+/** As seen from elsewhere: REGISTER and ENROL with `code`, and what became of it. */
+function registering({ server, client }: World, address: string) {
+  const exchange = directExchange((up) => server.daemon.receive(up, { address, port: 5 }));
+  return (username: string, code?: Uint8Array): Promise<string> =>
+    client.register(exchange, { ...WHO, username, ...(code === undefined ? {} : { code }) }).then(
+      () => 'registered',
+      (error: Error & { code?: string }) => error.code ?? error.message,
+    );
+}
+
+async function inviteCode({ accounts }: DaemonFixture, usesLeft = 100, expiresAtMs = Number.MAX_SAFE_INTEGER): Promise<Buffer> {
+  const secret = randomBytes(16);
+  const digest = hash('sha256', secret, 'buffer');
+  await accounts.addInviteCode({ digest, usesLeft, expiresAtMs, quotaBytes: null, madeBy: 'root', madeAtMs: 1 });
+  return secret;
+}
+
+const HERE = ['::1', '127.0.0.9', '::ffff:127.0.0.1'];
+const ELSEWHERE = ['192.0.2.7', '2001:db8::1', '::ffff:192.0.2.7'];
+const MODES: readonly [mode: RegistrationMode, here: string, elsewhere: string, withCode: string][] = [
+  ['local', 'registered', 'registration_closed', 'registered'],
+  ['invite', 'registration_closed', 'registration_closed', 'registered'],
+  ['open', 'registered', 'registered', 'registered'],
+  ['closed', 'registration_closed', 'registration_closed', 'registration_closed'],
+];
+for (const [registration, here, elsewhere, withCode] of MODES) {
+  test(`registration ${registration}: here ${here}, elsewhere ${elsewhere}, with a code ${withCode}`, async (t) => {
+    const there = await world(t, { registration });
+    const code = await inviteCode(there.server);
+    for (const [n, address] of [...HERE, ...ELSEWHERE].entries()) {
+      const register = registering(there, address);
+      assert.equal(await register(`free${n}`), n < HERE.length ? here : elsewhere, address);
+      assert.equal(await register(`invited${n}`, code), withCode, address);
+      // nobody gets in by a code that is none, not even where none is needed
+      assert.equal(
+        await register(`wrong${n}`, randomBytes(16)),
+        registration === 'closed' ? 'registration_closed' : 'invite_invalid',
+        address,
+      );
+    }
+  });
+}
+
+test('a code that is unknown, used up or expired is refused alike, and tells nothing of names', async (t) => {
+  const clock = { atMs: 1_800_000_000_000 };
+  const there = await world(t, { now: () => clock.atMs });
+  const register = registering(there, '192.0.2.7');
+  const [once, expired] = [await inviteCode(there.server, 1), await inviteCode(there.server, 5, clock.atMs)];
+  assert.equal(await register('alice', once), 'registered');
+  for (const code of [once, expired, randomBytes(16)]) {
+    for (const username of ['alice', 'nobody']) assert.equal(await register(username, code), 'invite_invalid');
   }
-  for (const address of ['::1', '127.0.0.9', '::ffff:127.0.0.1']) {
-    const exchange = directExchange((up) => server.daemon.receive(up, { address, port: 5 }));
-    await client.register(exchange, { ...WHO, username: `user${address.length}` });
-  }
+  assert.equal(await register('alice'), 'registration_closed');
+  assert.equal(await register('alice', await inviteCode(there.server)), 'name_taken');
+});
+
+test('a use is taken by ENROL once: the same record again is the same registration, another one with the used code is none', async (t) => {
+  const there = await world(t, { repliesMax: 0 });
+  const code = await inviteCode(there.server, 1);
+  const enrols: Uint8Array[] = [];
+  const source = { address: '192.0.2.7', port: 5 };
+  const exchange = directExchange((up) => {
+    if (kindOf(up) === 3) enrols.push(Uint8Array.from(up));
+    return there.server.daemon.receive(up, source);
+  });
+  await there.client.register(exchange, { ...WHO, code });
+  const id = (await there.server.accounts.findAccount('alice'))?.id;
+  const [enrol] = enrols;
+  assert.ok(enrol !== undefined);
+  const replies = await Promise.all(Array.from({ length: 3 }, () => there.server.daemon.receive(enrol, source)));
+  for (const reply of replies) assert.equal(parseServer(reply ?? new Uint8Array(0))?.kind, 'enrolled');
+  assert.equal((await there.server.accounts.findAccount('alice'))?.id, id);
+  assert.deepEqual(
+    (await there.server.accounts.inviteCodes()).map(({ usesLeft }) => usesLeft),
+    [0],
+  );
+  await assert.rejects(there.client.register(exchange, { ...WHO, username: 'bob', code }), { code: 'invite_invalid' });
+});
+
+test('of many who register at once with one use left exactly one is registered', async (t) => {
+  const there = await world(t);
+  const code = await inviteCode(there.server, 1);
+  const register = registering(there, '192.0.2.7');
+  const outcomes = await Promise.all(Array.from({ length: 8 }, (_, n) => register(`user${n}`, code)));
+  assert.deepEqual(outcomes.toSorted(), [...Array<string>(7).fill('invite_invalid'), 'registered']);
 });
 
 test('a client of another version is told so', async (t) => {
   const { server, client } = await world(t);
   const exchange = directExchange((up) => {
     const newer = Uint8Array.from(up);
-    newer[2] = 9;
+    newer[2] = DATAGRAM.version + 1;
     return server.daemon.receive(newer, SOURCE);
   });
   await assert.rejects(client.login(exchange, WHO), { code: 'protocol_mismatch' });

@@ -41,6 +41,7 @@ export async function startDaemon(
     rate: UNLIMITED,
     guessLimits: UNLIMITED_GUESSES,
     queueMax: 1024,
+    registration: 'local' as const,
     place,
     ksf: CHEAP_KSF,
     log,

@@ -22,10 +22,11 @@ const MESSAGES: Record<WireError, string> = {
   credentials_wrong: 'wrong user name or password',
   name_taken: 'this user name is taken',
   name_invalid: 'this user name is not allowed',
-  registration_closed: 'registration is not open to this address',
+  registration_closed: 'registration is not open to this address, or only with an invitation code',
   session_unknown: 'the session has ended: log in again',
   protocol_mismatch: 'the authentication daemon speaks another version of the protocol',
   login_expired: 'the authentication daemon forgot this login',
+  invite_invalid: 'the invitation code is not good: unknown, used up or expired',
 };
 
 const newTransaction = (): Uint8Array => randomBytes(16);

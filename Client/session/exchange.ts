@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
+import { isLoopbackAddress } from '../../Models/addresses.ts';
 import { decodeUint32 } from '../../Models/datagram_fields.ts';
 import { NEVER_MS, parseServer, type ServerDatagram } from '../../Models/datagrams.ts';
 import { AppError } from '../../Models/errors.ts';
@@ -9,6 +10,8 @@ import { type RoundTrips, TIMING, waitMs, withSample } from './retransmission.ts
 
 /** One conversation with the daemon over a socket of its own: a request is sent again until its reply is here. */
 export type Exchange = {
+  /** The daemon is on this machine. */
+  readonly loopback: boolean;
   /**
    * @param accept gives what the reply means, or `null` for a reply that is not to be believed (the next one may be)
    * @throws AppError `auth_unreachable` after 30 s, `busy` if that is what the daemon said last, `too_many_requests` if it says to wait longer than that, and what `accept` throws
@@ -124,6 +127,7 @@ export async function openExchange(address: AuthAddress, options: { giveUpMs?: n
   }
 
   return {
+    loopback: isLoopbackAddress(socket.remoteAddress().address),
     request,
     close() {
       if (!isOpen) return;

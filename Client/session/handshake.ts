@@ -22,8 +22,8 @@ export type HandshakeDeps = {
   readonly exchange: Exchange;
   readonly steps: OpaqueSteps;
   readonly pins: DaemonPins | null;
-  /** Told the daemon's key before it is told anything, when there are no pins to compare it with; each time the handshake begins. */
-  readonly onFirstContact?: ((daemonKey: Uint8Array) => void) | undefined;
+  /** Decides about the daemon's key before the daemon is told anything; asked each time the handshake begins. @throws to stop it */
+  readonly admit?: ((daemonKey: Uint8Array) => Promise<void>) | undefined;
   /** The least stretching of the password that is accepted. */
   readonly ksfFloor: Ksf;
 };
@@ -49,9 +49,9 @@ function checkedKsf(field: Uint8Array, floor: Ksf): Ksf {
   return ksf;
 }
 
-async function contactOf({ exchange, pins, onFirstContact }: HandshakeDeps): Promise<Contact> {
+async function contactOf({ exchange, pins, admit }: HandshakeDeps): Promise<Contact> {
   const contact = await makeContact(exchange, pins);
-  if (pins === null) onFirstContact?.(contact.daemonKey);
+  await admit?.(contact.daemonKey);
   return contact;
 }
 
@@ -64,15 +64,19 @@ async function withRepeats<Result>(attempt: () => Promise<Result | BeginAgain>):
   throw new AppError('busy', 'the authentication daemon forgot the conversation again and again');
 }
 
-/** @throws AppError `name_invalid`, `request_invalid`, `name_taken`, `registration_closed`, `server_key_changed`, `auth_unreachable`, `busy` */
-export async function performRegistration(deps: HandshakeDeps, credentials: { username: string; password: string }): Promise<DaemonPins> {
+type NewAccount = { readonly username: string; readonly password: string; readonly code?: Uint8Array | undefined };
+const NO_CODE = new Uint8Array(16);
+
+/** @throws AppError `name_invalid`, `request_invalid`, `name_taken`, `registration_closed`, `invite_invalid`, `server_key_changed`, `auth_unreachable`, `busy` */
+export async function performRegistration(deps: HandshakeDeps, account: NewAccount): Promise<DaemonPins> {
   const { exchange, steps, pins, ksfFloor } = deps;
-  const name = encodeText(prepareUserName(credentials.username));
-  const password = prepareNewPassword(credentials.password);
+  const name = encodeText(prepareUserName(account.username));
+  const password = prepareNewPassword(account.password);
+  const code = account.code ?? NO_CODE;
   const made = await withRepeats(async () => {
     const contact = await contactOf(deps);
     const { state, request } = await steps.startRegistration(password);
-    const answer = await requestInBox(exchange, contact, 'register', packFields(TEXTS.register, { request, name }));
+    const answer = await requestInBox(exchange, contact, 'register', packFields(TEXTS.register, { request, name, code }));
     if (answer === BEGIN_AGAIN) return BEGIN_AGAIN;
     const fields = unpackFields(TEXTS.registration, answer.text);
     if (fields === null) throw malformed();
@@ -80,7 +84,7 @@ export async function performRegistration(deps: HandshakeDeps, credentials: { us
     const own = { key: checkPin(pins, 'key', contact.daemonKey), opaqueKey: checkPin(pins, 'opaqueKey', finished.serverKey) };
     return { record: finished.record, ksf: fields.ksf, pins: own };
   });
-  const text = packFields(TEXTS.enrol, { record: made.record, ksf: made.ksf, name });
+  const text = packFields(TEXTS.enrol, { record: made.record, ksf: made.ksf, name, code });
   // Repeated with the same record: if the answer was lost with the daemon, the name must not seem to be taken by somebody else.
   await withRepeats(async () => requestInBox(exchange, await makeContact(exchange, made.pins), 'enrol', text));
   return made.pins;

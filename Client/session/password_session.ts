@@ -2,9 +2,10 @@ import { hostname } from 'node:os';
 import { prepareUserName } from '../../Models/credentials.ts';
 import type { Ksf } from '../../Models/datagram_fields.ts';
 import { fingerprint } from '../../Models/handshake.ts';
+import { decodeInvite } from '../../Models/invite_code.ts';
 import { foldName } from '../../Models/names.ts';
 import { type AuthAddress, parseAuthAddress } from './auth_address.ts';
-import type { DaemonPins } from './daemon_pins.ts';
+import { checkFirstContact, type DaemonPins, type FirstContact } from './daemon_pins.ts';
 import { openExchange } from './exchange.ts';
 import { type HandshakeDeps, performLogin, performRegistration } from './handshake.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
@@ -18,37 +19,30 @@ type Options = {
   readonly password: string;
   readonly home: string;
   readonly ksfFloor: Ksf;
-  readonly onFirstContact?: ((fingerprint: string) => void) | undefined;
-};
+} & FirstContact;
+
+/** The address and the key of an invitation code go before any other. */
+type NewAccount = Omit<Options, 'auth'> & { readonly auth?: string | undefined; readonly invite?: string | undefined };
 
 const DEVICE_NAME_BYTES_MAX = 64;
 
-/** Each key is told once, however often the handshake begins anew. */
-function tellingOnce(tell: Options['onFirstContact']): (daemonKey: Uint8Array) => void {
-  const told = new Set<string>();
-  return (daemonKey) => {
-    const text = fingerprint(p, daemonKey);
-    if (!told.has(text)) tell?.(text);
-    told.add(text);
-  };
-}
-
 async function withDaemon<Result>(
   address: AuthAddress,
-  { ksfFloor, onFirstContact, pins }: Options & { readonly pins: DaemonPins | undefined },
+  { ksfFloor, pins, ...contact }: FirstContact & { readonly ksfFloor: Ksf; readonly pins: DaemonPins | undefined },
   body: (deps: HandshakeDeps) => Promise<Result>,
 ): Promise<Result> {
-  const steps = openOpaqueThread();
-  try {
-    const exchange = await openExchange(address);
-    try {
-      return await body({ exchange, steps, pins: pins ?? null, ksfFloor, onFirstContact: tellingOnce(onFirstContact) });
-    } finally {
-      exchange.close();
-    }
-  } finally {
-    await steps.close();
-  }
+  await using stack = new AsyncDisposableStack();
+  const steps = stack.adopt(openOpaqueThread(), (thread) => thread.close());
+  const exchange = stack.adopt(await openExchange(address), (opened) => opened.close());
+  const admitted = new Map<string, Promise<void>>(); // each key is asked about once, however often the handshake begins anew
+  const admit = (daemonKey: Uint8Array): Promise<void> => {
+    const key = fingerprint(p, daemonKey);
+    const met = { fingerprint: key, loopback: exchange.loopback, pinned: pins !== undefined };
+    const decided = admitted.get(key) ?? checkFirstContact(contact, met);
+    admitted.set(key, decided);
+    return decided;
+  };
+  return await body({ exchange, steps, pins: pins ?? null, ksfFloor, admit });
 }
 
 function shortened(name: string): string {
@@ -77,11 +71,17 @@ async function remember(home: string, address: AuthAddress, pins: DaemonPins, lo
 
 /** What needs a password, and the modules that go with it. */
 export const withPassword = {
-  async register(options: Options): Promise<void> {
-    const address = parseAuthAddress(options.auth);
+  /** @returns HOST:PORT of the daemon */
+  async register({ auth, invite, ...options }: NewAccount): Promise<string> {
+    const invited = invite === undefined ? undefined : decodeInvite(p, invite);
+    const address = parseAuthAddress(invited?.auth ?? auth ?? '');
     const { daemons } = await openProfile(options.home).read();
-    const pins = await withDaemon(address, { ...options, pins: daemons[address.text] }, (deps) => performRegistration(deps, options));
+    const expectedKey = invited?.key ?? options.expectedKey;
+    const pins = await withDaemon(address, { ...options, expectedKey, pins: daemons[address.text] }, (deps) =>
+      performRegistration(deps, { ...options, code: invited?.secret }),
+    );
     await remember(options.home, address, pins, null);
+    return address.text;
   },
 
   async login(options: Options & { readonly deviceName?: string }): Promise<StoredLogin> {

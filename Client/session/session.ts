@@ -1,5 +1,6 @@
 import { KSF_FLOOR, type Ksf } from '../../Models/datagram_fields.ts';
 import { AppError } from '../../Models/errors.ts';
+import type { FirstContact } from './daemon_pins.ts';
 import { openProfile, type Profile, type StoredLogin } from './profile.ts';
 
 /** A login on this device. Its ticket renews itself; nothing needs to be closed for the login to last. */
@@ -25,12 +26,12 @@ type Credentials = {
   readonly username: string;
   readonly password: string;
   readonly home: string;
-  /** Told the fingerprint of a daemon's key that the profile does not hold yet, before it is told anything. */
-  readonly onFirstContact?: ((fingerprint: string) => void) | undefined;
-};
+} & FirstContact;
 /** For tests alone: what is accepted instead of KSF_FLOOR. */
 type Stretching = { readonly insecureKsfFloor?: Ksf };
-export type RegisterOptions = Credentials & Stretching;
+/** The address and the key in an invitation code go before any other. */
+export type RegisterOptions = Omit<Credentials, 'auth'> &
+  Stretching & { readonly auth?: string | undefined; readonly invite?: string | undefined };
 export type LoginOptions = Credentials & Stretching & { readonly deviceName?: string };
 
 const RENEW_BEFORE_MS = 60_000;
@@ -39,14 +40,16 @@ const EARLY_RENEWAL_MS = 3000;
 
 /**
  * Makes an account. Does not log in.
- * @throws AppError `name_taken`, `name_invalid`, `request_invalid` (the password), `registration_closed`, `server_key_changed`, `auth_unreachable`, `busy`
+ * @returns HOST:PORT of the daemon
+ * @throws AppError `name_taken`, `name_invalid`, `request_invalid` (the password), `registration_closed`, `invite_invalid`, `invite_malformed`,
+ *   `server_key_unknown`, `server_key_changed`, `auth_unreachable`, `busy`
  */
-export async function register(options: RegisterOptions): Promise<void> {
+export async function register(options: RegisterOptions): Promise<string> {
   const { withPassword } = await import('./password_session.ts');
-  await withPassword.register({ ...options, ksfFloor: options.insecureKsfFloor ?? KSF_FLOOR });
+  return withPassword.register({ ...options, ksfFloor: options.insecureKsfFloor ?? KSF_FLOOR });
 }
 
-/** @throws AppError `credentials_wrong`, `name_invalid`, `server_key_changed`, `protocol_mismatch`, `auth_unreachable`, `busy`, `local_io` */
+/** @throws AppError `credentials_wrong`, `name_invalid`, `server_key_unknown`, `server_key_changed`, `protocol_mismatch`, `auth_unreachable`, `busy`, `local_io` */
 export async function login(options: LoginOptions): Promise<Session> {
   const { withPassword } = await import('./password_session.ts');
   const stored = await withPassword.login({ ...options, ksfFloor: options.insecureKsfFloor ?? KSF_FLOOR });

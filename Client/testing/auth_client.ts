@@ -1,20 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import { encodeText, type Ksf } from '../../Models/datagram_fields.ts';
 import { packFields, parseServer, TEXTS, unpackFields } from '../../Models/datagrams.ts';
+import { fingerprint } from '../../Models/handshake.ts';
+import { encodeInvite, type Invite } from '../../Models/invite_code.ts';
 import { parseAuthAddress } from '../session/auth_address.ts';
-import type { DaemonPins } from '../session/daemon_pins.ts';
+import { checkFirstContact, type DaemonPins, type FirstContact } from '../session/daemon_pins.ts';
 import { BEGIN_AGAIN, makeContact, requestInBox } from '../session/daemon_requests.ts';
 import { type Exchange, openExchange } from '../session/exchange.ts';
 import { type Granted, performLogin, performLogout, performRegistration, performRenewal } from '../session/handshake.ts';
+import { nodePrimitives } from '../session/node_primitives.ts';
 import { openOpaqueThread } from '../session/opaque_thread.ts';
 import { type LoginOptions, login, type RegisterOptions, register, resume, type Session } from '../session/session.ts';
+
+export const fingerprintOf = (key: Uint8Array): string => fingerprint(nodePrimitives, key);
+export const makeInvite = (invite: Invite): string => encodeInvite(nodePrimitives, invite);
 
 /** What any test client accepts, however weak. */
 const NO_FLOOR: Ksf = { memoryKiB: 1, iterations: 1, parallelism: 1 };
 
 /** The client's sessions, for daemons with cheap stretching. */
 export const cheapSessions = {
-  register: (options: RegisterOptions): Promise<void> => register({ ...options, insecureKsfFloor: NO_FLOOR }),
+  register: (options: RegisterOptions): Promise<string> => register({ ...options, insecureKsfFloor: NO_FLOOR }),
   login: (options: LoginOptions): Promise<Session> => login({ ...options, insecureKsfFloor: NO_FLOOR }),
   resume,
 };
@@ -23,14 +29,14 @@ export const cheapSessions = {
 export const strictSessions = { register, login };
 
 export type Known = { readonly deviceId: Uint8Array; readonly deviceProof: Uint8Array };
-type Credentials = { readonly username: string; readonly password: string };
+type Credentials = { readonly username: string; readonly password: string; readonly code?: Uint8Array };
 
 const NO_DEVICE: Known = { deviceId: new Uint8Array(16), deviceProof: new Uint8Array(16) };
 
 /** Many conversations over one OPAQUE thread and without a profile. */
 export type BareClient = AsyncDisposable & {
   exchange(address: string): Promise<Exchange>;
-  register(exchange: Exchange, credentials: Credentials): Promise<DaemonPins>;
+  register(exchange: Exchange, credentials: Credentials, contact?: FirstContact): Promise<DaemonPins>;
   /** What the daemon makes of a KE1 for a name, sent as it is written here. @returns KE2 */
   challenge(exchange: Exchange, input: { readonly ke1: Uint8Array; readonly name: string; readonly known?: Known }): Promise<Uint8Array>;
   /** From a device of its own unless told. */
@@ -44,7 +50,11 @@ export function openBareClient(): BareClient {
   const common = { steps, pins: null, ksfFloor: NO_FLOOR };
   return {
     exchange: (address) => openExchange(parseAuthAddress(address)),
-    register: (exchange, credentials) => performRegistration({ ...common, exchange }, credentials),
+    register: (exchange, credentials, contact) => {
+      const met = { loopback: exchange.loopback, pinned: false };
+      const admit = (key: Uint8Array): Promise<void> => checkFirstContact(contact ?? {}, { ...met, fingerprint: fingerprintOf(key) });
+      return performRegistration({ ...common, exchange, admit }, credentials);
+    },
     async challenge(exchange, { ke1, name, known = NO_DEVICE }) {
       const answer = await requestInBox(
         exchange,
@@ -69,6 +79,7 @@ export function openBareClient(): BareClient {
 /** Datagrams handed over by a function call. A request that gets no believable answer fails at once. */
 export function directExchange(deliver: (datagram: Uint8Array) => Promise<Uint8Array | null>): Exchange {
   return {
+    loopback: true,
     async request(datagram, accept) {
       const bytes = await deliver(datagram);
       const reply = bytes === null ? null : parseServer(bytes);
