@@ -17,7 +17,7 @@ import { createRecentWork } from './recent_work.ts';
 import { answerEnrol, answerRegister, type RegistrationMode } from './registration.ts';
 import { createSealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
-import { answerAck, answerLogout, answerRenew, isProven, type SessionDatagram } from './sessions.ts';
+import { answerAck, answerChange, answerLogout, answerRenew, isProven, type SessionDatagram } from './sessions.ts';
 import type { Source } from './source.ts';
 import { createUnfinishedLogins } from './unfinished_logins.ts';
 import { createWorkQueue } from './work_queue.ts';
@@ -62,10 +62,13 @@ const AUDITED = {
   ack: 'renewal',
   renew: 'renewal',
   logout: 'logout',
+  change: 'renewal',
 } as const satisfies Record<ClientDatagram['kind'], AuditKind>;
 
+const SESSION_KINDS: ReadonlySet<ClientDatagram['kind']> = new Set<SessionDatagram['kind']>(['ack', 'renew', 'logout', 'change']);
+
 function isOfSession(datagram: ClientDatagram): datagram is SessionDatagram {
-  return datagram.kind === 'ack' || datagram.kind === 'renew' || datagram.kind === 'logout';
+  return SESSION_KINDS.has(datagram.kind);
 }
 
 function busy(transaction: Uint8Array, retryAfterMs: number): Uint8Array {
@@ -111,6 +114,8 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
         return answerRenew(deps, { datagram, bytes, source });
       case 'logout':
         return answerLogout(deps, { datagram, source });
+      case 'change':
+        return answerChange(deps, { datagram, bytes, source });
       default:
         return assertNever(datagram);
     }

@@ -4,7 +4,7 @@ import { encodeGrant } from '../Models/datagram_fields.ts';
 import { encodeServer } from '../Models/datagrams.ts';
 import { replyAssociated, seal } from '../Models/handshake.ts';
 import { TICKET, type TicketClaims } from '../Models/ticket.ts';
-import type { StoredSession } from '../Storage/accounts.ts';
+import type { StoredSession } from '../Storage/sessions.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import type { Secrets } from './secrets.ts';
 

@@ -6,7 +6,7 @@ import { decodeGrant } from '../Models/datagram_fields.ts';
 import { DATAGRAM, parseServer } from '../Models/datagrams.ts';
 import { replyAssociated, unseal } from '../Models/handshake.ts';
 import { TICKET, TicketClaims } from '../Models/ticket.ts';
-import type { StoredSession } from '../Storage/accounts.ts';
+import type { StoredSession } from '../Storage/sessions.ts';
 import { createGrants } from './grants.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 
@@ -19,7 +19,9 @@ const session = (userName: string): StoredSession => ({
   userDisabled: false,
   role: 'admin',
   deviceId: 'b'.repeat(32),
+  interactive: false,
   state: 'pending',
+  endReason: null,
   createdAtMs: 1,
   lastSeenMs: 1,
 });

@@ -26,6 +26,9 @@ export const TEXTS = {
   registration: { response: 64, ksf: KSF },
   enrolled: { userId: ID },
   finish: { deviceId: ID, deviceName: USER_NAME_FIELD },
+  /** What is to be changed in a session, see session_changes.ts; always as long, so that its length says nothing. */
+  change: { number: 8, action: 1, body: 768 },
+  changed: { result: 1, number: 8 },
 } as const satisfies Record<string, Layout>;
 
 /** The fields after the header. The field `rest` of a ticket goes up to the datagram's end. */
@@ -37,6 +40,7 @@ const CLIENT = {
   ack: { code: 0x05, fields: { cookie: 16, timeMs: 8, sessionId: ID, mac: 32 } },
   renew: { code: 0x06, fields: { cookie: 16, timeMs: 8, sessionId: ID, mac: 32 } },
   logout: { code: 0x07, fields: { cookie: 16, timeMs: 8, sessionId: ID, mac: 32 } },
+  change: { code: 0x0c, fields: { cookie: 16, timeMs: 8, sessionId: ID, sealed: sealedBytes(TEXTS.change) } },
 } as const;
 
 const SERVER = {
@@ -49,6 +53,8 @@ const SERVER = {
   loggedOut: { code: 0x87, fields: { mac: 32 } },
   busy: { code: 0x88, fields: { retryAfterMs: 4 } },
   error: { code: 0x89, fields: { error: 1 } },
+  changed: { code: 0x8d, fields: { sealed: sealedBytes(TEXTS.changed) } },
+  ended: { code: 0x8e, fields: { reason: 1, mac: 32 } },
 } as const;
 
 type Layout = { readonly [field: string]: number };

@@ -15,6 +15,7 @@ import {
   TEXTS,
   unpackFields,
 } from './datagrams.ts';
+import { encodeEndReason } from './session_ends.ts';
 
 const TRANSACTION = Uint8Array.from({ length: 16 }, (_, n) => n);
 const HEADER_TAIL = '000102030405060708090a0b0c0d0e0f';
@@ -45,6 +46,10 @@ const GOLDEN: readonly [bytes: Uint8Array, hex: string][] = [
     `444c020${5 + n}${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 8)}${repeated('03', 16)}${repeated('04', 32)}`,
   ]),
   [
+    encodeClient('change', TRANSACTION, { cookie: fill(16, 1), timeMs: fill(8, 2), sessionId: fill(16, 3), sealed: fill(805, 4) }),
+    `444c020c${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 8)}${repeated('03', 16)}${repeated('04', 805)}`,
+  ],
+  [
     encodeServer('retry', TRANSACTION, { cookie: fill(16, 1), daemonKey: fill(32, 2) }),
     `444c0281${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}`,
   ],
@@ -56,6 +61,11 @@ const GOLDEN: readonly [bytes: Uint8Array, hex: string][] = [
   [encodeServer('loggedOut', TRANSACTION, { mac: fill(32, 1) }), `444c0287${HEADER_TAIL}${repeated('01', 32)}`],
   [encodeServer('busy', TRANSACTION, { retryAfterMs: encodeUint32(250) }), `444c0288${HEADER_TAIL}000000fa`],
   [encodeError(TRANSACTION, 'login_expired'), `444c0289${HEADER_TAIL}07`],
+  [encodeServer('changed', TRANSACTION, { sealed: fill(37, 1) }), `444c028d${HEADER_TAIL}${repeated('01', 37)}`],
+  [
+    encodeServer('ended', TRANSACTION, { reason: encodeEndReason('revoked'), mac: fill(32, 1) }),
+    `444c028e${HEADER_TAIL}04${repeated('01', 32)}`,
+  ],
 ];
 
 test('every datagram has the bytes that the protocol says, and is read back', () => {

@@ -1,3 +1,5 @@
+import type { EndReason } from './session_ends.ts';
+
 /**
  * Every failure that crosses a boundary has one of these codes; branch on the code, never on the message.
  * `docs/PROTOCOL.md` lists them with their meaning, `Server/http_errors.ts` gives the HTTP status, `Client/cli/exit_codes.ts` the exit code.
@@ -69,13 +71,25 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
+/** What is known of a failure beside its code. */
+type Circumstances = {
+  /** Why the session has ended: of `ticket_revoked` and `session_unknown`. */
+  readonly reason?: EndReason | undefined;
+  /** When trying again may help: of `busy`. */
+  readonly retryAfterMs?: number | undefined;
+};
+
 /** A failure with a typed code. `message` is for a person and holds no secret. */
 export class AppError extends Error {
   override readonly name = 'AppError';
   readonly code: ErrorCode;
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  readonly reason: EndReason | undefined;
+  readonly retryAfterMs: number | undefined;
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions & Circumstances) {
     super(message, options);
     this.code = code;
+    this.reason = options?.reason;
+    this.retryAfterMs = options?.retryAfterMs;
   }
 }
 

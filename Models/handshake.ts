@@ -78,14 +78,26 @@ export function renewalKey(p: Primitives, input: { renewalSecret: Uint8Array; se
   return p.hkdf({ secret: input.renewalSecret, salt: input.sessionId, info: 'driftless renewal 1', bytes: 32 });
 }
 
+/** Keys of a CHANGE and of its reply. */
+export function changeKeys(
+  p: Primitives,
+  input: { renewalSecret: Uint8Array; sessionId: Uint8Array },
+): { request: Uint8Array; reply: Uint8Array } {
+  const keys = p.hkdf({ secret: input.renewalSecret, salt: input.sessionId, info: 'driftless change 1', bytes: 64 });
+  return { request: keys.subarray(0, 32), reply: keys.subarray(32) };
+}
+
 /** Proof in ACK, RENEW and LOGOUT. @param input.before everything before the proof in its datagram */
 export function requestMac(p: Primitives, input: { renewalSecret: Uint8Array; before: Uint8Array }): Uint8Array {
   return p.hmac(input.renewalSecret, LABELS.request, input.before);
 }
 
-/** Proof in ACKED and LOGGED_OUT. */
-export function replyMac(p: Primitives, input: { renewalSecret: Uint8Array; header: Uint8Array; sessionId: Uint8Array }): Uint8Array {
-  return p.hmac(input.renewalSecret, LABELS.reply, input.header, input.sessionId);
+/** Proof in ACKED, LOGGED_OUT and ENDED. @param input.reason of ENDED */
+export function replyMac(
+  p: Primitives,
+  input: { renewalSecret: Uint8Array; header: Uint8Array; sessionId: Uint8Array; reason?: Uint8Array },
+): Uint8Array {
+  return p.hmac(input.renewalSecret, LABELS.reply, input.header, input.sessionId, input.reason ?? new Uint8Array(0));
 }
 
 /** What every sealed reply is bound to: its own header and the whole request. */

@@ -8,6 +8,7 @@ export const LIMITS = {
   pathBytesMax: 4096,
   pathDepthMax: 128,
   userNameBytesMax: 64,
+  deviceNameBytesMax: 64,
   passwordBytesMin: 8,
   passwordBytesMax: 1024,
 
@@ -61,6 +62,8 @@ export const LIMITS = {
   longRequestsMax: 16, // of those that look at much, at the same time: statistics, usage, differences, and going back
   longRequestsPerUserMax: 4,
   devicesPerUserMax: 1024, // a user is told of so many new ones
+  devicesListedMax: 1000, // those seen last
+  sessionsListedMax: 1000,
   devicesRememberedMax: 100_000, // of which a server knows without asking that they are no new ones
 
   linksPerUserMax: 1000, // that are neither revoked nor expired

@@ -1,6 +1,7 @@
 import { AppError } from '../Models/errors.ts';
 import { TICKET } from '../Models/ticket.ts';
-import type { AccountsReader, EndedSession } from '../Storage/accounts.ts';
+import type { AccountsReader } from '../Storage/accounts.ts';
+import type { EndedSession } from '../Storage/sessions.ts';
 
 const POLL_MS = 1000;
 const STALE_MS = 5000;

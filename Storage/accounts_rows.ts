@@ -1,6 +1,8 @@
 import type { Kysely, Selectable, Transaction } from 'kysely';
 import { sql } from 'kysely';
 import { foldName } from '../Models/names.ts';
+import type { ChangeResult } from '../Models/session_changes.ts';
+import type { EndReason } from '../Models/session_ends.ts';
 import type { Account } from './account.ts';
 import type { GuessTables } from './sql_guesses.ts';
 
@@ -25,12 +27,26 @@ type SessionsTable = {
   last_seen_ms: number;
   ended_at_ms: number | null;
   ended_sequence: number | null;
+  end_reason: EndReason | null;
+  interactive: number;
+  change_number: number;
+  change_transaction: string | null;
+  change_result: ChangeResult | null;
+};
+type DevicesTable = {
+  user_id: string;
+  id: string;
+  name: string;
+  given_name: string | null;
+  first_seen_ms: number;
+  last_seen_ms: number;
+  revoked_at_ms: number;
 };
 export type AccountsSchema = {
   users: UsersTable;
-  devices: { user_id: string; id: string; name: string; first_seen_ms: number };
+  devices: DevicesTable;
   sessions: SessionsTable;
-  ended_counter: { one: number; value: number };
+  ended_counter: { one: number; value: number; open_sessions: number };
   invite_codes: {
     digest: Buffer;
     uses_left: number;

@@ -11,6 +11,7 @@ import { accountsContract } from './testing/accounts_contract.ts';
 import { guessesContract } from './testing/guesses_contract.ts';
 import { inviteCodesContract } from './testing/invite_codes_contract.ts';
 import { startPostgres, type TestPostgres } from './testing/postgres.ts';
+import { sessionsContract } from './testing/sessions_contract.ts';
 
 async function sqliteFile(t: TestContext): Promise<{ kind: 'sqlite'; file: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'driftless-accounts-'));
@@ -35,7 +36,7 @@ const ADDRESSES: Record<string, (t: TestContext) => Promise<DatabaseAddress>> = 
 };
 
 for (const [kind, addressFor] of Object.entries(ADDRESSES)) {
-  accountsContract(kind, async (t) => {
+  const open = async (t: TestContext) => {
     const address = await addressFor(t);
     const accounts = await openAccounts(address);
     const reader = openAccountsReader(address);
@@ -44,7 +45,9 @@ for (const [kind, addressFor] of Object.entries(ADDRESSES)) {
       await accounts.close();
     });
     return { accounts, reader };
-  });
+  };
+  accountsContract(kind, open);
+  sessionsContract(kind, open);
   inviteCodesContract(kind, async (t) => {
     const accounts = await openAccounts(await addressFor(t));
     t.after(() => accounts.close());

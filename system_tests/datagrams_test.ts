@@ -42,16 +42,18 @@ async function recorded(server: DaemonFixture, work: (exchange: ReturnType<typeo
   return turns;
 }
 
-/** One of each kind: registration, login, renewal, logout of a second session. */
+/** One of each kind: registration, login, renewal, a change, logout of a second session. */
 async function everyKind({ server, client }: World): Promise<Turn[]> {
   return recorded(server, async (exchange) => {
     await client.register(exchange, WHO);
     const first = await client.login(exchange, WHO);
     await client.renew(exchange, first);
+    await client.change(exchange, first, { kind: 'renameDevice', deviceId: hex(first.grant.deviceId), name: 'desk' });
     await client.logout(exchange, await client.login(exchange, WHO));
   });
 }
 
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const kindOf = (bytes: Uint8Array): number => bytes[3] ?? 0;
 
 /** How many sessions there are, by the count of FINISH that make one. */
@@ -71,7 +73,7 @@ function countingSessions(): { readonly ids: Set<string>; wrap(accounts: Account
 
 test('every kind of client datagram is 1200 bytes, and no answer is longer', async (t) => {
   const turns = await everyKind(await world(t));
-  assert.deepEqual(new Set(turns.map(({ up }) => kindOf(up))), new Set([1, 2, 3, 4, 5, 6, 7]));
+  assert.deepEqual(new Set(turns.map(({ up }) => kindOf(up))), new Set([1, 2, 3, 4, 5, 6, 7, 0x0c]));
   for (const { up, down } of turns) {
     assert.equal(up.length, DATAGRAM.clientBytes);
     assert.ok(down !== null && down.length <= up.length);
@@ -113,6 +115,8 @@ test('a flipped byte anywhere gets silence or a typed refusal, and never a sessi
   assert.equal(sessions.ids.size, before);
 });
 
+const KINDS = [1, 2, 3, 4, 5, 6, 7, 0x0c];
+
 test('random bytes behind a well-formed header and a good cookie crash nothing and open nothing', async (t) => {
   const seed = 7;
   t.diagnostic(`seed ${seed}`);
@@ -124,7 +128,7 @@ test('random bytes behind a well-formed header and a good cookie crash nothing a
   assert.ok(retry?.kind === 'retry');
   for (let n = 0; n < 20_000; n += 1) {
     const bytes = new Uint8Array(DATAGRAM.clientBytes);
-    bytes.set([0x44, 0x4c, DATAGRAM.version, 1 + (n % 7)]);
+    bytes.set([0x44, 0x4c, DATAGRAM.version, KINDS[n % KINDS.length] ?? 0]);
     bytes.set(retry.cookie, 20);
     for (let at = 36; at < 36 + (n % 400); at += 1) bytes[at] = Math.floor(random() * 256);
     const reply = await server.daemon.receive(bytes, SOURCE);
@@ -155,6 +159,60 @@ test('a FINISH said again gives the same ticket and session also when its reply 
     for (let n = 0; n < 3; n += 1) assert.deepEqual(await there.server.daemon.receive(up, SOURCE), down);
   }
   assert.equal(sessions.ids.size, 1);
+});
+
+test('a change said again, by whomever, is not done again, and gives the same bytes also when its reply was not kept', async (t) => {
+  const clock = { atMs: 1_800_000_000_000 };
+  const there = await world(t, { repliesMax: 0, now: () => clock.atMs });
+  const { server, client } = there;
+  const logins: Awaited<ReturnType<BareClient['login']>>[] = [];
+  await recorded(server, async (exchange) => {
+    await client.register(exchange, WHO);
+    logins.push(await client.login(exchange, WHO));
+  });
+  const [granted] = logins;
+  assert.ok(granted !== undefined);
+  const deviceId = hex(granted.grant.deviceId);
+  const rename = (name: string) =>
+    recorded(server, (exchange) => client.change(exchange, granted, { kind: 'renameDevice', deviceId, name }));
+  const nameNow = async () => (await server.accounts.devicesOf([hex(granted.grant.userId)]))[0]?.name;
+  const [first] = await rename('one');
+  assert.ok(first?.down);
+  assert.deepEqual(await server.daemon.receive(first.up, SOURCE), first.down);
+  await rename('two');
+  assert.equal(await nameNow(), 'two');
+  for (const address of [SOURCE.address, '203.0.113.9']) {
+    const reply = await server.daemon.receive(first.up, { ...SOURCE, address });
+    assert.equal(kindOf(reply ?? new Uint8Array(0)), 0x8d); // stale
+    assert.equal(await nameNow(), 'two');
+  }
+  clock.atMs += 6 * 60_000;
+  assert.equal(kindOf((await server.daemon.receive(first.up, SOURCE)) ?? new Uint8Array(0)), 0x81);
+  await rename('three'); // the numbers go on
+  assert.equal(await nameNow(), 'three');
+});
+
+test('a client whose numbers fell behind, or whose clock was set back, goes on with higher ones', async (t) => {
+  const there = await world(t);
+  await recorded(there.server, async (exchange) => {
+    await there.client.register(exchange, WHO);
+    const granted = await there.client.login(exchange, WHO);
+    const deviceId = hex(granted.grant.deviceId);
+    const change = { kind: 'renameDevice', deviceId, name: 'far' } as const;
+    const ahead = {
+      sessionId: hex(granted.grant.sessionId),
+      transaction: '5'.repeat(32),
+      number: Date.now() + 1e9,
+      change,
+      atMs: Date.now(),
+    };
+    assert.equal((await there.server.accounts.changeInSession(ahead))?.result, 'done');
+    await there.client.change(exchange, granted, { ...change, name: 'near' });
+    assert.equal((await there.server.accounts.devicesOf([hex(granted.grant.userId)]))[0]?.name, 'near');
+    for (const name of ['', ' ', 'a\nb', 'x\u202ey']) {
+      await assert.rejects(there.client.change(exchange, granted, { ...change, name }), { code: 'name_invalid' });
+    }
+  });
 });
 
 test('the same datagrams at the same time are worked on once', async (t) => {

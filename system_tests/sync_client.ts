@@ -46,6 +46,7 @@ async function open(config: ClientConfig): Promise<Sync> {
     serverUrl: ticket.serverUrl,
     ticket: good,
     refresh: good,
+    change: async () => undefined,
     logout: async () => undefined,
     close: async () => undefined,
   };

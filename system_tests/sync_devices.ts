@@ -84,6 +84,7 @@ export class Device {
       serverUrl: options.url ?? url,
       ticket,
       refresh: ticket,
+      change: async () => undefined,
       logout: async () => undefined,
       close: async () => undefined,
     };

@@ -1,5 +1,6 @@
 import { KSF_FLOOR, type Ksf } from '../../Models/datagram_fields.ts';
 import { AppError } from '../../Models/errors.ts';
+import type { Change } from '../../Models/session_changes.ts';
 import type { FirstContact } from './daemon_pins.ts';
 import { openProfile, type Profile, type StoredLogin } from './profile.ts';
 
@@ -14,6 +15,8 @@ export type Session = {
   ticket(): Promise<string>;
   /** Renews now, as after `ticket_expired`. @throws AppError `session_unknown`, `server_key_changed`, `auth_unreachable`, `busy` */
   refresh(): Promise<string>;
+  /** Has something changed by the daemon; durable when it resolves. @throws AppError `not_found`, `name_invalid`, `request_invalid`, `session_unknown`, `auth_unreachable`, `busy` */
+  change(change: Change): Promise<void>;
   /** Ends the session at the daemon, then forgets it here. @throws AppError `auth_unreachable`, `busy`, `server_key_changed`; then it is still there */
   logout(): Promise<void>;
   /** Waits for a renewal that is under way. The login stays. */
@@ -119,6 +122,10 @@ function sessionOf(profile: Profile, login: StoredLogin): Session {
     },
     ticket: async () => (remainingMs(current) > RENEW_BEFORE_MS ? current.ticket : once(renewIfNeeded)),
     refresh: () => once(() => renew()),
+    async change(change) {
+      const { changeInSession } = await import('./stored_session.ts');
+      await changeInSession(profile, current, change);
+    },
     async logout() {
       await renewing?.catch(() => undefined);
       const { endSession } = await import('./stored_session.ts');

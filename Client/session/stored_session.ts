@@ -1,5 +1,7 @@
+import type { Change } from '../../Models/session_changes.ts';
 import { TICKET } from '../../Models/ticket.ts';
 import { type AuthAddress, parseAuthAddress, urlHost } from './auth_address.ts';
+import { performChange } from './changes.ts';
 import type { InSession } from './daemon_requests.ts';
 import { openExchange } from './exchange.ts';
 import { type Granted, performLogout, performRenewal } from './handshake.ts';
@@ -45,6 +47,17 @@ export async function renewed(profile: Profile, login: StoredLogin, patience: { 
       if (at >= 0) data.sessions[at] = next;
     });
     return next;
+  } finally {
+    exchange.close();
+  }
+}
+
+/** Has something changed in the session. @throws AppError as `performChange` */
+export async function changeInSession(profile: Profile, login: StoredLogin, change: Change): Promise<void> {
+  const session = inSession(login, await profile.read());
+  const exchange = await openExchange(parseAuthAddress(login.auth));
+  try {
+    await performChange(exchange, session, change);
   } finally {
     exchange.close();
   }

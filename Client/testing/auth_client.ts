@@ -3,7 +3,9 @@ import { encodeText, type Ksf } from '../../Models/datagram_fields.ts';
 import { packFields, parseServer, TEXTS, unpackFields } from '../../Models/datagrams.ts';
 import { fingerprint } from '../../Models/handshake.ts';
 import { encodeInvite, type Invite } from '../../Models/invite_code.ts';
+import type { Change } from '../../Models/session_changes.ts';
 import { parseAuthAddress } from '../session/auth_address.ts';
+import { performChange } from '../session/changes.ts';
 import { checkFirstContact, type DaemonPins, type FirstContact } from '../session/daemon_pins.ts';
 import { BEGIN_AGAIN, makeContact, requestInBox } from '../session/daemon_requests.ts';
 import { type Exchange, openExchange } from '../session/exchange.ts';
@@ -42,6 +44,7 @@ export type BareClient = AsyncDisposable & {
   /** From a device of its own unless told. */
   login(exchange: Exchange, credentials: Credentials, known?: Known): Promise<Granted>;
   renew(exchange: Exchange, granted: Granted): Promise<Granted>;
+  change(exchange: Exchange, granted: Granted, change: Change): Promise<void>;
   logout(exchange: Exchange, granted: Granted): Promise<void>;
 };
 
@@ -71,6 +74,7 @@ export function openBareClient(): BareClient {
       return performLogin({ ...common, exchange }, { ...credentials, ...device });
     },
     renew: (exchange, { grant, clockOffsetMs }) => performRenewal(exchange, { proof: grant, clockOffsetMs, pins: null }),
+    change: (exchange, { grant, clockOffsetMs }, change) => performChange(exchange, { proof: grant, clockOffsetMs, pins: null }, change),
     logout: (exchange, { grant, clockOffsetMs }) => performLogout(exchange, { proof: grant, clockOffsetMs, pins: null }),
     [Symbol.asyncDispose]: () => steps.close(),
   };

@@ -81,7 +81,9 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
       userName: 'alice',
       userDisabled: false,
       role: 'user',
+      interactive: false,
       state: 'pending',
+      endReason: null,
       createdAtMs: 1000,
       lastSeenMs: 1000,
     };
@@ -96,7 +98,7 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     for (let n = 0; n < 2; n += 1) await accounts.endSession(id, 4000 + n);
     assert.deepEqual(
       (await reader.endedSessions(0)).map((one) => ({ ...one })),
-      [{ sequence: 1, id, endedAtMs: 4000 }],
+      [{ sequence: 1, id, endedAtMs: 4000, reason: 'logout', userId, deviceId }],
     );
     assert.equal(await accounts.touchSession(id, 5000), false);
     assert.deepEqual(await reader.devicesOf([userId]), [{ ...device, signedIn: false }]);

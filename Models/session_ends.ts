@@ -1,0 +1,23 @@
+/** Why a session has ended. On the wire it is the place in this list, counted from 1: append only. */
+const END_REASONS = ['logout', 'lapsed', 'idle', 'revoked', 'password_changed', 'user_disabled', 'replaced'] as const;
+export type EndReason = (typeof END_REASONS)[number];
+
+/** For a person, behind "the session has ended: ". */
+export const END_WORDS: Readonly<Record<EndReason, string>> = {
+  logout: 'it was logged out',
+  lapsed: 'it was not used for too long',
+  idle: 'nothing was done in it',
+  revoked: 'it was revoked from another place',
+  password_changed: 'the password was changed',
+  user_disabled: 'the account is disabled',
+  replaced: 'the same device logged in again',
+};
+
+export function encodeEndReason(reason: EndReason): Uint8Array {
+  return Uint8Array.of(END_REASONS.indexOf(reason) + 1);
+}
+
+/** @returns `null` for one that only a newer daemon knows */
+export function decodeEndReason(field: Uint8Array): EndReason | null {
+  return END_REASONS[(field[0] ?? 0) - 1] ?? null;
+}
