@@ -10,6 +10,7 @@ import { lockFolder } from '../Storage/folder_lock.ts';
 import { AUTH_DEFAULTS, createAuthDaemon } from './auth_daemon.ts';
 import { openLog } from './auth_log.ts';
 import { type AuthConfig, readConfig } from './config.ts';
+import { tendKeys } from './key_tending.ts';
 import { nodePrimitives } from './node_primitives.ts';
 import { openSecrets } from './secrets.ts';
 import { listen } from './udp_listener.ts';
@@ -36,6 +37,7 @@ async function main(config: AuthConfig): Promise<void> {
   const onFailure = (err: unknown): void => log.error({ err }, 'the audit record cannot be written');
   const audit = opened.adopt(await openAudit(address('audit.db'), { process: 'auth', onFailure }), (open) => open.close());
   const secrets = await openSecrets(config.data, { mayCreate: !(await accounts.hasAccounts()) });
+  opened.use(tendKeys(secrets, log));
   const place = { httpPort: config.httpPort, publicUrl: config.publicUrl };
   const { registration } = config;
   const rules = { place, registration, ksf: KSF_DEFAULT };

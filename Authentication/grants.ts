@@ -28,7 +28,7 @@ export type Grants = {
 const DEVICE_PROOF_BYTES = 16;
 const bytesOf = (id: string): Buffer => Buffer.from(id, 'hex');
 
-export function createGrants(secrets: Pick<Secrets, 'master' | 'ticketKey' | 'ticketKeyId'>, place: ServerPlace): Grants {
+export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, place: ServerPlace): Grants {
   const renewalSecret = (sessionId: Uint8Array): Uint8Array =>
     p.hkdf({ secret: secrets.master, salt: sessionId, info: 'driftless renewal secret 1', bytes: 32 });
 
@@ -49,8 +49,8 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'ticketKey' | 'ti
       iat,
       exp: iat + TICKET.lifetimeS,
     };
-    const header = { alg: TICKET.algorithm, typ: TICKET.type, kid: secrets.ticketKeyId };
-    return new SignJWT(claims).setProtectedHeader(header).sign(secrets.ticketKey);
+    const { id, key } = secrets.signingKeyAt(issuedAtMs);
+    return new SignJWT(claims).setProtectedHeader({ alg: TICKET.algorithm, typ: TICKET.type, kid: id }).sign(key);
   }
 
   return {

@@ -11,7 +11,7 @@ import { createGrants } from './grants.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-const secrets = { master: Buffer.alloc(32, 1), ticketKey: privateKey, ticketKeyId: '12345678' };
+const secrets = { master: Buffer.alloc(32, 1), signingKeyAt: () => ({ id: '12345678', key: privateKey, signsFromMs: 0 }) };
 const session = (userName: string): StoredSession => ({
   id: 'c'.repeat(32),
   userId: 'a'.repeat(32),

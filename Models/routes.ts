@@ -48,5 +48,6 @@ export const ROUTES = {
   pull: '/v1/pull',
   tree: '/v1/tree',
   signature: '/v1/signature',
+  ticketKeys: '/.well-known/jwks.json', // GET TicketKeySet
   openapi: '/v1/openapi.json',
 } as const;

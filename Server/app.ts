@@ -66,6 +66,8 @@ import { onRequestEnd } from './request_end.ts';
 import { registerRequestRules, setAnswerHeaders } from './request_rules.ts';
 import { registerShareRoutes } from './share_routes.ts';
 import { registerSyncStateRoute } from './sync_state_routes.ts';
+import { registerTicketKeyRoute } from './ticket_key_route.ts';
+import type { TicketKeys } from './tickets.ts';
 import { registerTransferRoutes } from './transfer_routes.ts';
 import { createTurns } from './turns.ts';
 import { registerVisitRoutes } from './visit_routes.ts';
@@ -104,6 +106,7 @@ export type AppDeps = {
   readonly authenticate: Authenticate;
   readonly isAdmin: IsAdmin;
   readonly audit: Pick<Audit, 'record'>;
+  readonly ticketKeys: Pick<TicketKeys, 'published'>;
   /** Where committed changes are heard of. */
   readonly changes: ChangeFanOut;
   readonly readiness: Readiness;
@@ -134,6 +137,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const inTurn = createTurns({ most: LIMITS.longRequestsMax, each: LIMITS.longRequestsPerUserMax });
   const routeDeps = { ...deps, metadata, metrics, inTurn, linkPasswords: createLinkPasswords(), requireAdmin: adminGate(deps) };
   registerHealthRoutes(app, routeDeps);
+  registerTicketKeyRoute(app, routeDeps);
   registerEntryRoutes(app, routeDeps);
   registerFileRoutes(app, routeDeps);
   registerFindRoutes(app, routeDeps);

@@ -84,7 +84,21 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
     close,
   );
   webhookDelivery.refresh();
-  const parts = { ...store, chunks, accounts, authenticate, isAdmin, audit, changes, readiness, log, monotonicMs, loopbackOnly };
+  const ticketKeys = keys;
+  const parts = {
+    ...store,
+    chunks,
+    accounts,
+    authenticate,
+    isAdmin,
+    ticketKeys,
+    audit,
+    changes,
+    readiness,
+    log,
+    monotonicMs,
+    loopbackOnly,
+  };
   const app = await buildApp({ ...parts, webhookHosts, webhookDelivery });
   stack.adopt(app, stopListening);
   const onThinned = (versions: number): void => log.info({ versions }, 'older versions were given up');

@@ -114,6 +114,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
       chunks: options.wrapChunks?.(chunks) ?? chunks,
       accounts,
       authenticate,
+      ticketKeys: keys,
       isAdmin: adminsNamed(['administrator']),
       audit,
       changes,

@@ -137,6 +137,7 @@ async function openSimServer(
       authenticate,
       isAdmin: () => false,
       audit: { record: () => undefined },
+      ticketKeys: { published: [] },
       readiness: async () => [],
       log: pino({ level: 'silent' }),
       loopbackOnly: true,
