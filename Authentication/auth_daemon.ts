@@ -12,23 +12,26 @@ import { createGrants, type ServerPlace } from './grants.ts';
 import { createGuessLimit, GUESS_LIMITS, type GuessLimits } from './guess_limit.ts';
 import { isLater, type Later } from './later.ts';
 import { answerFinish, answerHello } from './login.ts';
+import type { OpaqueServer } from './opaque_server.ts';
 import { createRateLimit, type Rate } from './rate_limit.ts';
 import { createRecentWork } from './recent_work.ts';
 import { answerEnrol, answerRegister, type RegistrationMode } from './registration.ts';
 import { createSealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
 import { answerAck, answerChange, answerLogout, answerRenew, isProven, type SessionDatagram } from './sessions.ts';
-import type { Source } from './source.ts';
+import { type Source, sourceGroup } from './source.ts';
 import { createUnfinishedLogins } from './unfinished_logins.ts';
 import { createWorkQueue } from './work_queue.ts';
 
 export type AuthDaemonDeps = {
   readonly accounts: Accounts;
   readonly secrets: Secrets;
+  readonly opaque: OpaqueServer;
   readonly place: ServerPlace;
   readonly ksf: Ksf; // for new accounts
   readonly registration: RegistrationMode;
   readonly rate: Rate; // new datagrams of one kind from one source
+  readonly beginRate: Rate; // logins and registrations begun by all sources
   readonly guessLimits: GuessLimits; // for each name and known device
   readonly queueMax: number; // requests being worked on
   readonly repliesMax: number; // replies kept for repeats
@@ -45,8 +48,16 @@ export type AuthDaemon = {
   sweep(): Promise<void>;
 };
 
-export const AUTH_DEFAULTS = { rate: { perSecond: 20, burst: 5 }, guessLimits: GUESS_LIMITS, queueMax: 128, repliesMax: 4096 } as const;
+export const AUTH_DEFAULTS = {
+  rate: { perSecond: 20, burst: 5 },
+  beginRate: { perSecond: LIMITS.loginsPerSecondMax, burst: 128 },
+  guessLimits: GUESS_LIMITS,
+  queueMax: 128,
+  repliesMax: 4096,
+} as const;
 
+/** What costs curve operations without being part of what was begun. */
+const BEGINNINGS: ReadonlySet<ClientDatagram['kind']> = new Set(['hello', 'register', 'enrol']);
 const QUEUE_RETRY_MS = 250;
 const STORAGE_RETRY_MS = 1000;
 /** How far the time in a proof may be from ours: as long a captured one can be said again. */
@@ -80,6 +91,7 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   const cookies = createCookies(now);
   const replies = createRecentWork<Uint8Array | Later | null>(options.repliesMax, (reply) => !isLater(reply));
   const waitMs = createRateLimit(options.rate, now);
+  const beginWaitMs = createRateLimit(options.beginRate, now);
   const queue = createWorkQueue(options.queueMax);
   const grants = createGrants(secrets, options.place);
   const unfinished = createUnfinishedLogins(audit, now);
@@ -131,12 +143,13 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
     const said = (reply: Uint8Array | Later | null): Uint8Array | null => (isLater(reply) ? busy(transaction, reply.retryAfterMs) : reply);
     const before = replies.get(bytes);
     if (before !== undefined) return before.then(said);
-    const retryAfterMs = waitMs(source, datagram.kind);
+    const retryAfterMs = waitMs(`${datagram.kind} ${sourceGroup(source)}`);
     if (retryAfterMs > 0) {
       audit.record({ what: AUDITED[datagram.kind], result: 'too_many_requests', address: source.address });
       return busy(transaction, retryAfterMs);
     }
-    const work = queue.run(() => answer(datagram, bytes, source));
+    const mayBegin = !BEGINNINGS.has(datagram.kind) || beginWaitMs('all') === 0;
+    const work = mayBegin ? queue.run(() => answer(datagram, bytes, source)) : null;
     if (work === null) return busy(transaction, QUEUE_RETRY_MS);
     replies.put(bytes, work);
     try {

@@ -12,6 +12,7 @@ import { openLog } from './auth_log.ts';
 import { type AuthConfig, readConfig } from './config.ts';
 import { tendKeys } from './key_tending.ts';
 import { nodePrimitives } from './node_primitives.ts';
+import { openOpaqueThreads } from './opaque_threads.ts';
 import { openSecrets } from './secrets.ts';
 import { listen } from './udp_listener.ts';
 
@@ -39,9 +40,10 @@ async function main(config: AuthConfig): Promise<void> {
   const secrets = await openSecrets(config.data, { mayCreate: !(await accounts.hasAccounts()) });
   opened.use(tendKeys(secrets, log));
   const place = { httpPort: config.httpPort, publicUrl: config.publicUrl };
+  const opaque = opened.adopt(openOpaqueThreads(secrets.opaqueSetup), (threads) => threads.close());
   const { registration } = config;
   const rules = { place, registration, ksf: KSF_DEFAULT };
-  const daemon = createAuthDaemon({ ...AUTH_DEFAULTS, ...rules, accounts, secrets, log, audit, now: Date.now });
+  const daemon = createAuthDaemon({ ...AUTH_DEFAULTS, ...rules, opaque, accounts, secrets, log, audit, now: Date.now });
   const listening = opened.adopt(await listen(daemon, config, log), (socket) => socket.close());
   const host = listening.host.includes(':') ? `[${listening.host}]` : listening.host;
   log.info({ host, port: listening.port, key: fingerprint(nodePrimitives, secrets.boxPublicKey) }, 'listening');

@@ -1,4 +1,3 @@
-import { server } from '@serenity-kit/opaque';
 import { prepareUserName } from '../Models/credentials.ts';
 import { decodeText, encodeKsf, type Ksf } from '../Models/datagram_fields.ts';
 import { beforeLast, type ClientDatagram, encodeError, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
@@ -14,6 +13,7 @@ import type { Grants } from './grants.ts';
 import type { GuessLimit } from './guess_limit.ts';
 import type { Later } from './later.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
+import type { OpaqueServer } from './opaque_server.ts';
 import type { SealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
 import type { Source } from './source.ts';
@@ -22,6 +22,7 @@ import type { UnfinishedLogins } from './unfinished_logins.ts';
 export type LoginDeps = {
   readonly accounts: Pick<Accounts, 'accountForLogin' | 'accountById' | 'isDevice' | 'openSession'>;
   readonly secrets: Secrets;
+  readonly opaque: OpaqueServer;
   readonly states: SealedStates;
   readonly grants: Grants;
   readonly guessLimit: GuessLimit;
@@ -34,8 +35,6 @@ export type LoginDeps = {
 type Incoming<K extends 'hello' | 'finish'> = { readonly datagram: ClientDatagram<K>; readonly bytes: Uint8Array; readonly source: Source };
 
 const NOBODY = new Uint8Array(16);
-const text64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url');
-const bytes64 = (text: string): Uint8Array => Buffer.from(text, 'base64url');
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const NOBODY_ID = hex(NOBODY);
 
@@ -82,40 +81,18 @@ export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: 
     deps.audit.record({ what: 'login', result: 'too_many_requests', userId: account?.id ?? null, address: source.address });
     return { retryAfterMs: waitMs };
   }
-  let started: ReturnType<typeof server.startLogin>;
-  try {
-    started = server.startLogin({
-      serverSetup: deps.secrets.opaqueSetup,
-      registrationRecord: text64(account?.record ?? deps.secrets.dummyRecord),
-      startLoginRequest: text64(fields.ke1),
-      userIdentifier: foldedName,
-    });
-  } catch {
-    return null; // not a valid KE1
-  }
-  const ke2 = bytes64(started.loginResponse);
+  const record = account?.record ?? deps.secrets.dummyRecord;
+  const started = await deps.opaque.startLogin({ record, ke1: fields.ke1, user: foldedName });
+  if (started === null) return null; // not a valid KE1
+  const { ke2, state: opaque } = started;
   const ksf = encodeKsf(account?.ksf ?? deps.ksf);
   const state = deps.states.seal(
-    {
-      issuedAtMs,
-      userId,
-      counter,
-      transcript: transcriptOf(p, { hello: bytes, ke2, ksf }),
-      opaque: bytes64(started.serverLoginState),
-    },
+    { issuedAtMs, userId, counter, transcript: transcriptOf(p, { hello: bytes, ke2, ksf }), opaque },
     datagram.transaction,
     source,
   );
   deps.unfinished.begun(datagram.transaction, { userId: account?.id ?? null, source });
   return box.reply('challenge', packFields(TEXTS.challenge, { ke2, ksf, state }));
-}
-
-function finishOpaque(opaque: Uint8Array, ke3: Uint8Array): Uint8Array | null {
-  try {
-    return bytes64(server.finishLogin({ serverLoginState: text64(opaque), finishLoginRequest: text64(ke3) }).sessionKey);
-  } catch {
-    return null; // the other side does not know the password
-  }
 }
 
 /** FINISH to TICKET. Session, ticket and reply come from the handshake alone, so doing it again gives the same ones. */
@@ -130,7 +107,7 @@ export async function answerFinish(deps: LoginDeps, { datagram, bytes, source }:
   if (login === null) return refused('login_expired', null);
   deps.unfinished.finished(transaction);
   const userId = hex(login.userId);
-  const sessionKey = finishOpaque(login.opaque, datagram.ke3);
+  const sessionKey = await deps.opaque.finishLogin({ state: login.opaque, ke3: datagram.ke3 });
   if (sessionKey === null) return refused('credentials_wrong', userId === NOBODY_ID ? null : userId);
   const keys = loginKeys(p, { sessionKey, transcript: login.transcript });
   const text = unseal(p, { key: keys.finish, associated: beforeLast('finish', bytes), sealed: datagram.sealed });

@@ -1,5 +1,4 @@
 import { hash, randomBytes } from 'node:crypto';
-import { server } from '@serenity-kit/opaque';
 import { prepareUserName } from '../Models/credentials.ts';
 import { decodeText, encodeKsf, type Ksf } from '../Models/datagram_fields.ts';
 import { type ClientDatagram, encodeError, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
@@ -9,6 +8,7 @@ import type { Accounts } from '../Storage/accounts.ts';
 import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
 import { openBox } from './box.ts';
+import type { OpaqueServer } from './opaque_server.ts';
 import type { Secrets } from './secrets.ts';
 import { isLoopback, type Source } from './source.ts';
 
@@ -20,6 +20,7 @@ export type RegistrationDeps = {
   readonly accounts: Pick<Accounts, 'findAccount' | 'addAccount' | 'addInvited' | 'isInviteGood'>;
   readonly registration: RegistrationMode;
   readonly secrets: Secrets;
+  readonly opaque: Pick<OpaqueServer, 'register'>;
   readonly ksf: Ksf;
   readonly log: AuthLog;
   readonly audit: Pick<Audit, 'record'>;
@@ -30,8 +31,6 @@ type Incoming<K extends 'register' | 'enrol'> = {
   readonly bytes: Uint8Array;
   readonly source: Source;
 };
-
-const text64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url');
 
 /** @returns the name only if it stands in its one form already, as clients send it */
 function nameIn(field: Uint8Array): string | null {
@@ -83,17 +82,9 @@ export async function answerRegister(deps: RegistrationDeps, incoming: Incoming<
   const name = nameIn(fields.name);
   if (name === null) return refusal(deps, incoming, 'name_invalid');
   if ((await deps.accounts.findAccount(name)) !== null) return refusal(deps, incoming, 'name_taken');
-  const input = { serverSetup: deps.secrets.opaqueSetup, userIdentifier: foldName(name), registrationRequest: text64(fields.request) };
-  let response: string;
-  try {
-    response = server.createRegistrationResponse(input).registrationResponse;
-  } catch {
-    return null; // not a valid request
-  }
-  return box.reply(
-    'registration',
-    packFields(TEXTS.registration, { response: Buffer.from(response, 'base64url'), ksf: encodeKsf(deps.ksf) }),
-  );
+  const response = await deps.opaque.register({ request: fields.request, user: foldName(name) });
+  if (response === null) return null; // not a valid request
+  return box.reply('registration', packFields(TEXTS.registration, { response, ksf: encodeKsf(deps.ksf) }));
 }
 
 /** ENROL to ENROLLED: durable when answered. The same record once more is the same registration. */

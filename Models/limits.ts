@@ -12,6 +12,7 @@ export const LIMITS = {
   passwordBytesMin: 8,
   passwordBytesMax: 1024,
 
+  loginsPerSecondMax: 400, // begun by all sources together, so that a flood of them leaves time for renewals
   guessesFree: 10, // passwords that may be tried for one name in a row; then one each so often
   guessWaitMs: 600_000, // doubled with each, up to
   guessWaitMsMax: 3_600_000,

@@ -496,3 +496,25 @@ test('with more requests than the queue holds, the rest is told to come back', a
   );
   assert.equal(replies.filter((reply) => reply !== null && kindOf(reply) === 0x88).length, 6);
 });
+
+test('when all sources together begin too many logins the rest is told to come back; sessions are still renewed', async (t) => {
+  const clock = { atMs: 1_800_000_000_000 };
+  const { server, client } = await world(t, { beginRate: { perSecond: 1, burst: 5 }, now: () => clock.atMs });
+  const exchange = directExchange((up) => server.daemon.receive(up, SOURCE));
+  await client.register(exchange, WHO); // takes two
+  const granted = await client.login(exchange, WHO); // and one
+  const begun: string[] = [];
+  for (let n = 0; n < 4; n += 1) {
+    const elsewhere = directExchange((up) => server.daemon.receive(up, { address: `192.0.2.${n}`, port: 1 }));
+    begun.push(
+      await client.login(elsewhere, WHO).then(
+        () => 'done',
+        (error: Error) => error.message,
+      ),
+    );
+  }
+  assert.deepEqual(begun, ['done', 'done', 'no believable answer', 'no believable answer']);
+  await client.renew(exchange, granted);
+  clock.atMs += 1000;
+  await client.login(exchange, WHO);
+});

@@ -7,6 +7,7 @@ import type { AuditEvent } from '../../Storage/audit.ts';
 import { makeDurableFolder } from '../../Storage/durable_file.ts';
 import { AUTH_DEFAULTS, type AuthDaemon, type AuthDaemonDeps, createAuthDaemon } from '../auth_daemon.ts';
 import { GUESS_LIMITS } from '../guess_limit.ts';
+import { createOpaqueServer } from '../opaque_server.ts';
 import { openSecrets, type Secrets } from '../secrets.ts';
 import { listen } from '../udp_listener.ts';
 
@@ -39,6 +40,7 @@ export async function startDaemon(
   const defaults = {
     ...AUTH_DEFAULTS,
     rate: UNLIMITED,
+    beginRate: UNLIMITED,
     guessLimits: UNLIMITED_GUESSES,
     queueMax: 1024,
     registration: 'local' as const,
@@ -46,6 +48,7 @@ export async function startDaemon(
     ksf: CHEAP_KSF,
     log,
     audit,
+    opaque: createOpaqueServer(secrets.opaqueSetup),
     now: Date.now,
   };
   const daemon = createAuthDaemon({ ...defaults, ...rest, accounts, secrets });
