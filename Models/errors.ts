@@ -2,7 +2,7 @@ import type { EndReason } from './session_ends.ts';
 
 /**
  * Every failure that crosses a boundary has one of these codes; branch on the code, never on the message.
- * `docs/PROTOCOL.md` lists them with their meaning, `Server/http_errors.ts` gives the HTTP status, `Client/cli/exit_codes.ts` the exit code.
+ * `docs/PROTOCOL.md` lists them with their meaning, `Server/http_errors.ts` gives the HTTP status, `Models/exit_codes.ts` the exit code.
  */
 export const ERROR_CODES = [
   // who you are

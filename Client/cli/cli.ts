@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '../../Models/errors.ts';
+import { EXIT } from '../../Models/exit_codes.ts';
 import { visible } from '../../Models/visible.ts';
 import type { Driftless } from '../client.ts';
 import { createLog, LEVELS, type Level, type Log } from '../log.ts';
 import type { Run, Settings } from './command.ts';
-import { EXIT } from './exit_codes.ts';
 import { handleInterrupts } from './interrupts.ts';
 import { COMMANDS, type ProgramDeps, runWords } from './program.ts';
 

@@ -1,5 +1,5 @@
+import type { ExitCode } from '../../Models/exit_codes.ts';
 import type { Driftless, TransferFailure } from '../client.ts';
-import type { ExitCode } from './exit_codes.ts';
 import type { Answer } from './output.ts';
 
 /** From the environment; read once, in the main. */

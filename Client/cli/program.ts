@@ -1,5 +1,6 @@
 import { Command as Commander, CommanderError, Option } from 'commander';
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
+import { EXIT, EXIT_CODES } from '../../Models/exit_codes.ts';
 import { visible, visibleContent } from '../../Models/visible.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { failureText } from '../failure_text.ts';
@@ -7,7 +8,6 @@ import { ACCOUNT_COMMANDS } from './account_commands.ts';
 import { BACK_COMMANDS } from './back_commands.ts';
 import type { Command, Options, Run } from './command.ts';
 import { EVENT_COMMANDS } from './event_commands.ts';
-import { EXIT, EXIT_CODES } from './exit_codes.ts';
 import { FILE_COMMANDS } from './file_commands.ts';
 import { FIND_COMMANDS } from './find_commands.ts';
 import { HISTORY_COMMANDS } from './history_commands.ts';

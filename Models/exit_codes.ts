@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../Models/errors.ts';
+import type { ErrorCode } from './errors.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, refused: 3, notFound: 4, conflict: 5, limit: 6, interrupted: 130 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
