@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { encodeGrant } from '../Models/datagram_fields.ts';
+import { encodeGrant, encodeTimeMs } from '../Models/datagram_fields.ts';
 import { encodeServer } from '../Models/datagrams.ts';
 import { replyAssociated, seal } from '../Models/handshake.ts';
 import { TICKET, type TicketClaims } from '../Models/ticket.ts';
@@ -15,7 +15,7 @@ export type ServerPlace = { readonly httpPort: number; readonly publicUrl: strin
 export type Grants = {
   renewalSecret(sessionId: Uint8Array): Uint8Array;
   /** Was this proof given to this device of this user? */
-  isDeviceProof(device: { userId: Uint8Array; deviceId: Uint8Array; proof: Uint8Array }): boolean;
+  isDeviceProof(device: { userId: Uint8Array; deviceId: Uint8Array; revokedAtMs: number; proof: Uint8Array }): boolean;
   datagram(input: {
     session: StoredSession;
     issuedAtMs: number;
@@ -33,8 +33,9 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, 
     p.hkdf({ secret: secrets.master, salt: sessionId, info: 'driftless renewal secret 1', bytes: 32 });
 
   const deviceKey = p.hkdf({ secret: secrets.master, salt: new Uint8Array(0), info: 'driftless device proof 1', bytes: 32 });
-  const deviceProof = (userId: Uint8Array, deviceId: Uint8Array): Uint8Array =>
-    p.hmac(deviceKey, userId, deviceId).subarray(0, DEVICE_PROOF_BYTES);
+  /** Another one after each time the device was revoked. */
+  const deviceProof = (userId: Uint8Array, deviceId: Uint8Array, revokedAtMs: number): Uint8Array =>
+    p.hmac(deviceKey, userId, deviceId, encodeTimeMs(revokedAtMs)).subarray(0, DEVICE_PROOF_BYTES);
 
   function ticket(session: StoredSession, issuedAtMs: number): Promise<string> {
     const iat = Math.floor(issuedAtMs / 1000);
@@ -55,7 +56,7 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, 
 
   return {
     renewalSecret,
-    isDeviceProof: ({ userId, deviceId, proof }) => timingSafeEqual(deviceProof(userId, deviceId), proof),
+    isDeviceProof: ({ userId, deviceId, revokedAtMs, proof }) => timingSafeEqual(deviceProof(userId, deviceId, revokedAtMs), proof),
     async datagram({ session, issuedAtMs, key, transaction, request }) {
       const [userId, deviceId, sessionId] = [bytesOf(session.userId), bytesOf(session.deviceId), bytesOf(session.id)];
       const text = encodeGrant({
@@ -64,7 +65,7 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, 
         deviceId,
         sessionId,
         renewalSecret: renewalSecret(sessionId),
-        deviceProof: deviceProof(userId, deviceId),
+        deviceProof: deviceProof(userId, deviceId, session.deviceRevokedAtMs),
         ...place,
         userName: session.userName,
         fingerprints: [],

@@ -20,7 +20,7 @@ import type { Source } from './source.ts';
 import type { UnfinishedLogins } from './unfinished_logins.ts';
 
 export type LoginDeps = {
-  readonly accounts: Pick<Accounts, 'accountForLogin' | 'accountById' | 'isDevice' | 'openSession'>;
+  readonly accounts: Pick<Accounts, 'accountForLogin' | 'accountById' | 'deviceRevokedAtMs' | 'openSession'>;
   readonly secrets: Secrets;
   readonly opaque: OpaqueServer;
   readonly states: SealedStates;
@@ -60,8 +60,9 @@ async function knownDevice(
   hello: { deviceId: Uint8Array; deviceProof: Uint8Array },
 ): Promise<Uint8Array | null> {
   const { deviceId, deviceProof: proof } = hello;
-  if (!deps.grants.isDeviceProof({ userId, deviceId, proof })) return null;
-  return (await deps.accounts.isDevice(hex(userId), hex(deviceId))) ? deviceId : null;
+  const revokedAtMs = await deps.accounts.deviceRevokedAtMs(hex(userId), hex(deviceId));
+  const isProven = deps.grants.isDeviceProof({ userId, deviceId, revokedAtMs: revokedAtMs ?? 0, proof });
+  return revokedAtMs !== null && isProven ? deviceId : null;
 }
 
 /** HELLO to CHALLENGE. Nothing is kept but the count. @returns `null` (silence) for what no client of ours sends */

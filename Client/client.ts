@@ -10,9 +10,11 @@ import type { RestDeed, RestPlanConflict, RestPlanStep, RestTrashItem, RestVersi
 import type { RestLink, RestLinkAccess } from '../Models/rest_links.ts';
 import type { PublishedMessage, RestFetch, RestPublication, RestPublished } from '../Models/rest_published.ts';
 import type { RestPlaces, RestSyncedRoot } from '../Models/rest_receipt.ts';
+import type { RestDevice, RestSession } from '../Models/rest_sessions.ts';
 import type { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
 import type { RestWebhook } from '../Models/rest_webhooks.ts';
 import { ROUTES } from '../Models/routes.ts';
+import { type DeviceMethods, deviceMethods } from './device_methods.ts';
 import { type EventMethods, eventMethods } from './event_methods.ts';
 import { failureText } from './failure_text.ts';
 import { type FindMethods, findMethods } from './find_methods.ts';
@@ -52,6 +54,7 @@ export type {
   PublishTo,
   RestChange,
   RestDeed,
+  RestDevice,
   RestEntry,
   RestEvent,
   RestFetch,
@@ -65,6 +68,7 @@ export type {
   RestPlanStep,
   RestPublication,
   RestPublished,
+  RestSession,
   RestSyncedRoot,
   RestTrashItem,
   RestVersion,
@@ -108,6 +112,7 @@ export type Identity = Infer<typeof WhoAmI>;
  * What the user may not see does not exist: `not_found`.
  */
 export type Driftless = AsyncDisposable &
+  DeviceMethods &
   SharingMethods &
   HistoryMethods &
   FindMethods &
@@ -235,6 +240,7 @@ function createDriftless(session: Session, home: string): Driftless {
     ...fileMethods(call),
     ...contentMethods(http),
     ...transferMethods(transfers.open),
+    ...deviceMethods(http, session),
     ...findMethods(http),
     ...quotaMethods(http),
     ...sharingMethods(http),

@@ -2,6 +2,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'undici';
 import { AppError, isErrorCode } from '../Models/errors.ts';
+import { isEndReason } from '../Models/session_ends.ts';
 import { type Exchange, type ExchangeRequest, exchange, isLostConnection, openPool } from './http_exchange.ts';
 
 export type Method = ExchangeRequest['method'];
@@ -156,7 +157,8 @@ async function readProblem(answer: Exchange, origin: string): Promise<AppError> 
   if (!/^application\/(problem\+)?json\b/.test(type) || typeof document !== 'object' || document === null || !('code' in document)) {
     return new AppError('server_unreachable', `${origin} answered ${answer.status}, and not as a Driftless server does`);
   }
-  const { code, detail, title } = document as { code: unknown; detail?: unknown; title?: unknown };
+  const { code, detail, title, reason } = document as { code: unknown; detail?: unknown; title?: unknown; reason?: unknown };
   const message = [detail, title].find((part) => typeof part === 'string' && part !== '') ?? `the server answered ${answer.status}`;
-  return isErrorCode(code) ? new AppError(code, String(message)) : new AppError('internal', `${message} (${String(code).slice(0, 64)})`);
+  if (isErrorCode(code)) return new AppError(code, String(message), { reason: isEndReason(reason) ? reason : undefined });
+  return new AppError('internal', `${message} (${String(code).slice(0, 64)})`);
 }

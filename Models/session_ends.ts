@@ -1,9 +1,8 @@
 /** Why a session has ended. On the wire it is the place in this list, counted from 1: append only. */
-const END_REASONS = ['logout', 'lapsed', 'idle', 'revoked', 'password_changed', 'user_disabled', 'replaced'] as const;
+export const END_REASONS = ['logout', 'lapsed', 'idle', 'revoked', 'password_changed', 'user_disabled', 'replaced'] as const;
 export type EndReason = (typeof END_REASONS)[number];
 
-/** For a person, behind "the session has ended: ". */
-export const END_WORDS: Readonly<Record<EndReason, string>> = {
+const END_WORDS: Readonly<Record<EndReason, string>> = {
   logout: 'it was logged out',
   lapsed: 'it was not used for too long',
   idle: 'nothing was done in it',
@@ -12,6 +11,15 @@ export const END_WORDS: Readonly<Record<EndReason, string>> = {
   user_disabled: 'the account is disabled',
   replaced: 'the same device logged in again',
 };
+
+/** For a person. */
+export function endText(reason: EndReason): string {
+  return `the session has ended: ${END_WORDS[reason]}`;
+}
+
+export function isEndReason(value: unknown): value is EndReason {
+  return typeof value === 'string' && (END_REASONS as readonly string[]).includes(value);
+}
 
 export function encodeEndReason(reason: EndReason): Uint8Array {
   return Uint8Array.of(END_REASONS.indexOf(reason) + 1);

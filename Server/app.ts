@@ -64,6 +64,7 @@ import { registerRelayRoutes } from './relay_routes.ts';
 import { Relays } from './relays.ts';
 import { onRequestEnd } from './request_end.ts';
 import { registerRequestRules, setAnswerHeaders } from './request_rules.ts';
+import { registerSessionRoutes } from './session_routes.ts';
 import { registerShareRoutes } from './share_routes.ts';
 import { registerSyncStateRoute } from './sync_state_routes.ts';
 import { registerTicketKeyRoute } from './ticket_key_route.ts';
@@ -97,7 +98,7 @@ export type AppDeps = {
   readonly webhooks: Webhooks;
   readonly webhookHosts: WebhookHosts;
   readonly webhookDelivery: Pick<WebhookDelivery, 'refresh'>;
-  readonly accounts: Pick<AccountsReader, 'findUser' | 'devicesOf'>;
+  readonly accounts: Pick<AccountsReader, 'findUser' | 'devicesOf' | 'listDevices' | 'listSessions'>;
   readonly search: Search;
   readonly publications: Publications;
   readonly statistics: Statistics;
@@ -157,6 +158,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   registerEventMarkRoutes(app, routeDeps);
   registerWebhookRoutes(app, routeDeps);
   registerPresenceRoutes(app, { ...routeDeps, presence });
+  registerSessionRoutes(app, routeDeps);
   registerPlanRoutes(app, routeDeps);
   registerPublishedRoutes(app, { ...routeDeps, serving, news });
   registerRelayRoutes(app, { ...routeDeps, relays: new Relays(serving) });

@@ -118,6 +118,7 @@ export function problemOf(error: AppError, requestId: string, status: number = S
     status,
     ...(status < 500 && { detail: error.message }),
     code: error.code,
+    ...(error.reason !== undefined && { reason: error.reason }),
     requestId,
   };
 }

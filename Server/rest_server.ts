@@ -22,6 +22,7 @@ import { createReadiness } from './readiness.ts';
 import { isLoopbackHost } from './request_rules.ts';
 import { startRetention } from './retention.ts';
 import { Revocations } from './revocations.ts';
+import { RevokedDevices } from './revoked_devices.ts';
 import { createTicketVerifier, TicketKeys } from './tickets.ts';
 import { allowedWebhookHosts, resolveName } from './webhook_addresses.ts';
 import { WebhookDelivery } from './webhook_delivery.ts';
@@ -46,7 +47,9 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
 
   const keys = new TicketKeys(ticketKeysPath(config.dataFolder), Date.now);
   const onFailure = sparingly((err) => log.warn({ err }, 'the accounts or the ticket keys cannot be read'));
-  const revocations = stack.adopt(new Revocations(accounts, () => performance.now(), onFailure), close);
+  const revokedDevices = stack.adopt(new RevokedDevices({ ...store, accounts, onFailure }), close);
+  const onEnded = revokedDevices.ended.bind(revokedDevices);
+  const revocations = stack.adopt(new Revocations(accounts, () => performance.now(), onFailure, onEnded), close);
   const changes = stack.adopt(
     new LocalFanOut(
       store,

@@ -6,7 +6,7 @@ import { Revocations } from './revocations.ts';
 
 const end = (sequence: number, id: string, endedAtMs: number): EndedSession => ({
   ...{ sequence, id, endedAtMs, reason: 'logout' },
-  ...{ userId: 'u', deviceId: 'd' },
+  ...{ deviceRevoked: false, userId: 'u', deviceId: 'd' },
 });
 
 function build() {
@@ -35,7 +35,7 @@ test('a session is let in until it has ended, however many end at once', async (
   revocations.check('s5');
   for (let i = 1; i <= 5; i += 1) ended.push(end(i, `s${i}`, clock.ms));
   await revocations.poll();
-  for (let i = 1; i <= 5; i += 1) assert.throws(() => revocations.check(`s${i}`), { code: 'ticket_revoked' });
+  for (let i = 1; i <= 5; i += 1) assert.throws(() => revocations.check(`s${i}`), { code: 'ticket_revoked', reason: 'logout' });
   revocations.check('s6');
 });
 

@@ -26,8 +26,6 @@ export interface Accounts extends AccountsReader, InviteCodes, Sessions {
   accountById(id: string): Promise<Account | null>;
   /** @returns the account with this name: the given one, or the one that has the name already (then nothing is written) */
   addAccount(account: Account, atMs: number): Promise<Account>;
-  /** Has the user logged in from it? */
-  isDevice(userId: string, deviceId: string): Promise<boolean>;
   readonly guesses: Guesses;
   /** Disabling ends all sessions of the user. */
   setDisabled(userId: string, disabled: boolean, atMs: number): Promise<void>;

@@ -53,10 +53,6 @@ export async function openAccounts(address: DatabaseAddress): Promise<Accounts> 
       return (await any.executeTakeFirst()) !== undefined;
     },
     accountById: (id) => accountWhere(database.db, 'id', id),
-    async isDevice(userId, deviceId) {
-      const found = database.db.selectFrom('devices').select('id').where('user_id', '=', userId).where('id', '=', deviceId);
-      return (await found.executeTakeFirst()) !== undefined;
-    },
     addAccount: (account, atMs) =>
       database.write(async (trx) => {
         await addUser(trx, account, atMs);

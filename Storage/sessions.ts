@@ -11,6 +11,7 @@ export type StoredSession = {
   readonly userDisabled: boolean;
   readonly role: 'user' | 'admin';
   readonly deviceId: string;
+  readonly deviceRevokedAtMs: number; // as of `Sessions.deviceRevokedAtMs`
   readonly interactive: boolean; // of a person at a prompt
   readonly state: SessionState;
   readonly endReason: EndReason | null; // of one that has ended
@@ -23,6 +24,7 @@ export type EndedSession = {
   readonly id: string;
   readonly endedAtMs: number;
   readonly reason: EndReason;
+  readonly deviceRevoked: boolean; // it ended because its device was revoked
   readonly userId: string;
   readonly deviceId: string;
 };
@@ -90,8 +92,8 @@ export interface Sessions extends SessionsReader {
    * @returns `null` if the session has ended or does not exist
    */
   changeInSession(request: ChangeRequest): Promise<ChangeOutcome | null>;
-  /** When the device was revoked the last time; 0: never, or there is no such device. */
-  deviceRevokedAtMs(userId: string, deviceId: string): Promise<number>;
+  /** When the user's device was revoked the last time; 0: never; `null`: the user never logged in from it. */
+  deviceRevokedAtMs(userId: string, deviceId: string): Promise<number | null>;
   /** Ends pending sessions begun before `pendingBeforeMs` and live ones last seen before `idleBeforeMs`; forgets those ended before `endedBeforeMs`. @returns how many it ended */
   lapseSessions(limits: { pendingBeforeMs: number; idleBeforeMs: number; endedBeforeMs: number; atMs: number }): Promise<number>;
 }

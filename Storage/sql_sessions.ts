@@ -15,8 +15,15 @@ async function sessionById(db: Kysely<AccountsSchema>, id: string): Promise<Stor
   const row = await db
     .selectFrom('sessions')
     .innerJoin('users', 'users.id', 'sessions.user_id')
-    .select(['sessions.id', 'user_id as userId', 'users.name as userName', 'disabled', 'role', 'device_id as deviceId', 'state'])
-    .select(['interactive', 'end_reason as endReason', 'sessions.created_at_ms as createdAtMs', 'last_seen_ms as lastSeenMs'])
+    .select(['sessions.id', 'sessions.user_id as userId', 'users.name as userName', 'disabled', 'role', 'device_id as deviceId', 'state'])
+    .innerJoin('devices', (join) => join.onRef('devices.user_id', '=', 'sessions.user_id').onRef('devices.id', '=', 'sessions.device_id'))
+    .select([
+      'revoked_at_ms as deviceRevokedAtMs',
+      'interactive',
+      'end_reason as endReason',
+      'sessions.created_at_ms as createdAtMs',
+      'sessions.last_seen_ms as lastSeenMs',
+    ])
     .where('sessions.id', '=', id)
     .executeTakeFirst();
   if (row === undefined) return null;
@@ -88,14 +95,18 @@ export function sessionsReaderOn(database: () => Promise<Database<AccountsSchema
       const opened = await database();
       if (opened === null) return [];
       const rows = await opened.db
-        .selectFrom('sessions')
-        .select(['ended_sequence as sequence', 'id', 'ended_at_ms as endedAtMs', 'end_reason as reason'])
-        .select(['user_id as userId', 'device_id as deviceId'])
+        .selectFrom('sessions as s')
+        .innerJoin('devices as d', (join) => join.onRef('d.user_id', '=', 's.user_id').onRef('d.id', '=', 's.device_id'))
+        .select(['ended_sequence as sequence', 's.id', 'ended_at_ms as endedAtMs', 'end_reason as reason'])
+        .select(['s.user_id as userId', 's.device_id as deviceId', 'd.revoked_at_ms as revokedAtMs'])
         .where('ended_sequence', '>', afterSequence)
         .orderBy('ended_sequence')
         .limit(ENDED_PAGE)
         .execute();
-      return rows as EndedSession[]; // number, time and reason are written together
+      return rows.map(({ revokedAtMs, ...row }) => {
+        const session = row as Omit<EndedSession, 'deviceRevoked'>; // number, time and reason are written together
+        return { ...session, deviceRevoked: session.reason === 'revoked' && session.endedAtMs === revokedAtMs };
+      });
     },
   };
 }
@@ -169,7 +180,7 @@ export function sessionsOn(database: Database<AccountsSchema>, group: GroupedWri
     changeInSession: (request) => group((trx) => changeInSession(trx, request)),
     async deviceRevokedAtMs(userId, deviceId) {
       const query = database.db.selectFrom('devices').select('revoked_at_ms').where('user_id', '=', userId).where('id', '=', deviceId);
-      return (await query.executeTakeFirst())?.revoked_at_ms ?? 0;
+      return (await query.executeTakeFirst())?.revoked_at_ms ?? null;
     },
     async lapseSessions({ pendingBeforeMs, idleBeforeMs, endedBeforeMs, atMs }) {
       const lapsed: Picks = (e) =>

@@ -26,6 +26,7 @@ const SESSION: StoredSession = {
   userDisabled: false,
   role: 'user',
   deviceId: 'b'.repeat(32),
+  deviceRevokedAtMs: 0,
   interactive: false,
   state: 'live',
   endReason: null,

@@ -7,6 +7,7 @@ import { failureText } from '../failure_text.ts';
 import { ACCOUNT_COMMANDS } from './account_commands.ts';
 import { BACK_COMMANDS } from './back_commands.ts';
 import type { Command, Options, Run } from './command.ts';
+import { DEVICE_COMMANDS } from './device_commands.ts';
 import { EVENT_COMMANDS } from './event_commands.ts';
 import { FILE_COMMANDS } from './file_commands.ts';
 import { FIND_COMMANDS } from './find_commands.ts';
@@ -23,6 +24,7 @@ import { WEBHOOK_COMMANDS } from './webhook_commands.ts';
 
 export const COMMANDS: readonly Command[] = [
   ...ACCOUNT_COMMANDS,
+  ...DEVICE_COMMANDS,
   ...FILE_COMMANDS,
   ...FIND_COMMANDS,
   ...QUOTA_COMMANDS,

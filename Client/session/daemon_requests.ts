@@ -11,7 +11,7 @@ import {
 } from '../../Models/datagrams.ts';
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
 import { boxKeys, replyAssociated, replyMac, requestMac, seal, unseal } from '../../Models/handshake.ts';
-import { decodeEndReason, END_WORDS } from '../../Models/session_ends.ts';
+import { decodeEndReason, endText } from '../../Models/session_ends.ts';
 import { checkPin, type DaemonPins } from './daemon_pins.ts';
 import type { Exchange } from './exchange.ts';
 import { nodePrimitives as p, sharedSecret } from './node_primitives.ts';
@@ -115,7 +115,7 @@ function endIn(reply: ServerDatagram, { sessionId, renewalSecret }: SessionProof
   if (Buffer.compare(proof, mac) !== 0) return;
   const why = decodeEndReason(reason);
   if (why === null) throw new AppError('session_unknown', MESSAGES.session_unknown);
-  throw new AppError('session_unknown', `the session has ended: ${END_WORDS[why]}`, { reason: why });
+  throw new AppError('session_unknown', endText(why), { reason: why });
 }
 
 /**

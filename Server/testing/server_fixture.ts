@@ -13,6 +13,7 @@ import type { ChunkStore } from '../../Storage/chunk_store.ts';
 import type { DatabaseAddress } from '../../Storage/database.ts';
 import type { Links } from '../../Storage/links.ts';
 import type { Metadata } from '../../Storage/metadata.ts';
+import type { Notices } from '../../Storage/notices.ts';
 import { openPackChunkStore } from '../../Storage/pack_chunk_store.ts';
 import type { Quotas } from '../../Storage/quota.ts';
 import { openServerStore } from '../../Storage/server_store.ts';
@@ -23,6 +24,7 @@ import { ticketKeysPath } from '../config.ts';
 import { LocalFanOut } from '../events_fan_out.ts';
 import { createReadiness } from '../readiness.ts';
 import { Revocations } from '../revocations.ts';
+import { RevokedDevices } from '../revoked_devices.ts';
 import { createTicketVerifier, TicketKeys } from '../tickets.ts';
 import { allowedWebhookHosts, resolveName } from '../webhook_addresses.ts';
 import { WebhookDelivery } from '../webhook_delivery.ts';
@@ -51,6 +53,7 @@ export type ServerFixture = AsyncDisposable & {
   readonly chunks: ChunkStore;
   readonly quotas: Quotas;
   readonly revocations: Revocations;
+  readonly notices: Notices;
   readonly audited: readonly AuditEvent[];
   /** Log lines so far. */
   readonly logged: string[];
@@ -84,11 +87,21 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   await writeFile(ticketKeysPath(folder), await keySet([key]));
 
   const keys = new TicketKeys(ticketKeysPath(folder), Date.now);
+  const revokedDevices = closing(
+    new RevokedDevices({
+      ...store,
+      accounts,
+      onFailure(error) {
+        throw error;
+      },
+    }),
+  );
   const revocations = closing(
     new Revocations(
       accounts,
       () => performance.now(),
       () => undefined,
+      revokedDevices.ended.bind(revokedDevices),
     ),
   );
   await Promise.all([keys.refresh(), revocations.start()]);
@@ -139,6 +152,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
     chunks,
     quotas: store.quotas,
     revocations,
+    notices: store.notices,
     audited,
     logged,
     ticketFor,

@@ -81,6 +81,7 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
       userName: 'alice',
       userDisabled: false,
       role: 'user',
+      deviceRevokedAtMs: 0,
       interactive: false,
       state: 'pending',
       endReason: null,
@@ -98,12 +99,12 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     for (let n = 0; n < 2; n += 1) await accounts.endSession(id, 4000 + n);
     assert.deepEqual(
       (await reader.endedSessions(0)).map((one) => ({ ...one })),
-      [{ sequence: 1, id, endedAtMs: 4000, reason: 'logout', userId, deviceId }],
+      [{ sequence: 1, id, endedAtMs: 4000, reason: 'logout', deviceRevoked: false, userId, deviceId }],
     );
     assert.equal(await accounts.touchSession(id, 5000), false);
     assert.deepEqual(await reader.devicesOf([userId]), [{ ...device, signedIn: false }]);
     assert.equal((await accounts.session(id))?.state, 'ended');
-    assert.deepEqual([await accounts.isDevice(userId, deviceId), await accounts.isDevice(newId(), deviceId)], [true, false]);
+    assert.deepEqual([await accounts.deviceRevokedAtMs(userId, deviceId), await accounts.deviceRevokedAtMs(newId(), deviceId)], [0, null]);
     assert.equal((await accounts.openSession(session)).state, 'ended'); // said again after the end, it does not come back
     assert.equal(await accounts.session(newId()), null);
     assert.equal(await accounts.touchSession(newId(), 1), false);

@@ -132,7 +132,7 @@ async function openSimServer(
       webhookHosts: allowedWebhookHosts([]),
       webhookDelivery: { refresh: () => undefined },
       chunks: memoryChunkStore(packs),
-      accounts: { findUser: async () => null, devicesOf: async () => [] },
+      accounts: { findUser: async () => null, devicesOf: async () => [], listDevices: async () => [], listSessions: async () => [] },
       notices: { ...store.notices, deviceSeen: async () => undefined }, // noted beside the requests, in no order
       authenticate,
       isAdmin: () => false,
