@@ -234,3 +234,6 @@ export function encodeError(transaction: Uint8Array, error: WireError): Uint8Arr
 export function decodeWireError(field: Uint8Array): WireError | null {
   return WIRE_ERRORS[(field[0] ?? 0) - 1] ?? null;
 }
+
+/** Every kind with its type byte and fields, for what has to know them all. */
+export const LAYOUTS = { client: CLIENT, server: SERVER } as const;

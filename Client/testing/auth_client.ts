@@ -86,7 +86,8 @@ export function directExchange(deliver: (datagram: Uint8Array) => Promise<Uint8A
     loopback: true,
     async request(datagram, accept) {
       const bytes = await deliver(datagram);
-      const reply = bytes === null ? null : parseServer(bytes);
+      const parsed = bytes === null ? null : parseServer(bytes);
+      const reply = parsed !== null && Buffer.compare(parsed.transaction, datagram.subarray(4, 20)) === 0 ? parsed : null;
       const result = bytes === null || reply === null ? null : accept(reply, bytes);
       if (result === null) throw new Error('no believable answer');
       return result;
