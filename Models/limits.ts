@@ -90,7 +90,12 @@ export const LIMITS = {
   zipsMax: 8, // at the same time
 
   headerBytesMax: 32 * KiB, // request line and headers: the longest path, percent-encoded, and a page mark fit
-  requestTimeoutMs: 30_000, // headers of a request, and the whole body of one that is not a stream
+  headersTimeoutMs: 15_000, // from the beginning of a connection or request to the end of its headers
+  requestTimeoutMs: 30_000, // the whole body of a request that is not a stream
+  bytesPerSecondMin: 1024, // of a body that is a stream, and of an answer that is waited for; a connection that is slower is cut
+  bodyWindowMs: 30_000, // looked at over so long: who goes from one network to another is still there afterwards
+  answerWindowMs: 120_000, // longer, because the system tells only now and then that bytes were taken
+  rateCheckMs: 1000,
   idleSocketTimeoutMs: 120_000, // no byte in or out during a request
   streamTimeoutMs: 24 * 3_600_000, // one upload, push or pull in all, as long as bytes flow
   uploadWindowBytes: 8 * MiB, // content of one REST upload that is held, and made durable at once; at least 2 * chunkBytesMax
@@ -105,6 +110,8 @@ export const LIMITS = {
   requestsPerSocketMax: 100_000,
   keepAliveTimeoutMs: 72_000,
   connectionsMax: 16_384,
+  connectionsPerAddressMax: 64, // an IPv4 address or an IPv6 /64, on which no ticket was shown; none where they come from this machine
+  knownConnectionsPerAddressMax: 1024, // on which one was
   eventLinksMax: 8192, // event connections at the same time; each is one of `connectionsMax`, and costs under 20 KiB while nothing happens
   eventLinksPerUserMax: 512, // so that no user takes a tenth of them
   eventGapMs: 10, // between two messages on one event connection; what changes meanwhile is told with the second

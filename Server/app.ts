@@ -33,8 +33,10 @@ import type { SyncReports } from '../Storage/sync_reports.ts';
 import type { SyncStates } from '../Storage/sync_states.ts';
 import type { Webhooks } from '../Storage/webhooks.ts';
 import { adminGate, type IsAdmin } from './admins.ts';
+import { ANSWER_HEADERS } from './answer_headers.ts';
 import type { Authenticate } from './authenticate.ts';
 import { registerChangeRoutes } from './change_routes.ts';
+import { limitConnections } from './connection_limits.ts';
 import { registerApprovalRoute } from './delete_approval_route.ts';
 import { DeleteFuse } from './delete_fuse.ts';
 import { holdingDeletes } from './delete_holding.ts';
@@ -66,6 +68,7 @@ import { onRequestEnd } from './request_end.ts';
 import { registerRequestRules, setAnswerHeaders } from './request_rules.ts';
 import { registerSessionRoutes } from './session_routes.ts';
 import { registerShareRoutes } from './share_routes.ts';
+import { registerSlowRequests } from './slow_requests.ts';
 import { registerSyncStateRoute } from './sync_state_routes.ts';
 import { registerTicketKeyRoute } from './ticket_key_route.ts';
 import type { TicketKeys } from './tickets.ts';
@@ -130,7 +133,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(multipart);
   const metrics = registerMetrics(app);
   registerRequestLog(app);
-  registerRequestRules(app, { ...deps, answerNotFound });
+  registerSlowRequests(app, deps.monotonicMs);
+  registerRequestRules(app, { ...deps, answerNotFound, connections: limitConnections(app.server) });
   registerDeviceWatch(app, deps);
   await registerOpenApi(app);
 
@@ -192,7 +196,7 @@ function serverOptions(log: FastifyBaseLogger): FastifyHttpOptions<RawServerDefa
     keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
     maxRequestsPerSocket: LIMITS.requestsPerSocketMax,
     http: {
-      headersTimeout: LIMITS.requestTimeoutMs,
+      headersTimeout: LIMITS.headersTimeoutMs,
       maxHeaderSize: LIMITS.headerBytesMax,
       connectionsCheckingInterval: 5000,
       shouldUpgradeCallback: isEventUpgrade,
@@ -247,8 +251,9 @@ function answerMalformed(this: FastifyInstance, error: Error & { code?: string }
   }
   const failure = MALFORMED[error.code ?? ''] ?? MALFORMED_OTHER;
   const body = JSON.stringify(problemOf(new AppError(failure.code, failure.message), randomUUID(), failure.status));
-  const head = `HTTP/1.1 ${failure.status} ${failure.message}\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close`;
-  socket.end(`${head}\r\n\r\n${body}`);
+  const headers = { ...ANSWER_HEADERS, 'content-type': PROBLEM_TYPE, 'content-length': Buffer.byteLength(body), connection: 'close' };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${failure.status} ${failure.message}\r\n${lines.join('')}\r\n${body}`);
 }
 
 const MALFORMED: Readonly<Record<string, { readonly status: number; readonly code: ErrorCode; readonly message: string }>> = {
