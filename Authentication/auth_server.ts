@@ -11,6 +11,7 @@ import { AUTH_DEFAULTS, createAuthDaemon } from './auth_daemon.ts';
 import { openLog } from './auth_log.ts';
 import { type AuthConfig, readConfig } from './config.ts';
 import { tendKeys } from './key_tending.ts';
+import { NO_PINS, watchPins } from './known_pins.ts';
 import { nodePrimitives } from './node_primitives.ts';
 import { openOpaqueThreads } from './opaque_threads.ts';
 import { openSecrets } from './secrets.ts';
@@ -39,7 +40,10 @@ async function main(config: AuthConfig): Promise<void> {
   const audit = opened.adopt(await openAudit(address('audit.db'), { process: 'auth', onFailure }), (open) => open.close());
   const secrets = await openSecrets(config.data, { mayCreate: !(await accounts.hasAccounts()) });
   opened.use(tendKeys(secrets, log));
-  const place = { httpPort: config.httpPort, publicUrl: config.publicUrl };
+  // A public address is that of a proxy, with a certificate that is none of ours.
+  const pinned = config.https && config.publicUrl === null;
+  const pins = pinned ? opened.use(watchPins(config.data, (err) => log.warn({ err }, 'the pins of the server cannot be read'))) : NO_PINS;
+  const place = { httpPort: config.httpPort, publicUrl: config.publicUrl, pins: pins.current };
   const opaque = opened.adopt(openOpaqueThreads(secrets.opaqueSetup), (threads) => threads.close());
   const { registration } = config;
   const rules = { place, registration, ksf: KSF_DEFAULT };

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { HTTPS_MODES, speaksHttps } from '../Models/addresses.ts';
 import { AppError } from '../Models/errors.ts';
 import { REGISTRATION_MODES, type RegistrationMode } from './registration.ts';
 
@@ -10,6 +11,7 @@ const Environment = z.object({
   DRIFTLESS_HOST: z.string().min(1).default('127.0.0.1'),
   DRIFTLESS_AUTH_PORT: Port.default(4810),
   DRIFTLESS_HTTP_PORT: Port.default(4811),
+  DRIFTLESS_TLS: z.enum(HTTPS_MODES).default('auto'),
   DRIFTLESS_PUBLIC_URL: z
     .url({ protocol: /^https?$/ })
     .max(160)
@@ -26,6 +28,7 @@ export type AuthConfig = {
   readonly port: number;
   readonly httpPort: number;
   readonly publicUrl: string | null;
+  readonly https: boolean; // spoken by the server itself
   readonly database: string | null; // PostgreSQL, else SQLite in `data`
   readonly registration: RegistrationMode;
   readonly logLevel: string;
@@ -46,6 +49,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     port: env.DRIFTLESS_AUTH_PORT,
     httpPort: env.DRIFTLESS_HTTP_PORT,
     publicUrl: env.DRIFTLESS_PUBLIC_URL ?? null,
+    https: speaksHttps({ mode: env.DRIFTLESS_TLS, host: env.DRIFTLESS_HOST }),
     database: env.DRIFTLESS_DATABASE ?? null,
     registration: env.DRIFTLESS_REGISTRATION,
     logLevel: env.DRIFTLESS_LOG_LEVEL,

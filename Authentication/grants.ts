@@ -9,7 +9,12 @@ import { nodePrimitives as p } from './node_primitives.ts';
 import type { Secrets } from './secrets.ts';
 
 /** Where clients find the storage server. */
-export type ServerPlace = { readonly httpPort: number; readonly publicUrl: string | null };
+export type ServerPlace = {
+  readonly httpPort: number;
+  readonly publicUrl: string | null;
+  /** SHA-256 of the keys to expect there; none where it is not for clients to compare them. @throws AppError `busy` while they are not known */
+  readonly pins: () => readonly Uint8Array[];
+};
 
 /** Makes TICKET datagrams: the same session, time and request give the same bytes. */
 export type Grants = {
@@ -66,9 +71,10 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, 
         sessionId,
         renewalSecret: renewalSecret(sessionId),
         deviceProof: deviceProof(userId, deviceId, session.deviceRevokedAtMs),
-        ...place,
+        httpPort: place.httpPort,
+        publicUrl: place.publicUrl,
         userName: session.userName,
-        fingerprints: [],
+        fingerprints: place.pins(),
         ticket: await ticket(session, issuedAtMs),
       });
       const associated = replyAssociated(p, { kind: 'ticket', transaction, request });

@@ -19,7 +19,7 @@ import { type EventMethods, eventMethods } from './event_methods.ts';
 import { failureText } from './failure_text.ts';
 import { type FindMethods, findMethods } from './find_methods.ts';
 import { type HistoryMethods, historyMethods, type Plan } from './history_methods.ts';
-import { createHttp, type Http } from './http.ts';
+import { type Http, httpFor } from './http.ts';
 import { type LinkMethods, type LinkOptions, linkMethods, type NewLink } from './link_methods.ts';
 import {
   type Fetched,
@@ -183,6 +183,8 @@ export type Driftless = AsyncDisposable &
     whoami(): Promise<Identity>;
     /** The ticket that goes with each request, for use with other HTTP clients. It is a secret and lives for minutes. */
     ticket(): Promise<string>;
+    /** SHA-256 of the public keys (SPKI, base64) of which an HTTPS server must show one, as `curl --pinnedpubkey` compares them; none where authorities vouch. */
+    pins(): readonly string[];
     /** Ends the session on the server and in the profile, then closes. @throws AppError `auth_unreachable` */
     logout(): Promise<void>;
     /** Ends connections and workers. The session lives on: `connect` without a password, or `resume`, goes on with it. */
@@ -223,7 +225,7 @@ const loadRest = () => import('../Models/rest.ts');
 type RestCaller = Caller<Awaited<ReturnType<typeof loadRest>>>;
 
 function createDriftless(session: Session, home: string): Driftless {
-  const http = createHttp({ baseUrl: session.serverUrl, ticket: () => session.ticket(), refresh: () => session.refresh() });
+  const http = httpFor(session);
   const transfers = openOnce(async () => {
     const { createTransfers } = await import('./transfers.ts');
     return createTransfers({ session, home });
@@ -258,6 +260,7 @@ function createDriftless(session: Session, home: string): Driftless {
     },
     whoami: () => call(({ WhoAmI }) => ({ schema: WhoAmI, method: 'GET', route: ROUTES.whoami })),
     ticket: () => session.ticket(),
+    pins: () => session.pins(),
     async logout() {
       await session.logout();
       await close();

@@ -19,6 +19,7 @@ export const ERROR_CODES = [
   'not_logged_in', // the client has no session for this server
   'server_key_unknown', // first contact with a daemon elsewhere whose key nobody has confirmed
   'server_key_changed', // the daemon's key is not the one seen first: hard stop
+  'server_certificate_changed', // the HTTPS server holds none of the keys that the daemon told of: hard stop
   'protocol_mismatch', // the two sides speak different versions
   'auth_unreachable', // no answer from the daemon within the time
   'busy', // overloaded, retry later

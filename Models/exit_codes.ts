@@ -18,6 +18,7 @@ export const EXIT_CODES = {
   not_logged_in: EXIT.refused,
   server_key_unknown: EXIT.refused,
   server_key_changed: EXIT.refused,
+  server_certificate_changed: EXIT.refused,
   protocol_mismatch: EXIT.failed,
   auth_unreachable: EXIT.failed,
   busy: EXIT.limit,

@@ -72,6 +72,8 @@ import { registerSlowRequests } from './slow_requests.ts';
 import { registerSyncStateRoute } from './sync_state_routes.ts';
 import { registerTicketKeyRoute } from './ticket_key_route.ts';
 import type { TicketKeys } from './tickets.ts';
+import type { TlsIdentity } from './tls_identity.ts';
+import { httpsServers } from './tls_server.ts';
 import { registerTransferRoutes } from './transfer_routes.ts';
 import { createTurns } from './turns.ts';
 import { registerVisitRoutes } from './visit_routes.ts';
@@ -119,11 +121,13 @@ export type AppDeps = {
   readonly monotonicMs: () => number;
   /** Listening on loopback only: then only loopback names are taken as Host. */
   readonly loopbackOnly: boolean;
+  /** Who the server is on HTTPS, or `null` for plain HTTP. */
+  readonly tls: TlsIdentity | null;
 };
 
 /** The server apart from its listening. Closing it does not close what it was given. */
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
-  const app = fastify(serverOptions(deps.log));
+  const app = fastify(serverOptions(deps));
   app.server.maxConnections = LIMITS.connectionsMax;
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -179,8 +183,22 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   return app;
 }
 
-function serverOptions(log: FastifyBaseLogger): FastifyHttpOptions<RawServerDefault, FastifyBaseLogger> {
+function serverOptions({ log, tls }: AppDeps): FastifyHttpOptions<RawServerDefault, FastifyBaseLogger> {
+  const http = {
+    headersTimeout: LIMITS.headersTimeoutMs,
+    maxHeaderSize: LIMITS.headerBytesMax,
+    connectionsCheckingInterval: 5000,
+    shouldUpgradeCallback: isEventUpgrade,
+  };
+  const timeouts = {
+    requestTimeout: LIMITS.streamTimeoutMs,
+    connectionTimeout: LIMITS.idleSocketTimeoutMs,
+    keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
+    maxRequestsPerSocket: LIMITS.requestsPerSocketMax,
+  };
   return {
+    ...timeouts,
+    ...(tls === null ? { http } : { serverFactory: httpsServers(tls, { ...http, ...timeouts }) }),
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: false,
@@ -191,16 +209,6 @@ function serverOptions(log: FastifyBaseLogger): FastifyHttpOptions<RawServerDefa
     onConstructorPoisoning: 'error',
     return503OnClosing: true,
     forceCloseConnections: 'idle',
-    requestTimeout: LIMITS.streamTimeoutMs,
-    connectionTimeout: LIMITS.idleSocketTimeoutMs,
-    keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
-    maxRequestsPerSocket: LIMITS.requestsPerSocketMax,
-    http: {
-      headersTimeout: LIMITS.headersTimeoutMs,
-      maxHeaderSize: LIMITS.headerBytesMax,
-      connectionsCheckingInterval: 5000,
-      shouldUpgradeCallback: isEventUpgrade,
-    },
     clientErrorHandler: answerMalformed,
     frameworkErrors: (error, request, reply) => {
       setAnswerHeaders(request, reply);

@@ -18,6 +18,7 @@ export const STATUS = {
   not_logged_in: 401,
   server_key_unknown: 502,
   server_key_changed: 502,
+  server_certificate_changed: 502,
   protocol_mismatch: 400,
   auth_unreachable: 503,
   busy: 503,

@@ -2,6 +2,7 @@
 import './small_heap.ts';
 
 import { join } from 'node:path';
+import { isLoopbackName } from '../Models/addresses.ts';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { openAccountsReader } from '../Storage/accounts_sql.ts';
@@ -19,11 +20,11 @@ import { LocalFanOut } from './events_fan_out.ts';
 import { listen, stopListening } from './listen.ts';
 import { openLog } from './log.ts';
 import { createReadiness } from './readiness.ts';
-import { isLoopbackHost } from './request_rules.ts';
 import { startRetention } from './retention.ts';
 import { Revocations } from './revocations.ts';
 import { RevokedDevices } from './revoked_devices.ts';
 import { createTicketVerifier, TicketKeys } from './tickets.ts';
+import { openTls } from './tls_server.ts';
 import { allowedWebhookHosts, resolveName } from './webhook_addresses.ts';
 import { WebhookDelivery } from './webhook_delivery.ts';
 import { createWebhookSender } from './webhook_sender.ts';
@@ -69,7 +70,9 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations, audit });
   const isAdmin = adminsNamed(config.admins);
   const readiness = createReadiness({ dataFolder: config.dataFolder, metadata, keys, revocations });
-  const loopbackOnly = isLoopbackHost(config.host === '::1' ? '[::1]' : config.host);
+  const loopbackOnly = isLoopbackName(config.host);
+  const onTlsFailure = sparingly((err) => log.error({ err }, 'the HTTPS certificate cannot be looked after'));
+  const tls = config.tls === null ? null : stack.adopt(await openTls(config, config.tls, onTlsFailure), close);
   const monotonicMs = (): number => performance.now();
   const webhookHosts = allowedWebhookHosts(config.webhookHosts);
   const sender = createWebhookSender({ hosts: webhookHosts, resolve: resolveName, timeoutMs: LIMITS.webhookTimeoutMs, now: Date.now });
@@ -102,7 +105,7 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
     monotonicMs,
     loopbackOnly,
   };
-  const app = await buildApp({ ...parts, webhookHosts, webhookDelivery });
+  const app = await buildApp({ ...parts, webhookHosts, webhookDelivery, tls });
   stack.adopt(app, stopListening);
   const onThinned = (versions: number): void => log.info({ versions }, 'older versions were given up');
   const onThinFailure = (err: unknown): void => log.warn({ err }, 'older versions could not be given up');

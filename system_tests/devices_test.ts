@@ -46,7 +46,7 @@ async function untilTrusted(ask: () => Promise<unknown>): Promise<void> {
 async function world(t: TestContext): Promise<World> {
   const server = await openServer();
   const base = await listen(server.app, { host: '127.0.0.1', port: 0 });
-  const daemon = await startDaemon(server.folder, { place: { httpPort: 0, publicUrl: base } });
+  const daemon = await startDaemon(server.folder, { place: { httpPort: 0, publicUrl: base, pins: () => [] } });
   const closers: (() => Promise<void>)[] = [];
   t.after(async () => {
     for (const close of closers) await close();

@@ -36,7 +36,7 @@ export async function startDaemon(
   const log = pino({ level: 'silent' });
   const audited: AuditEvent[] = [];
   const audit = { record: (event: AuditEvent) => void audited.push(event) };
-  const place = { httpPort: 4811, publicUrl: null };
+  const place = { httpPort: 4811, publicUrl: null, pins: () => [] };
   const defaults = {
     ...AUTH_DEFAULTS,
     rate: UNLIMITED,

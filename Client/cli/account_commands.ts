@@ -35,6 +35,12 @@ The first time you meet a server on another machine you are asked whether its ke
 gives you. A key that has changed is never accepted.`;
 const KEY = { flags: '--key <fingerprint>', text: 'the key that the server must have, SHA256:…, instead of being asked' } as const;
 
+/** With pins curl need not know an authority: it still compares the key before it sends anything. */
+function curlLines(ticket: string, pins: readonly string[]): string[] {
+  const keys = pins.map((pin) => `sha256//${pin}`).join(';');
+  return [`header = "Authorization: Bearer ${ticket}"`, ...(keys === '' ? [] : ['insecure', `pinnedpubkey = "${keys}"`])];
+}
+
 export const ACCOUNT_COMMANDS: readonly Command[] = [
   {
     name: 'register',
@@ -89,10 +95,13 @@ export const ACCOUNT_COMMANDS: readonly Command[] = [
     args: '',
     summary: 'print a fresh ticket for use with other HTTP clients',
     about: 'Whoever has the ticket is you for the next minutes: do not paste it anywhere public.',
-    examples: ['ticket', 'curl -H "Authorization: Bearer $(driftless ticket)" http://127.0.0.1:4811/v1/whoami'],
-    async run(run) {
-      const ticket = await (await run.client()).ticket();
-      return facts({ ticket }, ticket);
+    options: [{ flags: '--curl', text: 'as a configuration for curl: the header, and which certificate to believe' }],
+    examples: ['ticket', 'ticket --curl | curl --config - https://files.example.org:4811/v1/whoami'],
+    async run(run, _args, options) {
+      const client = await run.client();
+      const ticket = await client.ticket();
+      const pins = client.pins();
+      return facts({ ticket, pins }, ...(options.curl === true ? curlLines(ticket, pins) : [ticket]));
     },
   },
 ];

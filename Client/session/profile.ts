@@ -17,6 +17,7 @@ export type StoredLogin = {
   readonly ticketExpiresAtMs: number; // by the server's clock
   readonly clockOffsetMs: number; // the server's clock minus ours
   readonly serverUrl: string;
+  readonly pins?: readonly string[]; // of the server's keys, base64
   readonly loggedInAtMs: number;
 };
 export type ProfileData = {
@@ -46,6 +47,8 @@ function isLogin(value: unknown): value is StoredLogin {
   if (!isRecord(value) || !isRecord(value.user)) return false;
   const texts = [value.auth, value.user.name, value.renewalSecret, value.ticket, value.serverUrl];
   const numbers = [value.ticketExpiresAtMs, value.clockOffsetMs, value.loggedInAtMs];
+  const { pins = [] } = value;
+  if (!Array.isArray(pins) || !pins.every(isText)) return false;
   return texts.every(isText) && numbers.every(Number.isFinite) && [value.user.id, value.deviceId, value.sessionId].every(isId);
 }
 

@@ -11,6 +11,8 @@ export type Session = {
   readonly deviceId: string;
   readonly sessionId: string;
   readonly serverUrl: string;
+  /** SHA-256 of the public keys (SPKI) that an HTTPS server may have, base64; none where certificate authorities vouch for it. As of the last ticket. */
+  pins(): readonly string[];
   /** The ticket for the next request: kept while it has a minute left, else renewed, once for all who wait. @throws AppError as `refresh` */
   ticket(): Promise<string>;
   /** Renews now, as after `ticket_expired`. @throws AppError `session_unknown`, `server_key_changed`, `auth_unreachable`, `busy` */
@@ -120,6 +122,7 @@ function sessionOf(profile: Profile, login: StoredLogin): Session {
     get serverUrl() {
       return current.serverUrl;
     },
+    pins: () => current.pins ?? [],
     ticket: async () => (remainingMs(current) > RENEW_BEFORE_MS ? current.ticket : once(renewIfNeeded)),
     refresh: () => once(() => renew()),
     async change(change) {

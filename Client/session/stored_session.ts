@@ -11,6 +11,7 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 /** What is kept of a TICKET. */
 export function storedLogin(address: AuthAddress, { grant, clockOffsetMs }: Granted, loggedInAtMs: number): StoredLogin {
+  const pins = grant.fingerprints.map((pin) => Buffer.from(pin).toString('base64'));
   return {
     auth: address.text,
     user: { id: hex(grant.userId), name: grant.userName },
@@ -20,7 +21,8 @@ export function storedLogin(address: AuthAddress, { grant, clockOffsetMs }: Gran
     ticket: grant.ticket,
     ticketExpiresAtMs: (Math.floor(grant.serverTimeMs / 1000) + TICKET.lifetimeS) * 1000,
     clockOffsetMs,
-    serverUrl: grant.publicUrl ?? `http://${urlHost(address.host)}:${grant.httpPort}`,
+    serverUrl: grant.publicUrl ?? `${pins.length > 0 ? 'https' : 'http'}://${urlHost(address.host)}:${grant.httpPort}`,
+    pins,
     loggedInAtMs,
   };
 }

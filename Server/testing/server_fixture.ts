@@ -26,6 +26,7 @@ import { createReadiness } from '../readiness.ts';
 import { Revocations } from '../revocations.ts';
 import { RevokedDevices } from '../revoked_devices.ts';
 import { createTicketVerifier, TicketKeys } from '../tickets.ts';
+import type { TlsIdentity } from '../tls_identity.ts';
 import { allowedWebhookHosts, resolveName } from '../webhook_addresses.ts';
 import { WebhookDelivery } from '../webhook_delivery.ts';
 import { createWebhookSender } from '../webhook_sender.ts';
@@ -46,6 +47,7 @@ export type Answer = {
 export type ServerFixture = AsyncDisposable & {
   readonly app: FastifyInstance;
   readonly folder: string;
+  readonly tls: TlsIdentity | null;
   readonly key: SigningKey;
   readonly accounts: Accounts;
   readonly metadata: Metadata;
@@ -67,6 +69,8 @@ export type FixtureOptions = {
   /** Stands between the app and the real chunk store. */
   readonly wrapChunks?: (chunks: ChunkStore) => ChunkStore;
   readonly loopbackOnly?: boolean;
+  /** Makes who it is on HTTPS. */
+  readonly tls?: (dataFolder: string) => Promise<TlsIdentity>;
   /** An empty database in place of one on SQLite. */
   readonly metadata?: DatabaseAddress;
   readonly monotonicMs?: () => number;
@@ -120,6 +124,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   const onFailure = (error: unknown): void => void logged.push(String(error));
   const parts = { ...store, accounts, changes, sender, now: Date.now, random: Math.random, onEnded: () => undefined, onFailure };
   const webhookDelivery = closing(new WebhookDelivery(parts));
+  const tls = (await options.tls?.(folder)) ?? null;
   const app = closing(
     await buildApp({
       ...store,
@@ -136,6 +141,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
       readiness: createReadiness({ dataFolder: folder, metadata, keys, revocations }),
       log: pino({ level: 'trace' }, { write: (line) => logged.push(line) }),
       loopbackOnly: options.loopbackOnly ?? true,
+      tls,
     }),
   );
 
@@ -145,6 +151,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   return {
     app,
     folder,
+    tls,
     key,
     accounts,
     metadata,

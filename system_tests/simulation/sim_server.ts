@@ -138,6 +138,7 @@ async function openSimServer(
       isAdmin: () => false,
       audit: { record: () => undefined },
       ticketKeys: { published: [] },
+      tls: null,
       readiness: async () => [],
       log: pino({ level: 'silent' }),
       loopbackOnly: true,
