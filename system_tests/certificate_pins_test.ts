@@ -54,11 +54,13 @@ async function listen(t: TestContext, names: readonly string[] = []): Promise<He
   return { url, pin: pinOf(publicKey), certificate, seen, bytes: () => bytes, server };
 }
 
-/** Follows events until a connection was tried. */
+/** Follows events until a connection was tried, or five were not the one. */
 async function followOnce(session: Access, tried: () => boolean): Promise<void> {
   const stop = new AbortController();
+  let checks = 0;
   const check = async (): Promise<void> => {
-    if (tried()) stop.abort();
+    checks += 1;
+    if (tried() || checks > 5) stop.abort();
   };
   for await (const event of streamEvents({ access: session, check }, 'now', stop.signal)) assert.fail(JSON.stringify(event));
 }
