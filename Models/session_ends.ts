@@ -1,5 +1,14 @@
 /** Why a session has ended. On the wire it is the place in this list, counted from 1: append only. */
-export const END_REASONS = ['logout', 'lapsed', 'idle', 'revoked', 'password_changed', 'user_disabled', 'replaced'] as const;
+export const END_REASONS = [
+  'logout',
+  'lapsed',
+  'idle',
+  'revoked',
+  'password_changed',
+  'user_disabled',
+  'replaced',
+  'role_changed',
+] as const;
 export type EndReason = (typeof END_REASONS)[number];
 
 const END_WORDS: Readonly<Record<EndReason, string>> = {
@@ -10,6 +19,7 @@ const END_WORDS: Readonly<Record<EndReason, string>> = {
   password_changed: 'the password was changed',
   user_disabled: 'the account is disabled',
   replaced: 'the same device logged in again',
+  role_changed: 'the account is no administrator any more',
 };
 
 /** For a person. */

@@ -2,6 +2,7 @@ import type { Account } from './account.ts';
 import type { Guesses } from './guesses.ts';
 import type { InviteCodes } from './invite_codes.ts';
 import type { Sessions, SessionsReader } from './sessions.ts';
+import type { UserAdmin } from './user_admin.ts';
 
 /** What the HTTP server may know of accounts. The daemon writes, the server only reads. */
 export interface AccountsReader extends SessionsReader {
@@ -16,7 +17,7 @@ export interface AccountsReader extends SessionsReader {
  * Users, their devices and sessions, as the daemon keeps them. Every write is durable when its promise resolves.
  * All methods throw AppError `storage_unavailable`, `storage_full`, `corrupt`. Contract: Storage/testing/accounts_contract.ts.
  */
-export interface Accounts extends AccountsReader, InviteCodes, Sessions {
+export interface Accounts extends AccountsReader, InviteCodes, Sessions, UserAdmin {
   /** By any spelling that folds to the same name, disabled ones too. */
   findAccount(name: string): Promise<Account | null>;
   /** The same for a login: where nobody has the name it is a disabled account that stands for all of them, found with the same work. */
@@ -27,6 +28,6 @@ export interface Accounts extends AccountsReader, InviteCodes, Sessions {
   /** @returns the account with this name: the given one, or the one that has the name already (then nothing is written) */
   addAccount(account: Account, atMs: number): Promise<Account>;
   readonly guesses: Guesses;
-  /** Disabling ends all sessions of the user. */
+  /** Disabling ends all sessions of the user; a deleted one stays disabled. */
   setDisabled(userId: string, disabled: boolean, atMs: number): Promise<void>;
 }

@@ -16,6 +16,7 @@ type UsersTable = {
   ksf_parallelism: number;
   role: 'user' | 'admin';
   disabled: number;
+  deleted_at_ms: number | null;
   created_at_ms: number;
 };
 type SessionsTable = {
@@ -89,7 +90,7 @@ function userRow(account: Account, atMs: number): UsersTable {
   const { id, name, role, record, ksf } = account;
   const disabled = account.disabled ? 1 : 0;
   const stretching = { ksf_memory_kib: ksf.memoryKiB, ksf_iterations: ksf.iterations, ksf_parallelism: ksf.parallelism };
-  return { id, name, folded: foldName(name), record, ...stretching, role, disabled, created_at_ms: atMs };
+  return { id, name, folded: foldName(name), record, ...stretching, role, disabled, deleted_at_ms: null, created_at_ms: atMs };
 }
 
 export async function addUser(trx: Transaction<AccountsSchema>, account: Account, atMs: number): Promise<void> {

@@ -10,6 +10,7 @@ import { guessesOn } from './sql_guesses.ts';
 import { inviteCodesOn } from './sql_invite_codes.ts';
 import { sessionsOn, sessionsReaderOn } from './sql_sessions.ts';
 import { endSessions } from './sql_sessions_end.ts';
+import { userAdminOn } from './sql_user_admin.ts';
 
 const MIGRATIONS = new URL('./migrations/accounts/', import.meta.url);
 const NAMES_MAX = 1000;
@@ -45,6 +46,7 @@ export async function openAccounts(address: DatabaseAddress): Promise<Accounts> 
     ...sessionsReaderOn(async () => database),
     ...sessionsOn(database, group),
     ...inviteCodesOn(database),
+    ...userAdminOn(database),
     guesses: guessesOn(database, group),
     findAccount: (name) => accountWhere(database.db, 'folded', foldName(name)),
     accountForLogin: (name) => accountForLogin(database.db, name),
@@ -66,6 +68,7 @@ export async function openAccounts(address: DatabaseAddress): Promise<Accounts> 
           .updateTable('users')
           .set({ disabled: disabled ? 1 : 0 })
           .where('id', '=', userId)
+          .where('deleted_at_ms', 'is', null)
           .execute();
         if (disabled) await endSessions(trx, (e) => e('user_id', '=', userId), { reason: 'user_disabled', atMs });
       }),

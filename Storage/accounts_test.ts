@@ -12,6 +12,7 @@ import { guessesContract } from './testing/guesses_contract.ts';
 import { inviteCodesContract } from './testing/invite_codes_contract.ts';
 import { startPostgres, type TestPostgres } from './testing/postgres.ts';
 import { sessionsContract } from './testing/sessions_contract.ts';
+import { userAdminContract } from './testing/user_admin_contract.ts';
 
 async function sqliteFile(t: TestContext): Promise<{ kind: 'sqlite'; file: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'driftless-accounts-'));
@@ -48,11 +49,13 @@ for (const [kind, addressFor] of Object.entries(ADDRESSES)) {
   };
   accountsContract(kind, open);
   sessionsContract(kind, open);
-  inviteCodesContract(kind, async (t) => {
-    const accounts = await openAccounts(await addressFor(t));
-    t.after(() => accounts.close());
-    return accounts;
-  });
+  for (const contract of [inviteCodesContract, userAdminContract]) {
+    contract(kind, async (t) => {
+      const accounts = await openAccounts(await addressFor(t));
+      t.after(() => accounts.close());
+      return accounts;
+    });
+  }
   guessesContract(kind, async (t) => {
     const accounts = await openAccounts(await addressFor(t));
     t.after(() => accounts.close());
