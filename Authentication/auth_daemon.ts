@@ -3,7 +3,7 @@ import { decodeTimeMs, encodeUint32, type Ksf } from '../Models/datagram_fields.
 import { type ClientDatagram, encodeError, encodeServer, NEVER_MS, parseClient } from '../Models/datagrams.ts';
 import { assertNever } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
-import { SESSION, TICKET } from '../Models/ticket.ts';
+import { TICKET } from '../Models/ticket.ts';
 import type { Accounts } from '../Storage/accounts.ts';
 import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
@@ -18,6 +18,7 @@ import { createRecentWork } from './recent_work.ts';
 import { answerEnrol, answerRegister, type RegistrationMode } from './registration.ts';
 import { createSealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
+import { lifetimesOf, SESSION_RULES, type SessionRules } from './session_rules.ts';
 import { answerAck, answerChange, answerLogout, answerRenew, isProven, type SessionDatagram } from './sessions.ts';
 import { type Source, sourceGroup } from './source.ts';
 import { createUnfinishedLogins } from './unfinished_logins.ts';
@@ -33,6 +34,7 @@ export type AuthDaemonDeps = {
   readonly rate: Rate; // new datagrams of one kind from one source
   readonly beginRate: Rate; // logins and registrations begun by all sources
   readonly guessLimits: GuessLimits; // for each name and known device
+  readonly sessionRules: SessionRules;
   readonly queueMax: number; // requests being worked on
   readonly repliesMax: number; // replies kept for repeats
   readonly log: AuthLog;
@@ -52,6 +54,7 @@ export const AUTH_DEFAULTS = {
   rate: { perSecond: 20, burst: 5 },
   beginRate: { perSecond: LIMITS.loginsPerSecondMax, burst: 128 },
   guessLimits: GUESS_LIMITS,
+  sessionRules: SESSION_RULES,
   queueMax: 128,
   repliesMax: 4096,
 } as const;
@@ -166,8 +169,7 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
       unfinished.sweep();
       const atMs = now();
       const ended = await accounts.lapseSessions({
-        pendingBeforeMs: atMs - SESSION.unacknowledgedS * 1000,
-        idleBeforeMs: atMs - SESSION.lifetimeS * 1000,
+        lifetimes: lifetimesOf(options.sessionRules),
         endedBeforeMs: atMs - Math.max(ENDED_KEPT_MS, TICKET.lifetimeS * 1000),
         atMs,
       });

@@ -45,8 +45,8 @@ async function main(config: AuthConfig): Promise<void> {
   const pins = pinned ? opened.use(watchPins(config.data, (err) => log.warn({ err }, 'the pins of the server cannot be read'))) : NO_PINS;
   const place = { httpPort: config.httpPort, publicUrl: config.publicUrl, pins: pins.current };
   const opaque = opened.adopt(openOpaqueThreads(secrets.opaqueSetup), (threads) => threads.close());
-  const { registration } = config;
-  const rules = { place, registration, ksf: KSF_DEFAULT };
+  const { registration, sessionRules } = config;
+  const rules = { place, registration, sessionRules, ksf: KSF_DEFAULT };
   const daemon = createAuthDaemon({ ...AUTH_DEFAULTS, ...rules, opaque, accounts, secrets, log, audit, now: Date.now });
   const listening = opened.adopt(await listen(daemon, config, log), (socket) => socket.close());
   const host = listening.host.includes(':') ? `[${listening.host}]` : listening.host;

@@ -11,11 +11,12 @@ import type { AuthLog } from './auth_log.ts';
 import { openBox } from './box.ts';
 import type { Grants } from './grants.ts';
 import type { GuessLimit } from './guess_limit.ts';
-import type { Later } from './later.ts';
+import { isLater, type Later, orLater } from './later.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import type { OpaqueServer } from './opaque_server.ts';
 import type { SealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
+import { limitsOf, type SessionRules } from './session_rules.ts';
 import type { Source } from './source.ts';
 import type { UnfinishedLogins } from './unfinished_logins.ts';
 
@@ -30,6 +31,7 @@ export type LoginDeps = {
   readonly log: AuthLog;
   readonly audit: Pick<Audit, 'record'>;
   readonly unfinished: UnfinishedLogins;
+  readonly sessionRules: SessionRules;
   readonly now: () => number;
 };
 type Incoming<K extends 'hello' | 'finish'> = { readonly datagram: ClientDatagram<K>; readonly bytes: Uint8Array; readonly source: Source };
@@ -97,7 +99,7 @@ export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: 
 }
 
 /** FINISH to TICKET. Session, ticket and reply come from the handshake alone, so doing it again gives the same ones. */
-export async function answerFinish(deps: LoginDeps, { datagram, bytes, source }: Incoming<'finish'>): Promise<Uint8Array | null> {
+export async function answerFinish(deps: LoginDeps, { datagram, bytes, source }: Incoming<'finish'>): Promise<Uint8Array | Later | null> {
   const { transaction } = datagram;
   const { address } = source;
   const refused = (result: WireError, userId: string | null): Uint8Array => {
@@ -118,13 +120,18 @@ export async function answerFinish(deps: LoginDeps, { datagram, bytes, source }:
   const account = await deps.accounts.accountById(userId);
   if (account === null || account.disabled) return refused('credentials_wrong', userId);
   const deviceId = hex(fields.deviceId);
-  const [session] = await Promise.all([
-    deps.accounts.openSession({ id: hex(keys.sessionId), userId: account.id, deviceId, deviceName, atMs: deps.now() }),
+  const session = { id: hex(keys.sessionId), userId: account.id, deviceId, deviceName, atMs: deps.now() };
+  const [opened] = await Promise.all([
+    orLater(deps.accounts.openSession({ ...session, limits: limitsOf(deps.sessionRules) })),
     deps.guessLimit.forgive({ foldedName: foldName(account.name), counter: login.counter }),
   ]);
-  if (session.state === 'ended') return refused('session_unknown', userId);
-  if (session.userId !== account.id || session.deviceId !== deviceId) return null;
+  if (isLater(opened)) {
+    deps.audit.record({ what: 'login', result: 'busy', userId, userName: account.name, deviceId, address });
+    return opened;
+  }
+  if (opened.state === 'ended') return refused('session_unknown', userId);
+  if (opened.userId !== account.id || opened.deviceId !== deviceId) return null;
   deps.log.info({ user: account.id, session: session.id, device: deviceId, source: source.address }, 'login');
   deps.audit.record({ what: 'login', result: 'ok', userId, userName: account.name, deviceId, address });
-  return deps.grants.datagram({ session, issuedAtMs: login.issuedAtMs, key: keys.ticket, transaction, request: bytes });
+  return deps.grants.datagram({ session: opened, issuedAtMs: login.issuedAtMs, key: keys.ticket, transaction, request: bytes });
 }

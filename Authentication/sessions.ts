@@ -5,14 +5,14 @@ import { beforeLast, type ClientDatagram, encodeError, encodeServer, headerOf } 
 import { AppError } from '../Models/errors.ts';
 import { changeKeys, renewalKey, replyAssociated, replyMac, requestMac, seal, unseal } from '../Models/handshake.ts';
 import { type Change, type ChangeKind, type ChangeResult, decodeChange, encodeOutcome } from '../Models/session_changes.ts';
-import { type EndReason, encodeEndReason } from '../Models/session_ends.ts';
-import { SESSION } from '../Models/ticket.ts';
+import { encodeEndReason } from '../Models/session_ends.ts';
 import type { Accounts } from '../Storage/accounts.ts';
 import type { Audit } from '../Storage/audit.ts';
 import type { StoredSession } from '../Storage/sessions.ts';
 import type { AuthLog } from './auth_log.ts';
 import type { Grants } from './grants.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
+import { endOf, lifetimesOf, type SessionRules } from './session_rules.ts';
 import type { Source } from './source.ts';
 
 export type SessionDeps = {
@@ -20,6 +20,7 @@ export type SessionDeps = {
   readonly grants: Grants;
   readonly log: AuthLog;
   readonly audit: Pick<Audit, 'record'>;
+  readonly sessionRules: SessionRules;
   readonly now: () => number;
 };
 export type SessionDatagram = ClientDatagram<'ack' | 'renew' | 'logout' | 'change'>;
@@ -47,21 +48,12 @@ export function isProven(grants: Grants, datagram: SessionDatagram, bytes: Uint8
   return timingSafeEqual(requestMac(p, { renewalSecret, before: beforeLast(datagram.kind, bytes) }), datagram.mac);
 }
 
-/** Why the session is over at this time, whether that was written already or not; `null` while it is not. */
-function endOf(session: StoredSession, atMs: number): EndReason | null {
-  if (session.state === 'ended') return session.endReason ?? 'lapsed';
-  if (session.userDisabled) return 'user_disabled';
-  const untilMs =
-    session.state === 'pending' ? session.createdAtMs + SESSION.unacknowledgedS * 1000 : session.lastSeenMs + SESSION.lifetimeS * 1000;
-  return atMs > untilMs ? 'lapsed' : null;
-}
-
 /** ENDED with the reason; ERROR when not even that is known any more. */
 async function over(deps: SessionDeps, datagram: SessionDatagram): Promise<Uint8Array> {
   const { transaction, sessionId } = datagram;
   const session = await deps.accounts.session(idOf(datagram));
   if (session === null) return encodeError(transaction, 'session_unknown');
-  const reason = encodeEndReason(endOf(session, deps.now()) ?? 'lapsed');
+  const reason = encodeEndReason(endOf(session, lifetimesOf(deps.sessionRules), deps.now()) ?? 'lapsed');
   const proof = { renewalSecret: deps.grants.renewalSecret(sessionId), header: headerOf('ended', transaction), sessionId, reason };
   return encodeServer('ended', transaction, { reason, mac: replyMac(p, proof) });
 }
@@ -71,10 +63,10 @@ function confirmation(deps: SessionDeps, kind: 'acked' | 'loggedOut', { transact
   return encodeServer(kind, transaction, { mac: replyMac(p, { renewalSecret, header: headerOf(kind, transaction), sessionId }) });
 }
 
-/** The client was heard: the session is live from now, for another 30 days. */
+/** The client was heard: the session is live from now, for another 30 days, or as long as a person at a prompt may do nothing. */
 async function heard(deps: SessionDeps, datagram: SessionDatagram, atMs: number): Promise<StoredSession | null> {
   const session = await deps.accounts.session(idOf(datagram));
-  if (session === null || endOf(session, atMs) !== null) return null;
+  if (session === null || endOf(session, lifetimesOf(deps.sessionRules), atMs) !== null) return null;
   return (await deps.accounts.touchSession(session.id, atMs)) ? session : null;
 }
 
@@ -136,7 +128,8 @@ export async function answerChange(deps: SessionDeps, { datagram, bytes, source 
   const asked = text === null ? null : decodeChange(text);
   if (asked === null) return null;
   const session = await deps.accounts.session(idOf(datagram));
-  if (session === null || (session.state !== 'ended' && endOf(session, atMs) !== null)) return over(deps, datagram);
+  if (session === null || (session.state !== 'ended' && endOf(session, lifetimesOf(deps.sessionRules), atMs) !== null))
+    return over(deps, datagram);
   const { number } = asked;
   const change = prepared(asked.change);
   const transaction = Buffer.from(datagram.transaction).toString('hex');

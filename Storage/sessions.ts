@@ -65,8 +65,17 @@ export type NewSession = {
   readonly deviceId: string;
   readonly deviceName: string;
   readonly interactive?: boolean;
+  readonly limits?: SessionLimits; // none if not given
   readonly atMs: number;
 };
+/** How long a session lasts of which nothing is heard. */
+export type SessionLifetimes = {
+  readonly pendingMs: number; // from its beginning, until it is acknowledged
+  readonly liveMs: number;
+  readonly idleMs: number | null; // of a person at a prompt; `null`: as long as others
+};
+/** Sessions that have not ended. */
+export type SessionLimits = { readonly all: number; readonly perUser: number; readonly lifetimes: SessionLifetimes };
 export type ChangeRequest = {
   readonly sessionId: string;
   readonly transaction: string; // 32 hex digits
@@ -77,7 +86,12 @@ export type ChangeRequest = {
 
 /** Sessions as the daemon keeps them. Every write is durable when its promise resolves. Contract: Storage/testing/sessions_contract.ts. */
 export interface Sessions extends SessionsReader {
-  /** Begins a pending session and records its device; the same session once more changes nothing. @returns what is stored under this id now */
+  /**
+   * Begins a pending session and records its device; the same session once more changes nothing. Where there is no place for one more, the session of the
+   * same device and kind that was heard of longest ago gives up its own.
+   * @returns what is stored under this id now
+   * @throws AppError `busy` with the time until a place may become free; then nothing was written
+   */
   openSession(session: NewSession): Promise<StoredSession>;
   session(id: string): Promise<StoredSession | null>;
   /** The client was heard: the session is live, its time starts anew. @returns false (and nothing is written) if it has ended or does not exist */
@@ -94,6 +108,6 @@ export interface Sessions extends SessionsReader {
   changeInSession(request: ChangeRequest): Promise<ChangeOutcome | null>;
   /** When the user's device was revoked the last time; 0: never; `null`: the user never logged in from it. */
   deviceRevokedAtMs(userId: string, deviceId: string): Promise<number | null>;
-  /** Ends pending sessions begun before `pendingBeforeMs` and live ones last seen before `idleBeforeMs`; forgets those ended before `endedBeforeMs`. @returns how many it ended */
-  lapseSessions(limits: { pendingBeforeMs: number; idleBeforeMs: number; endedBeforeMs: number; atMs: number }): Promise<number>;
+  /** Ends what is over, and forgets what ended before `endedBeforeMs`. @returns how many it ended */
+  lapseSessions(options: { lifetimes: SessionLifetimes; endedBeforeMs: number; atMs: number }): Promise<number>;
 }

@@ -1,4 +1,5 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
+import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { AccountsSchema } from './accounts_rows.ts';
 import type { Database } from './database.ts';
@@ -6,6 +7,7 @@ import type { groupWrites } from './group_writes.ts';
 import type { EndedSession, NewSession, Sessions, SessionsReader, StoredSession } from './sessions.ts';
 import { changeInSession } from './sql_sessions_change.ts';
 import { endSessions, lockCounter, type Picks } from './sql_sessions_end.ts';
+import { endOverdue, makeRoom, overdue } from './sql_sessions_room.ts';
 
 const ENDED_PAGE = 10_000;
 const USERS_MAX = 1000;
@@ -111,11 +113,15 @@ export function sessionsReaderOn(database: () => Promise<Database<AccountsSchema
   };
 }
 
-async function openSession(trx: Transaction<AccountsSchema>, session: NewSession): Promise<StoredSession> {
-  const { id, userId, deviceId, deviceName, interactive = false, atMs } = session;
-  const { open_sessions } = await lockCounter(trx);
+type Full = { readonly freeAtMs: number };
+
+async function openSession(trx: Transaction<AccountsSchema>, session: NewSession): Promise<StoredSession | Full> {
+  const { id, userId, deviceId, deviceName, interactive = false, limits, atMs } = session;
+  await lockCounter(trx);
   const before = await sessionById(trx, id);
   if (before !== null) return before;
+  const freeAtMs = limits === undefined ? null : await makeRoom(trx, session, limits);
+  if (freeAtMs !== null) return { freeAtMs };
   const device = { name: deviceName, last_seen_ms: atMs };
   await trx
     .insertInto('devices')
@@ -130,7 +136,7 @@ async function openSession(trx: Transaction<AccountsSchema>, session: NewSession
     .execute();
   await trx
     .updateTable('ended_counter')
-    .set({ open_sessions: open_sessions + 1 })
+    .set((e) => ({ open_sessions: e('open_sessions', '+', 1) }))
     .where('one', '=', 1)
     .execute();
   const stored = await sessionById(trx, id);
@@ -161,7 +167,12 @@ async function forgetSessions(trx: Transaction<AccountsSchema>, which: Picks): P
 
 export function sessionsOn(database: Database<AccountsSchema>, group: GroupedWrites): Omit<Sessions, keyof SessionsReader> {
   return {
-    openSession: (session) => group((trx) => openSession(trx, session)),
+    async openSession(session) {
+      const opened = await group((trx) => openSession(trx, session)); // that it is full must not fail what else is in the group
+      if ('id' in opened) return opened;
+      const retryAfterMs = Math.max(0, opened.freeAtMs - session.atMs);
+      throw new AppError('busy', 'there is no place for one more session', { retryAfterMs });
+    },
     session: (id) => sessionById(database.db, id),
     touchSession: (id, atMs) =>
       group(async (trx) => {
@@ -182,19 +193,16 @@ export function sessionsOn(database: Database<AccountsSchema>, group: GroupedWri
       const query = database.db.selectFrom('devices').select('revoked_at_ms').where('user_id', '=', userId).where('id', '=', deviceId);
       return (await query.executeTakeFirst())?.revoked_at_ms ?? null;
     },
-    async lapseSessions({ pendingBeforeMs, idleBeforeMs, endedBeforeMs, atMs }) {
-      const lapsed: Picks = (e) =>
-        e.or([
-          e.and([e('state', '=', 'pending'), e('created_at_ms', '<', pendingBeforeMs)]),
-          e.and([e('state', '=', 'live'), e('last_seen_ms', '<', idleBeforeMs)]),
-        ]);
+    async lapseSessions({ lifetimes, endedBeforeMs, atMs }) {
+      const { idle, lapsed } = overdue(lifetimes, atMs);
       const forgotten: Picks = (e) => e.and([e('state', '=', 'ended'), e('ended_at_ms', '<', endedBeforeMs)]);
       const any = database.db.selectFrom('sessions').select('id').limit(1);
       // Asked every few seconds: a write, and with it a sync of the disk, only when there is something to write.
-      if ((await any.where((e) => e.or([lapsed(e), forgotten(e)])).executeTakeFirst()) === undefined) return 0;
+      if ((await any.where((e) => e.or([lapsed(e), forgotten(e), ...(idle === null ? [] : [idle(e)])])).executeTakeFirst()) === undefined)
+        return 0;
       return group(async (trx) => {
         await forgetSessions(trx, forgotten);
-        return endSessions(trx, lapsed, { reason: 'lapsed', atMs });
+        return endOverdue(trx, lifetimes, atMs);
       });
     },
   };

@@ -424,6 +424,30 @@ test('an overloaded daemon says when to come back, and the client does', async (
   assert.ok(busy > 0);
 });
 
+test('a login beyond the limit is told when a place may become free, and the same device takes its own', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data, { sessionRules: { idleMs: null, max: 2, maxPerUser: 1 } });
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await register(who);
+  await register({ ...who, username: 'bob' });
+  const first = await login(who);
+  const elsewhere = { ...who, home: join(home, 'elsewhere') };
+  const begun = performance.now();
+  await assert.rejects(login(elsewhere), (error: AppError) => {
+    assert.deepEqual([error.code, Math.round((error.retryAfterMs ?? 0) / 60_000)], ['busy', SESSION.lifetimeS / 60]);
+    return /^there is no place for one more session; one may become free in 30 days/.test(error.message);
+  });
+  assert.ok(performance.now() - begun < 10_000); // nobody waits that long
+  await refused(login({ ...elsewhere, password: 'not the password' }), 'credentials_wrong'); // whether there is a place is told to none but the user
+  const again = await login(who);
+  await assert.rejects(first.refresh(), { code: 'session_unknown', reason: 'replaced' });
+  await again.logout();
+  await login(elsewhere);
+  await login({ ...who, username: 'bob' });
+  await refused(login({ ...who, username: 'bob', home: join(home, 'third') }), 'busy');
+  assert.ok(server.audited.some(({ what, result, userName }) => what === 'login' && result === 'busy' && userName === 'bob'));
+});
+
 test('a damaged profile is named, and nothing of it is shown', async (t) => {
   const { data, home } = await place(t);
   await using server = await startDaemon(data);

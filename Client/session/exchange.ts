@@ -43,12 +43,19 @@ function unreachable(address: AuthAddress, hint: string | null, wasBusy: boolean
 }
 
 function tooMany(retryAfterMs: number): AppError {
-  const minutes = Math.ceil(retryAfterMs / 60_000);
   const when =
     retryAfterMs === NEVER_MS
       ? 'log in from a device that you have used before, and change the password there, or ask the administrator'
-      : `try again in ${minutes === 1 ? 'a minute' : `${minutes} minutes`}`;
-  return new AppError('too_many_requests', `too many attempts: ${when}`);
+      : `try again in ${waitText(retryAfterMs)}`;
+  return new AppError('too_many_requests', `too many attempts: ${when}`, { retryAfterMs });
+}
+
+/** `a minute`, `7 minutes`, `3 hours`, `12 days`, each rounded up. */
+export function waitText(ms: number): string {
+  const minutes = Math.ceil(ms / 60_000);
+  if (minutes <= 1) return 'a minute';
+  if (minutes < 120) return `${minutes} minutes`;
+  return minutes < 48 * 60 ? `${Math.ceil(minutes / 60)} hours` : `${Math.ceil(minutes / 1440)} days`;
 }
 
 export async function openExchange(address: AuthAddress, options: { giveUpMs?: number } = {}): Promise<Exchange> {

@@ -14,7 +14,7 @@ import {
   requestInBox,
   requestInSession,
 } from './daemon_requests.ts';
-import type { Exchange } from './exchange.ts';
+import { type Exchange, waitText } from './exchange.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import type { OpaqueSteps } from './opaque_steps.ts';
 
@@ -116,6 +116,14 @@ export function performLogin(deps: HandshakeDeps, input: LoginInput): Promise<Gr
   return withRepeats(() => attemptLogin(deps, { ...input, username, password }));
 }
 
+/** The password was right: what is too much is one more session. */
+function asFull(error: unknown): never {
+  if (!(error instanceof AppError) || error.code !== 'too_many_requests' || error.retryAfterMs === undefined) throw error;
+  const { retryAfterMs } = error;
+  const message = `there is no place for one more session; one may become free in ${waitText(retryAfterMs)}, or when a session is ended`;
+  throw new AppError('busy', message, { retryAfterMs });
+}
+
 async function attemptLogin(deps: HandshakeDeps, input: LoginInput): Promise<(Granted & { pins: DaemonPins }) | BeginAgain> {
   const { exchange, steps, pins } = deps;
   const { password } = input;
@@ -138,11 +146,12 @@ async function attemptLogin(deps: HandshakeDeps, input: LoginInput): Promise<(Gr
   const { transaction } = hello;
   const fields = { cookie: contact.cookie, state: challenge.state, ke3: finished.ke3 };
   const finish = encodeAuthenticated('finish', transaction, fields, (associated) => seal(p, { key: keys.finish, associated, text }));
-  const grant = await exchange.request<Grant | BeginAgain>(finish, (reply) => {
+  const granting = exchange.request<Grant | BeginAgain>(finish, (reply) => {
     if (reply.kind === 'retry') return BEGIN_AGAIN;
     if (reply.kind !== 'ticket') return refusalIn(reply);
     return openTicket({ sealed: reply.rest, key: keys.ticket, transaction, request: finish });
   });
+  const grant = await granting.catch(asFull);
   if (grant === BEGIN_AGAIN) return BEGIN_AGAIN;
   const own = { key: checkPin(pins, 'key', contact.daemonKey), opaqueKey };
   const clockOffsetMs = grant.serverTimeMs - challengedAtMs;

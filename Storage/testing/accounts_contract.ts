@@ -164,12 +164,12 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     ];
     await accounts.touchSession(idle, at(1));
     await accounts.touchSession(used, at(8));
-    const limits = { pendingBeforeMs: at(9), idleBeforeMs: at(5), endedBeforeMs: at(0) };
-    assert.equal(await accounts.lapseSessions({ ...limits, atMs: at(10) }), 2);
+    const options = { lifetimes: { pendingMs: at(1), liveMs: at(5), idleMs: null }, endedBeforeMs: at(0) };
+    assert.equal(await accounts.lapseSessions({ ...options, atMs: at(10) }), 2);
     assert.deepEqual((await reader.endedSessions(0)).map(({ id }) => id).sort(), [silent, idle].sort());
     assert.equal((await accounts.session(fresh))?.state, 'pending');
     assert.equal((await accounts.session(used))?.state, 'live');
-    assert.equal(await accounts.lapseSessions({ ...limits, atMs: at(11), endedBeforeMs: at(11) }), 0);
+    assert.equal(await accounts.lapseSessions({ ...options, atMs: at(10), endedBeforeMs: at(11) }), 0);
     assert.deepEqual(await reader.endedSessions(0), []);
     await accounts.endSession(used, at(12));
     assert.deepEqual(

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
+import { AppError } from '../../Models/errors.ts';
 import type { Change } from '../../Models/session_changes.ts';
 import type { Account } from '../account.ts';
 import type { Accounts, AccountsReader } from '../accounts.ts';
+import type { NewSession, SessionLimits } from '../sessions.ts';
 
 const newId = (): string => randomBytes(16).toString('hex');
+const LIFETIMES = { pendingMs: 60_000, liveMs: 1_000_000, idleMs: 100_000 };
 type Both = { readonly accounts: Accounts; readonly reader: AccountsReader };
 
 async function addUser(accounts: Accounts, name: string): Promise<Account> {
@@ -66,7 +69,7 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
     const other = await begin(accounts, alice.id);
     await accounts.touchSession(id, 7000);
     await accounts.endSession(id, 8000);
-    await accounts.lapseSessions({ pendingBeforeMs: 0, idleBeforeMs: 0, endedBeforeMs: 9000, atMs: 9000 });
+    await accounts.lapseSessions({ lifetimes: LIFETIMES, endedBeforeMs: 9000, atMs: 9000 });
     assert.equal(await accounts.session(id), null);
     const seen = new Map((await reader.listDevices(alice.id)).map((device) => [device.deviceId, device.lastSeenMs]));
     assert.deepEqual([seen.get(deviceId), seen.get(other.deviceId)], [7000, 1000]);
@@ -185,4 +188,97 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
     assert.equal(await accounts.changeInSession(next), null);
     assert.equal(await accounts.changeInSession({ ...next, sessionId: newId() }), null);
   });
+
+  /** Logs in within limits. @returns null, or how long to wait */
+  async function tryToBegin(accounts: Accounts, session: NewSession, limits: Partial<SessionLimits>): Promise<number | null> {
+    try {
+      await accounts.openSession({ ...session, limits: { all: 1e6, perUser: 1e6, lifetimes: LIFETIMES, ...limits } });
+      return null;
+    } catch (error) {
+      assert.ok(error instanceof AppError && error.code === 'busy' && error.retryAfterMs !== undefined, String(error));
+      return error.retryAfterMs;
+    }
+  }
+  const newSession = (userId: string, more: Partial<NewSession> = {}): NewSession => ({
+    ...{ id: newId(), userId, deviceId: newId(), deviceName: 'desk', atMs: 1000, ...more },
+  });
+
+  contract(
+    'of logins that come at once exactly as many are let in as there are places, of a user and of all',
+    async ({ accounts, reader }) => {
+      const [alice, bob] = [await addUser(accounts, 'alice'), await addUser(accounts, 'bob')];
+      const limits = { perUser: 5, all: 8 };
+      const outcomes = await Promise.all(
+        Array.from({ length: 30 }, (_, n) => tryToBegin(accounts, newSession(n % 3 === 0 ? bob.id : alice.id), limits)),
+      );
+      assert.equal(outcomes.filter((waitMs) => waitMs === null).length, 8);
+      for (const waitMs of outcomes) assert.ok(waitMs === null || waitMs === LIFETIMES.pendingMs);
+      const counts = [(await reader.listSessions(alice.id)).length, (await reader.listSessions(bob.id)).length];
+      assert.deepEqual(counts.toSorted(), [3, 5]);
+    },
+  );
+
+  contract(
+    'a place is free when a session ends, lapses or idles, and not a moment before; refused logins leave nothing',
+    async ({ accounts, reader }) => {
+      const alice = await addUser(accounts, 'alice');
+      const limits = { perUser: 3 };
+      const [pending, prompt, live] = [newSession(alice.id), newSession(alice.id, { interactive: true }), newSession(alice.id)];
+      for (const one of [pending, prompt, live]) assert.equal(await tryToBegin(accounts, one, limits), null);
+      for (const { id } of [prompt, live]) await accounts.touchSession(id, 2000);
+      const refused = newSession(alice.id, { atMs: 61_000 });
+      assert.equal(await tryToBegin(accounts, refused, limits), 0); // it lapses when more than its time has passed
+      assert.equal(await accounts.session(refused.id), null);
+      assert.equal((await reader.listDevices(alice.id)).length, 3);
+      assert.equal(await tryToBegin(accounts, { ...refused, atMs: 61_001 }, limits), null);
+      assert.equal((await accounts.session(pending.id))?.endReason, 'lapsed');
+      assert.equal(await tryToBegin(accounts, newSession(alice.id, { atMs: 62_000 }), limits), 40_000); // the prompt is next
+      assert.equal(await tryToBegin(accounts, newSession(alice.id, { atMs: 102_001 }), limits), null);
+      assert.equal((await accounts.session(prompt.id))?.endReason, 'idle');
+      await accounts.touchSession(refused.id, 102_001);
+      await accounts.endSession(live.id, 102_001);
+      assert.equal(await tryToBegin(accounts, newSession(alice.id, { atMs: 102_001 }), limits), null);
+      assert.equal(await tryToBegin(accounts, newSession(alice.id, { atMs: 102_001 }), { all: 3 }), 60_000);
+    },
+  );
+
+  contract(
+    'a device that logs in again takes the place of its former session of the same kind, if there is no other',
+    async ({ accounts }) => {
+      const [alice, bob] = [await addUser(accounts, 'alice'), await addUser(accounts, 'bob')];
+      const limits = { perUser: 3 };
+      const desk = newSession(alice.id);
+      const prompt = newSession(alice.id, { deviceId: desk.deviceId, interactive: true });
+      for (const one of [desk, prompt, newSession(alice.id)]) assert.equal(await tryToBegin(accounts, one, limits), null);
+      const again = newSession(alice.id, { deviceId: desk.deviceId, atMs: 2000 });
+      assert.equal(await tryToBegin(accounts, newSession(bob.id, { deviceId: desk.deviceId }), { all: 3 }), 60_000); // of another user
+      assert.equal(await tryToBegin(accounts, again, { perUser: 2 }), 59_000); // one place would not be enough
+      assert.equal((await accounts.session(desk.id))?.state, 'pending');
+      assert.equal(await tryToBegin(accounts, again, limits), null);
+      const ends = await Promise.all([desk, prompt, again].map(async ({ id }) => (await accounts.session(id))?.endReason));
+      assert.deepEqual(ends, ['replaced', null, null]);
+      assert.equal(await tryToBegin(accounts, again, { perUser: 1 }), null); // said again it is the same
+    },
+  );
+
+  contract(
+    'sessions at a prompt end when nothing is done in them, others do not, and none if there is no such limit',
+    async ({ accounts }) => {
+      const alice = await addUser(accounts, 'alice');
+      const [prompt, busy, other] = [
+        await begin(accounts, alice.id, { interactive: true }),
+        await begin(accounts, alice.id, { interactive: true }),
+        await begin(accounts, alice.id),
+      ];
+      for (const { id } of [prompt, busy, other]) await accounts.touchSession(id, 2000);
+      await accounts.touchSession(busy.id, 90_000);
+      const lapse = (atMs: number, idleMs: number | null) =>
+        accounts.lapseSessions({ lifetimes: { ...LIFETIMES, idleMs }, endedBeforeMs: 0, atMs });
+      assert.equal(await lapse(102_000, 100_000), 0);
+      assert.equal(await lapse(102_001, null), 0);
+      assert.equal(await lapse(102_001, 100_000), 1);
+      const ends = await Promise.all([prompt, busy, other].map(async ({ id }) => (await accounts.session(id))?.endReason));
+      assert.deepEqual(ends, ['idle', null, null]);
+    },
+  );
 }
