@@ -46,6 +46,8 @@ export type AuthDaemonDeps = {
 export type AuthDaemon = {
   /** @returns the reply, never longer than the datagram, or `null` for silence */
   receive(bytes: Uint8Array, source: Source): Promise<Uint8Array | null>;
+  /** Datagrams that were let through to work: every curve operation is for one of these. */
+  admitted(): number;
   /** Ends sessions that were never acknowledged or not heard of for 30 days. To be called every few seconds. */
   sweep(): Promise<void>;
 };
@@ -96,6 +98,7 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   const waitMs = createRateLimit(options.rate, now);
   const beginWaitMs = createRateLimit(options.beginRate, now);
   const queue = createWorkQueue(options.queueMax);
+  let admitted = 0;
   const grants = createGrants(secrets, options.place);
   const unfinished = createUnfinishedLogins(audit, now);
   const guessLimit = createGuessLimit({ guesses: accounts.guesses, master: secrets.master, limits: options.guessLimits, now });
@@ -154,6 +157,7 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
     const mayBegin = !BEGINNINGS.has(datagram.kind) || beginWaitMs('all') === 0;
     const work = mayBegin ? queue.run(() => answer(datagram, bytes, source)) : null;
     if (work === null) return busy(transaction, QUEUE_RETRY_MS);
+    admitted += 1;
     replies.put(bytes, work);
     try {
       return said(await work);
@@ -165,6 +169,7 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
 
   return {
     receive,
+    admitted: () => admitted,
     async sweep() {
       unfinished.sweep();
       const atMs = now();

@@ -18,6 +18,7 @@ test('what the kernel dropped because the daemon was too slow is counted and sai
       received += 1;
       return null;
     },
+    admitted: () => 0,
     sweep: async () => undefined,
   };
   for (const host of ['127.0.0.1', '::1']) {
