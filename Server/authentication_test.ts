@@ -47,17 +47,22 @@ test('every route refuses every bad ticket with 401 and its code, whatever else 
   }
 });
 
-test('after a logout every route refuses the ticket, within one reading of the accounts', async () => {
-  const bob = await server.addUser('bob');
+test('after a logout, and once the user is disabled, every route refuses the ticket, within one reading of the accounts', async () => {
   const whoami = { method: 'GET', url: ROUTES.whoami } as const;
-  assert.equal((await server.ask(bob, whoami)).json().user, 'bob');
-  await server.accounts.endSession(bob.sessionId, Date.now());
-  await server.revocations.poll();
-  for (const { method, url, public: open } of server.app.routeTable) {
-    if (open) continue;
-    const answer = await server.ask(bob, { method: method as 'GET', url: concrete(url) });
-    assert.equal(answer.status, 401, url);
-    if (method !== 'HEAD') assert.equal(answer.json().code, 'ticket_revoked', url);
+  for (const [name, end] of [
+    ['bob', ({ sessionId }: User) => server.accounts.endSession(sessionId, Date.now())],
+    ['barred', ({ id }: User) => server.accounts.setDisabled(id, true, Date.now())],
+  ] as const) {
+    const user = await server.addUser(name);
+    assert.equal((await server.ask(user, whoami)).json().user, name);
+    await end(user);
+    await server.revocations.poll();
+    for (const { method, url, public: open } of server.app.routeTable) {
+      if (open) continue;
+      const answer = await server.ask(user, { method: method as 'GET', url: concrete(url) });
+      assert.equal(answer.status, 401, url);
+      if (method !== 'HEAD') assert.equal(answer.json().code, 'ticket_revoked', url);
+    }
   }
   assert.equal((await server.ask(alice, whoami)).status, 200);
 });

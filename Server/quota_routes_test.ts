@@ -58,6 +58,8 @@ test('an upload over the quota is refused with figures, and usage tells them', a
 
 test('limits that make no sense are refused', async () => {
   const wrong = [
+    {},
+    { user: 'alice' },
     { quota: -1 },
     { quota: 1.5 },
     { quota: 'much' },
