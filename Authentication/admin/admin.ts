@@ -11,10 +11,13 @@ import { openQuotas, type Quotas } from '../../Storage/quota.ts';
 import type { ListedUser } from '../../Storage/user_admin.ts';
 import type { Settings } from './settings.ts';
 
+type About = Pick<AuditEvent, 'userId' | 'userName' | 'deviceId' | 'detail'>;
+
 /** What the commands work with. Nothing is opened before it is needed. */
 export type Admin = AsyncDisposable & {
   readonly settings: Settings;
   readonly now: () => number;
+  readonly operator: string; // who runs this, for the records
   /** One line for the person, not part of the answer. */
   tell(line: string): void;
   /** @throws AppError `request_invalid` where nobody can be asked */
@@ -29,31 +32,31 @@ export type Admin = AsyncDisposable & {
   quotas(): Promise<Quotas>;
   audit(): Promise<Audit>;
   /** Does something and writes it down, also when it failed. Where it cannot be written down it is not done. */
-  act<Result>(
-    what: AuditKind,
-    about: Pick<AuditEvent, 'userId' | 'userName' | 'deviceId' | 'detail'>,
-    work: () => Promise<Result>,
-  ): Promise<Result>;
+  act<Result>(what: AuditKind, about: About, work: () => Promise<Result>, detailOf?: (result: Result) => string): Promise<Result>;
   /** @throws AppError `data_folder_unusable`: files made by somebody else could not be used by the process they are for */
   requireOwner(path: string): Promise<void>;
 };
 
-export type AdminIo = Pick<Admin, 'now' | 'tell' | 'askPassword' | 'askYes'> & { readonly operator: string; readonly uid: number | null };
+export type AdminIo = Pick<Admin, 'now' | 'operator' | 'tell' | 'askPassword' | 'askYes'> & { readonly uid: number | null };
 
 export function openAdmin(settings: Settings, io: AdminIo): Admin {
   const stack = new AsyncDisposableStack();
   const address = (name: string): DatabaseAddress =>
     settings.database === null ? { kind: 'sqlite', file: join(settings.data, name) } : { kind: 'postgres', url: settings.database };
 
-  async function requireOwner(path: string): Promise<void> {
-    let uid: number;
+  /** Else a database would be made in a folder that is none of ours. @returns its owner */
+  async function requireThere(path: string): Promise<number> {
     try {
-      ({ uid } = await stat(path));
+      return (await stat(path)).uid;
     } catch (cause) {
       const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
       const message = missing ? `there is no ${path}: set DRIFTLESS_DATA, or start the server once` : `${path} cannot be used`;
       throw new AppError('data_folder_unusable', message, { cause });
     }
+  }
+
+  async function requireOwner(path: string): Promise<void> {
+    const uid = await requireThere(path);
     if (io.uid !== null && uid !== io.uid) {
       throw new AppError(
         'data_folder_unusable',
@@ -75,6 +78,7 @@ export function openAdmin(settings: Settings, io: AdminIo): Admin {
 
   const accounts = once(async () => closing(await openAccounts(await own('accounts.db'))));
   const audit = once(async () => {
+    if (settings.database === null) await requireThere(join(settings.data, 'accounts.db'));
     const onFailure = (): void => io.tell('the audit record cannot be written');
     return closing(await openAudit(address('audit.db'), { process: 'admin', now: io.now, onFailure }));
   });
@@ -101,12 +105,13 @@ export function openAdmin(settings: Settings, io: AdminIo): Admin {
         await reader.close();
       }
     },
-    async act(what, about, work) {
+    async act(what, about, work, detailOf) {
       const record = await audit();
-      const note = (result: AuditEvent['result']): void => record.record({ what, result, by: io.operator, ...about });
+      const note = (result: AuditEvent['result'], more?: About): void =>
+        record.record({ what, result, by: io.operator, ...about, ...more });
       try {
         const result = await work();
-        note('ok');
+        note('ok', detailOf && { detail: detailOf(result) });
         return result;
       } catch (error) {
         note(error instanceof AppError ? error.code : 'internal');

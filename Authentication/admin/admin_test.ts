@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { client, server } from '@serenity-kit/opaque';
+import { fingerprint } from '../../Models/handshake.ts';
+import { decodeInvite } from '../../Models/invite_code.ts';
 import { foldName } from '../../Models/names.ts';
 import { openAccounts } from '../../Storage/accounts_sql.ts';
+import { nodePrimitives } from '../node_primitives.ts';
 import { openSecrets, readSecretContent } from '../secrets.ts';
 import { type AdminIo, openAdmin } from './admin.ts';
 import { COMMANDS, runWords } from './program.ts';
@@ -250,4 +253,65 @@ test('every command has help with an example, and the whole is listed', async (t
     assert.ok(listed.includes(summary.slice(0, 30)), name);
     assert.ok(out.includes(words[0] ?? ''), name);
   }
+});
+
+test('users are imported several at a time, once, and the bad lines are told without what is in them', async (t) => {
+  const here = await place(t);
+  const { admin, folder } = here;
+  await admin('users', 'add', 'there');
+  const file = join(folder, 'class.txt');
+  await writeFile(file, `alice:${PASSWORD}\nbob:${PASSWORD}\nBOB:another canary-9f2b7c\n${PASSWORD}\nthere:not this one\ncarol:canary\n`);
+  const first = await admin('import-users', file);
+  assert.equal(first.code, 1);
+  assert.deepEqual(
+    first.out.split('\n').map((line) => line.replace(/(?<=line \d: ).*/, '…')),
+    ['line 4: …', 'line 6: …', '2 added, 2 there already, 2 bad lines', ''],
+  );
+  assert.ok(!`${first.out}${first.err}`.includes('canary'));
+  assert.equal(await logsIn(here, 'alice', PASSWORD), true);
+  assert.equal(await logsIn(here, 'there', PASSWORD), true);
+  const again = await admin('import-users', file, '--json');
+  const { added, existed, bad } = JSON.parse(again.out);
+  assert.deepEqual([added, existed, bad.map(({ line }: { line: number }) => line)], [0, 4, [4, 6]]);
+  const audit = await admin('audit', '--what', 'users_imported', '--json');
+  assert.deepEqual(
+    JSON.parse(audit.out).map(({ detail }: { detail: string }) => detail),
+    ['0 added, 4 there already, 2 bad lines', '2 added, 2 there already, 2 bad lines'],
+  );
+  const missing = await admin('import-users', join(folder, 'none.txt'));
+  assert.equal(missing.code, 1);
+  assert.match(missing.err, /cannot read .*none\.txt \(local_io\)/);
+});
+
+test('an invitation code says where and whom, and its secret is stored as a hash', async (t) => {
+  const here = await place(t);
+  const { json, admin, folder } = here;
+  const made = await admin('invite-code', '--uses', '3', '--expires', '1d', '--quota', '2GB', '--auth', 'files.example.org:4810', '--json');
+  assert.equal(made.code, 0);
+  const { code, ...facts } = JSON.parse(made.out);
+  assert.deepEqual([facts.uses, facts.quota, facts.auth], [3, 2e9, 'files.example.org:4810']);
+  const invite = decodeInvite(nodePrimitives, code);
+  assert.equal(invite.auth, 'files.example.org:4810');
+  assert.equal(invite.key, fingerprint(nodePrimitives, (await openSecrets(folder, { mayCreate: false })).boxPublicKey));
+  const [stored] = await json('invite-codes');
+  const digest = nodePrimitives.sha256(invite.secret);
+  assert.deepEqual(
+    [stored.digest, stored.usesLeft, stored.quotaBytes, stored.madeBy],
+    [Buffer.from(digest).toString('hex'), 3, 2e9, 'operator'],
+  );
+  assert.ok(Math.abs(stored.expiresAtMs - Date.now() - 86_400_000) < 60_000);
+  const plain = (await admin('invite-code')).out.trim();
+  assert.equal(decodeInvite(nodePrimitives, plain).auth, '127.0.0.1:4810');
+  assert.ok(!(await admin('audit')).out.includes(plain));
+  for (const words of [
+    ['--uses', '0'],
+    ['--uses', 'x'],
+    ['--expires', '1'],
+    ['--quota', 'much'],
+    ['--auth', 'nowhere'],
+    ['--auth', 'a:1/b'],
+  ]) {
+    assert.equal((await admin('invite-code', ...words)).code, 2, words.join(' '));
+  }
+  assert.equal((await json('invite-codes')).length, 2);
 });

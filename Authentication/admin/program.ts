@@ -4,12 +4,22 @@ import { EXIT, EXIT_CODES } from '../../Models/exit_codes.ts';
 import { visible, visibleContent, visibleJson } from '../../Models/visible.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Admin } from './admin.ts';
+import { AUDIT_COMMAND } from './audit_command.ts';
 import type { Command, Options } from './command.ts';
+import { IMPORT_COMMAND } from './import_command.ts';
+import { INVITE_COMMANDS } from './invite_commands.ts';
 import { KEY_COMMANDS } from './key_commands.ts';
 import { SESSION_COMMANDS } from './session_commands.ts';
 import { USER_COMMANDS } from './user_commands.ts';
 
-export const COMMANDS: readonly Command[] = [...USER_COMMANDS, ...SESSION_COMMANDS, ...KEY_COMMANDS];
+export const COMMANDS: readonly Command[] = [
+  ...USER_COMMANDS,
+  IMPORT_COMMAND,
+  ...INVITE_COMMANDS,
+  ...SESSION_COMMANDS,
+  ...KEY_COMMANDS,
+  AUDIT_COMMAND,
+];
 
 const ABOUT = `For whoever runs the server, on its machine. Works on the data folder, also while daemon and server run, and as the user that owns the files in it.`;
 const GROUPS: Readonly<Record<string, string>> = {
@@ -21,6 +31,7 @@ const ENVIRONMENT = `
 Environment:
   DRIFTLESS_DATA       the data folder (./data)
   DRIFTLESS_DATABASE   postgres://…, when the server keeps its rows there
+  DRIFTLESS_HOST, DRIFTLESS_AUTH_PORT   where the daemon listens, for invite-code
   DRIFTLESS_PASSWORD   for scripts: instead of asking for a user's password
 
 Exit codes:
