@@ -13,6 +13,7 @@ import { createGuessLimit, GUESS_LIMITS, type GuessLimits } from './guess_limit.
 import { isLater, type Later } from './later.ts';
 import { answerFinish, answerHello } from './login.ts';
 import type { OpaqueServer } from './opaque_server.ts';
+import { answerChangePassword, answerNewPassword } from './password_change.ts';
 import { createRateLimit, type Rate } from './rate_limit.ts';
 import { createRecentWork } from './recent_work.ts';
 import { answerEnrol, answerRegister, type RegistrationMode } from './registration.ts';
@@ -79,6 +80,8 @@ const AUDITED = {
   renew: 'renewal',
   logout: 'logout',
   change: 'renewal',
+  newPassword: 'password_changed',
+  changePassword: 'password_changed',
 } as const satisfies Record<ClientDatagram['kind'], AuditKind>;
 
 const SESSION_KINDS: ReadonlySet<ClientDatagram['kind']> = new Set<SessionDatagram['kind']>(['ack', 'renew', 'logout', 'change']);
@@ -126,6 +129,10 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
         return answerRegister(deps, { datagram, bytes, source });
       case 'enrol':
         return answerEnrol(deps, { datagram, bytes, source });
+      case 'newPassword':
+        return answerNewPassword(deps, { datagram, bytes, source });
+      case 'changePassword':
+        return answerChangePassword(deps, { datagram, bytes, source });
       case 'ack':
         return answerAck(deps, datagram);
       case 'renew':

@@ -43,6 +43,7 @@ const bytesIn = (login: HalfOpenLogin | null) =>
     : {
         userId: Buffer.from(login.userId),
         counter: Buffer.from(login.counter),
+        record: Buffer.from(login.record),
         transcript: Buffer.from(login.transcript),
         opaque: Buffer.from(login.opaque),
       };
@@ -54,6 +55,7 @@ test('a sealed login opens for its own transaction and address, within a minute'
     issuedAtMs: clock.atMs,
     userId: Buffer.alloc(16, 1),
     counter: Buffer.alloc(16, 6),
+    record: Buffer.alloc(32, 7),
     transcript: Buffer.alloc(32, 2),
     opaque: Buffer.alloc(128, 3),
   };

@@ -1,8 +1,8 @@
 import { prepareUserName } from '../Models/credentials.ts';
 import { decodeText, encodeKsf, type Ksf } from '../Models/datagram_fields.ts';
-import { beforeLast, type ClientDatagram, encodeError, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
+import { type ClientDatagram, encodeError, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
-import { loginKeys, transcriptOf, unseal } from '../Models/handshake.ts';
+import { transcriptOf } from '../Models/handshake.ts';
 import { foldName } from '../Models/names.ts';
 import type { Account } from '../Storage/account.ts';
 import type { Accounts } from '../Storage/accounts.ts';
@@ -12,6 +12,7 @@ import { openBox } from './box.ts';
 import type { Grants } from './grants.ts';
 import type { GuessLimit } from './guess_limit.ts';
 import { isLater, type Later, orLater } from './later.ts';
+import { forgiveGuess, provenLogin, recordDigest } from './login_proof.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import type { OpaqueServer } from './opaque_server.ts';
 import type { SealedStates } from './sealed_state.ts';
@@ -38,7 +39,6 @@ type Incoming<K extends 'hello' | 'finish'> = { readonly datagram: ClientDatagra
 
 const NOBODY = new Uint8Array(16);
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-const NOBODY_ID = hex(NOBODY);
 
 function preparedOrNull(name: string): string | null {
   try {
@@ -90,7 +90,7 @@ export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: 
   const { ke2, state: opaque } = started;
   const ksf = encodeKsf(account?.ksf ?? deps.ksf);
   const state = deps.states.seal(
-    { issuedAtMs, userId, counter, transcript: transcriptOf(p, { hello: bytes, ke2, ksf }), opaque },
+    { issuedAtMs, userId, counter, record: recordDigest(record), transcript: transcriptOf(p, { hello: bytes, ke2, ksf }), opaque },
     datagram.transaction,
     source,
   );
@@ -106,32 +106,28 @@ export async function answerFinish(deps: LoginDeps, { datagram, bytes, source }:
     deps.audit.record({ what: 'login', result, userId, address });
     return encodeError(transaction, result);
   };
-  const login = deps.states.open(datagram.state, transaction, source);
-  if (login === null) return refused('login_expired', null);
-  deps.unfinished.finished(transaction);
-  const userId = hex(login.userId);
-  const sessionKey = await deps.opaque.finishLogin({ state: login.opaque, ke3: datagram.ke3 });
-  if (sessionKey === null) return refused('credentials_wrong', userId === NOBODY_ID ? null : userId);
-  const keys = loginKeys(p, { sessionKey, transcript: login.transcript });
-  const text = unseal(p, { key: keys.finish, associated: beforeLast('finish', bytes), sealed: datagram.sealed });
-  const fields = text === null ? null : unpackFields(TEXTS.finish, text);
+  const proven = await provenLogin(deps, { datagram, bytes, source });
+  if (proven === null) return null;
+  if ('refused' in proven) return refused(proven.refused, proven.userId);
+  const { login, account, keys, text } = proven;
+  const fields = unpackFields(TEXTS.finish, text);
   const deviceName = fields === null ? null : decodeText(fields.deviceName);
   if (fields === null || deviceName === null) return null;
-  const account = await deps.accounts.accountById(userId);
-  if (account === null || account.disabled) return refused('credentials_wrong', userId);
   const deviceId = hex(fields.deviceId);
-  const session = { id: hex(keys.sessionId), userId: account.id, deviceId, deviceName, atMs: deps.now() };
+  const session = { id: hex(keys.sessionId), userId: account.id, deviceId, deviceName, provenDigest: login.record, atMs: deps.now() };
   const [opened] = await Promise.all([
     orLater(deps.accounts.openSession({ ...session, limits: limitsOf(deps.sessionRules) })),
-    deps.guessLimit.forgive({ foldedName: foldName(account.name), counter: login.counter }),
+    forgiveGuess(deps, proven),
   ]);
+  if (opened === null) return refused('login_expired', account.id); // the password was changed meanwhile
+  const who = { userId: account.id, userName: account.name, deviceId, address };
   if (isLater(opened)) {
-    deps.audit.record({ what: 'login', result: 'busy', userId, userName: account.name, deviceId, address });
+    deps.audit.record({ what: 'login', result: 'busy', ...who });
     return opened;
   }
-  if (opened.state === 'ended') return refused('session_unknown', userId);
+  if (opened.state === 'ended') return refused('session_unknown', account.id);
   if (opened.userId !== account.id || opened.deviceId !== deviceId) return null;
   deps.log.info({ user: account.id, session: session.id, device: deviceId, source: source.address }, 'login');
-  deps.audit.record({ what: 'login', result: 'ok', userId, userName: account.name, deviceId, address });
+  deps.audit.record({ what: 'login', result: 'ok', ...who });
   return deps.grants.datagram({ session: opened, issuedAtMs: login.issuedAtMs, key: keys.ticket, transaction, request: bytes });
 }

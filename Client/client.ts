@@ -14,6 +14,7 @@ import type { RestDevice, RestSession } from '../Models/rest_sessions.ts';
 import type { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
 import type { RestWebhook } from '../Models/rest_webhooks.ts';
 import { ROUTES } from '../Models/routes.ts';
+import { type AccountMethods, accountMethods } from './account_methods.ts';
 import { type DeviceMethods, deviceMethods } from './device_methods.ts';
 import { type EventMethods, eventMethods } from './event_methods.ts';
 import { failureText } from './failure_text.ts';
@@ -112,6 +113,7 @@ export type Identity = Infer<typeof WhoAmI>;
  * What the user may not see does not exist: `not_found`.
  */
 export type Driftless = AsyncDisposable &
+  AccountMethods &
   DeviceMethods &
   SharingMethods &
   HistoryMethods &
@@ -244,6 +246,7 @@ function createDriftless(session: Session, home: string): Driftless {
     ...transferMethods(transfers.open),
     ...deviceMethods(http, session),
     ...findMethods(http),
+    ...accountMethods(session),
     ...quotaMethods(http),
     ...sharingMethods(http),
     ...historyMethods(http),

@@ -21,14 +21,17 @@ export const TEXTS = {
   register: { request: 32, name: USER_NAME_FIELD, code: CODE },
   enrol: { record: 192, ksf: KSF, name: USER_NAME_FIELD, code: CODE },
   /** Half-open login, sealed by the daemon to itself. */
-  state: { issuedAtMs: 8, userId: ID, counter: ID, transcript: 32, opaque: 128 },
-  challenge: { ke2: 320, ksf: KSF, state: 8 + ID + ID + 32 + 128 + SEAL_BYTES },
+  state: { issuedAtMs: 8, userId: ID, counter: ID, record: 32, transcript: 32, opaque: 128 },
+  challenge: { ke2: 320, ksf: KSF, state: 8 + ID + ID + 32 + 32 + 128 + SEAL_BYTES },
   registration: { response: 64, ksf: KSF },
   enrolled: { userId: ID },
   finish: { deviceId: ID, deviceName: USER_NAME_FIELD },
   /** What is to be changed in a session, see session_changes.ts; always as long, so that its length says nothing. */
   change: { number: 8, action: 1, body: 768 },
   changed: { result: 1, number: 8 },
+  newPassword: { request: 32 },
+  /** Zeros in `keepOthers`: all sessions of the user end but `sessionId`. */
+  changePassword: { record: 192, ksf: KSF, sessionId: ID, keepOthers: 1 },
 } as const satisfies Record<string, Layout>;
 
 /** The fields after the header. The field `rest` of a ticket goes up to the datagram's end. */
@@ -40,6 +43,8 @@ const CLIENT = {
   ack: { code: 0x05, fields: { cookie: 16, timeMs: 8, sessionId: ID, mac: 32 } },
   renew: { code: 0x06, fields: { cookie: 16, timeMs: 8, sessionId: ID, mac: 32 } },
   logout: { code: 0x07, fields: { cookie: 16, timeMs: 8, sessionId: ID, mac: 32 } },
+  newPassword: { code: 0x08, fields: { cookie: 16, state: TEXTS.challenge.state, ke3: 64, sealed: sealedBytes(TEXTS.newPassword) } },
+  changePassword: { code: 0x09, fields: { cookie: 16, state: TEXTS.challenge.state, ke3: 64, sealed: sealedBytes(TEXTS.changePassword) } },
   change: { code: 0x0c, fields: { cookie: 16, timeMs: 8, sessionId: ID, sealed: sealedBytes(TEXTS.change) } },
 } as const;
 
@@ -53,6 +58,8 @@ const SERVER = {
   loggedOut: { code: 0x87, fields: { mac: 32 } },
   busy: { code: 0x88, fields: { retryAfterMs: 4 } },
   error: { code: 0x89, fields: { error: 1 } },
+  newPasswordAnswer: { code: 0x8a, fields: { sealed: sealedBytes(TEXTS.registration) } },
+  passwordChanged: { code: 0x8b, fields: { sealed: sealedBytes(TEXTS.enrolled) } },
   changed: { code: 0x8d, fields: { sealed: sealedBytes(TEXTS.changed) } },
   ended: { code: 0x8e, fields: { reason: 1, mac: 32 } },
 } as const;

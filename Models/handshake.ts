@@ -64,11 +64,10 @@ export function transcriptOf(p: Primitives, input: { hello: Uint8Array; ke2: Uin
   return p.sha256(LABELS.transcript, input.hello, input.ke2, input.ksf);
 }
 
-/** @param sessionKey OPAQUE's, 64 bytes. The session's id comes from the handshake too, so a repeated FINISH cannot make a second session. */
-export function loginKeys(
-  p: Primitives,
-  input: { sessionKey: Uint8Array; transcript: Uint8Array },
-): { finish: Uint8Array; ticket: Uint8Array; sessionId: Uint8Array } {
+export type LoginKeys = { readonly finish: Uint8Array; readonly ticket: Uint8Array; readonly sessionId: Uint8Array };
+
+/** @param sessionKey OPAQUE's, 64 bytes. The session's id comes from the handshake too, so a repeated FINISH cannot make a second session. `finish` and `ticket` seal whatever follows the CHALLENGE and its answer, each bound to its kind. */
+export function loginKeys(p: Primitives, input: { sessionKey: Uint8Array; transcript: Uint8Array }): LoginKeys {
   const keys = p.hkdf({ secret: input.sessionKey, salt: input.transcript, info: 'driftless login 1', bytes: 80 });
   return { finish: keys.subarray(0, 32), ticket: keys.subarray(32, 64), sessionId: keys.subarray(64) };
 }

@@ -1,6 +1,7 @@
 import type { Account } from './account.ts';
 import type { Guesses } from './guesses.ts';
 import type { InviteCodes } from './invite_codes.ts';
+import type { Passwords } from './passwords.ts';
 import type { Sessions, SessionsReader } from './sessions.ts';
 import type { UserAdmin } from './user_admin.ts';
 
@@ -17,7 +18,7 @@ export interface AccountsReader extends SessionsReader {
  * Users, their devices and sessions, as the daemon keeps them. Every write is durable when its promise resolves.
  * All methods throw AppError `storage_unavailable`, `storage_full`, `corrupt`. Contract: Storage/testing/accounts_contract.ts.
  */
-export interface Accounts extends AccountsReader, InviteCodes, Sessions, UserAdmin {
+export interface Accounts extends AccountsReader, InviteCodes, Passwords, Sessions, UserAdmin {
   /** By any spelling that folds to the same name, disabled ones too. */
   findAccount(name: string): Promise<Account | null>;
   /** The same for a login: where nobody has the name it is a disabled account that stands for all of them, found with the same work. */

@@ -86,11 +86,14 @@ export async function accountForLogin(db: Reading, name: string): Promise<Accoun
   return accountOf(await db.selectFrom('users').selectAll().where('folded', '=', folded).executeTakeFirstOrThrow());
 }
 
+export function passwordColumns({ record, ksf }: Pick<Account, 'record' | 'ksf'>) {
+  return { record, ksf_memory_kib: ksf.memoryKiB, ksf_iterations: ksf.iterations, ksf_parallelism: ksf.parallelism };
+}
+
 function userRow(account: Account, atMs: number): UsersTable {
-  const { id, name, role, record, ksf } = account;
+  const { id, name, role } = account;
   const disabled = account.disabled ? 1 : 0;
-  const stretching = { ksf_memory_kib: ksf.memoryKiB, ksf_iterations: ksf.iterations, ksf_parallelism: ksf.parallelism };
-  return { id, name, folded: foldName(name), record, ...stretching, role, disabled, deleted_at_ms: null, created_at_ms: atMs };
+  return { id, name, folded: foldName(name), ...passwordColumns(account), role, disabled, deleted_at_ms: null, created_at_ms: atMs };
 }
 
 export async function addUser(trx: Transaction<AccountsSchema>, account: Account, atMs: number): Promise<void> {

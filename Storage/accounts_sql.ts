@@ -8,6 +8,7 @@ import { groupWrites } from './group_writes.ts';
 import type { SessionsReader } from './sessions.ts';
 import { guessesOn } from './sql_guesses.ts';
 import { inviteCodesOn } from './sql_invite_codes.ts';
+import { passwordsOn } from './sql_passwords.ts';
 import { sessionsOn, sessionsReaderOn } from './sql_sessions.ts';
 import { endSessions } from './sql_sessions_end.ts';
 import { userAdminOn } from './sql_user_admin.ts';
@@ -46,6 +47,7 @@ export async function openAccounts(address: DatabaseAddress): Promise<Accounts> 
     ...sessionsReaderOn(async () => database),
     ...sessionsOn(database, group),
     ...inviteCodesOn(database),
+    ...passwordsOn(database),
     ...userAdminOn(database),
     guesses: guessesOn(database, group),
     findAccount: (name) => accountWhere(database.db, 'folded', foldName(name)),

@@ -10,6 +10,7 @@ import type { DatabaseAddress } from './database.ts';
 import { accountsContract } from './testing/accounts_contract.ts';
 import { guessesContract } from './testing/guesses_contract.ts';
 import { inviteCodesContract } from './testing/invite_codes_contract.ts';
+import { passwordsContract } from './testing/passwords_contract.ts';
 import { startPostgres, type TestPostgres } from './testing/postgres.ts';
 import { sessionsContract } from './testing/sessions_contract.ts';
 import { userAdminContract } from './testing/user_admin_contract.ts';
@@ -49,7 +50,7 @@ for (const [kind, addressFor] of Object.entries(ADDRESSES)) {
   };
   accountsContract(kind, open);
   sessionsContract(kind, open);
-  for (const contract of [inviteCodesContract, userAdminContract]) {
+  for (const contract of [inviteCodesContract, passwordsContract, userAdminContract]) {
     contract(kind, async (t) => {
       const accounts = await openAccounts(await addressFor(t));
       t.after(() => accounts.close());

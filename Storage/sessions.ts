@@ -66,6 +66,7 @@ export type NewSession = {
   readonly deviceName: string;
   readonly interactive?: boolean;
   readonly limits?: SessionLimits; // none if not given
+  readonly provenDigest?: Uint8Array; // SHA-256 of the record that the password was proved with
   readonly atMs: number;
 };
 /** How long a session lasts of which nothing is heard. */
@@ -89,10 +90,10 @@ export interface Sessions extends SessionsReader {
   /**
    * Begins a pending session and records its device; the same session once more changes nothing. Where there is no place for one more, the session of the
    * same device and kind that was heard of longest ago gives up its own.
-   * @returns what is stored under this id now
+   * @returns what is stored under this id now; `null`, and nothing is written, if the user has another record than the proven one
    * @throws AppError `busy` with the time until a place may become free; then nothing was written
    */
-  openSession(session: NewSession): Promise<StoredSession>;
+  openSession(session: NewSession): Promise<StoredSession | null>;
   session(id: string): Promise<StoredSession | null>;
   /** The client was heard: the session is live, its time starts anew. @returns false (and nothing is written) if it has ended or does not exist */
   touchSession(id: string, atMs: number): Promise<boolean>;

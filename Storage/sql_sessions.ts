@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { type Kysely, sql, type Transaction } from 'kysely';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
@@ -113,13 +114,20 @@ export function sessionsReaderOn(database: () => Promise<Database<AccountsSchema
   };
 }
 
+/** @param digest SHA-256 of the record that a password was proved with */
+async function hasRecord(trx: Transaction<AccountsSchema>, userId: string, digest: Uint8Array): Promise<boolean> {
+  const user = await trx.selectFrom('users').select('record').where('id', '=', userId).executeTakeFirst();
+  return user !== undefined && hash('sha256', user.record, 'buffer').equals(digest);
+}
+
 type Full = { readonly freeAtMs: number };
 
-async function openSession(trx: Transaction<AccountsSchema>, session: NewSession): Promise<StoredSession | Full> {
-  const { id, userId, deviceId, deviceName, interactive = false, limits, atMs } = session;
+async function openSession(trx: Transaction<AccountsSchema>, session: NewSession): Promise<StoredSession | Full | null> {
+  const { id, userId, deviceId, deviceName, interactive = false, limits, provenDigest, atMs } = session;
   await lockCounter(trx);
   const before = await sessionById(trx, id);
   if (before !== null) return before;
+  if (provenDigest !== undefined && !(await hasRecord(trx, userId, provenDigest))) return null;
   const freeAtMs = limits === undefined ? null : await makeRoom(trx, session, limits);
   if (freeAtMs !== null) return { freeAtMs };
   const device = { name: deviceName, last_seen_ms: atMs };
@@ -169,7 +177,7 @@ export function sessionsOn(database: Database<AccountsSchema>, group: GroupedWri
   return {
     async openSession(session) {
       const opened = await group((trx) => openSession(trx, session)); // that it is full must not fail what else is in the group
-      if ('id' in opened) return opened;
+      if (opened === null || 'id' in opened) return opened;
       const retryAfterMs = Math.max(0, opened.freeAtMs - session.atMs);
       throw new AppError('busy', 'there is no place for one more session', { retryAfterMs });
     },

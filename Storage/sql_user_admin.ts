@@ -1,16 +1,12 @@
 import type { Transaction } from 'kysely';
 import { foldName } from '../Models/names.ts';
-import { type AccountsSchema, NOBODY } from './accounts_rows.ts';
+import { type AccountsSchema, NOBODY, passwordColumns } from './accounts_rows.ts';
 import type { Database } from './database.ts';
 import { endSessions, lockCounter } from './sql_sessions_end.ts';
-import type { ListedUser, NewPassword, UserAdmin } from './user_admin.ts';
+import type { ListedUser, UserAdmin } from './user_admin.ts';
 
 const USERS_PAGE = 1000;
 const NO_RECORD = Buffer.alloc(192);
-
-function passwordColumns({ record, ksf }: NewPassword) {
-  return { record, ksf_memory_kib: ksf.memoryKiB, ksf_iterations: ksf.iterations, ksf_parallelism: ksf.parallelism };
-}
 
 export function userAdminOn({ db, write }: Database<AccountsSchema>): UserAdmin {
   const listed = () =>

@@ -185,10 +185,12 @@ test('what is no point brings the same for every name, and every wrong proof the
   const there = await world(t);
   const { server, client } = there;
   let replies: (number | null)[] = [];
+  const { cookie, state, ke3 } = LAYOUTS.client.finish.fields;
+  const ke3At = DATAGRAM.headerBytes + cookie + state;
   const exchange = directExchange(async (up) => {
     const forged =
       kindOf(up) === LAYOUTS.client.finish.code
-        ? Uint8Array.from(up, (byte, n) => (n >= 264 && n < 328 ? Math.floor(random() * 256) : byte))
+        ? Uint8Array.from(up, (byte, n) => (n >= ke3At && n < ke3At + ke3 ? Math.floor(random() * 256) : byte))
         : up;
     const down = await server.daemon.receive(forged, SOURCE);
     if (kindOf(down ?? new Uint8Array(0)) !== LAYOUTS.server.retry.code) replies.push(down === null ? null : kindOf(down));

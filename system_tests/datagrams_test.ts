@@ -116,7 +116,7 @@ test('a half-open login cannot be finished from another address, in another logi
   const [one, other] = finishes;
   assert.ok(one !== undefined && other !== undefined);
   const swapped = Uint8Array.from(one);
-  swapped.set(other.subarray(36, 36 + 228), 36);
+  swapped.set(other.subarray(36, 36 + 260), 36);
   const refusal = async (bytes: Uint8Array, source = SOURCE): Promise<string | undefined> =>
     parseServer((await daemon.receive(bytes, source)) ?? new Uint8Array(0))?.kind;
   assert.equal(await refusal(swapped), 'error');
@@ -246,7 +246,7 @@ test('one source is held to its rate in every kind of datagram, each by itself',
   const guesses: number[] = [];
   for (let n = 0; n < 5; n += 1) {
     const guess = Uint8Array.from(finish);
-    guess[20 + 16 + 228 + n] = (guess[20 + 16 + 228 + n] ?? 0) ^ 1;
+    guess[20 + 16 + 260 + n] = (guess[20 + 16 + 260 + n] ?? 0) ^ 1;
     guesses.push(kindOf((await server.daemon.receive(guess, SOURCE)) ?? new Uint8Array(0)));
   }
   assert.deepEqual(guesses, [0x89, 0x89, 0x88, 0x88, 0x88]); // the login itself took one

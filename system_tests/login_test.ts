@@ -86,7 +86,7 @@ test('a wrong password and an unknown user are refused alike: same code, same da
   const wrongPassword = seen.splice(0);
   await refused(login({ auth: link.address, username: 'nobody', password: PASSWORD, home }), 'credentials_wrong');
   assert.deepEqual(seen, wrongPassword);
-  assert.deepEqual(seen, ['up 1 1200', 'down 129 68', 'up 1 1200', `down 130 602`]);
+  assert.deepEqual(seen, ['up 1 1200', 'down 129 68', 'up 1 1200', `down 130 634`]);
   await refused(login({ auth: server.address, username: 'alice', password: 'short', home }), 'credentials_wrong');
 });
 
@@ -317,6 +317,35 @@ test('another daemon at the known address is a hard stop, before anything of the
   assert.equal((await resume({ home })).sessionId, session.sessionId);
 });
 
+test('a daemon with the right box key but another OPAQUE setup gets no FINISH, not even if it knows the password', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data);
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await register(who);
+  const file = (folder: string): string => join(folder, 'auth', 'secrets.json');
+  const secretsIn = async (folder: string) => JSON.parse(await readFile(file(folder), 'utf8'));
+  for (const [n, password, code] of [
+    [1, PASSWORD, 'server_key_changed'],
+    [2, 'another password', 'credentials_wrong'],
+  ] as const) {
+    const folder = join(data, `impostor${n}`);
+    await (await startDaemon(folder))[Symbol.asyncDispose](); // makes a setup of its own
+    const { boxKey } = await secretsIn(data);
+    await writeFile(file(folder), JSON.stringify({ ...(await secretsIn(folder)), boxKey }));
+    await using impostor = await startDaemon(folder);
+    await register({ ...who, auth: impostor.address, password, home: join(home, `${n}`) });
+    await using link = await lossyLink({ target: impostor.address });
+    const sent: (number | undefined)[] = [];
+    link.onDatagram((bytes, way) => void (way === 'up' && sent.push(bytes[3])));
+    const profile = join(home, 'profile.json');
+    const text = await readFile(profile, 'utf8');
+    await writeFile(profile, text.replaceAll(server.address, link.address));
+    await refused(login({ ...who, auth: link.address }), code);
+    assert.deepEqual(sent, [1, 1], code);
+    await writeFile(profile, text);
+  }
+});
+
 test('at first contact the key of the daemon is shown, whoever it is, and not again once it is kept', async (t) => {
   const { data, home } = await place(t);
   await using server = await startDaemon(data);
@@ -412,15 +441,19 @@ test('a daemon elsewhere is told nothing until somebody has said that its key is
 
 test('an overloaded daemon says when to come back, and the client does', async (t) => {
   const { data, home } = await place(t);
-  await using server = await startDaemon(data, { rate: { perSecond: 4, burst: 1 } });
+  const clock = { atMs: Date.now() };
+  await using server = await startDaemon(data, { rate: { perSecond: 4, burst: 1 }, now: () => clock.atMs });
   await using link = await lossyLink({ target: server.address });
   let busy = 0;
   link.onDatagram((bytes) => {
-    if (bytes[3] === 0x88) busy += 1;
+    if (bytes[3] !== 0x88) return;
+    busy += 1;
+    clock.atMs += 250;
   });
   const who = { auth: link.address, username: 'alice', password: PASSWORD, home };
   await register(who);
-  for (let n = 0; n < 2; n += 1) await login(who); // each counts
+  await login(who);
+  await login(who);
   assert.ok(busy > 0);
 });
 

@@ -47,6 +47,7 @@ async function open(config: ClientConfig): Promise<Sync> {
     ticket: good,
     refresh: good,
     change: async () => undefined,
+    changePassword: async () => undefined,
     pins: () => [],
     logout: async () => undefined,
     close: async () => undefined,

@@ -85,6 +85,7 @@ export class Device {
       ticket,
       refresh: ticket,
       change: async () => undefined,
+      changePassword: async () => undefined,
       pins: () => [],
       logout: async () => undefined,
       close: async () => undefined,

@@ -61,6 +61,26 @@ export const ACCOUNT_COMMANDS: readonly Command[] = [
     run: (run, args, options) => enter(run, argument(args, 0), 'connect', options),
   },
   {
+    name: 'passwd',
+    args: '',
+    summary: 'change your password',
+    about: `Asks for the current password, and twice for the new one; or takes them from DRIFTLESS_PASSWORD and DRIFTLESS_NEW_PASSWORD. Neither leaves this machine.
+You are logged out everywhere else.`,
+    options: [{ flags: '--keep-sessions', text: 'stay logged in on your other devices' }],
+    examples: ['passwd', 'passwd --keep-sessions'],
+    async run(run, _, options) {
+      const client = await run.client();
+      const { askPassword } = await import('./prompt.ts');
+      const { password, newPassword } = run.settings;
+      const current = password ?? (await askPassword(client.username, false));
+      const next = newPassword ?? (await askPassword(`${client.username}, the new one`, true, 'DRIFTLESS_NEW_PASSWORD'));
+      const keepOtherSessions = options.keepSessions === true;
+      await client.changePassword({ current, next, keepOtherSessions });
+      const others = keepOtherSessions ? 'your other devices stay logged in' : 'your other devices are logged out';
+      return facts({ user: client.username, keptOtherSessions: keepOtherSessions }, `password changed; ${others}`);
+    },
+  },
+  {
     name: 'logout',
     args: '',
     summary: 'end the session, here and on the server',

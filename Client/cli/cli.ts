@@ -30,6 +30,7 @@ export async function main(words: readonly string[]): Promise<void> {
     home: process.env.DRIFTLESS_HOME || join(homedir(), '.driftless'),
     auth: process.env.DRIFTLESS_AUTH || undefined,
     password: process.env.DRIFTLESS_PASSWORD || undefined,
+    newPassword: process.env.DRIFTLESS_NEW_PASSWORD || undefined,
     linkPassword: process.env.DRIFTLESS_LINK_PASSWORD || undefined,
     configHome: process.env.XDG_CONFIG_HOME || join(homedir(), '.config'),
     program: [process.execPath, fileURLToPath(new URL('driftless.js', import.meta.url))],

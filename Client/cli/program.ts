@@ -57,6 +57,7 @@ Environment:
   DRIFTLESS_HOME            folder of your profile (~/.driftless)
   DRIFTLESS_AUTH            the authentication daemon, host:port (127.0.0.1:4810)
   DRIFTLESS_PASSWORD        for scripts: instead of asking for it
+  DRIFTLESS_NEW_PASSWORD    the same for passwd
   DRIFTLESS_LINK_PASSWORD   the same for link --password
 
 Exit codes:

@@ -2,7 +2,7 @@ import { prepareNewPassword, preparePassword, prepareUserName } from '../../Mode
 import { decodeGrant, decodeKsf, encodeText, type Grant, KSF_CEILING, type Ksf } from '../../Models/datagram_fields.ts';
 import { encodeAuthenticated, headerOf, packFields, TEXTS, unpackFields } from '../../Models/datagrams.ts';
 import { AppError } from '../../Models/errors.ts';
-import { loginKeys, renewalKey, replyAssociated, replyMac, seal, transcriptOf, unseal } from '../../Models/handshake.ts';
+import { type LoginKeys, loginKeys, renewalKey, replyAssociated, replyMac, seal, transcriptOf, unseal } from '../../Models/handshake.ts';
 import { checkPin, type DaemonPins } from './daemon_pins.ts';
 import {
   BEGIN_AGAIN,
@@ -34,11 +34,11 @@ const ATTEMPTS = 3;
 const NO_DEVICE = { deviceId: new Uint8Array(16), deviceProof: new Uint8Array(16) };
 const KSF_KEYS = ['memoryKiB', 'iterations', 'parallelism'] as const;
 
-function malformed(): AppError {
+export function malformed(): AppError {
   return new AppError('protocol_mismatch', 'the authentication daemon answered something this client does not understand');
 }
 
-function checkedKsf(field: Uint8Array, floor: Ksf): Ksf {
+export function checkedKsf(field: Uint8Array, floor: Ksf): Ksf {
   const ksf = decodeKsf(field);
   if (KSF_KEYS.some((key) => ksf[key] < floor[key] || ksf[key] > KSF_CEILING[key])) {
     throw new AppError(
@@ -56,7 +56,7 @@ async function contactOf({ exchange, pins, admit }: HandshakeDeps): Promise<Cont
 }
 
 /** The daemon may be restarted in the middle; that costs a repeat, not a failure. */
-async function withRepeats<Result>(attempt: () => Promise<Result | BeginAgain>): Promise<Result> {
+export async function withRepeats<Result>(attempt: () => Promise<Result | BeginAgain>): Promise<Result> {
   for (let n = 0; n < ATTEMPTS; n += 1) {
     const result = await attempt();
     if (result !== BEGIN_AGAIN) return result;
@@ -124,7 +124,19 @@ function asFull(error: unknown): never {
   throw new AppError('busy', message, { retryAfterMs });
 }
 
-async function attemptLogin(deps: HandshakeDeps, input: LoginInput): Promise<(Granted & { pins: DaemonPins }) | BeginAgain> {
+/** Both sides have proved the password to each other; the daemon does not know it yet. */
+export type ProvenPassword = {
+  readonly transaction: Uint8Array;
+  readonly keys: LoginKeys;
+  readonly pins: DaemonPins;
+  readonly challengedAtMs: number; // the ticket carries the daemon's time of this moment
+  /** A datagram that shows it to the daemon, and says `text` so that nobody else reads it. */
+  say(kind: 'finish' | 'newPassword' | 'changePassword', text: Uint8Array): Uint8Array;
+};
+type Known = Pick<LoginInput, 'username' | 'password' | 'deviceId' | 'deviceProof'>;
+
+/** @param input prepared. @returns `null` for a wrong password (or user, or daemon: they look alike). @throws AppError as `performLogin` */
+export async function provePassword(deps: HandshakeDeps, input: Known): Promise<ProvenPassword | null | BeginAgain> {
   const { exchange, steps, pins } = deps;
   const { password } = input;
   const contact = await contactOf(deps);
@@ -133,19 +145,32 @@ async function attemptLogin(deps: HandshakeDeps, input: LoginInput): Promise<(Gr
   const helloText = packFields(TEXTS.hello, { ke1, name: encodeText(input.username), ...known });
   const hello = await requestInBox(exchange, contact, 'hello', helloText);
   if (hello === BEGIN_AGAIN) return BEGIN_AGAIN;
-  const challengedAtMs = Date.now(); // the ticket carries the daemon's time of this moment
+  const challengedAtMs = Date.now();
   const challenge = unpackFields(TEXTS.challenge, hello.text);
   if (challenge === null) throw malformed();
-  const { ke2 } = challenge;
-  const finished = await steps.finishLogin({ password, state, ke2, ksf: checkedKsf(challenge.ksf, deps.ksfFloor) });
-  if (finished === null) throw new AppError('credentials_wrong', 'wrong user name or password');
+  const { ke2, ksf } = challenge;
+  const finished = await steps.finishLogin({ password, state, ke2, ksf: checkedKsf(ksf, deps.ksfFloor) });
+  if (finished === null) return null;
   const opaqueKey = checkPin(pins, 'opaqueKey', finished.serverKey);
-  const transcript = transcriptOf(p, { hello: hello.request, ke2, ksf: challenge.ksf });
-  const keys = loginKeys(p, { sessionKey: finished.sessionKey, transcript });
-  const text = packFields(TEXTS.finish, { deviceId: input.deviceId, deviceName: encodeText(input.deviceName) });
+  const keys = loginKeys(p, { sessionKey: finished.sessionKey, transcript: transcriptOf(p, { hello: hello.request, ke2, ksf }) });
   const { transaction } = hello;
   const fields = { cookie: contact.cookie, state: challenge.state, ke3: finished.ke3 };
-  const finish = encodeAuthenticated('finish', transaction, fields, (associated) => seal(p, { key: keys.finish, associated, text }));
+  return {
+    transaction,
+    keys,
+    pins: { key: checkPin(pins, 'key', contact.daemonKey), opaqueKey },
+    challengedAtMs,
+    say: (kind, text) => encodeAuthenticated(kind, transaction, fields, (associated) => seal(p, { key: keys.finish, associated, text })),
+  };
+}
+
+async function attemptLogin(deps: HandshakeDeps, input: LoginInput): Promise<(Granted & { pins: DaemonPins }) | BeginAgain> {
+  const { exchange } = deps;
+  const proven = await provePassword(deps, input);
+  if (proven === BEGIN_AGAIN) return BEGIN_AGAIN;
+  if (proven === null) throw new AppError('credentials_wrong', 'wrong user name or password');
+  const { transaction, keys, pins } = proven;
+  const finish = proven.say('finish', packFields(TEXTS.finish, { deviceId: input.deviceId, deviceName: encodeText(input.deviceName) }));
   const granting = exchange.request<Grant | BeginAgain>(finish, (reply) => {
     if (reply.kind === 'retry') return BEGIN_AGAIN;
     if (reply.kind !== 'ticket') return refusalIn(reply);
@@ -153,10 +178,9 @@ async function attemptLogin(deps: HandshakeDeps, input: LoginInput): Promise<(Gr
   });
   const grant = await granting.catch(asFull);
   if (grant === BEGIN_AGAIN) return BEGIN_AGAIN;
-  const own = { key: checkPin(pins, 'key', contact.daemonKey), opaqueKey };
-  const clockOffsetMs = grant.serverTimeMs - challengedAtMs;
-  await confirm(exchange, 'ack', { proof: grant, clockOffsetMs, pins: own });
-  return { grant, clockOffsetMs, pins: own };
+  const clockOffsetMs = grant.serverTimeMs - proven.challengedAtMs;
+  await confirm(exchange, 'ack', { proof: grant, clockOffsetMs, pins });
+  return { grant, clockOffsetMs, pins };
 }
 
 /** ACK or LOGOUT, repeated until the daemon confirms it. */

@@ -10,7 +10,8 @@ import { openExchange } from './exchange.ts';
 import { type HandshakeDeps, performLogin, performRegistration } from './handshake.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import { openOpaqueThread } from './opaque_thread.ts';
-import { openProfile, type StoredLogin } from './profile.ts';
+import { type PasswordChange, performPasswordChange } from './password_change.ts';
+import { openProfile, type Profile, type ProfileData, type StoredLogin } from './profile.ts';
 import { storedLogin } from './stored_session.ts';
 
 type Options = {
@@ -23,6 +24,10 @@ type Options = {
 
 /** The address and the key of an invitation code go before any other. */
 type NewAccount = Omit<Options, 'auth'> & { readonly auth?: string | undefined; readonly invite?: string | undefined };
+
+type PasswordOptions = Pick<PasswordChange, 'current' | 'next' | 'keepOthers'> & {
+  readonly ksfFloor: Ksf;
+};
 
 const DEVICE_NAME_BYTES_MAX = 64;
 
@@ -69,6 +74,11 @@ async function remember(home: string, address: AuthAddress, pins: DaemonPins, lo
   });
 }
 
+function proofIn(proofs: ProfileData['deviceProofs'], address: AuthAddress, username: string): Uint8Array | null {
+  const proof = proofs?.[proofKey(address, username)];
+  return proof === undefined ? null : Buffer.from(proof, 'hex');
+}
+
 /** What needs a password, and the modules that go with it. */
 export const withPassword = {
   /** @returns HOST:PORT of the daemon */
@@ -84,11 +94,18 @@ export const withPassword = {
     return address.text;
   },
 
+  async changePassword(profile: Profile, login: StoredLogin, { ksfFloor, ...passwords }: PasswordOptions): Promise<void> {
+    const address = parseAuthAddress(login.auth);
+    const { daemons, deviceProofs } = await profile.read();
+    const device = { deviceId: Buffer.from(login.deviceId, 'hex'), deviceProof: proofIn(deviceProofs, address, login.user.name) };
+    const change = { ...passwords, ...device, username: login.user.name, sessionId: Buffer.from(login.sessionId, 'hex') };
+    await withDaemon(address, { ksfFloor, pins: daemons[address.text] }, (deps) => performPasswordChange(deps, change));
+  },
+
   async login(options: Options & { readonly deviceName?: string }): Promise<StoredLogin> {
     const address = parseAuthAddress(options.auth);
-    const { daemons, deviceId, deviceProofs = {} } = await openProfile(options.home).update(() => undefined); // from now on this device has its id
-    const proof = deviceProofs[proofKey(address, options.username)];
-    const deviceProof = proof === undefined ? null : Buffer.from(proof, 'hex');
+    const { daemons, deviceId, deviceProofs } = await openProfile(options.home).update(() => undefined); // from now on this device has its id
+    const deviceProof = proofIn(deviceProofs, address, options.username);
     const device = { deviceProof, deviceId: Buffer.from(deviceId, 'hex'), deviceName: shortened(options.deviceName ?? hostname()) };
     const granted = await withDaemon(address, { ...options, pins: daemons[address.text] }, (deps) =>
       performLogin(deps, { ...options, ...device }),

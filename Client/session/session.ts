@@ -19,11 +19,16 @@ export type Session = {
   refresh(): Promise<string>;
   /** Has something changed by the daemon; durable when it resolves. @throws AppError `not_found`, `name_invalid`, `request_invalid`, `session_unknown`, `auth_unreachable`, `busy` */
   change(change: Change): Promise<void>;
+  /** As `Driftless.changePassword`. This session goes on. */
+  changePassword(change: PasswordChange): Promise<void>;
   /** Ends the session at the daemon, then forgets it here. @throws AppError `auth_unreachable`, `busy`, `server_key_changed`; then it is still there */
   logout(): Promise<void>;
   /** Waits for a renewal that is under way. The login stays. */
   close(): Promise<void>;
 };
+
+/** `keepOtherSessions`: those on the user's other devices go on. */
+export type PasswordChange = Stretching & { readonly current: string; readonly next: string; readonly keepOtherSessions?: boolean };
 
 /** `auth`: HOST:PORT of the daemon; `home`: the folder of the profile. */
 type Credentials = {
@@ -128,6 +133,11 @@ function sessionOf(profile: Profile, login: StoredLogin): Session {
     async change(change) {
       const { changeInSession } = await import('./stored_session.ts');
       await changeInSession(profile, current, change);
+    },
+    async changePassword({ current: password, next, keepOtherSessions = false, insecureKsfFloor }) {
+      const { withPassword } = await import('./password_session.ts');
+      const ksfFloor = insecureKsfFloor ?? KSF_FLOOR;
+      await withPassword.changePassword(profile, login, { current: password, next, keepOthers: keepOtherSessions, ksfFloor });
     },
     async logout() {
       await renewing?.catch(() => undefined);

@@ -12,7 +12,8 @@ import { type Exchange, openExchange } from '../session/exchange.ts';
 import { type Granted, performLogin, performLogout, performRegistration, performRenewal } from '../session/handshake.ts';
 import { nodePrimitives } from '../session/node_primitives.ts';
 import { openOpaqueThread } from '../session/opaque_thread.ts';
-import { type LoginOptions, login, type RegisterOptions, register, resume, type Session } from '../session/session.ts';
+import { performPasswordChange } from '../session/password_change.ts';
+import { type LoginOptions, login, type PasswordChange, type RegisterOptions, register, resume, type Session } from '../session/session.ts';
 
 export const fingerprintOf = (key: Uint8Array): string => fingerprint(nodePrimitives, key);
 export const makeInvite = (invite: Invite): string => encodeInvite(nodePrimitives, invite);
@@ -25,6 +26,8 @@ export const cheapSessions = {
   register: (options: RegisterOptions): Promise<string> => register({ ...options, insecureKsfFloor: NO_FLOOR }),
   login: (options: LoginOptions): Promise<Session> => login({ ...options, insecureKsfFloor: NO_FLOOR }),
   resume,
+  changePassword: (session: Session, change: PasswordChange): Promise<void> =>
+    session.changePassword({ ...change, insecureKsfFloor: NO_FLOOR }),
 };
 
 /** As a person's program has them. */
@@ -35,6 +38,10 @@ type Credentials = { readonly username: string; readonly password: string; reado
 
 const NO_DEVICE: Known = { deviceId: new Uint8Array(16), deviceProof: new Uint8Array(16) };
 
+type LoggedIn = Granted & { readonly pins: DaemonPins };
+type Met = Granted & { readonly pins: DaemonPins | null };
+type NewPassword = { readonly current: string; readonly next: string; readonly keepOthers?: boolean };
+
 /** Many conversations over one OPAQUE thread and without a profile. */
 export type BareClient = AsyncDisposable & {
   exchange(address: string): Promise<Exchange>;
@@ -42,9 +49,11 @@ export type BareClient = AsyncDisposable & {
   /** What the daemon makes of a KE1 for a name, sent as it is written here. @returns KE2 */
   challenge(exchange: Exchange, input: { readonly ke1: Uint8Array; readonly name: string; readonly known?: Known }): Promise<Uint8Array>;
   /** From a device of its own unless told. */
-  login(exchange: Exchange, credentials: Credentials, known?: Known): Promise<Granted>;
+  login(exchange: Exchange, credentials: Credentials, known?: Known): Promise<LoggedIn>;
   renew(exchange: Exchange, granted: Granted): Promise<Granted>;
   change(exchange: Exchange, granted: Granted, change: Change): Promise<void>;
+  /** The session goes on. */
+  changePassword(exchange: Exchange, granted: Met, passwords: NewPassword): Promise<void>;
   logout(exchange: Exchange, granted: Granted): Promise<void>;
 };
 
@@ -75,6 +84,11 @@ export function openBareClient(): BareClient {
     },
     renew: (exchange, { grant, clockOffsetMs }) => performRenewal(exchange, { proof: grant, clockOffsetMs, pins: null }),
     change: (exchange, { grant, clockOffsetMs }, change) => performChange(exchange, { proof: grant, clockOffsetMs, pins: null }, change),
+    changePassword: (exchange, { grant, pins }, passwords) => {
+      const { userName: username, deviceId, deviceProof, sessionId } = grant;
+      const who = { username, deviceId, deviceProof, sessionId };
+      return performPasswordChange({ ...common, exchange, pins }, { keepOthers: false, ...passwords, ...who });
+    },
     logout: (exchange, { grant, clockOffsetMs }) => performLogout(exchange, { proof: grant, clockOffsetMs, pins: null }),
     [Symbol.asyncDispose]: () => steps.close(),
   };
