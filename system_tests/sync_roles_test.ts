@@ -111,6 +111,21 @@ test('what a viewer could not send is kept when they leave', async (t) => {
   assert.deepEqual(filesOf(a, 'shared'), FILES);
 });
 
+test('who left, and has the folder again before their device looked, has what is in it now, and keeps what was changed here', async (t) => {
+  const { owner, guest, a, b } = await sharing(t, 'editor', FILES);
+  await guest.leave('/work/team');
+  a.remove('shared/deep');
+  a.remove('shared/doc');
+  a.move('shared/mode', 'not shared');
+  a.write('shared/new', 'new');
+  await settle(a);
+  b.write('team/doc', 'an edit');
+  await owner.share('/work/shared', guest, 'editor', '/work/team');
+  await settle(b, a);
+  assert.deepEqual(filesOf(b, 'team'), { doc: 'an edit', new: 'new', 'old name': '5' });
+  assert.deepEqual(filesOf(a, 'shared'), filesOf(b, 'team'));
+});
+
 test('a shared folder that its owner deletes and undeletes goes and comes back on both disks', async (t) => {
   const { owner, a, b } = await sharing(t, 'editor', FILES);
   await owner.remove('/work/shared');

@@ -6,6 +6,9 @@ import type { FeedPage, Remote, RemoteNode } from './remote.ts';
 import type { NameForms } from './scan.ts';
 import type { ServerNode, SyncIndex } from './sync_index.ts';
 
+/** A server that says more often than this that folders moved meanwhile cannot be followed now. */
+const ROUNDS_MAX = 10;
+
 export type FeedDeps = {
   readonly index: SyncIndex;
   readonly remote: Pick<Remote, 'changes'>;
@@ -27,8 +30,7 @@ export async function pullFeed(deps: FeedDeps, path: string): Promise<FeedResult
   const root = node === null ? path : `@${node}`;
   const cursor = index.setting('cursor') ?? null;
   try {
-    if (cursor === null) await listWhole(deps, root);
-    else await follow(deps, root, cursor);
+    await bringUp(deps, root, cursor);
     return 'pulled';
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'cursor_invalid') throw error;
@@ -37,7 +39,7 @@ export async function pullFeed(deps: FeedDeps, path: string): Promise<FeedResult
       index.setSetting('cursor', null);
       index.setSetting('root_doubted', '1');
     });
-    await listWhole(deps, path);
+    await bringUp(deps, path, null);
     return 'healed';
   }
 }
@@ -48,10 +50,42 @@ function knownRoot(index: SyncIndex): number | null {
   return index.ancestor.get(ROOT)?.node || null; // 0: it is only looked at what would be done
 }
 
-async function listWhole(deps: FeedDeps, root: string): Promise<void> {
+/**
+ * A listing replaces what was known below its folder. What it does not tell may have moved while it was made, so nothing is gone before the changes
+ * from then on were followed; that may name folders to be listed too. The cursor is recorded last: until then all of it is begun anew the next time.
+ */
+async function bringUp(deps: FeedDeps, asked: string, since: string | null): Promise<void> {
+  const { index } = deps;
+  const replaced = new Set<number>(); // nodes of folders that were listed
+  let cursor = since ?? (await listWhole(deps, asked));
+  const root = since === null ? `@${knownRoot(index)}` : asked;
+  if (since === null) replaced.add(knownRoot(index) ?? 0);
+  const untold = (): NodeId[] => [...replaced].flatMap((node) => index.untold(index.byServerNode(node)));
+
+  for (let round = 0, isOpen = since !== null || untold().length > 0; isOpen; round += 1) {
+    if (round === ROUNDS_MAX) throw new AppError('busy', 'folders on the server are moved faster than they can be listed');
+    const view = openView(deps, { isWhole: false, isListing: replaced.size > 0 });
+    const end = await deps.remote.changes(root, cursor, (page) => index.observe(() => view.apply(page)));
+    index.observe(() => view.finish());
+    cursor = end.cursor;
+    const unlisted = view.unlisted();
+    if (replaced.size === 0 && unlisted.length > 0) index.observe(() => index.beginListing());
+    for (const node of unlisted) if (await listSubtree(deps, node)) replaced.add(node);
+    isOpen = unlisted.length > 0 && untold().length > 0;
+  }
+  index.observe(() => {
+    for (const id of untold()) index.setRemoteGone(id);
+    if (replaced.size > 0) index.endListing();
+    if (since === null) index.setSetting('left_out_known', '1');
+    index.setSetting('cursor', cursor);
+  });
+}
+
+/** @returns the cursor from which on it is known */
+async function listWhole(deps: FeedDeps, root: string): Promise<string> {
   const { index } = deps;
   const pages: FeedPage[] = [];
-  let view = openView(deps, true);
+  let view = openView(deps, { isWhole: true, isListing: true });
   index.observe(() => {
     index.beginListing();
     index.takeAllIn();
@@ -61,47 +95,35 @@ async function listWhole(deps: FeedDeps, root: string): Promise<void> {
     if (knownRoot(index) === null) pages.push(page);
     else index.observe(() => view.apply(page));
   });
+  const setRoot = (): void => {
+    index.setRoot(end.rootId);
+    index.setSetting('root_doubted', null);
+  };
   if (pages.length > 0) {
-    index.observe(() => {
-      index.setRoot(end.rootId);
-      index.setSetting('root_doubted', null);
-    });
-    view = openView(deps, true);
+    index.observe(setRoot);
+    view = openView(deps, { isWhole: true, isListing: true });
     for (const page of pages) index.observe(() => view.apply(page));
   }
   index.observe(() => {
-    index.setRoot(end.rootId);
-    index.setSetting('root_doubted', null);
+    setRoot();
     view.finish();
-    index.endListing();
-    index.setSetting('newest_node', String(view.newest()));
-    index.setSetting('cursor', end.cursor);
-    index.setSetting('left_out_known', '1');
   });
+  return end.cursor;
 }
 
-async function follow(deps: FeedDeps, root: string, cursor: string): Promise<void> {
+/** What is in a folder that came from elsewhere. @returns false: it is gone again, a later feed says so */
+async function listSubtree(deps: FeedDeps, node: number): Promise<boolean> {
   const { index, remote } = deps;
-  const view = openView(deps, false);
-  const end = await remote.changes(root, cursor, (page) => index.observe(() => view.apply(page)));
-  index.observe(() => view.finish());
-  for (const node of view.unlisted()) await listSubtree(deps, node);
-  index.observe(() => {
-    if (index.setting('newest_node') !== undefined) index.setSetting('newest_node', String(view.newest()));
-    index.setSetting('cursor', end.cursor);
-  });
-}
-
-/** What is in a folder that came from elsewhere. Gone again meanwhile: a later feed says so. */
-async function listSubtree(deps: FeedDeps, node: number): Promise<void> {
-  const { index, remote } = deps;
-  const view = openView(deps, false);
+  const view = openView(deps, { isWhole: false, isListing: true });
+  let isThere = true;
   try {
     await remote.changes(`@${node}`, null, (page) => index.observe(() => view.apply(page)));
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'not_found') throw error;
+    isThere = false;
   }
   index.observe(() => view.finish());
+  return isThere;
 }
 
 type View = {
@@ -109,19 +131,21 @@ type View = {
   finish(): void;
   /** Folders of which this feed does not tell what is in them. */
   unlisted(): number[];
-  /** The highest number of a node told so far: a folder with a lower one that is not known was left out here until now. */
-  newest(): number;
 };
 
-/** Takes pages into the index; a node may come before its parent does. */
-function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
+/**
+ * Takes pages into the index; a node may come before its parent does.
+ * @param isListing all that is told is noted: what was known below a folder that is listed, and is not told, will be gone
+ */
+function openView({ index, rules, names }: FeedDeps, { isWhole, isListing }: { isWhole: boolean; isListing: boolean }): View {
   const waiting = new Map<number, RemoteNode>(); // their parent is not known yet
   const removed = new Set<number>(); // taken away last, with what is still in them: what was moved out of them is told as well
   const unlisted = new Set<number>();
   const leftOut = new Set<number>(); // by this answer
   const rootNode = index.ancestor.get(ROOT)?.node;
+  // the highest number of a node told so far: a folder with a lower one that is not known was left out here until now
   const before = Number(index.setting('newest_node') ?? Number.POSITIVE_INFINITY);
-  let newest = whole || before === Number.POSITIVE_INFINITY ? 0 : before;
+  let newest = isWhole || before === Number.POSITIVE_INFINITY ? 0 : before;
 
   const paths = new Map<NodeId, string | null>(); // of folders, until one changes
 
@@ -172,7 +196,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
       leaveOut(node, known);
       return true;
     }
-    if (leftOut.delete(node.nodeId) || !whole) index.takeIn(node.nodeId);
+    if (leftOut.delete(node.nodeId) || !isWhole) index.takeIn(node.nodeId);
     const id = known ?? index.newId();
     if (node.kind === 'folder') paths.clear();
     index.setRemote(id, serverNode(id, parent, node));
@@ -202,7 +226,7 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
         waiting.delete(node.nodeId);
         removed.delete(node.nodeId);
         newest = Math.max(newest, node.nodeId);
-        if (whole) index.listed(node.nodeId);
+        if (isListing) index.listed(node.nodeId);
         if (!take(node)) waiting.set(node.nodeId, node);
       }
     },
@@ -216,9 +240,9 @@ function openView({ index, rules, names }: FeedDeps, whole: boolean): View {
         }
       }
       for (const node of [...removed, ...waiting.keys()]) takeAway(node); // what still waits is outside the synced folder
+      if (isWhole || before !== Number.POSITIVE_INFINITY) index.setSetting('newest_node', String(newest));
     },
     unlisted: () => [...unlisted],
-    newest: () => newest,
   };
 }
 

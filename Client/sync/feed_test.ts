@@ -20,8 +20,10 @@ function entry(nodeId: number, parentId: number, name: string, kind: RemoteNode[
 class Fixture {
   readonly index = openSyncIndex(':memory:');
   /** What is listed by itself, by anchor. */
-  readonly below = new Map<string, FeedPage>();
+  readonly below = new Map<string, readonly FeedPage[]>();
   readonly asked: string[] = [];
+  /** What is told of the whole when it is asked once more within one pull: each time one of these. */
+  readonly meanwhile: FeedPage[] = [];
   /** What the next questions fail with; `null`: they do not. */
   failures: (ErrorCode | null)[] = [];
   root = ROOT_NODE;
@@ -39,6 +41,7 @@ class Fixture {
   }
 
   async pull(...pages: FeedPage[]): Promise<void> {
+    let news: readonly FeedPage[] | null = pages;
     await pullFeed(
       {
         index: this.index,
@@ -48,7 +51,8 @@ class Fixture {
             const failure = this.failures.shift();
             if (failure !== undefined && failure !== null) throw new AppError(failure, failure);
             const below = this.below.get(root);
-            for (const page of below === undefined ? pages : [below]) onPage(page);
+            for (const page of below ?? news ?? this.meanwhile.splice(0, 1)) onPage(page);
+            if (below === undefined) news = null;
             return { cursor: 'next', rootId: this.root };
           },
         },
@@ -72,6 +76,7 @@ async function withFolderInFolder(): Promise<Fixture> {
   const fixture = new Fixture();
   const present = [entry(2, ROOT_NODE, 'old'), entry(3, 2, 'moved'), entry(4, 3, 'inside', 'file')];
   await fixture.pull({ present, gone: [] });
+  fixture.agree();
   assert.deepEqual(fixture.paths(), ['old', 'old/moved', 'old/moved/inside']);
   return fixture;
 }
@@ -103,7 +108,7 @@ suite('the feed of the server', () => {
     const present = [entry(2, ROOT_NODE, 'build'), entry(3, 2, 'kept'), entry(4, 3, 'inside', 'file'), entry(5, ROOT_NODE, 'src')];
     await fixture.pull({ present, gone: [] });
     assert.deepEqual(fixture.paths(), ['src']);
-    fixture.below.set('@3', { present: [entry(3, 5, 'kept'), entry(4, 3, 'inside', 'file')], gone: [] });
+    fixture.below.set('@3', [{ present: [entry(3, 5, 'kept'), entry(4, 3, 'inside', 'file')], gone: [] }]);
     await fixture.pull({ present: [entry(3, 5, 'kept'), entry(6, ROOT_NODE, 'new')], gone: [] });
     assert.deepEqual(fixture.paths(), ['new', 'src', 'src/kept', 'src/kept/inside']);
     assert.deepEqual(fixture.asked, ['/root', '@1', '@3']);
@@ -112,12 +117,101 @@ suite('the feed of the server', () => {
   test('it is listed the next time when that fails', async () => {
     const fixture = new Fixture('build/');
     await fixture.pull({ present: [entry(2, ROOT_NODE, 'build'), entry(3, 2, 'kept'), entry(4, 3, 'inside', 'file')], gone: [] });
-    fixture.below.set('@3', { present: [entry(3, ROOT_NODE, 'kept'), entry(4, 3, 'inside', 'file')], gone: [] });
+    fixture.below.set('@3', [{ present: [entry(3, ROOT_NODE, 'kept'), entry(4, 3, 'inside', 'file')], gone: [] }]);
     const moved = { present: [entry(3, ROOT_NODE, 'kept')], gone: [] };
     fixture.failures = [null, 'server_unreachable'];
     await assert.rejects(fixture.pull(moved), { code: 'server_unreachable' });
     await fixture.pull(moved);
     assert.deepEqual(fixture.paths(), ['kept', 'kept/inside']);
+  });
+
+  suite('a folder that is to be listed by itself', () => {
+    const listed = { ...entry(3, ROOT_NODE, 'team'), unlisted: true };
+    const news = { present: [listed], gone: [] };
+
+    /** In sync, and then the shared folder is another one. @returns its id and that of a file in it */
+    async function withShared(): Promise<{ fixture: Fixture; file: NodeId }> {
+      const fixture = new Fixture();
+      const inside = [entry(4, 3, 'kept', 'file'), entry(5, 3, 'f', 'file'), entry(6, 3, 'deep'), entry(7, 6, 'g', 'file')];
+      await fixture.pull({ present: [entry(2, ROOT_NODE, 'other'), entry(3, ROOT_NODE, 'team'), ...inside], gone: [] });
+      fixture.agree();
+      return { fixture, file: fixture.index.byServerNode(5) ?? assert.fail() };
+    }
+
+    test('is what the listing says, on however many pages: what it does not tell is gone', async () => {
+      const { fixture } = await withShared();
+      fixture.below.set('@3', [
+        { present: [entry(3, ROOT_NODE, 'team'), entry(4, 3, 'kept', 'file')], gone: [] },
+        { present: [entry(8, 3, 'new', 'file')], gone: [] },
+      ]);
+      await fixture.pull(news);
+      assert.deepEqual(fixture.paths(), ['other', 'team', 'team/kept', 'team/new']);
+      assert.deepEqual(fixture.index.local.children(ROOT).length, 2);
+    });
+
+    test('what left it while it was listed is where it is, and not gone', async () => {
+      const { fixture, file } = await withShared();
+      fixture.below.set('@3', [{ present: [entry(3, ROOT_NODE, 'team'), entry(4, 3, 'kept', 'file')], gone: [] }]);
+      fixture.below.set('@6', [{ present: [entry(6, 2, 'deep'), entry(7, 6, 'g', 'file')], gone: [] }]);
+      fixture.meanwhile.push({ present: [entry(5, 2, 'f', 'file'), { ...entry(6, 2, 'deep'), unlisted: true }], gone: [] });
+      await fixture.pull(news);
+      assert.deepEqual(fixture.paths(), ['other', 'other/deep', 'other/deep/g', 'other/f', 'team', 'team/kept']);
+      assert.equal(fixture.index.byServerNode(5), file);
+      assert.ok(fixture.index.ancestor.get(file));
+    });
+
+    test('what went from one of two to the other is there, whichever is listed first', async () => {
+      for (const [one, two] of [
+        [3, 9],
+        [9, 3],
+      ] as const) {
+        const { fixture, file } = await withShared();
+        const team = [entry(3, ROOT_NODE, 'team'), entry(4, 3, 'kept', 'file')];
+        const second = entry(9, ROOT_NODE, 'second');
+        fixture.below.set('@3', [{ present: team, gone: [] }]);
+        fixture.below.set('@9', [{ present: [second, entry(5, 9, 'f', 'file')], gone: [] }]);
+        const told = new Map([listed, { ...second, unlisted: true }].map((node) => [node.nodeId, node]));
+        await fixture.pull({ present: [one, two].flatMap((id) => told.get(id) ?? []), gone: [] });
+        assert.deepEqual(fixture.paths(), ['other', 'second', 'second/f', 'team', 'team/kept']);
+        assert.equal(fixture.index.byServerNode(5), file);
+      }
+    });
+
+    test('nothing is gone before it is known what happened during the listing; it begins anew the next time', async () => {
+      const { fixture } = await withShared();
+      fixture.below.set('@3', [{ present: [entry(3, ROOT_NODE, 'team'), entry(4, 3, 'kept', 'file')], gone: [] }]);
+      const before = fixture.paths();
+      fixture.failures = [null, null, 'server_unreachable'];
+      await assert.rejects(fixture.pull(news), { code: 'server_unreachable' });
+      assert.deepEqual(fixture.paths(), before);
+      await fixture.pull(news);
+      assert.deepEqual(fixture.paths(), ['other', 'team', 'team/kept']);
+    });
+
+    test('is left as it is known when it went meanwhile; a server that never stops moving folders is not followed for ever', async () => {
+      const { fixture } = await withShared();
+      const before = fixture.paths();
+      fixture.failures = [null, 'not_found'];
+      await fixture.pull(news);
+      assert.deepEqual(fixture.paths(), before);
+      fixture.below.set('@3', [{ present: [entry(3, ROOT_NODE, 'team')], gone: [] }]);
+      fixture.meanwhile.push(...Array.from({ length: 1000 }, () => news));
+      await assert.rejects(fixture.pull(news), { code: 'busy' });
+      assert.deepEqual(fixture.paths(), before);
+    });
+  });
+
+  test('what moves while the whole is listed is where it is, and not gone', async () => {
+    const fixture = new Fixture();
+    const folders = [entry(2, ROOT_NODE, 'a'), entry(3, ROOT_NODE, 'b')];
+    await fixture.pull({ present: [...folders, entry(4, 3, 'f', 'file'), entry(5, 3, 'g', 'file')], gone: [] });
+    fixture.agree();
+    const file = fixture.index.byServerNode(4);
+    fixture.index.setSetting('cursor', null);
+    fixture.meanwhile.push({ present: [entry(4, 2, 'f', 'file')], gone: [] });
+    await fixture.pull({ present: folders, gone: [] });
+    assert.deepEqual(fixture.paths(), ['a', 'a/f', 'b']);
+    assert.equal(fixture.index.byServerNode(4), file);
   });
 
   test('of a server that was restored the folder is found by its path: its number may be that of another one', async () => {

@@ -95,10 +95,12 @@ export type SyncIndex = IndexNotes & {
   agreedCount(): number;
   /** Both sides begin anew: what is here counts as seen and not as agreed, so that nothing is taken for deleted. */
   forgetAgreement(): void;
-  /** The remote side is about to be listed whole: what is not set until `endListing` is gone. */
+  /** The remote side, or folders of it, are about to be listed; `listed` notes each node of the server that is told, until `endListing`. */
   beginListing(): void;
   listed(node: number): void;
   endListing(): void;
+  /** What is below this folder on the remote side, and was not told since `beginListing`. */
+  untold(folder: NodeId | undefined): NodeId[];
   /** Takes a node and all below it out of the index on both sides: it is not synced any more, and nothing is deleted. */
   exclude(id: NodeId): void;
 
@@ -282,6 +284,12 @@ function createIndex(db: DatabaseSync): SyncIndex {
     'SELECT coalesce((SELECT id FROM remote WHERE node = ? AND kind IS NOT NULL), (SELECT id FROM agreed WHERE node = ?), (SELECT id FROM remote WHERE node = ?)) AS id';
   const idsOfIdentity =
     'SELECT id FROM agreed WHERE ino = ? AND birth_ms = ? UNION ALL SELECT id FROM local WHERE ino = ? AND birth_ms = ?'; // UNION makes a table each time
+  // UNION: whatever a server says, this comes to an end
+  const untoldBelow = `WITH RECURSIVE below (id, node) AS (
+      SELECT ?, 0
+      UNION SELECT a.id, a.node FROM below b JOIN agreed a ON a.parent = b.id WHERE a.id <> ${ROOT} AND NOT EXISTS (SELECT 1 FROM remote o WHERE o.id = a.id)
+      UNION SELECT o.id, o.node FROM below b JOIN remote o ON o.parent = b.id WHERE o.kind IS NOT NULL AND o.id <> ${ROOT})
+    SELECT id FROM below WHERE node <> 0 AND node NOT IN (SELECT node FROM listed)`;
   const insertSent = `INSERT OR REPLACE INTO sent VALUES (${marks(15)})`;
   const overlaid = (): number => one('SELECT (SELECT count(*) FROM local) + (SELECT count(*) FROM remote) AS n')?.n as number;
 
@@ -388,13 +396,8 @@ function createIndex(db: DatabaseSync): SyncIndex {
     },
     beginListing: () => run('DELETE FROM listed'),
     listed: (node) => run('INSERT OR IGNORE INTO listed VALUES (?)', node),
-    endListing() {
-      const gone = all(
-        `SELECT id FROM agreed WHERE id <> ${ROOT} AND node NOT IN (SELECT node FROM listed) UNION SELECT id FROM remote WHERE kind IS NOT NULL AND node NOT IN (SELECT node FROM listed)`,
-      );
-      for (const row of gone) setRemote(row.id as number, null);
-      run('DELETE FROM listed');
-    },
+    endListing: () => run('DELETE FROM listed'),
+    untold: (folder) => (folder === undefined ? [] : all(untoldBelow, folder).map((row) => row.id as number)),
     exclude(id) {
       const parent = (local.get(id) ?? ancestor.get(id))?.parent;
       if (parent !== undefined) tables.deletePicture(parent);
