@@ -29,7 +29,12 @@ test('every route there is has a probe, or a reason why it has none', async () =
   const probed = new Set(PROBES.map(({ route }) => route));
   const routes = server.app.routeTable.filter((one) => !one.public || one.url.startsWith(LINK_PREFIX));
   const names = routes.map(({ method, url }) => `${method} ${url}`);
-  for (const name of names) assert.notEqual(probed.has(name), name in UNPROBED, `${name} is probed, or there is a reason, and not both`);
+  for (const name of names)
+    assert.notEqual(
+      probed.has(name),
+      name in UNPROBED,
+      `Server/testing/rights_probes.ts has a probe of ${name}, or a reason why not, and not both`,
+    );
   for (const name of [...probed, ...Object.keys(UNPROBED)]) assert.ok(names.includes(name), `there is no route ${name}`);
 });
 
