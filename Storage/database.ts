@@ -25,19 +25,12 @@ export type Database<Schema> = {
 };
 
 export type DatabaseAddress =
-  | {
-      readonly kind: 'sqlite';
-      readonly file: string;
-      readonly readOnly?: boolean;
-      /** How long the process stands still while another one writes. */
-      readonly busyTimeoutMs?: number;
-    }
+  | { readonly kind: 'sqlite'; readonly file: string; readonly readOnly?: boolean }
   | { readonly kind: 'postgres'; readonly url: string; readonly readOnly?: boolean };
 
 const WRITE_ATTEMPTS_MAX = 8;
 const WRITER_CACHE_KIB = 12 * 1024;
 const READER_CACHE_KIB = 4 * 1024;
-const BUSY_TIMEOUT_MS = 5000;
 
 /**
  * Opens a database and brings it to the newest migration; with `readOnly` it must have been set up by its owner.
@@ -46,7 +39,7 @@ const BUSY_TIMEOUT_MS = 5000;
 export async function openDatabase<Schema>(address: DatabaseAddress, migrationsFolder: URL): Promise<Database<Schema>> {
   try {
     return address.kind === 'sqlite'
-      ? await openOnSqlite<Schema>(address, migrationsFolder)
+      ? await openOnSqlite<Schema>(address.file, address.readOnly ?? false, migrationsFolder)
       : await openOnPostgres<Schema>(address.url, address.readOnly ?? false, migrationsFolder);
   } catch (error) {
     throw databaseError(error);
@@ -97,17 +90,14 @@ function sqliteTarget(connection: DatabaseSync): MigrationTarget {
   };
 }
 
-async function openOnSqlite<Schema>(
-  { file, readOnly = false, busyTimeoutMs = BUSY_TIMEOUT_MS }: Extract<DatabaseAddress, { kind: 'sqlite' }>,
-  migrationsFolder: URL,
-): Promise<Database<Schema>> {
+async function openOnSqlite<Schema>(file: string, readOnly: boolean, migrationsFolder: URL): Promise<Database<Schema>> {
   if (readOnly && !existsSync(file)) throw new AppError('storage_unavailable', 'the database is not set up yet');
   if (!readOnly) await createPrivately(file);
-  const writer = readOnly ? null : openSqlite(file, { readOnly: false, cacheKiB: WRITER_CACHE_KIB, busyTimeoutMs });
+  const writer = readOnly ? null : openSqlite(file, { readOnly: false, cacheKiB: WRITER_CACHE_KIB });
   let reader: DatabaseSync | undefined;
   try {
     if (writer !== null) await migrate(sqliteTarget(writer), migrationsFolder);
-    reader = openSqlite(file, { readOnly: true, cacheKiB: READER_CACHE_KIB, busyTimeoutMs });
+    reader = openSqlite(file, { readOnly: true, cacheKiB: READER_CACHE_KIB });
     const query = reader.prepare.bind(reader);
     if (writer === null) await checkMigrated(async (text) => query(text).all() as Applied[], 'sqlite', migrationsFolder);
   } catch (error) {

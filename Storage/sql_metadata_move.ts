@@ -105,7 +105,8 @@ export async function applyMove(
   const fromSpace = (from.parent as FolderRef).space;
   requireEditor(fromSpace);
   const folder = destination(batch, operation, node);
-  if (to.path === from.path) return { result: unchanged(node), mountsMoved: false };
+  const nodeId = batch.view.byId.get(node.mount ?? 0)?.root ?? node.id; // as everybody calls it
+  if (to.path === from.path) return { result: unchanged({ ...node, id: nodeId }), mountsMoved: false };
   checkBaseOf(batch, operation.base, node);
   await checkReach(batch, node, from, to);
   const toSpace = (to.parent as FolderRef).space;
@@ -123,13 +124,12 @@ export async function applyMove(
   const manifest = await manifestOf(batch, node);
   const oldKey = node.key;
   Object.assign(node, { parent: folder.id, name: to.name, key: to.key });
-  const shown = node.mount === null ? node : { ...node, id: batch.view.byId.get(node.mount)?.root ?? node.id };
-  const entry = { kind: 'move', node: shown, path: pathInSpace(to), fromPath: pathInSpace(from), manifest, op } as const;
+  const entry = { kind: 'move', node: { ...node, id: nodeId }, path: pathInSpace(to), fromPath: pathInSpace(from), manifest, op } as const;
   node.version = batch.ledger.record(node.space, entry);
   batch.ledger.update(node);
   batch.tree.put(oldFolder, oldKey, null);
   batch.tree.put(folder, to.key, node);
-  return { result: { ...done(node), nodeId: shown.id } as OperationResult, mountsMoved };
+  return { result: done({ ...node, id: nodeId }), mountsMoved };
 }
 
 export async function applyCopy(batch: Batch, operation: Prepared & { kind: 'copy' }, op: number): Promise<OperationResult> {

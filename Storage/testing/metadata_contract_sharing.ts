@@ -229,6 +229,9 @@ export function contractOfSharing(open: OpenPlace): void {
     await done(store, bob, [move('/team (3)', '/box/Work'), put('/box/Work/g', two), mkdir('/box/Work/new')]);
     assert.equal((await store.stat(alice, ['/team/g']))[0]?.size, 3);
     assert.deepEqual((await store.stat(bob, ['/box/Work']))[0]?.shared, { role: 'editor', owner: 'alice' });
+    const node = (await store.stat(bob, ['/box/Work']))[0]?.nodeId;
+    const [again] = await commit(store, bob, [move('/box/Work', '/box/Work')]);
+    assert.deepEqual(again?.status === 'unchanged' && again.nodeId, node);
     await done(store, bob, [move('/box', '/crate'), put('/crate/Work/h', two)]);
     assert.deepEqual(
       (await store.stat(alice, ['/team/h', '/team/new'])).map((entry) => entry?.kind),
