@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '../Models/errors.ts';
-import { httpFor } from './http.ts';
+import { createHttp } from './http.ts';
 import type { Session } from './session/session.ts';
 import {
   addCounts,
@@ -44,10 +44,7 @@ const INLINE_FILES = 64;
 const PROGRESS_MS = 100;
 
 /** @param options.home where long files' chunk lists are remembered */
-export function createTransfers(options: {
-  session: Pick<Session, 'user' | 'serverUrl' | 'ticket' | 'refresh' | 'pins'>;
-  home: string;
-}): Transfers {
+export function createTransfers(options: { session: Pick<Session, 'user' | 'serverUrl' | 'ticket' | 'refresh'>; home: string }): Transfers {
   const running = new Set<Run>();
   const start = async (direction: Direction, jobs: Job[], threads: number, transferOptions: TransferOptions): Promise<TransferReport> => {
     const run = new Run(shardSetup(options, direction), threads, transferOptions);
@@ -81,7 +78,6 @@ function shardSetup({ session, home }: Parameters<typeof createTransfers>[0], di
     scope: `${session.serverUrl} ${session.user.id}`,
     ticket: () => session.ticket(),
     refresh: () => session.refresh(),
-    pins: () => session.pins(),
   };
 }
 
@@ -120,9 +116,9 @@ function namesIn(path: string): string[] {
   }
 }
 
-async function measureRemote(setup: ShardSetup, jobs: readonly Job[]): Promise<Amount> {
+async function measureRemote({ serverUrl, ticket, refresh }: ShardSetup, jobs: readonly Job[]): Promise<Amount> {
   if (jobs.length > INLINE_FILES) return null;
-  const http = httpFor(setup);
+  const http = createHttp({ baseUrl: serverUrl, ticket, refresh });
   try {
     const entries = await statPaths(
       http,

@@ -126,6 +126,30 @@ test('who left, and has the folder again before their device looked, has what is
   assert.deepEqual(filesOf(a, 'shared'), filesOf(b, 'team'));
 });
 
+test('what is moved out of a shared folder, or into it, is not fetched again by who moved it', async (t) => {
+  const { a, b } = await sharing(t, 'editor', FILES);
+  a.write('mine/new', 'new');
+  await settle(a, b);
+  for (const device of [a, b]) device.takeDone();
+  a.move('shared/deep', 'mine/deep');
+  a.move('mine/new', 'shared/new');
+  await settle(a, b);
+  const done = a.takeDone();
+  assert.deepEqual(
+    done.filter(({ direction, kind }) => direction === 'down' || (kind !== 'move' && kind !== 'touch')),
+    [],
+  );
+  assert.equal(done.filter(({ kind }) => kind === 'move').length, 2);
+  a.write('mine/deep/a', 'after the move');
+  await settle(a, b);
+  assert.deepEqual(filesOf(a, 'mine'), { 'deep/a': 'after the move', 'deep/b': '3' });
+  const { 'deep/a': _a, 'deep/b': _b, ...rest } = FILES;
+  assert.deepEqual(
+    [filesOf(a, 'shared'), filesOf(b, 'team')],
+    Array.from({ length: 2 }, () => ({ ...rest, new: 'new' })),
+  );
+});
+
 test('a shared folder that its owner deletes and undeletes goes and comes back on both disks', async (t) => {
   const { owner, a, b } = await sharing(t, 'editor', FILES);
   await owner.remove('/work/shared');

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { formatBytes } from '../../Models/format_bytes.ts';
-import { parseBytes } from '../../Models/parse_bytes.ts';
-import { countOf, formatSeconds, formatTime } from './format.ts';
+import { countOf, formatSeconds, formatTime, parseBytes } from './format.ts';
 import { createProgressLine, progressText } from './progress.ts';
 
 describe('figures for a person', () => {

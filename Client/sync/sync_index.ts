@@ -68,6 +68,8 @@ export type SyncIndex = IndexNotes & {
   agree(id: NodeId): boolean;
   /** Nothing is agreed about it any more: it is new on the side that has it. */
   disagree(id: NodeId): void;
+  /** On the remote side this and all below it are other nodes by now, of which the feed will tell: nothing is agreed about them any more. */
+  renewed(id: NodeId): void;
   /** Both sides have exactly this now. */
   settle(node: AgreedNode): void;
   /** Both sides had exactly this; what is there locally now stays what it is. */
@@ -228,6 +230,14 @@ function createIndex(db: DatabaseSync): SyncIndex {
   const setLocalGone = goneBelow(local, (id) => setLocal(id, null));
   const setRemoteGone = goneBelow(remote, (id) => setRemote(id, null));
 
+  function renewed(id: NodeId): void {
+    for (const child of remote.children(id)) renewed(child.id);
+    const here = local.get(id);
+    tables.agreed.delete(id);
+    setRemote(id, null);
+    setLocal(id, here ?? null);
+  }
+
   function forget(id: NodeId): void {
     for (const table of [tables.agreed, tables.local, tables.remote]) table.delete(id);
     tables.deletePicture(id);
@@ -338,6 +348,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
     setRemote,
     setLocalGone: (id) => setLocalGone(id),
     setRemoteGone: (id) => setRemoteGone(id),
+    renewed,
     agree,
     settle,
     settleBefore(node) {

@@ -239,6 +239,7 @@ export class Uploads {
         break;
       case 'move':
         if (there === undefined) this.#untold = true;
+        else if (there.node !== server.node) this.#renewed(id);
         else this.#recordMoved({ ...there, parent: action.parent, name: action.name, version: server.version });
         break;
       case 'make':
@@ -256,6 +257,12 @@ export class Uploads {
     if (action.type === 'delete') index.agree(id);
     const path = this.#scope.path(id) ?? before;
     this.#scope.tell('up', action.type, path, result.status === 'done' ? (snapshot?.size ?? 0) : 0);
+  }
+
+  /** It went from one space to another: what it is called there by now the feed tells. */
+  #renewed(id: NodeId): void {
+    this.#scope.deps.index.renewed(id);
+    this.stale = true;
   }
 
   /** Its place is agreed on also while its content here is not known, or another one: whoever moves it back has moved it again. */

@@ -20,6 +20,7 @@ const WRITES: ReadonlySet<string> = new Set<keyof SyncIndex>([
   'setRemoteGone',
   'agree',
   'disagree',
+  'renewed',
   'settle',
   'settleBefore',
   'noteSent',
