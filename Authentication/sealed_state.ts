@@ -11,8 +11,6 @@ const LIFETIME_MS = 60_000;
 export type HalfOpenLogin = {
   readonly issuedAtMs: number;
   readonly userId: Uint8Array; // 16 zeros for the account that does not exist
-  readonly counter: Uint8Array; // of guesses: where this one was counted, 16 bytes
-  readonly record: Uint8Array; // SHA-256 of the record it was begun with
   readonly transcript: Uint8Array;
   readonly opaque: Uint8Array; // OPAQUE server login state, 128 bytes
 };
@@ -34,8 +32,8 @@ export function createSealedStates(now: () => number): SealedStates {
   const keys = rotatingKeys({ periodMs: LIFETIME_MS, now });
   return {
     seal(login, transaction, source) {
-      const { userId, counter, record, transcript, opaque } = login;
-      const text = packFields(TEXTS.state, { issuedAtMs: encodeTimeMs(login.issuedAtMs), userId, counter, record, transcript, opaque });
+      const { userId, transcript, opaque } = login;
+      const text = packFields(TEXTS.state, { issuedAtMs: encodeTimeMs(login.issuedAtMs), userId, transcript, opaque });
       return seal(p, { key: keys.newest(), associated: associated(transaction, source), text });
     },
     open(sealed, transaction, source) {

@@ -1,10 +1,11 @@
-import { addressGroup, isLoopbackAddress } from '../Models/addresses.ts';
+import { addressGroup, plainAddress } from '../Models/addresses.ts';
 
 /** Where a datagram came from. */
 export type Source = { readonly address: string; readonly port: number };
 
 export function isLoopback(source: Source): boolean {
-  return isLoopbackAddress(source.address);
+  const address = plainAddress(source.address);
+  return address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address);
 }
 
 /** Whom to count. */

@@ -46,9 +46,6 @@ async function open(config: ClientConfig): Promise<Sync> {
     serverUrl: ticket.serverUrl,
     ticket: good,
     refresh: good,
-    change: async () => undefined,
-    changePassword: async () => undefined,
-    pins: () => [],
     logout: async () => undefined,
     close: async () => undefined,
   };

@@ -231,13 +231,7 @@ async function relay(t: TestContext): Promise<{ url: string; sent: () => number;
 
 /** Transfers of the same user over another address. */
 function transfersOver(serverUrl: string, home: string) {
-  const session = {
-    user: { id: 'alice', name: 'alice' },
-    serverUrl,
-    ticket: () => me.ticket(),
-    refresh: () => me.ticket(),
-    pins: () => [],
-  };
+  const session = { user: { id: 'alice', name: 'alice' }, serverUrl, ticket: () => me.ticket(), refresh: () => me.ticket() };
   return createTransfers({ session, home: join(folder, home) });
 }
 

@@ -3,7 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FOLDER_SHAPES } from './folder_shapes.ts';
-import { generate } from './generate.ts';
+import { generate, sharingSeed } from './generate.ts';
 import { type History, historySize } from './history.ts';
 import { differsInVariants } from './metamorphic.ts';
 import { minimise, type Outcome, runHistory } from './run_history.ts';
@@ -32,6 +32,14 @@ export const ENGINE_SHARES: ReadonlyMap<string, number> = new Map([
   ['drop_reply before a request', 0.005],
 ]);
 
+/** The same of the seeds with two users. */
+export const SHARING_SHARES: ReadonlyMap<string, number> = new Map(
+  ['invite', 'accept', 'role', 'uninvite', 'leave', 'move', 'remove', 'undelete', 'rewind', 'restore'].map((kind) => [
+    `share: ${kind}`,
+    0.02,
+  ]),
+);
+
 const TWICE_EVERY = 99;
 const VARIANTS_EVERY = 25; // seeds are several runs each
 const MINIMISE_MS = 30_000;
@@ -52,6 +60,12 @@ export function engineSeeds(
     const failure = seed % twiceEvery === 0 ? await differsTheSecondTime(history, plants) : null;
     return { labels: outcome.labels, failure };
   };
+}
+
+/** Only the seeds in which folders are shared. */
+export function sharingSeeds(): ReturnType<typeof engineSeeds> {
+  const run = engineSeeds();
+  return (nth) => run(sharingSeed(nth));
 }
 
 async function openUntilExit(): Promise<SimFolder> {

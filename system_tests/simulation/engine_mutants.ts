@@ -12,13 +12,13 @@ import { openSimFolder, type SimFolder } from './sim_server.ts';
 import type { Plants, Violation } from './world.ts';
 
 /** A mistake, and where it is looked for first: in stories, at each call of a pass, and then in random histories. */
-type EngineMutant = {
+export type EngineMutant = {
   readonly name: string;
   readonly mistake: string;
   readonly plants: Plants;
   readonly tries: readonly Try[];
 };
-type Try = (folder: SimFolder, plants: Plants) => Promise<Violation | null>;
+export type Try = (folder: SimFolder, plants: Plants) => Promise<Violation | null>;
 
 const CALLS_MAX = 45;
 const RANDOM_SEEDS = 200;
@@ -377,7 +377,7 @@ function statNow(upload: Upload): DiskStat {
 }
 
 /** Its methods may need it as their `this`. */
-function boundTo(metadata: Metadata): Metadata {
+export function boundTo(metadata: Metadata): Metadata {
   return new Proxy(metadata, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target);

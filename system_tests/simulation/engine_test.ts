@@ -69,7 +69,7 @@ function write({ world }: Scene, device: SimDevice, path: string, id: number): v
 function writeText({ world }: Scene, device: SimDevice, path: string, text: string, pauseMs = 10_000): void {
   const before = keysAt(device, path);
   device.user.write(path, Buffer.from(text));
-  world.ledger.observe(before, keysAt(device, path), path);
+  world.ledger.observe(before, keysAt(device, path), { what: path });
   world.pause(pauseMs);
 }
 

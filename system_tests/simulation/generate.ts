@@ -1,6 +1,18 @@
 import { seededRandom } from '../seeded_random.ts';
 import { movedFolders } from './folder_shapes.ts';
-import type { ContentSpec, DeviceOptions, DiskFault, History, NetFault, PassFault, Step, UserAction, WatchFaults } from './history.ts';
+import { type Chance, invitation, MOUNT, shareActions } from './generate_sharing.ts';
+import type {
+  ContentSpec,
+  DeviceOptions,
+  DiskFault,
+  History,
+  NetFault,
+  PassFault,
+  ShareAction,
+  Step,
+  UserAction,
+  WatchFaults,
+} from './history.ts';
 
 const NAMES = ['a', 'b', 'c', 'A', 'B', '\u00e1', 'a\u0301', '\u00c1', '\u00df', 'ss', 'a ', 'b.txt'];
 const PLAIN_NAMES = ['a', 'b', 'c', 'd.txt'];
@@ -22,6 +34,15 @@ const CRITICAL_CALLS = ['create', 'file.write', 'file.sync', 'rename', 'link', '
 const CODES = ['EIO', 'ENOSPC', 'EACCES', 'EMFILE', 'EBUSY'] as const;
 const REFUSALS = ['ticket_expired', 'too_many_requests', 'busy', 'storage_unavailable', 'storage_full'] as const;
 
+/** One in so many seeds has a second user, with whom folders are shared. */
+const SHARING_EVERY = 10;
+const SHARING_AT = 7;
+
+/** @returns the `nth` seed with two users */
+export function sharingSeed(nth: number): number {
+  return nth * SHARING_EVERY + SHARING_AT;
+}
+
 /** The history of a seed. Each seed has only some kinds of trouble, at rates of its own, so that none hides another. */
 export function generate(seed: number): History {
   return new Generator(seed).history();
@@ -34,11 +55,12 @@ class Generator {
   readonly #names: readonly string[];
   readonly #depth: number;
   readonly #rates: Record<
-    'disk' | 'kill' | 'power' | 'userDuring' | 'net' | 'nested' | 'index' | 'server' | 'hinted' | 'live' | 'folders' | 'machine',
+    'disk' | 'kill' | 'power' | 'userDuring' | 'net' | 'nested' | 'index' | 'server' | 'hinted' | 'live' | 'folders' | 'machine' | 'share',
     number
   >;
   readonly #actions: readonly UserAction['kind'][];
   readonly #long: boolean;
+  readonly #isShared: boolean;
   #contents = 0;
 
   constructor(seed: number) {
@@ -62,15 +84,21 @@ class Generator {
       live: rate(0.15, 1),
       folders: rate(0.35, 0.5),
       machine: rate(0.15, 0.3),
+      share: 0,
     };
     this.#long = this.#chance(0.4);
     this.#actions = this.#actionKinds();
+    this.#isShared = seed % SHARING_EVERY === SHARING_AT;
+    if (!this.#isShared) return;
+    this.#rates.share = 0.1 + this.#random() * 0.4;
+    this.#rates.server = 0; // an older server has older rights
   }
 
   history(): History {
     const steps: Step[] = [];
-    if (this.#chance(0.75)) steps.push(...this.#beginning());
-    for (let phase = this.#pick([1, 1, 2, 3]); phase > 0; phase -= 1) {
+    if (this.#isShared) steps.push(...this.#sharedBeginning());
+    else if (this.#chance(0.75)) steps.push(...this.#beginning());
+    for (let phase = this.#pick(this.#isShared ? [2, 3] : [1, 1, 2, 3]); phase > 0; phase -= 1) {
       steps.push(...(this.#chance(this.#rates.live) ? [this.#liveStep()] : this.#phase()));
       if (this.#chance(0.6)) steps.push({ kind: 'settle', afterMs: this.#pause() });
     }
@@ -91,6 +119,30 @@ class Generator {
     return [...steps, { kind: 'settle', afterMs: this.#pause() }];
   }
 
+  /** Both have something, and a folder of one of them is shared. */
+  #sharedBeginning(): Step[] {
+    const own = this.#some(this.#names, 2).map((name): Step => {
+      const action = { kind: 'write', path: this.#chance(0.5) ? name : `${name}/o`, content: this.#content() } as const;
+      return { kind: 'user', device: this.#devices - 1, action, afterMs: 1 };
+    });
+    const shared = this.#shareSteps(invitation(this.#choice(), this.#names, 0));
+    return [
+      ...this.#nested(),
+      ...own,
+      ...this.#beginning(),
+      ...shared,
+      ...(this.#chance(0.6) ? [{ kind: 'settle', afterMs: 1 } as const] : []),
+    ];
+  }
+
+  #shareSteps(actions: readonly ShareAction[]): Step[] {
+    return actions.map((action) => ({ kind: 'share', action, afterMs: this.#pause() }));
+  }
+
+  #choice(): Chance {
+    return { pick: (list) => this.#pick(list), chance: (share) => this.#chance(share) };
+  }
+
   /** Folders in each other, with something in them. */
   #nested(): Step[] {
     const some = this.#some(this.#names, Math.min(this.#names.length, 3));
@@ -107,6 +159,8 @@ class Generator {
       if (this.#chance(this.#rates.folders)) {
         for (const action of movedFolders(this.#names, (list) => this.#pick(list)))
           steps.push({ kind: 'user', device, action, afterMs: 0 });
+      } else if (this.#rates.share > 0 && this.#chance(this.#rates.share)) {
+        steps.push(...this.#shareSteps(shareActions(this.#choice(), this.#names)));
       } else if (this.#chance(this.#rates.machine)) steps.push(this.#machineStep(device, afterMs));
       else if (actor === null && this.#chance(0.5)) steps.push(...this.#oneForTheOther(afterMs));
       else if (this.#chance(0.5)) steps.push({ kind: 'user', device, action: this.#action(), afterMs });
@@ -194,6 +248,13 @@ class Generator {
       return this.#chance(0.75) ? disk(effect) : net(effect, this.#pick(['before', 'after']));
     });
     add(this.#rates.net, () => net(this.#networkFault(), 'before'));
+    if (this.#rates.share > 0) {
+      add(this.#rates.share / 3, () => {
+        const [action] = shareActions(this.#choice(), this.#names);
+        if (action === undefined) throw new RangeError('somebody does something');
+        return net({ kind: 'share', action }, this.#pick(['before', 'after']));
+      });
+    }
     if (depth > 0 && this.#devices > 1) {
       add(this.#rates.nested, () =>
         net({ kind: 'pass', device: this.#device(), faults: this.#faults(depth - 1, actor) }, this.#pick(['before', 'after'])),
@@ -277,14 +338,15 @@ class Generator {
   }
 
   #path(): string {
-    const parts = [this.#pick(this.#names)];
+    const parts = [this.#isShared && this.#chance(0.3) ? MOUNT : this.#pick(this.#names)];
     while (parts.length < this.#depth && this.#chance(0.45)) parts.push(this.#pick(this.#names));
     return parts.join('/');
   }
 
   #deviceOptions(): DeviceOptions[] {
     const odd = this.#chance(0.3);
-    return Array.from({ length: this.#devices }, () => ({
+    return Array.from({ length: this.#devices }, (_, at) => ({
+      ...(this.#isShared ? { user: at < this.#devices / 2 ? (0 as const) : (1 as const) } : {}),
       foldsCase: odd && this.#chance(0.4),
       foldsUnicode: odd && this.#chance(0.4),
       birthTimes: !(odd && this.#chance(0.3)),

@@ -15,6 +15,24 @@ export type UserAction =
   | { readonly kind: 'mode'; readonly path: string; readonly mode: number }
   | { readonly kind: 'time'; readonly path: string; readonly mtimeMs: number };
 
+/**
+ * What the user `by` (0 or 1) does on the server, with the other one. Paths are from the synced folder; `?share N`, `?folder N` and `?file N` are one
+ * of those that are there, perhaps with a path behind it.
+ */
+export type ShareAction = { readonly by: 0 | 1 } & (
+  | { readonly kind: 'invite' | 'role'; readonly path: string; readonly role: 'viewer' | 'editor' | 'owner' }
+  /** The last invitation that is open. */
+  | { readonly kind: 'accept'; readonly at: string }
+  | { readonly kind: 'uninvite' | 'leave' | 'remove'; readonly path: string }
+  | { readonly kind: 'move'; readonly path: string; readonly to: string }
+  /** Of what was deleted, newest first. */
+  | { readonly kind: 'undelete'; readonly nth: number }
+  /** To when all was quiet the last time. */
+  | { readonly kind: 'rewind'; readonly path: string }
+  /** To the version before. */
+  | { readonly kind: 'restore'; readonly path: string }
+);
+
 /** Happens at the `nth` call of a pass, counted from 1; with `name` only calls of that name count. */
 export type DiskFault = {
   readonly on: 'disk';
@@ -37,7 +55,8 @@ export type NetFault = {
     | NetworkFault
     | { readonly kind: 'kill' }
     | { readonly kind: 'user'; readonly device: number; readonly action: UserAction }
-    | { readonly kind: 'pass'; readonly device: number; readonly faults: readonly PassFault[] };
+    | { readonly kind: 'pass'; readonly device: number; readonly faults: readonly PassFault[] }
+    | { readonly kind: 'share'; readonly action: ShareAction };
 };
 export type PassFault = DiskFault | NetFault;
 
@@ -58,6 +77,7 @@ export type TimedAction = { readonly afterMs: number; readonly device: number; r
 
 export type Step = { readonly afterMs: number } & (
   | { readonly kind: 'user'; readonly device: number; readonly action: UserAction }
+  | { readonly kind: 'share'; readonly action: ShareAction }
   | { readonly kind: 'pass'; readonly device: number; readonly hinted: boolean; readonly faults: readonly PassFault[] }
   /** For a while all devices look after themselves, and are in sync at its end without anybody's help. `passFaults`: of the passes to come, in their order. */
   | {
@@ -84,6 +104,8 @@ export type DeviceOptions = {
   readonly birthTimes: boolean;
   readonly timeStepMs: number;
   readonly skewMs: number;
+  /** Whose it is: 1 is a second user's. */
+  readonly user?: 0 | 1;
 };
 
 /** A whole run: nothing but this decides what happens. */

@@ -27,8 +27,15 @@ export class Ledger {
   readonly #expected = new Map<ContentKey, number>(); // places at which it was when all was quiet
   readonly #places = new Map<ContentKey, number>(); // most places at which people had it on one device
 
-  /** Something that an action of a person did. @param before what was live on that device; @param after what is */
-  observe(before: ReadonlyMap<ContentKey, number>, after: ReadonlyMap<ContentKey, number>, what: string): void {
+  /**
+   * Something that an action of a person did. @param before what was live on that device; @param after what is
+   * @param stays what others keep, whatever this person does to it
+   */
+  observe(
+    before: ReadonlyMap<ContentKey, number>,
+    after: ReadonlyMap<ContentKey, number>,
+    { what, stays = () => false }: { readonly what: string; readonly stays?: (key: ContentKey) => boolean },
+  ): void {
     for (const key of after.keys()) {
       if (before.has(key)) continue;
       if (!this.#known.has(key)) this.#known.set(key, what);
@@ -36,7 +43,9 @@ export class Ledger {
     }
     for (const [key, count] of after) this.#places.set(key, Math.max(count, this.#places.get(key) ?? 0));
     for (const [key, count] of before) {
-      const taken = (this.#taken.get(key) ?? 0) + Math.max(0, count - (after.get(key) ?? 0));
+      const less = Math.max(0, count - (after.get(key) ?? 0));
+      if (less > 0 && stays(key)) continue;
+      const taken = (this.#taken.get(key) ?? 0) + less;
       this.#taken.set(key, taken);
       if (taken >= (this.#places.get(key) ?? 0)) this.#protected.delete(key);
     }

@@ -48,6 +48,9 @@ async function runStep(world: World, step: Step): Promise<void> {
     case 'user':
       world.act(world.device(step.device), step.action);
       return;
+    case 'share':
+      await world.share(step.action);
+      return;
     case 'pass':
       await world.pass(world.device(step.device), step.hinted, step.faults);
       return;

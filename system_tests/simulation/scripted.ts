@@ -24,7 +24,7 @@ function mustHold(holds: boolean, invariant: string, message: string): void {
 }
 
 async function nodeOf(world: World, path: string): Promise<number | undefined> {
-  const [entry] = await world.server.metadata.stat(principalOf(world.user, 0), [`${REMOTE_ROOT}/${path}`]);
+  const [entry] = await world.server.metadata.stat(principalOf(world.users[0] ?? '', 0), [`${REMOTE_ROOT}/${path}`]);
   return entry?.nodeId;
 }
 
@@ -164,7 +164,7 @@ export const STORIES: Readonly<Record<string, Story>> = {
     write(world, one, 'g', 2);
     await settle(world);
     one.user.write('.driftlessignore', Buffer.from('f\n'));
-    world.ledger.observe(new Map(), new Map([[IGNORE_KEY, 1]]), 'the ignore file');
+    world.ledger.observe(new Map(), new Map([[IGNORE_KEY, 1]]), { what: 'the ignore file' });
     for (let round = 0; round < 4; round += 1) {
       world.pause(10_000);
       for (const device of [one, other]) await world.pass(device, false, []);

@@ -1,9 +1,9 @@
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from 'node:sqlite';
 import type { AgreedNode } from '../../Client/sync/sync_index.ts';
 import { CHUNK_FRAME_HEADER_BYTES } from '../../Models/chunk_frames.ts';
 import { contentId } from '../../Models/content_id.ts';
 import type { Operation, OperationResult } from '../../Models/operations.ts';
-import type { Metadata, Principal } from '../../Storage/metadata.ts';
+import type { Metadata } from '../../Storage/metadata.ts';
 import { openStoredFrame, sha256 } from '../../Storage/verified_chunk.ts';
 import { type MemoryPacks, readPack } from './memory_chunk_store.ts';
 
@@ -18,7 +18,7 @@ export class ServerBooks {
   readonly #packs: MemoryPacks;
   readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>();
   readonly #wrong: string[] = [];
-  readonly #acked = new Map<string, number>(); // by user: the highest journal number that was answered
+  readonly #acked = new Map<number, number>(); // by space: the highest journal number that was answered
 
   constructor(file: string, packs: MemoryPacks) {
     this.#database = new DatabaseSync(file, { readOnly: true });
@@ -32,8 +32,10 @@ export class ServerBooks {
   /** What is answered is looked up in the journal before it goes out. */
   watching(metadata: Metadata): Metadata {
     const commit: Metadata['commit'] = async (principal, stream, chunks, operations) => {
+      const before = this.#spacesOf(principal.userId); // who deletes a shared folder may not be a member afterwards
       const results = await metadata.commit(principal, stream, chunks, operations);
-      for (const [at, result] of results.entries()) this.#checkAnswer(principal, operations[at], result);
+      const spaces = new Set([...before, ...this.#spacesOf(principal.userId)]);
+      for (const [at, result] of results.entries()) this.#checkAnswer([...spaces], operations[at], result);
       return results;
     };
     return new Proxy(metadata, {
@@ -45,31 +47,55 @@ export class ServerBooks {
     });
   }
 
-  #checkAnswer({ userId }: Principal, operation: Operation | undefined, result: OperationResult): void {
+  #checkAnswer(spaces: readonly number[], operation: Operation | undefined, result: OperationResult): void {
     if (result.status === 'refused' || operation === undefined) return;
     const { nodeId, version } = result;
     const about = `${JSON.stringify(operation, briefly)} was answered with node ${nodeId}, version ${version}`;
-    const space = this.#spaceOf(userId);
-    const root = this.#one('SELECT root FROM spaces WHERE id = ?', space)?.root;
-    const row = this.#one('SELECT node FROM journal WHERE space = ? AND seq = ?', space, version);
-    if (row?.node !== nodeId && nodeId !== root) this.#wrong.push(`${about}, which is not in the journal`);
-    this.#acked.set(userId, Math.max(version, this.#acked.get(userId) ?? 0));
+    const space = spaces.find((id) => this.#namesOf(nodeId).has(Number(this.#rowOf(id, version)?.node)));
+    if (space === undefined) {
+      if (!spaces.some((id) => this.#one('SELECT root FROM spaces WHERE id = ?', id)?.root === nodeId))
+        this.#wrong.push(`${about}, which is not in the journal`);
+      return;
+    }
+    this.#acked.set(space, Math.max(version, this.#acked.get(space) ?? 0));
     if (result.status !== 'done' || !('base' in operation) || operation.base === 'any') return;
+    if (this.#one('SELECT 1 FROM spaces WHERE root = ?', nodeId) !== undefined) return; // it has a version, and its place has one
     const before = this.#one('SELECT max(seq) AS seq FROM journal WHERE space = ? AND node = ? AND seq < ?', space, nodeId, version)?.seq;
+    if (before === null && typeof operation.base === 'number') return; // it came from another space
     if ((before ?? 'absent') !== operation.base) this.#wrong.push(`${about}, and what was there before was ${before ?? 'nothing'}`);
   }
 
+  #rowOf(space: number, seq: number) {
+    return this.#one('SELECT node, digest, target, size FROM journal WHERE space = ? AND seq = ?', space, seq);
+  }
+
+  /** A shared folder is called by its root, and its place is a node of its own. */
+  #namesOf(node: number): Set<number> {
+    const mounts = this.#all('SELECT n.id FROM spaces s JOIN nodes n ON n.mount = s.id WHERE s.root = ? AND s.home_of IS NULL', node);
+    return new Set([node, ...mounts.map(({ id }) => Number(id))]);
+  }
+
   /** Cheap: what was answered is still there, and no number is missing. @returns what is wrong */
-  glance(userId: string): string | null {
+  glance(userIds: readonly string[]): string | null {
     const [wrong] = this.#wrong;
     if (wrong !== undefined) return wrong;
-    const space = this.#spaceOf(userId);
-    const journal = this.#one('SELECT count(*) AS rows, coalesce(max(seq), 0) AS last FROM journal WHERE space = ?', space);
+    return firstOf(this.#ownSpaces(userIds), (space) => this.#glanceAt(space));
+  }
+
+  #glanceAt(space: number): string | null {
+    const first = this.#firstSeq(space);
+    const journal = this.#one('SELECT count(*) AS rows, coalesce(max(seq), ?) AS last FROM journal WHERE space = ?', first - 1, space);
     const head = this.#one('SELECT head FROM spaces WHERE id = ?', space)?.head;
-    if (journal?.rows !== journal?.last || journal?.last !== head)
-      return `the journal has ${journal?.rows} rows, the last is ${journal?.last}, and its head is said to be ${head}`;
-    const acked = this.#acked.get(userId) ?? 0;
+    if (journal?.rows !== Number(journal?.last) - first + 1 || journal?.last !== head)
+      return `the journal has ${journal?.rows} rows from ${first}, the last is ${journal?.last}, and its head is said to be ${head}`;
+    const acked = this.#acked.get(space) ?? 0;
     return Number(head) < acked ? `version ${acked} was answered, and the journal ends with ${head}` : null;
+  }
+
+  /** A shared folder goes on behind the numbers that it had where it was. */
+  #firstSeq(space: number): number {
+    if (this.#one('SELECT home_of FROM spaces WHERE id = ?', space)?.home_of !== null) return 1;
+    return Number(this.#one('SELECT coalesce(min(seq), 1) AS first FROM journal WHERE space = ?', space)?.first);
   }
 
   /** An older database is there again: what was answered since is gone, as was asked for. */
@@ -77,26 +103,28 @@ export class ServerBooks {
     this.#acked.clear();
   }
 
-  /** All that must hold of a user's space. @returns what is wrong */
-  audit(userId: string): string | null {
-    const space = this.#spaceOf(userId);
+  /** All that must hold of the spaces of users. @returns what is wrong */
+  audit(userIds: readonly string[]): string | null {
+    return this.glance(userIds) ?? firstOf(this.#ownSpaces(userIds), (space) => this.#auditSpace(space));
+  }
+
+  #auditSpace(space: number): string | null {
     return (
-      this.glance(userId) ??
       this.#auditCommits(space) ??
       this.#first(
         'a node whose version is not its last row of the journal',
-        'SELECT n.id, n.name, n.version FROM nodes n WHERE n.space = ? AND n.version <> (SELECT max(seq) FROM journal j WHERE j.space = n.space AND j.node = n.id)',
+        'SELECT n.id, n.name, n.version FROM nodes n WHERE n.space = ? AND n.parent IS NOT NULL AND n.version <> (SELECT max(seq) FROM journal j WHERE j.space = n.space AND j.node = n.id)',
         space,
       ) ??
       this.#first(
         'a node in what is no folder of the space',
-        'SELECT n.id, n.name FROM nodes n LEFT JOIN nodes p ON p.id = n.parent WHERE n.space = ? AND n.parent IS NOT NULL AND (p.id IS NULL OR p.kind <> 1 OR p.space <> n.space)',
+        'SELECT n.id, n.name FROM nodes n LEFT JOIN nodes p ON p.id = n.parent WHERE n.space = ? AND n.deleted_seq IS NULL AND n.parent IS NOT NULL AND (p.id IS NULL OR p.kind <> 1 OR p.space <> n.space)',
         space,
       ) ??
       this.#first(
         'folders that are in each other',
         `WITH RECURSIVE below (id) AS (SELECT root FROM spaces WHERE id = ?1 UNION SELECT n.id FROM nodes n JOIN below b ON n.parent = b.id)
-         SELECT id, name FROM nodes WHERE space = ?1 AND id NOT IN (SELECT id FROM below)`,
+         SELECT id, name FROM nodes WHERE space = ?1 AND deleted_seq IS NULL AND id NOT IN (SELECT id FROM below)`,
         space,
       ) ??
       this.#auditContents(space)
@@ -105,16 +133,72 @@ export class ServerBooks {
 
   /** What a device says that both sides have is what the journal says of that version. @returns what is wrong */
   versionProblem(userId: string, { node, version, kind, content, size }: AgreedNode): string | null {
-    const row = this.#one('SELECT node, digest, target, size FROM journal WHERE space = ? AND seq = ?', this.#spaceOf(userId), version);
-    if (row?.node !== node) return `node ${node} never had version ${version}`;
+    const names = this.#namesOf(node);
+    const row = this.#spacesOf(userId)
+      .map((space) => this.#rowOf(space, version))
+      .find((found) => names.has(Number(found?.node)));
+    if (row === undefined) return `node ${node} never had version ${version}`;
     if (kind === 'symlink' && row.target !== content) return `version ${version} leads to ${row.target} instead of ${content}`;
     const same = kind !== 'file' || (row.size === size && bytesOf(row.digest).toString('hex') === content);
     return same ? null : `version ${version} is another content than ${content}`;
   }
 
+  /** Another one each time that anything was written. */
+  changes(): number {
+    return Number(this.#one('PRAGMA data_version')?.data_version);
+  }
+
+  journalRows(userIds: readonly string[]): number {
+    return this.#ownSpaces(userIds).reduce((sum, space) => sum + Number(this.#one('SELECT head FROM spaces WHERE id = ?', space)?.head), 0);
+  }
+
+  /** Contents that a user can read: what is there, and what was since they are a member. Files by content id in hex, symlinks as the ledger calls them. */
+  readable(userId: string): Set<string> {
+    const sql = `SELECT j.digest, j.target FROM members m JOIN spaces s ON s.id = m.space AND s.deleted_at_ms IS NULL
+      JOIN journal j ON j.space = m.space AND j.seq > m.joined_seq WHERE m.user_id = ?`;
+    return contents([...this.#rowsIn(this.#spacesOf(userId)), ...this.#all(sql, userId)]);
+  }
+
+  /** What is there where a user is a viewer. */
+  onlyReadable(userId: string): Set<string> {
+    const spaces = this.#all('SELECT space FROM members WHERE user_id = ? AND role = 0', userId).map(({ space }) => Number(space));
+    return contents(this.#rowsIn(spaces));
+  }
+
+  /** What is there in the spaces that users own. */
+  live(userIds: readonly string[]): Set<string> {
+    return contents(this.#rowsIn(this.#ownSpaces(userIds)));
+  }
+
+  /** What is there in the home of a user, without what is shared in it. */
+  atHome(userId: string): Set<string> {
+    return contents(this.#rowsIn(this.#all('SELECT id FROM spaces WHERE home_of = ?', userId).map(({ id }) => Number(id))));
+  }
+
+  /** 0: viewer; `null`: not a member of the space that the node is in. */
+  roleAt(userId: string, node: number): number | null {
+    const row = this.#one('SELECT m.role FROM nodes n JOIN members m ON m.space = n.space WHERE n.id = ? AND m.user_id = ?', node, userId);
+    return row === undefined ? null : Number(row.role);
+  }
+
+  /** A deleted folder is one row: what is below it is not there either. */
+  #rowsIn(spaces: readonly number[]) {
+    const sql = `WITH RECURSIVE below (id) AS (
+        SELECT root FROM spaces WHERE id = ? AND deleted_at_ms IS NULL
+        UNION SELECT n.id FROM below b CROSS JOIN nodes n ON n.parent = b.id WHERE n.deleted_seq IS NULL)
+      SELECT n.digest, n.target FROM below b CROSS JOIN nodes n ON n.id = b.id`;
+    return spaces.flatMap((space) => this.#all(sql, space));
+  }
+
+  /** Roots of the shared folders that a user is in. */
+  sharedRoots(userId: string): Set<number> {
+    const sql = 'SELECT s.root FROM members m JOIN spaces s ON s.id = m.space WHERE m.user_id = ? AND s.home_of IS NULL';
+    return new Set(this.#all(sql, userId).map(({ root }) => Number(root)));
+  }
+
   /** Each row of the journal belongs to one commit, and commits follow one another. */
   #auditCommits(space: number): string | null {
-    let next = 1;
+    let next = this.#firstSeq(space);
     for (const { id, first_seq: first, last_seq: last } of this.#all('SELECT * FROM commits WHERE space = ? ORDER BY first_seq', space)) {
       if (first !== next) return `commit ${id} begins with ${first} instead of ${next}`;
       next = Number(last) + 1;
@@ -166,10 +250,14 @@ export class ServerBooks {
     }
   }
 
-  #spaceOf(userId: string): number {
-    const row = this.#one('SELECT id FROM spaces WHERE home_of = ?', userId);
-    if (row === undefined) throw new Error('the user has no space');
-    return Number(row.id);
+  /** Their own, and those that they are in. */
+  #spacesOf(userId: string): number[] {
+    const rows = this.#all('SELECT id FROM spaces WHERE home_of = ?1 UNION SELECT space FROM members WHERE user_id = ?1', userId);
+    return rows.map(({ id }) => Number(id));
+  }
+
+  #ownSpaces(userIds: readonly string[]): number[] {
+    return userIds.flatMap((userId) => this.#all('SELECT id FROM spaces WHERE owner_id = ?', userId).map(({ id }) => Number(id)));
   }
 
   #first(what: string, sql: string, space: number): string | null {
@@ -190,6 +278,23 @@ export class ServerBooks {
     this.#statements.set(sql, known);
     return known;
   }
+}
+
+function firstOf(spaces: readonly number[], problem: (space: number) => string | null): string | null {
+  for (const space of spaces) {
+    const wrong = problem(space);
+    if (wrong !== null) return wrong;
+  }
+  return null;
+}
+
+function contents(rows: readonly Record<string, SQLOutputValue>[]): Set<string> {
+  const found = new Set<string>();
+  for (const { digest, target } of rows) {
+    if (target !== null) found.add(`link ${target}`);
+    else if (digest instanceof Uint8Array) found.add(bytesOf(digest).toString('hex'));
+  }
+  return found;
 }
 
 function briefly(_: string, value: unknown): unknown {

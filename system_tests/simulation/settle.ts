@@ -1,10 +1,11 @@
-import { type NodeId, ROOT, type TreeNode } from '../../Client/sync/core/tree.ts';
+import { type NodeId, ROOT } from '../../Client/sync/core/tree.ts';
 import type { AgreedNode, SyncIndex } from '../../Client/sync/sync_index.ts';
 import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
-import { foldName } from '../../Models/names.ts';
 import type { FeedNode } from '../../Models/tree_frames.ts';
+import { comparable, describe, isApart, keptApart, toldApart } from './comparable.ts';
 import { foldersIn, shapesOf } from './folder_shapes.ts';
-import { type ContentKey, contentKey, liveContents } from './ledger.ts';
+import { contentKey, liveContents } from './ledger.ts';
+import { checkShared } from './settle_shared.ts';
 import { REMOTE_ROOT, type SimDevice } from './sim_device.ts';
 import { principalOf } from './sim_server.ts';
 import { Violation, type World } from './world.ts';
@@ -26,23 +27,28 @@ export async function settle(world: World): Promise<void> {
     const problems = device.index.problems();
     if (problems.length > 0) world.note(`${device.name} problems ${JSON.stringify(problems)}`);
   }
+  if (world.sharing === null) checkAlone(world);
+  else await checkShared(world, world.sharing, world.devices);
+  checkServer(world);
+  world.quiet();
+  const apart = world.devices.some((device) => comparable(device).length < device.user.walk(PRIVATE).length);
+  if (apart) world.epoch.loosen(); // what waits on one device may come to the others whenever its way is free
+}
+
+function checkAlone(world: World): void {
   const trees = world.devices.map((device) => ({ device, tree: comparable(device) }));
   for (const { device, tree } of trees) checkLoss(world, device, tree);
   checkSame(trees);
   checkCopies(world, trees);
   checkEpoch(world, trees);
-  checkServer(world);
-  world.quiet();
-  const apart = trees.some(({ device, tree }) => tree.length < device.user.walk(PRIVATE).length);
-  if (apart) world.epoch.loosen(); // what waits on one device may come to the others whenever its way is free
 }
 
 function checkServer(world: World): void {
-  const wrong = world.server.books.audit(world.userId);
+  const wrong = world.server.books.audit(world.userIds);
   if (wrong !== null) throw new Violation('I14', wrong);
   for (const device of world.devices) {
     for (const agreed of agreedBy(device.index)) {
-      const lacking = world.server.books.versionProblem(world.userId, agreed);
+      const lacking = world.server.books.versionProblem(principalOf(device.account, 0).userId, agreed);
       if (lacking !== null) throw new Violation('I9', `${device.name} agreed on ${agreed.name}: ${lacking}`);
     }
   }
@@ -63,14 +69,24 @@ function agreedBy(index: SyncIndex): AgreedNode[] {
 
 /** A device that was never there before gets what all the others have. */
 export async function checkNewcomer(world: World): Promise<void> {
-  const plain = { foldsCase: false, foldsUnicode: false, birthTimes: true, timeStepMs: 0.001, skewMs: 0 };
-  const newcomer = world.newDevice(plain, world.devices.length);
-  try {
-    await reachQuiet(world, [newcomer]);
-    const [first] = world.devices;
-    if (first !== undefined) checkSame([first, newcomer].map((device) => ({ device, tree: comparable(device) })));
-  } finally {
-    await newcomer.close();
+  for (const user of world.users.keys()) {
+    const plain = {
+      foldsCase: false,
+      foldsUnicode: false,
+      birthTimes: true,
+      timeStepMs: 0.001,
+      skewMs: 0,
+      user: user === 0 ? 0 : 1,
+    } as const;
+    const newcomer = world.newDevice(plain, world.devices.length + user);
+    try {
+      await reachQuiet(world, [newcomer]);
+      const [first] = world.devices;
+      if (world.sharing !== null) await checkShared(world, world.sharing, [newcomer]);
+      else if (first !== undefined) checkSame([first, newcomer].map((device) => ({ device, tree: comparable(device) })));
+    } finally {
+      await newcomer.close();
+    }
   }
 }
 
@@ -78,35 +94,40 @@ async function reachQuiet(world: World, devices: readonly SimDevice[]): Promise<
   let quietRounds = 0;
   for (let round = 1; quietRounds < 1; round += 1) {
     if (round > ROUNDS_MAX) throw new Violation('I6', `not quiet after ${ROUNDS_MAX} rounds`);
-    const before = effects(devices);
+    const before = world.effects(devices);
     world.pause(round > 2 ? PATIENT_ROUND_MS : ROUND_MS);
     for (const device of devices) {
       if ((await world.pass(device, false, [])) === null)
         throw new Violation('I6', `${device.name} cannot sync although nothing is in its way`);
       if (device.engine.held.length > 0) await approve(world, device);
     }
-    quietRounds = effects(devices) === before ? quietRounds + 1 : 0;
+    quietRounds = world.effects(devices) === before ? quietRounds + 1 : 0;
   }
-  const nodes = await serverNodes(world);
-  for (const device of devices) {
-    checkIdle(device);
-    checkKnown(device, nodes);
+  for (const user of world.users) {
+    const nodes = await serverNodes(world, user);
+    for (const device of devices.filter(({ account }) => account === user)) {
+      checkIdle(device);
+      checkKnown(device, nodes, world.server.books.sharedRoots(principalOf(user, 0).userId));
+    }
   }
 }
 
-async function serverNodes({ server, user }: World): Promise<FeedNode[]> {
+async function serverNodes({ server }: World, user: string): Promise<FeedNode[]> {
   const parts = await Array.fromAsync(server.metadata.feed(principalOf(user, 0), { root: REMOTE_ROOT, cursor: null }));
   return parts.flatMap((part) => ('present' in part ? part.present : []));
 }
 
-/** What a device holds for the state of the server is that: a change that was not told to it was its own. */
-function checkKnown({ name, index }: SimDevice, nodes: readonly FeedNode[]): void {
+/** What a device holds for the state of the server is that: a change that was not told to it was its own. @param shared have two versions: of the folder, and of its place */
+function checkKnown({ name, index }: SimDevice, nodes: readonly FeedNode[], shared: ReadonlySet<number>): void {
   for (const node of nodes) {
     const id = index.byServerNode(node.nodeId);
     const known = id === undefined ? undefined : index.remote.get(id);
     if (known === undefined || id === ROOT) continue; // left out here; what lacks by mistake is told by the trees
     const content = node.digest === null ? (node.target ?? '') : Buffer.from(node.digest).toString('hex');
-    const [there, here] = [{ ...node, content }, known].map((one) => [one.name, one.kind, one.content, one.mode, one.mtimeUs, one.version]);
+    const [there, here] = [{ ...node, content }, known].map(({ name, kind, content, mode, mtimeUs, version }) => [
+      ...[name, kind, content, mode, mtimeUs],
+      shared.has(node.nodeId) ? null : version,
+    ]);
     if (JSON.stringify(there) !== JSON.stringify(here))
       throw new Violation('I4', `${name} takes ${JSON.stringify(here)} for what the server has: ${JSON.stringify(there)}`);
   }
@@ -119,52 +140,12 @@ async function approve(world: World, device: SimDevice): Promise<void> {
   device.effects += 1;
 }
 
-function effects(devices: readonly SimDevice[]): number {
-  return devices.reduce((sum, device) => sum + device.effects, 0);
-}
-
 /** Nothing is left to do, and nothing was left lying about. */
 function checkIdle(device: SimDevice): void {
   const intents = device.index.intents();
   if (intents.length > 0) throw new Violation('I5', `${device.name} has intents left: ${JSON.stringify(intents)}`);
   const left = device.user.walk().filter(({ path }) => path.startsWith('.driftless/tmp/'));
   if (left.length > 0) throw new Violation('I5', `${device.name} has left ${left.map(({ path }) => path).join(', ')}`);
-}
-
-/** What is to be the same everywhere: all but what this device cannot have in common, and says so. */
-function comparable(device: SimDevice): Found[] {
-  const tree = device.user.walk(PRIVATE);
-  const told = toldApart(device);
-  const apart = tree.filter(({ path }) => told.has(path) || isStuck(tree, path)).map(({ path }) => path);
-  return tree.filter(({ path }) => !apart.some((other) => path === other || path.startsWith(`${other}/`)));
-}
-
-/** What this device says that it cannot have in common with the others, and what waits for that. */
-function toldApart(device: SimDevice): Set<string> {
-  const { index } = device;
-  const problems = index.problems();
-  const told = new Set(problems.map(({ path }) => path));
-  if (!problems.some(({ reason }) => reason === 'name_collides')) return told;
-  for (const id of index.changed()) for (const side of ['local', 'remote', 'ancestor'] as const) told.add(pathOf(index[side], id));
-  return told;
-}
-
-function pathOf(tree: { get(id: NodeId): TreeNode | undefined }, id: NodeId): string {
-  const parts: string[] = [];
-  for (let node = tree.get(id); node !== undefined && node.id !== ROOT && parts.length < 100; node = tree.get(node.parent))
-    parts.unshift(node.name);
-  return parts.join('/');
-}
-
-/** Its name is the same one as another's where case or accents do not count: it stays here. */
-function isStuck(tree: readonly Found[], path: string): boolean {
-  const cut = path.lastIndexOf('/') + 1;
-  const folder = path.slice(0, cut);
-  const name = foldName(path.slice(cut));
-  return tree.some(
-    ({ path: other }) =>
-      other !== path && other.lastIndexOf('/') + 1 === cut && other.startsWith(folder) && foldName(other.slice(cut)) === name,
-  );
 }
 
 function checkLoss(world: World, device: SimDevice, tree: readonly Found[]): void {
@@ -177,15 +158,6 @@ function checkLoss(world: World, device: SimDevice, tree: readonly Found[]): voi
   const missing = world.ledger.missing(live);
   if (missing.length > 0)
     throw new Violation('I1', `${device.name} has lost ${missing.join(', ')}; it has ${tree.map(({ path }) => path).join(', ')}`);
-}
-
-/** Contents that are only on one device, and it says why. */
-function keptApart(device: SimDevice): ContentKey[] {
-  const common = new Set(comparable(device).map(({ path }) => path));
-  return device.user
-    .walk(PRIVATE)
-    .filter(({ path }) => !common.has(path))
-    .flatMap((found) => contentKey(found) ?? []);
 }
 
 function checkSame(trees: readonly { device: SimDevice; tree: readonly Found[] }[]): void {
@@ -202,24 +174,6 @@ function checkSame(trees: readonly { device: SimDevice; tree: readonly Found[] }
       );
     }
   }
-}
-
-function isApart(device: SimDevice, path: string): boolean {
-  return [...toldApart(device)].some((told) => path === told || path.startsWith(`${told}/`)) || !isCommon(device, path);
-}
-
-function isCommon(device: SimDevice, path: string): boolean {
-  const tree = device.user.walk(PRIVATE);
-  const parts = path.split('/');
-  return !parts.some((_, depth) => isStuck(tree, parts.slice(0, depth + 1).join('/')));
-}
-
-function describe(found: Found, timeStepMs: number): string {
-  const { kind, mode, mtimeMs } = found.stat;
-  const content = contentKey(found) ?? '';
-  if (kind === 'symlink') return `symlink ${content}`;
-  const time = timeStepMs < 1 ? Math.round(mtimeMs * 1000) : 'any time';
-  return kind === 'folder' ? `folder ${mode.toString(8)}` : `file ${mode.toString(8)} ${time} ${content.slice(0, 12)}`;
 }
 
 /** Conflict copies have one suffix, and nothing was doubled. */

@@ -25,7 +25,7 @@ export type DeviceDeps = {
   readonly number: number;
   readonly name: string;
   readonly plannedTogether: number | undefined;
-  readonly user: string;
+  readonly account: string; // name of the user
   readonly options: DeviceOptions;
   readonly now: () => number;
   readonly clock: Clock;
@@ -87,6 +87,7 @@ export class SimDevice {
   #clockMs = 0; // by how much its clock was set
   /** Changes of the synced tree by the engine, and pushes, so far. */
   effects = 0;
+  pushes = 0;
   diskCalls = 0;
   busy = false;
   /** Set before the process is killed: the power goes with it. */
@@ -117,6 +118,10 @@ export class SimDevice {
 
   get mutant(): Mutant {
     return this.#deps.mutant;
+  }
+
+  get account(): string {
+    return this.#deps.account;
   }
 
   get isRunning(): boolean {
@@ -243,7 +248,7 @@ export class SimDevice {
   }
 
   #start(): Process {
-    const { server, user, number, mutant, plannedTogether } = this.#deps;
+    const { server, account, number, mutant, plannedTogether } = this.#deps;
     const opened = openMemoryDisk(this.volume, (call) => {
       this.diskCalls += 1;
       if (MUTATING.has(call.name)) this.#noteChange(call);
@@ -252,10 +257,13 @@ export class SimDevice {
     const disk = mutant.disk?.(opened) ?? opened;
     const connection = openSimNetwork({
       server,
-      ticket: ticketOf(principalOf(user, number)),
+      ticket: ticketOf(principalOf(account, number)),
       before: async (call) => {
         if (disk.isDead) throw new ProcessKilled('the process was killed');
-        if (call.route === '/v1/push') this.effects += 1;
+        if (call.route === '/v1/push') {
+          this.effects += 1;
+          this.pushes += 1;
+        }
         return this.#deps.beforeNet(this, call);
       },
       after: async (call) => {

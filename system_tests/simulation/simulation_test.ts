@@ -5,6 +5,7 @@ import { engineSeeds } from './engine_layer.ts';
 import type { History } from './history.ts';
 import { runHistory } from './run_history.ts';
 import { runStory, STORIES } from './scripted.ts';
+import { SHARED } from './sharing_histories.ts';
 import { openSimFolder } from './sim_server.ts';
 
 const REGRESSIONS = new URL('regressions/', import.meta.url);
@@ -23,6 +24,18 @@ test('histories that once went wrong end well', async () => {
     await folder.close();
   }
 });
+
+for (const [name, history] of Object.entries(SHARED)) {
+  test(`two users share: ${name}`, async () => {
+    const folder = await openSimFolder(1);
+    try {
+      const { violation, trace } = await runHistory(history, folder);
+      assert.equal(violation, null, trace.join('\n'));
+    } finally {
+      await folder.close();
+    }
+  });
+}
 
 test('random histories of several devices end well', async (t) => {
   // beside other tests the timers of the real server may change what comes first, so nothing is compared with a second run here

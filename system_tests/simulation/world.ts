@@ -1,19 +1,18 @@
-import { hash } from 'node:crypto';
 import { folderOf } from '../../Client/sync/disk_paths.ts';
 import type { PassOptions, PassReport } from '../../Client/sync/engine.ts';
 import type { DiskCall } from '../../Client/sync/testing/memory_disk.ts';
 import { ProcessKilled, ShortListing, ShortWrite } from '../../Client/sync/testing/memory_disk.ts';
 import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
 import { systemError } from '../../Client/sync/testing/memory_disk_volume.ts';
-import { findCut } from '../../Models/chunking.ts';
-import { contentId } from '../../Models/content_id.ts';
 import { AppError } from '../../Models/errors.ts';
 import { ROUTES } from '../../Models/routes.ts';
 import { seededRandom } from '../seeded_random.ts';
+import { contentIdOf } from './content.ts';
 import { Epoch } from './epoch.ts';
 import { type Folders, foldersIn } from './folder_shapes.ts';
-import type { DeviceOptions, DiskFault, History, NetFault, PassFault, UserAction } from './history.ts';
-import { contentKey, Ledger, liveContents } from './ledger.ts';
+import type { DeviceOptions, DiskFault, History, NetFault, PassFault, ShareAction, UserAction } from './history.ts';
+import { type ContentKey, contentKey, Ledger, liveContents } from './ledger.ts';
+import { Sharing } from './sharing.ts';
 import { type Mutant, REMOTE_ROOT, SimDevice } from './sim_device.ts';
 import type { NetworkFault } from './sim_network.ts';
 import { principalOf, type SimFolder, type SimServer, ticketOf, type WrapMetadata } from './sim_server.ts';
@@ -43,7 +42,7 @@ type RunningPass = { readonly faults: readonly PassFault[]; readonly seen: Map<P
 /** Actions that write into the file that is there. */
 const IN_PLACE: ReadonlySet<UserAction['kind']> = new Set(['write', 'append', 'insert', 'quiet']);
 
-/** The devices of one user, the server, the people, and the clock: everything that a history acts on. */
+/** The devices of one or two users, the server, the people, and the clock: everything that a history acts on. */
 export class World {
   readonly ledger = new Ledger();
   readonly epoch = new Epoch();
@@ -63,27 +62,30 @@ export class World {
   readonly server: SimServer;
   readonly #tickMs: number;
   readonly #isForgetful: boolean; // without birth times nobody knows that a moved file is the same
-  readonly #ids = new WeakMap<Buffer, string>(); // of content that was found
   readonly #passes = new Map<SimDevice, RunningPass>();
   readonly #folder: SimFolder;
   readonly #plants: Plants;
   readonly #names: readonly string[];
   readonly #plannedTogether: number | undefined;
-  readonly user: string;
-  readonly userId: string;
+  /** Names; of devices each says whose it is. */
+  readonly users: readonly string[];
+  readonly userIds: readonly string[];
+  /** `null`: there is one user only. */
+  readonly sharing: Sharing | null;
   readonly #clock: { nowMs: number };
   #violation: Violation | null = null;
 
   constructor(history: WorldOptions, folder: SimFolder, plants: Plants, { server, clock, user }: Awaited<ReturnType<SimFolder['server']>>) {
     this.#clock = clock;
-    this.user = user;
-    this.userId = principalOf(user, 0).userId;
+    this.users = usersOf(history, user);
+    this.userIds = this.users.map((name) => principalOf(name, 0).userId);
     this.#tickMs = history.tickMs;
     this.#folder = folder;
     this.server = server;
     this.#plants = plants;
     this.#isForgetful = history.devices.some(({ birthTimes }) => !birthTimes);
-    this.mayDouble = this.#isForgetful;
+    this.sharing = this.users.length > 1 ? new Sharing({ users: this.users, server: () => this.server, ledger: this.ledger }) : null;
+    this.mayDouble = this.#mayAlwaysDouble;
     this.#names = history.names ?? [];
     this.#plannedTogether = history.plannedTogether;
     this.devices = history.devices.map((options, number) => this.newDevice(options, number));
@@ -93,14 +95,16 @@ export class World {
     const place = await folder.server(plants.server);
     const { server, clock, user } = place;
     clock.nowMs = BEGIN_MS;
-    const authorization = `Bearer ${ticketOf(principalOf(user, 0))}`;
-    const made = await server.app.inject({
-      method: 'POST',
-      url: ROUTES.folders,
-      headers: { authorization },
-      payload: { path: REMOTE_ROOT },
-    });
-    if (made.statusCode >= 300) throw new Error(`the remote folder cannot be made: ${made.body}`);
+    for (const name of usersOf(history, user)) {
+      const authorization = `Bearer ${ticketOf(principalOf(name, 0))}`;
+      const made = await server.app.inject({
+        method: 'POST',
+        url: ROUTES.folders,
+        headers: { authorization },
+        payload: { path: REMOTE_ROOT },
+      });
+      if (made.statusCode >= 300) throw new Error(`the remote folder cannot be made: ${made.body}`);
+    }
     return new World(history, folder, plants, place);
   }
 
@@ -109,7 +113,7 @@ export class World {
       number,
       name: this.#names[number] ?? `d${number}`,
       plannedTogether: this.#plannedTogether ?? (number % 2 === 0 ? 2 : undefined), // as one does that has a million new files
-      user: this.user,
+      account: this.users[options.user ?? 0] ?? '',
       options,
       now: () => this.#clock.nowMs,
       clock: {
@@ -137,6 +141,18 @@ export class World {
     const device = this.devices[number % this.devices.length];
     if (device === undefined) throw new RangeError('a world has devices');
     return device;
+  }
+
+  /** Who shares sees the same content in several places, and keeps some of it when that ends. */
+  get #mayAlwaysDouble(): boolean {
+    return this.#isForgetful || this.sharing !== null;
+  }
+
+  /** What devices did so far, and the server: as long as it is the same, nothing happens. What a server refuses again and again is nothing. */
+  effects(devices = this.devices): number {
+    const all = devices.reduce((sum, { effects }) => sum + effects, 0);
+    if (this.sharing === null) return all;
+    return devices.reduce((sum, { pushes }) => sum - pushes, all) + this.server.books.journalRows(this.userIds);
   }
 
   /** Nobody waits in real time: what somebody waits for is now. */
@@ -169,8 +185,11 @@ export class World {
     const touched = done.length === 0 && after.length > before.length ? [action.path, 'to' in action ? action.to : action.path] : done; // folders on the way
     this.note(`${device.name} user ${JSON.stringify(action)}${touched.length === 0 ? ': not possible' : ''}`);
     if (touched.length === 0) return;
-    this.ledger.observe(liveContents(before), liveContents(after), JSON.stringify(action));
-    if (IN_PLACE.has(action.kind)) this.#changedByAllNames(action.path, everywhere);
+    const live = liveContents(before);
+    this.sharing?.acted(device, { before, after, paths: touched });
+    const stays = this.sharing?.stays(device) ?? (() => false);
+    this.ledger.observe(live, liveContents(after), { what: JSON.stringify(action), stays });
+    if (IN_PLACE.has(action.kind)) this.#changedByAllNames(action.path, everywhere, stays);
     if (action.kind === 'move' && before.some(({ path }) => path === action.to)) this.#movedOver(action.to, after);
     for (const label of this.epoch.acted(device.number, touched, action, after)) this.labels.add(label);
     for (const path of touched) {
@@ -180,11 +199,11 @@ export class World {
   }
 
   /** A file with several names is changed under all of them, also those that are on their way somewhere at this moment. */
-  #changedByAllNames(path: string, before: readonly Found[]): void {
+  #changedByAllNames(path: string, before: readonly Found[], stays: (key: ContentKey) => boolean): void {
     const file = before.find((found) => found.path === path);
     const key = file === undefined ? null : contentKey(file);
     const others = before.filter((found) => found.path !== path && found.stat.ino === file?.stat.ino);
-    if (key !== null && others.length > 0) this.ledger.takenEverywhere(key);
+    if (key !== null && others.length > 0 && !stays(key)) this.ledger.takenEverywhere(key);
   }
 
   #movedOver(to: string, after: readonly Found[]): void {
@@ -192,6 +211,14 @@ export class World {
       const key = contentKey(found);
       if (key !== null && (found.path === to || found.path.startsWith(`${to}/`))) this.ledger.mayBeTwice(key);
     }
+  }
+
+  /** What a user does on the server. */
+  async share(action: ShareAction): Promise<void> {
+    const done = (await this.sharing?.act(action)) ?? false;
+    this.note(`user ${action.by} ${JSON.stringify(action)}${done === false ? ': not possible' : ''}`);
+    if (typeof done === 'string') this.#violation ??= new Violation('I1', done);
+    if (done === true) this.labels.add(`share: ${action.kind}`);
   }
 
   /** @returns `null`: the process did not survive it, or it could not go on */
@@ -217,6 +244,7 @@ export class World {
     this.#passes.set(device, { faults, seen: new Map(), isCutOff: false });
     const calls = device.diskCalls;
     const had = device.events.length;
+    this.sharing?.begin(device);
     try {
       const report = await device.pass(options);
       this.note(`${device.name} pass ${JSON.stringify(report)} disk calls ${device.diskCalls - calls}`);
@@ -229,6 +257,8 @@ export class World {
       for (const event of device.events.slice(had)) this.#noteEvent(device, event);
       this.#passes.delete(device);
       device.busy = false;
+      const shown = this.sharing?.end(device) ?? null;
+      if (shown !== null) this.#violation ??= new Violation('shown', shown);
       this.checkAlways();
     }
   }
@@ -262,6 +292,7 @@ export class World {
   loosen(): void {
     this.epoch.loosen();
     this.mayDouble = true;
+    if (this.sharing !== null) this.sharing.mayKeepAll = true;
   }
 
   /** Everybody has the same: what there is twice by now was to be expected, and nothing more is. */
@@ -270,13 +301,13 @@ export class World {
     this.ledger.expect(liveContents(tree));
     this.epoch.begin(tree);
     for (const { name, user } of this.devices) this.folders.set(name, foldersIn(user.walk(PRIVATE)));
-    this.mayDouble = this.#isForgetful;
+    this.mayDouble = this.#mayAlwaysDouble;
   }
 
   /** What must hold at every moment, also right after a crash. */
   checkAlways(): void {
     if (this.#violation !== null) throw this.#violation;
-    const wrong = this.server.books.glance(this.userId);
+    const wrong = this.server.books.glance(this.userIds);
     if (wrong !== null) throw new Violation('I14', wrong);
     for (const device of this.devices) {
       this.#checkFabricated(device);
@@ -309,7 +340,7 @@ export class World {
         const there = seen === undefined ? undefined : byIdentity.get(seen.ino);
         if (seen === undefined || there === undefined || there.stat.kind !== 'file' || seen.racy) continue;
         const same = seen.size === there.stat.size && seen.mtimeMs === there.stat.mtimeMs && seen.ctimeMs === there.stat.ctimeMs;
-        if (same && child.content !== this.#idOf(there.bytes)) {
+        if (same && child.content !== contentIdOf(there.bytes)) {
           throw new Violation(
             'I9',
             `${device.name} takes ${there.path} for ${child.content?.slice(0, 12)} in the state in which it is now, and that it is not`,
@@ -317,12 +348,6 @@ export class World {
         }
       }
     }
-  }
-
-  #idOf(bytes: Buffer): string {
-    const id = this.#ids.get(bytes) ?? contentIdOf(bytes);
-    this.#ids.set(bytes, id);
-    return id;
   }
 
   #beforeDisk(device: SimDevice, call: DiskCall): void {
@@ -377,6 +402,7 @@ export class World {
   }
 
   async #onNet(device: SimDevice, when: 'before' | 'after'): Promise<NetworkFault | null> {
+    this.sharing?.sample();
     const pass = this.#passes.get(device);
     if (pass === undefined) return null;
     let found: NetworkFault | null = pass.isCutOff ? { kind: 'drop' } : null;
@@ -402,6 +428,9 @@ export class World {
         return null;
       case 'pass':
         await this.pass(this.device(effect.device), false, effect.faults);
+        return null;
+      case 'share':
+        await this.share(effect.action);
         return null;
       default:
         return effect;
@@ -431,6 +460,10 @@ export class World {
   }
 }
 
+function usersOf({ devices }: WorldOptions, user: string): string[] {
+  return devices.some((device) => device.user === 1) ? [user, `${user}guest`] : [user];
+}
+
 function strikes({ nth, effect }: DiskFault, seen: number): boolean {
   return effect.kind === 'error' ? seen >= nth && seen < nth + effect.times : seen === nth;
 }
@@ -439,18 +472,4 @@ function unexpected(error: unknown, device: SimDevice): unknown {
   if (error instanceof Violation || error instanceof ProcessKilled) return error;
   const { stack, message } = error instanceof Error ? error : { stack: '', message: String(error) };
   return new Violation('errors', `a pass of ${device.name} threw what is no AppError: ${message}\n${stack ?? ''}`);
-}
-
-function contentIdOf(bytes: Buffer): string {
-  const chunks: { digest: Buffer; length: number }[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const end = findCut(bytes, at, bytes.length);
-    chunks.push({ digest: sha256(bytes.subarray(at, end)), length: end - at });
-    at = end;
-  }
-  return contentId(chunks, sha256).toString('hex');
-}
-
-function sha256(bytes: Uint8Array): Buffer {
-  return hash('sha256', bytes, 'buffer');
 }
