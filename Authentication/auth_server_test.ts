@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from './config.ts';
+import { SESSION_RULES } from './session_rules.ts';
 
 const MAIN = fileURLToPath(new URL('auth_server.ts', import.meta.url));
 
@@ -78,12 +79,21 @@ test('a log that cannot be opened ends it with the reason, one that is full does
 test('the configuration has defaults, and a wrong value is named without being shown', () => {
   const { data, ...rest } = readConfig({});
   assert.ok(data.endsWith('/data'));
-  assert.deepEqual([rest.host, rest.port, rest.httpPort, rest.database, rest.publicUrl], ['127.0.0.1', 4810, 4811, null, null]);
+  assert.deepEqual(rest.sessionRules, SESSION_RULES);
+  assert.equal(readConfig({ DRIFTLESS_IDLE_TIMEOUT: '0' }).sessionRules.idleMs, null);
+  assert.deepEqual(
+    [rest.host, rest.port, rest.httpPort, rest.database, rest.publicUrl, rest.registration],
+    ['127.0.0.1', 4810, 4811, null, null, 'local'],
+  );
   const wrong = {
     DRIFTLESS_AUTH_PORT: '70000',
     DRIFTLESS_HTTP_PORT: '-1',
     DRIFTLESS_DATABASE: 'mysql://hush',
     DRIFTLESS_PUBLIC_URL: 'ftp://hush',
+    DRIFTLESS_IDLE_TIMEOUT: 'hush',
+    DRIFTLESS_MAX_SESSIONS: '0',
+    DRIFTLESS_MAX_SESSIONS_PER_USER: '-1',
+    DRIFTLESS_REGISTRATION: 'hush',
   };
   for (const [name, value] of Object.entries(wrong)) {
     assert.throws(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createCookies } from './cookies.ts';
 import { createRateLimit } from './rate_limit.ts';
-import { createReplies } from './reply_cache.ts';
+import { createRecentWork } from './recent_work.ts';
 import { createSealedStates, type HalfOpenLogin } from './sealed_state.ts';
 import { isLoopback, type Source, sourceGroup } from './source.ts';
 import { createWorkQueue } from './work_queue.ts';
@@ -38,7 +38,15 @@ test('a clock that goes back makes old cookies worthless, and new ones work', ()
 });
 
 const bytesIn = (login: HalfOpenLogin | null) =>
-  login === null ? {} : { userId: Buffer.from(login.userId), transcript: Buffer.from(login.transcript), opaque: Buffer.from(login.opaque) };
+  login === null
+    ? {}
+    : {
+        userId: Buffer.from(login.userId),
+        counter: Buffer.from(login.counter),
+        record: Buffer.from(login.record),
+        transcript: Buffer.from(login.transcript),
+        opaque: Buffer.from(login.opaque),
+      };
 
 test('a sealed login opens for its own transaction and address, within a minute', () => {
   const clock = clockAt(1_000_000);
@@ -46,6 +54,8 @@ test('a sealed login opens for its own transaction and address, within a minute'
   const login = {
     issuedAtMs: clock.atMs,
     userId: Buffer.alloc(16, 1),
+    counter: Buffer.alloc(16, 6),
+    record: Buffer.alloc(32, 7),
     transcript: Buffer.alloc(32, 2),
     opaque: Buffer.alloc(128, 3),
   };
@@ -70,28 +80,27 @@ test('a sealed login opens for its own transaction and address, within a minute'
 test('a source has its burst, then its rate, and is told how long to wait; others are not held up', () => {
   const clock = clockAt(0);
   const waitMs = createRateLimit({ perSecond: 20, burst: 5 }, clock.now);
-  const waits = Array.from({ length: 7 }, () => waitMs(HERE, 'hello'));
+  const waits = Array.from({ length: 7 }, () => waitMs('here'));
   assert.deepEqual(waits, [0, 0, 0, 0, 0, 50, 50]);
-  assert.equal(waitMs({ address: '192.0.2.2', port: 1 }, 'hello'), 0);
-  assert.equal(waitMs(HERE, 'finish'), 0);
+  assert.equal(waitMs('there'), 0);
   clock.atMs += 50;
-  assert.equal(waitMs({ ...HERE, port: 9 }, 'hello'), 0);
-  assert.equal(waitMs(HERE, 'hello'), 50);
+  assert.equal(waitMs('here'), 0);
+  assert.equal(waitMs('here'), 50);
   clock.atMs -= 1000; // a clock that goes back takes nothing away
-  assert.equal(waitMs(HERE, 'hello'), 50);
+  assert.equal(waitMs('here'), 50);
   clock.atMs += 60_000;
   assert.deepEqual(
-    Array.from({ length: 6 }, () => waitMs(HERE, 'hello')),
+    Array.from({ length: 6 }, () => waitMs('here')),
     [0, 0, 0, 0, 0, 50],
   );
 });
 
 test('the limiter forgets the oldest of very many sources, so that it does not grow', () => {
   const waitMs = createRateLimit({ perSecond: 1, burst: 1 }, () => 0);
-  waitMs(HERE, 'hello');
-  assert.ok(waitMs(HERE, 'hello') > 0);
-  for (let n = 0; n < 100_000; n += 1) waitMs({ address: `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`, port: 1 }, 'hello');
-  assert.equal(waitMs(HERE, 'hello'), 0);
+  waitMs('here');
+  assert.ok(waitMs('here') > 0);
+  for (let n = 0; n < 100_000; n += 1) waitMs(`10.${n}`);
+  assert.equal(waitMs('here'), 0);
 });
 
 test('an IPv6 subscriber is one source, an IPv4 address in IPv6 clothes is itself', () => {
@@ -133,16 +142,19 @@ test('the queue begins its work in order and refuses what is too much', async ()
   assert.equal(await queue.run(async () => 5), 5);
 });
 
-test('replies are kept for the last datagrams only, and never a failure', async () => {
-  const replies = createReplies(2);
+test('results are kept for the last bytes only, and never a failure or what is not to be kept', async (t) => {
+  const done = createRecentWork<number | null>(2, (result) => result !== 9);
   const bytes = (n: number): Uint8Array => Uint8Array.of(n);
-  replies.put(bytes(1), Promise.resolve(bytes(11)));
-  replies.put(bytes(2), Promise.resolve(null));
-  assert.deepEqual(await replies.get(bytes(1)), bytes(11));
-  assert.equal(await replies.get(bytes(2)), null);
+  done.put(bytes(1), Promise.resolve(11));
+  done.put(bytes(2), Promise.resolve(null));
+  assert.equal(await done.get(bytes(1)), 11);
+  assert.equal(await done.get(bytes(2)), null);
   const failing = Promise.reject(new Error('no'));
-  replies.put(bytes(3), failing);
+  done.put(bytes(3), failing);
   await assert.rejects(failing);
-  assert.equal(replies.get(bytes(3)), undefined);
-  assert.equal(replies.get(bytes(1)), undefined);
+  assert.equal(done.get(bytes(3)), undefined);
+  assert.equal(done.get(bytes(1)), undefined);
+  done.put(bytes(4), Promise.resolve(9));
+  assert.equal(await done.get(bytes(4)), 9); // while it is worked on
+  await t.waitFor(() => assert.equal(done.get(bytes(4)), undefined));
 });

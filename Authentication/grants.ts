@@ -1,18 +1,26 @@
+import { timingSafeEqual } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { encodeGrant } from '../Models/datagram_fields.ts';
+import { encodeGrant, encodeTimeMs } from '../Models/datagram_fields.ts';
 import { encodeServer } from '../Models/datagrams.ts';
 import { replyAssociated, seal } from '../Models/handshake.ts';
 import { TICKET, type TicketClaims } from '../Models/ticket.ts';
-import type { StoredSession } from '../Storage/accounts.ts';
+import type { StoredSession } from '../Storage/sessions.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import type { Secrets } from './secrets.ts';
 
 /** Where clients find the storage server. */
-export type ServerPlace = { readonly httpPort: number; readonly publicUrl: string | null };
+export type ServerPlace = {
+  readonly httpPort: number;
+  readonly publicUrl: string | null;
+  /** SHA-256 of the keys to expect there; none where it is not for clients to compare them. @throws AppError `busy` while they are not known */
+  readonly pins: () => readonly Uint8Array[];
+};
 
 /** Makes TICKET datagrams: the same session, time and request give the same bytes. */
 export type Grants = {
   renewalSecret(sessionId: Uint8Array): Uint8Array;
+  /** Was this proof given to this device of this user? */
+  isDeviceProof(device: { userId: Uint8Array; deviceId: Uint8Array; revokedAtMs: number; proof: Uint8Array }): boolean;
   datagram(input: {
     session: StoredSession;
     issuedAtMs: number;
@@ -22,11 +30,17 @@ export type Grants = {
   }): Promise<Uint8Array>;
 };
 
+const DEVICE_PROOF_BYTES = 16;
 const bytesOf = (id: string): Buffer => Buffer.from(id, 'hex');
 
-export function createGrants(secrets: Pick<Secrets, 'master' | 'ticketKey' | 'ticketKeyId'>, place: ServerPlace): Grants {
+export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, place: ServerPlace): Grants {
   const renewalSecret = (sessionId: Uint8Array): Uint8Array =>
     p.hkdf({ secret: secrets.master, salt: sessionId, info: 'driftless renewal secret 1', bytes: 32 });
+
+  const deviceKey = p.hkdf({ secret: secrets.master, salt: new Uint8Array(0), info: 'driftless device proof 1', bytes: 32 });
+  /** Another one after each time the device was revoked. */
+  const deviceProof = (userId: Uint8Array, deviceId: Uint8Array, revokedAtMs: number): Uint8Array =>
+    p.hmac(deviceKey, userId, deviceId, encodeTimeMs(revokedAtMs)).subarray(0, DEVICE_PROOF_BYTES);
 
   function ticket(session: StoredSession, issuedAtMs: number): Promise<string> {
     const iat = Math.floor(issuedAtMs / 1000);
@@ -41,23 +55,26 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'ticketKey' | 'ti
       iat,
       exp: iat + TICKET.lifetimeS,
     };
-    const header = { alg: TICKET.algorithm, typ: TICKET.type, kid: secrets.ticketKeyId };
-    return new SignJWT(claims).setProtectedHeader(header).sign(secrets.ticketKey);
+    const { id, key } = secrets.signingKeyAt(issuedAtMs);
+    return new SignJWT(claims).setProtectedHeader({ alg: TICKET.algorithm, typ: TICKET.type, kid: id }).sign(key);
   }
 
   return {
     renewalSecret,
+    isDeviceProof: ({ userId, deviceId, revokedAtMs, proof }) => timingSafeEqual(deviceProof(userId, deviceId, revokedAtMs), proof),
     async datagram({ session, issuedAtMs, key, transaction, request }) {
-      const sessionId = bytesOf(session.id);
+      const [userId, deviceId, sessionId] = [bytesOf(session.userId), bytesOf(session.deviceId), bytesOf(session.id)];
       const text = encodeGrant({
         serverTimeMs: issuedAtMs,
-        userId: bytesOf(session.userId),
-        deviceId: bytesOf(session.deviceId),
+        userId,
+        deviceId,
         sessionId,
         renewalSecret: renewalSecret(sessionId),
-        ...place,
+        deviceProof: deviceProof(userId, deviceId, session.deviceRevokedAtMs),
+        httpPort: place.httpPort,
+        publicUrl: place.publicUrl,
         userName: session.userName,
-        fingerprints: [],
+        fingerprints: place.pins(),
         ticket: await ticket(session, issuedAtMs),
       });
       const associated = replyAssociated(p, { kind: 'ticket', transaction, request });

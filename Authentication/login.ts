@@ -1,33 +1,43 @@
-import { server } from '@serenity-kit/opaque';
 import { prepareUserName } from '../Models/credentials.ts';
 import { decodeText, encodeKsf, type Ksf } from '../Models/datagram_fields.ts';
-import { beforeLast, type ClientDatagram, encodeError, packFields, TEXTS, unpackFields } from '../Models/datagrams.ts';
+import { type ClientDatagram, encodeError, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
-import { loginKeys, transcriptOf, unseal } from '../Models/handshake.ts';
+import { transcriptOf } from '../Models/handshake.ts';
 import { foldName } from '../Models/names.ts';
-import type { Account, Accounts } from '../Storage/accounts.ts';
+import type { Account } from '../Storage/account.ts';
+import type { Accounts } from '../Storage/accounts.ts';
+import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
 import { openBox } from './box.ts';
 import type { Grants } from './grants.ts';
+import type { GuessLimit } from './guess_limit.ts';
+import { isLater, type Later, orLater } from './later.ts';
+import { forgiveGuess, provenLogin, recordDigest } from './login_proof.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
+import type { OpaqueServer } from './opaque_server.ts';
 import type { SealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
+import { limitsOf, type SessionRules } from './session_rules.ts';
 import type { Source } from './source.ts';
+import type { UnfinishedLogins } from './unfinished_logins.ts';
 
 export type LoginDeps = {
-  readonly accounts: Pick<Accounts, 'accountForLogin' | 'accountById' | 'openSession'>;
+  readonly accounts: Pick<Accounts, 'accountForLogin' | 'accountById' | 'deviceRevokedAtMs' | 'openSession'>;
   readonly secrets: Secrets;
+  readonly opaque: OpaqueServer;
   readonly states: SealedStates;
   readonly grants: Grants;
+  readonly guessLimit: GuessLimit;
   readonly ksf: Ksf;
   readonly log: AuthLog;
+  readonly audit: Pick<Audit, 'record'>;
+  readonly unfinished: UnfinishedLogins;
+  readonly sessionRules: SessionRules;
   readonly now: () => number;
 };
 type Incoming<K extends 'hello' | 'finish'> = { readonly datagram: ClientDatagram<K>; readonly bytes: Uint8Array; readonly source: Source };
 
 const NOBODY = new Uint8Array(16);
-const text64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url');
-const bytes64 = (text: string): Uint8Array => Buffer.from(text, 'base64url');
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 function preparedOrNull(name: string): string | null {
@@ -45,67 +55,79 @@ async function accountOf(deps: LoginDeps, prepared: string | null): Promise<Acco
   return account.disabled ? null : account;
 }
 
-/** HELLO to CHALLENGE. Nothing is kept. @returns `null` (silence) for what no client of ours sends */
-export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: Incoming<'hello'>): Promise<Uint8Array | null> {
+/** The device, if it shows that the user has logged in from it: never one of the account that does not exist. */
+async function knownDevice(
+  deps: LoginDeps,
+  userId: Uint8Array,
+  hello: { deviceId: Uint8Array; deviceProof: Uint8Array },
+): Promise<Uint8Array | null> {
+  const { deviceId, deviceProof: proof } = hello;
+  const revokedAtMs = await deps.accounts.deviceRevokedAtMs(hex(userId), hex(deviceId));
+  const isProven = deps.grants.isDeviceProof({ userId, deviceId, revokedAtMs: revokedAtMs ?? 0, proof });
+  return revokedAtMs !== null && isProven ? deviceId : null;
+}
+
+/** HELLO to CHALLENGE. Nothing is kept but the count. @returns `null` (silence) for what no client of ours sends */
+export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: Incoming<'hello'>): Promise<Uint8Array | Later | null> {
   const issuedAtMs = deps.now();
   const box = openBox(deps.secrets, datagram, bytes);
   const fields = box === null ? null : unpackFields(TEXTS.hello, box.text);
   const name = fields === null ? null : decodeText(fields.name);
   if (box === null || fields === null || name === null) return null;
   const prepared = preparedOrNull(name);
+  const foldedName = foldName(prepared ?? name); // whether there is such a user or not
   const account = await accountOf(deps, prepared);
-  let started: ReturnType<typeof server.startLogin>;
-  try {
-    started = server.startLogin({
-      serverSetup: deps.secrets.opaqueSetup,
-      registrationRecord: text64(account?.record ?? deps.secrets.dummyRecord),
-      startLoginRequest: text64(fields.ke1),
-      userIdentifier: foldName(prepared ?? name), // whether there is such a user or not
-    });
-  } catch {
-    return null; // not a valid KE1
+  const userId = account === null ? NOBODY : Buffer.from(account.id, 'hex');
+  const device = await knownDevice(deps, userId, fields);
+  const { counter, waitMs } = await deps.guessLimit.spend({ foldedName, device, ke1: fields.ke1 });
+  if (waitMs > 0) {
+    deps.audit.record({ what: 'login', result: 'too_many_requests', userId: account?.id ?? null, address: source.address });
+    return { retryAfterMs: waitMs };
   }
-  const ke2 = bytes64(started.loginResponse);
+  const record = account?.record ?? deps.secrets.dummyRecord;
+  const started = await deps.opaque.startLogin({ record, ke1: fields.ke1, user: foldedName });
+  if (started === null) return null; // not a valid KE1
+  const { ke2, state: opaque } = started;
   const ksf = encodeKsf(account?.ksf ?? deps.ksf);
   const state = deps.states.seal(
-    {
-      issuedAtMs,
-      userId: account === null ? NOBODY : Buffer.from(account.id, 'hex'),
-      transcript: transcriptOf(p, { hello: bytes, ke2, ksf }),
-      opaque: bytes64(started.serverLoginState),
-    },
+    { issuedAtMs, userId, counter, record: recordDigest(record), transcript: transcriptOf(p, { hello: bytes, ke2, ksf }), opaque },
     datagram.transaction,
     source,
   );
+  deps.unfinished.begun(datagram.transaction, { userId: account?.id ?? null, source });
   return box.reply('challenge', packFields(TEXTS.challenge, { ke2, ksf, state }));
 }
 
-function finishOpaque(opaque: Uint8Array, ke3: Uint8Array): Uint8Array | null {
-  try {
-    return bytes64(server.finishLogin({ serverLoginState: text64(opaque), finishLoginRequest: text64(ke3) }).sessionKey);
-  } catch {
-    return null; // the other side does not know the password
-  }
-}
-
 /** FINISH to TICKET. Session, ticket and reply come from the handshake alone, so doing it again gives the same ones. */
-export async function answerFinish(deps: LoginDeps, { datagram, bytes, source }: Incoming<'finish'>): Promise<Uint8Array | null> {
+export async function answerFinish(deps: LoginDeps, { datagram, bytes, source }: Incoming<'finish'>): Promise<Uint8Array | Later | null> {
   const { transaction } = datagram;
-  const login = deps.states.open(datagram.state, transaction, source);
-  if (login === null) return encodeError(transaction, 'login_expired');
-  const sessionKey = finishOpaque(login.opaque, datagram.ke3);
-  if (sessionKey === null) return encodeError(transaction, 'credentials_wrong');
-  const keys = loginKeys(p, { sessionKey, transcript: login.transcript });
-  const text = unseal(p, { key: keys.finish, associated: beforeLast('finish', bytes), sealed: datagram.sealed });
-  const fields = text === null ? null : unpackFields(TEXTS.finish, text);
+  const { address } = source;
+  const refused = (result: WireError, userId: string | null): Uint8Array => {
+    deps.audit.record({ what: 'login', result, userId, address });
+    return encodeError(transaction, result);
+  };
+  const proven = await provenLogin(deps, { datagram, bytes, source });
+  if (proven === null) return null;
+  if ('refused' in proven) return refused(proven.refused, proven.userId);
+  const { login, account, keys, text } = proven;
+  const fields = unpackFields(TEXTS.finish, text);
   const deviceName = fields === null ? null : decodeText(fields.deviceName);
   if (fields === null || deviceName === null) return null;
-  const account = await deps.accounts.accountById(hex(login.userId));
-  if (account === null || account.disabled) return encodeError(transaction, 'credentials_wrong');
   const deviceId = hex(fields.deviceId);
-  const session = await deps.accounts.openSession({ id: hex(keys.sessionId), userId: account.id, deviceId, deviceName, atMs: deps.now() });
-  if (session.state === 'ended') return encodeError(transaction, 'session_unknown');
-  if (session.userId !== account.id || session.deviceId !== deviceId) return null;
+  const session = { id: hex(keys.sessionId), userId: account.id, deviceId, deviceName, provenDigest: login.record, atMs: deps.now() };
+  const [opened] = await Promise.all([
+    orLater(deps.accounts.openSession({ ...session, limits: limitsOf(deps.sessionRules) })),
+    forgiveGuess(deps, proven),
+  ]);
+  if (opened === null) return refused('login_expired', account.id); // the password was changed meanwhile
+  const who = { userId: account.id, userName: account.name, deviceId, address };
+  if (isLater(opened)) {
+    deps.audit.record({ what: 'login', result: 'busy', ...who });
+    return opened;
+  }
+  if (opened.state === 'ended') return refused('session_unknown', account.id);
+  if (opened.userId !== account.id || opened.deviceId !== deviceId) return null;
   deps.log.info({ user: account.id, session: session.id, device: deviceId, source: source.address }, 'login');
-  return deps.grants.datagram({ session, issuedAtMs: login.issuedAtMs, key: keys.ticket, transaction, request: bytes });
+  deps.audit.record({ what: 'login', result: 'ok', ...who });
+  return deps.grants.datagram({ session: opened, issuedAtMs: login.issuedAtMs, key: keys.ticket, transaction, request: bytes });
 }

@@ -11,6 +11,8 @@ const LIFETIME_MS = 60_000;
 export type HalfOpenLogin = {
   readonly issuedAtMs: number;
   readonly userId: Uint8Array; // 16 zeros for the account that does not exist
+  readonly counter: Uint8Array; // of guesses: where this one was counted, 16 bytes
+  readonly record: Uint8Array; // SHA-256 of the record it was begun with
   readonly transcript: Uint8Array;
   readonly opaque: Uint8Array; // OPAQUE server login state, 128 bytes
 };
@@ -32,8 +34,8 @@ export function createSealedStates(now: () => number): SealedStates {
   const keys = rotatingKeys({ periodMs: LIFETIME_MS, now });
   return {
     seal(login, transaction, source) {
-      const { userId, transcript, opaque } = login;
-      const text = packFields(TEXTS.state, { issuedAtMs: encodeTimeMs(login.issuedAtMs), userId, transcript, opaque });
+      const { userId, counter, record, transcript, opaque } = login;
+      const text = packFields(TEXTS.state, { issuedAtMs: encodeTimeMs(login.issuedAtMs), userId, counter, record, transcript, opaque });
       return seal(p, { key: keys.newest(), associated: associated(transaction, source), text });
     },
     open(sealed, transaction, source) {

@@ -1,11 +1,13 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { client, ready, server } from '@serenity-kit/opaque';
-import { calculateJwkThumbprint } from 'jose';
-import { z } from 'zod';
+import { setTimeout } from 'node:timers/promises';
 import { AppError } from '../Models/errors.ts';
+import { TICKET } from '../Models/ticket.ts';
 import { makeDurableFolder, writeDurableFile } from '../Storage/durable_file.ts';
+import { lockFolder } from '../Storage/folder_lock.ts';
+import { encodeSecrets, makeSecrets, makeSigningKey, readSecrets, type SecretContent, stampOf } from './secrets_file.ts';
+import { inOrder, isRotating, isRotationDue, publishedKeysAt, ROTATION, type SigningKey, signingKeyAt } from './signing_keys.ts';
 
 /** What only the daemon knows. Without these nobody can log in, so the file belongs to every backup. */
 export type Secrets = {
@@ -14,107 +16,139 @@ export type Secrets = {
   readonly dummyRecord: Buffer; // registration of a random password, for users that do not exist
   readonly boxKey: KeyObject; // X25519
   readonly boxPublicKey: Buffer; // raw, 32 bytes: what clients pin
-  readonly ticketKey: KeyObject; // Ed25519
-  readonly ticketKeyId: string;
+  /** The key that signs what is issued at this time. */
+  signingKeyAt(issuedAtMs: number): SigningKey;
+  /**
+   * Takes over keys that were changed by another process, makes a new one when it is time, takes away those that are over. To be called each second.
+   * @returns whether there was anything to do
+   * @throws AppError `data_folder_unusable`; the keys stay what they were
+   */
+  tend(): Promise<boolean>;
 };
 
-const Base64url = z.string().regex(/^[A-Za-z0-9_-]+$/);
-const SecretsFile = z.object({
-  version: z.literal(1),
-  master: Base64url.length(43),
-  opaqueSetup: Base64url.length(171),
-  dummyRecord: Base64url.length(256),
-  boxKey: Base64url, // PKCS #8 DER
-  ticketKey: Base64url,
-});
-type SecretsFile = z.infer<typeof SecretsFile>;
+const LOCK_WAIT_MS = 10_000;
+const LOCK_RETRY_MS = 20;
 
-/** The stretching makes no difference here: nobody knows the password, and the record looks like any other. */
-function dummyRecord(opaqueSetup: string): string {
-  const password = randomBytes(32).toString('base64url');
-  const { clientRegistrationState, registrationRequest } = client.startRegistration({ password });
-  const name = 'nobody';
-  const { registrationResponse } = server.createRegistrationResponse({
-    serverSetup: opaqueSetup,
-    userIdentifier: name,
-    registrationRequest,
-  });
-  const keyStretching = { 'argon2id-custom': { iterations: 1, memory: 64, parallelism: 1 } };
-  return client.finishRegistration({ password, registrationResponse, clientRegistrationState, keyStretching }).registrationRecord;
+type Place = { readonly folder: string; readonly secrets: string; readonly published: string };
+
+function placeIn(dataFolder: string): Place {
+  const folder = join(dataFolder, 'auth');
+  return { folder, secrets: join(folder, 'secrets.json'), published: join(folder, 'ticket_keys.json') };
 }
 
-function createSecrets(): SecretsFile {
-  const der = (key: KeyObject): string => key.export({ format: 'der', type: 'pkcs8' }).toString('base64url');
-  const opaqueSetup = server.createSetup();
-  return {
-    version: 1,
-    master: randomBytes(32).toString('base64url'),
-    opaqueSetup,
-    dummyRecord: dummyRecord(opaqueSetup),
-    boxKey: der(generateKeyPairSync('x25519').privateKey),
-    ticketKey: der(generateKeyPairSync('ed25519').privateKey),
-  };
-}
-
-async function readSecrets(path: string): Promise<SecretsFile | null> {
-  let text: string;
-  let mode: number;
-  try {
-    mode = (await stat(path)).mode;
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new AppError('data_folder_unusable', `cannot read ${path}`, { cause });
+async function locked(folder: string): Promise<Disposable> {
+  for (const untilMs = performance.now() + LOCK_WAIT_MS; ; ) {
+    try {
+      return lockFolder(folder, 'secrets');
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'data_folder_locked' || performance.now() >= untilMs) throw error;
+      await setTimeout(LOCK_RETRY_MS);
+    }
   }
-  const isOpen = (mode & 0o077) !== 0 && process.platform !== 'win32'; // which has no such bits
-  if (isOpen) throw new AppError('data_folder_unusable', `others may use ${path}: chmod 600 it, and think of who may have read it`);
+}
+
+/** A JWKS, with what is public alone. */
+function keySetOf(keys: readonly SigningKey[]): string {
+  const set = keys.map(({ id, key }) => ({
+    ...createPublicKey(key).export({ format: 'jwk' }),
+    kid: id,
+    alg: TICKET.algorithm,
+    use: 'sig',
+  }));
+  return `${JSON.stringify({ keys: set }, null, 2)}\n`;
+}
+
+async function textOf(path: string): Promise<string | null> {
   try {
-    return SecretsFile.parse(JSON.parse(text));
-  } catch {
-    // the cause would quote the file
-    throw new AppError('data_folder_unusable', `${path} is damaged: restore it from a backup`);
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
   }
 }
 
 /**
- * Reads DATA/auth/secrets.json, or makes it, and publishes the ticket key in DATA/auth/ticket_keys.json (a JWKS).
- * @param mayCreate false once there are accounts: new secrets would lock everyone out
- * @throws AppError `data_folder_unusable`
+ * The one way in which keys change, by whichever process: read, change, publish, write, with the others locked out. What is published
+ * is written first, so that a key never signs before it is known; what was killed in between has published a key that nobody has.
  */
-export async function openSecrets(dataFolder: string, options: { mayCreate: boolean }): Promise<Secrets> {
-  await ready;
-  const folder = join(dataFolder, 'auth');
-  const path = join(folder, 'secrets.json');
-  let file = await readSecrets(path);
+async function revise(
+  dataFolder: string,
+  change: (content: SecretContent | null) => SecretContent | Promise<SecretContent>,
+  nowMs: number,
+): Promise<SecretContent> {
+  const { folder, secrets, published } = placeIn(dataFolder);
   try {
-    if (file === null) {
-      if (!options.mayCreate) throw new AppError('data_folder_unusable', `${path} is missing: restore it from a backup`);
-      file = createSecrets();
-      await makeDurableFolder(folder, 0o700);
-      await writeDurableFile(path, `${JSON.stringify(file, null, 2)}\n`, 0o600);
-    }
-    const secrets = await secretsOf(file);
-    const jwk = { ...createPublicKey(secrets.ticketKey).export({ format: 'jwk' }), kid: secrets.ticketKeyId, alg: 'EdDSA', use: 'sig' };
-    await writeDurableFile(join(folder, 'ticket_keys.json'), `${JSON.stringify({ keys: [jwk] }, null, 2)}\n`, 0o644);
-    return secrets;
+    await makeDurableFolder(folder, 0o700);
+    using _lock = await locked(folder);
+    const before = await readSecrets(secrets);
+    const changed = await change(before);
+    const content = { ...changed, ticketKeys: publishedKeysAt(changed.ticketKeys, nowMs) };
+    const keySet = keySetOf(content.ticketKeys);
+    if ((await textOf(published)) !== keySet) await writeDurableFile(published, keySet, 0o644);
+    const text = encodeSecrets(content);
+    if ((await textOf(secrets)) !== text) await writeDurableFile(secrets, text, 0o600);
+    return content;
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
     throw new AppError('data_folder_unusable', `cannot write in ${folder}`, { cause });
   }
 }
 
-async function secretsOf(file: SecretsFile): Promise<Secrets> {
-  const key = (der: string): KeyObject => createPrivateKey({ key: Buffer.from(der, 'base64url'), format: 'der', type: 'pkcs8' });
-  const boxKey = key(file.boxKey);
-  const ticketKey = key(file.ticketKey);
-  const publicBox = createPublicKey(boxKey).export({ format: 'jwk' }).x ?? '';
+function existing(dataFolder: string, content: SecretContent | null): SecretContent {
+  if (content !== null) return content;
+  throw new AppError('data_folder_unusable', `${placeIn(dataFolder).secrets} is missing: restore it from a backup`);
+}
+
+async function withNewKey(content: SecretContent, nowMs: number): Promise<SecretContent> {
+  return { ...content, ticketKeys: inOrder([...content.ticketKeys, await makeSigningKey(nowMs + ROTATION.aheadMs)]) };
+}
+
+/**
+ * Makes a key that signs tickets from a minute on.
+ * @throws AppError `busy` while the last one that was made does not sign yet, `data_folder_unusable`, `data_folder_locked`
+ */
+export async function rotateKeys(dataFolder: string, nowMs: number): Promise<readonly SigningKey[]> {
+  const change = (content: SecretContent | null): Promise<SecretContent> => {
+    const current = existing(dataFolder, content);
+    if (isRotating(current.ticketKeys, nowMs)) throw new AppError('busy', 'a key was made within the last minute and does not sign yet');
+    return withNewKey(current, nowMs);
+  };
+  return (await revise(dataFolder, change, nowMs)).ticketKeys;
+}
+
+/** As they are now; changes nothing. @throws AppError `data_folder_unusable` */
+export async function readSecretContent(dataFolder: string): Promise<SecretContent> {
+  return existing(dataFolder, await readSecrets(placeIn(dataFolder).secrets));
+}
+
+/**
+ * Reads DATA/auth/secrets.json, or makes it, and publishes the ticket keys in DATA/auth/ticket_keys.json (a JWKS).
+ * @param options.mayCreate false once there are accounts: new secrets would lock everyone out
+ * @param options.now milliseconds since 1970
+ * @throws AppError `data_folder_unusable`, `data_folder_locked`
+ */
+export async function openSecrets(dataFolder: string, options: { mayCreate: boolean; now?: () => number }): Promise<Secrets> {
+  const { mayCreate, now = Date.now } = options;
+  const path = placeIn(dataFolder).secrets;
+  let stamp = (await stampOf(path)) ?? 'none yet';
+  const made = (content: SecretContent | null) => (content === null && mayCreate ? makeSecrets(now()) : existing(dataFolder, content));
+  const { ticketKeys, ...lasting } = await revise(dataFolder, made, now());
+  let keys = ticketKeys;
   return {
-    master: Buffer.from(file.master, 'base64url'),
-    opaqueSetup: file.opaqueSetup,
-    dummyRecord: Buffer.from(file.dummyRecord, 'base64url'),
-    boxKey,
-    boxPublicKey: Buffer.from(publicBox, 'base64url'),
-    ticketKey,
-    ticketKeyId: (await calculateJwkThumbprint(createPublicKey(ticketKey).export({ format: 'jwk' }))).slice(0, 8),
+    ...lasting,
+    boxPublicKey: Buffer.from(createPublicKey(lasting.boxKey).export({ format: 'jwk' }).x ?? '', 'base64url'),
+    signingKeyAt: (issuedAtMs) => signingKeyAt(keys, issuedAtMs),
+    async tend() {
+      const atMs = now();
+      const found = (await stampOf(path)) ?? 'gone';
+      if (found === stamp && !isRotationDue(keys, atMs) && publishedKeysAt(keys, atMs).length === keys.length) return false;
+      const change = (content: SecretContent | null): SecretContent | Promise<SecretContent> => {
+        const current = existing(dataFolder, content);
+        return isRotationDue(current.ticketKeys, atMs) ? withNewKey(current, atMs) : current;
+      };
+      keys = (await revise(dataFolder, change, atMs)).ticketKeys;
+      stamp = found; // of before: what was written meanwhile, also by this, is looked at the next time
+      return true;
+    },
   };
 }

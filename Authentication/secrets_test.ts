@@ -3,19 +3,9 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { client, ready, server } from '@serenity-kit/opaque';
 import { compactVerify, createLocalJWKSet, importPKCS8 } from 'jose';
-import { openSecrets } from './secrets.ts';
-
-/** Made with version 1.1.0 of the library: accounts of today must be able to log in after every upgrade. */
-const SETUP =
-  'E-ypPpc29Y1lq_HuxKm6Mwn4JdTR3IqpX_dmuPGfB-2iGP50jwV-6YneDZQWvmH4-bNtEP4dGgWsCU3IjzykoDlmKLRYr-ZkQbBY' +
-  'D9859UJuaHQtXG1rsTjta0tQ5L0IKhvJr-2-yM3Xf1taeFTnc3oWaug0xUAyCtYWTp9wqxI';
-const RECORD =
-  'St4pjKbBf1n7oLMr8sviPLWeo0eArKKa1LOO1TQexjHHO9HrwbGL1_7EIqQSW6a5voAgJywN8A5iBnPjyjLVwtWl7xj0pGYXc6Z_' +
-  'OFjbmz3uYGzEY_7G8KZ1NugjVqO6aczjOzbWli45a9KO-Rc87e8-W-BcMAcGTxHExwS6-l7PbXn0AdrR1vCxIG0SyyJodhWMb2L9' +
-  '3d11TjNZRpFL6Yx02EQ3bS1kmMu_NEYrHuczqdNo8gPNPnYOFVmCJzav';
-const SERVER_KEY = 'Pv1OyZz0g0k-xtTjo9JYrSekLNyEpxNXX3o4x7fd4Hs';
+import { openSecrets, readSecretContent, rotateKeys, type Secrets } from './secrets.ts';
+import { ROTATION, type SigningKey } from './signing_keys.ts';
 
 async function dataFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'driftless-secrets-'));
@@ -23,22 +13,7 @@ async function dataFolder(t: TestContext): Promise<string> {
   return folder;
 }
 
-test('a record that was made with the first version of the library still logs in', async () => {
-  await ready;
-  const password = 'correct horse battery';
-  const { clientLoginState, startLoginRequest } = client.startLogin({ password });
-  const { serverLoginState, loginResponse } = server.startLogin({
-    serverSetup: SETUP,
-    registrationRecord: RECORD,
-    startLoginRequest,
-    userIdentifier: 'alice',
-  });
-  const keyStretching = { 'argon2id-custom': { iterations: 1, memory: 64, parallelism: 1 } };
-  const finished = client.finishLogin({ clientLoginState, loginResponse, password, keyStretching });
-  assert.equal(finished?.serverStaticPublicKey, SERVER_KEY);
-  const { finishLoginRequest = '' } = finished ?? {};
-  assert.equal(server.finishLogin({ serverLoginState, finishLoginRequest }).sessionKey, finished?.sessionKey);
-});
+const keyNow = (secrets: Secrets): SigningKey => secrets.signingKeyAt(Date.now());
 
 test('secrets are made once, for their owner only, and read back the same', async (t) => {
   const folder = await dataFolder(t);
@@ -46,7 +21,7 @@ test('secrets are made once, for their owner only, and read back the same', asyn
   const read = await openSecrets(folder, { mayCreate: false });
   assert.deepEqual(read.master, made.master);
   assert.equal(read.opaqueSetup, made.opaqueSetup);
-  assert.ok(read.ticketKey.equals(made.ticketKey) && read.boxKey.equals(made.boxKey));
+  assert.ok(keyNow(read).key.equals(keyNow(made).key) && read.boxKey.equals(made.boxKey));
   assert.equal((await stat(join(folder, 'auth', 'secrets.json'))).mode & 0o777, 0o600);
   assert.equal((await stat(join(folder, 'auth'))).mode & 0o777, 0o700);
 });
@@ -65,14 +40,14 @@ test('secrets that others may read or change are refused, with the way out', asy
 
 test('the published key checks what the secret key signs, and holds nothing secret', async (t) => {
   const folder = await dataFolder(t);
-  const { ticketKey, ticketKeyId } = await openSecrets(folder, { mayCreate: true });
+  const { key, id } = keyNow(await openSecrets(folder, { mayCreate: true }));
   const keys = JSON.parse(await readFile(join(folder, 'auth', 'ticket_keys.json'), 'utf8'));
   assert.equal(keys.keys.length, 1);
   assert.deepEqual(Object.keys(keys.keys[0]).sort(), ['alg', 'crv', 'kid', 'kty', 'use', 'x']);
   const { CompactSign } = await import('jose');
-  const pem = ticketKey.export({ format: 'pem', type: 'pkcs8' }).toString();
+  const pem = key.export({ format: 'pem', type: 'pkcs8' }).toString();
   const signed = await new CompactSign(Buffer.from('hello'))
-    .setProtectedHeader({ alg: 'EdDSA', kid: ticketKeyId })
+    .setProtectedHeader({ alg: 'EdDSA', kid: id })
     .sign(await importPKCS8(pem, 'EdDSA'));
   const { payload } = await compactVerify(signed, createLocalJWKSet(keys));
   assert.equal(Buffer.from(payload).toString(), 'hello');
@@ -90,4 +65,123 @@ test('missing secrets are not made anew once there are accounts, and damaged one
       return error.code === 'data_folder_unusable' && error.message.includes(path);
     });
   }
+});
+
+const publishedIds = async (folder: string): Promise<string[]> => {
+  const { keys } = JSON.parse(await readFile(join(folder, 'auth', 'ticket_keys.json'), 'utf8')) as { keys: { kid: string }[] };
+  return keys.map(({ kid }) => kid);
+};
+
+test('a key that was made elsewhere is taken over, signs when its minute has passed, and the one before it goes in its time', async (t) => {
+  const folder = await dataFolder(t);
+  const clock = { ms: 1_800_000_000_000 };
+  const now = (): number => clock.ms;
+  const secrets = await openSecrets(folder, { mayCreate: true, now });
+  await secrets.tend();
+  assert.equal(await secrets.tend(), false);
+  const first = secrets.signingKeyAt(clock.ms).id;
+  clock.ms += 1000;
+  const made = await rotateKeys(folder, clock.ms);
+  const second = made[1]?.id ?? '';
+  assert.deepEqual(
+    [made.map(({ id }) => id), await publishedIds(folder)],
+    [
+      [first, second],
+      [first, second],
+    ],
+  );
+  await assert.rejects(rotateKeys(folder, clock.ms + 1000), { code: 'busy' });
+  assert.equal(secrets.signingKeyAt(clock.ms + ROTATION.aheadMs).id, first); // not known here yet
+  await secrets.tend();
+  assert.equal(secrets.signingKeyAt(clock.ms).id, first);
+  const changeMs = clock.ms + ROTATION.aheadMs;
+  assert.equal(secrets.signingKeyAt(changeMs - 1).id, first);
+  assert.equal(secrets.signingKeyAt(changeMs).id, second);
+  clock.ms = changeMs + ROTATION.overlapMs - 1;
+  await secrets.tend();
+  assert.deepEqual(await publishedIds(folder), [first, second]);
+  clock.ms += 1;
+  await secrets.tend();
+  assert.deepEqual(await publishedIds(folder), [second]);
+  assert.equal((await readSecretContent(folder)).ticketKeys.length, 1);
+  clock.ms = changeMs + ROTATION.everyMs;
+  await secrets.tend();
+  assert.equal((await publishedIds(folder)).length, 2);
+  await secrets.tend();
+  assert.equal((await publishedIds(folder)).length, 2);
+});
+
+test('a file of the first version keeps its key and all else', async (t) => {
+  const folder = await dataFolder(t);
+  const before = await openSecrets(folder, { mayCreate: true });
+  const path = join(folder, 'auth', 'secrets.json');
+  const { ticketKeys, ...lasting } = JSON.parse(await readFile(path, 'utf8'));
+  await writeFile(path, JSON.stringify({ ...lasting, version: 1, ticketKey: ticketKeys[0].key }));
+  const after = await openSecrets(folder, { mayCreate: false });
+  assert.equal(keyNow(after).id, keyNow(before).id);
+  assert.deepEqual([after.master, after.opaqueSetup, after.dummyRecord], [before.master, before.opaqueSetup, before.dummyRecord]);
+  assert.ok(after.boxKey.equals(before.boxKey));
+  const upgraded = JSON.parse(await readFile(path, 'utf8'));
+  assert.deepEqual([upgraded.version, upgraded.ticketKeys.length, 'ticketKey' in upgraded], [2, 1, false]);
+  assert.ok(Math.abs(upgraded.ticketKeys[0].signsFromMs - Date.now()) < 60_000, 'as old as the file was');
+});
+
+test('two who change the keys at once lose nothing of each other', async (t) => {
+  const folder = await dataFolder(t);
+  const clock = { ms: 1_800_000_000_000 };
+  const secrets = await openSecrets(folder, { mayCreate: true, now: () => clock.ms });
+  clock.ms += ROTATION.everyMs;
+  const opening = openSecrets(folder, { mayCreate: false, now: () => clock.ms });
+  const [made] = await Promise.allSettled([rotateKeys(folder, clock.ms), secrets.tend(), opening]);
+  const ids = (await readSecretContent(folder)).ticketKeys.map(({ id }) => id);
+  assert.equal(ids.length, 2);
+  assert.deepEqual(await publishedIds(folder), ids);
+  if (made.status === 'fulfilled')
+    assert.deepEqual(
+      made.value.map(({ id }) => id),
+      ids,
+    );
+  else assert.equal((made.reason as { code?: string }).code, 'busy'); // the one that is due came first
+  for (const one of [secrets, await opening]) {
+    await one.tend();
+    assert.equal(one.signingKeyAt(clock.ms + ROTATION.aheadMs).id, ids[1]);
+  }
+});
+
+test('killed between the two files, a rotation is one that has not happened or one that has', async (t) => {
+  const folder = await dataFolder(t);
+  const clock = { ms: 1_800_000_000_000 };
+  const secrets = await openSecrets(folder, { mayCreate: true, now: () => clock.ms });
+  const first = secrets.signingKeyAt(clock.ms).id;
+  const path = join(folder, 'auth', 'secrets.json');
+  const before = await readFile(path, 'utf8');
+  await rotateKeys(folder, clock.ms);
+  await writeFile(path, before, { mode: 0o600 }); // as it is when only the published keys were written
+  clock.ms += 2 * ROTATION.aheadMs;
+  for (const reopened of [secrets, await openSecrets(folder, { mayCreate: false, now: () => clock.ms })]) {
+    await reopened.tend();
+    assert.equal(reopened.signingKeyAt(clock.ms).id, first);
+    assert.ok((await publishedIds(folder)).includes(first));
+  }
+  await rotateKeys(folder, clock.ms);
+  await secrets.tend();
+  assert.notEqual(secrets.signingKeyAt(clock.ms + ROTATION.aheadMs).id, first);
+});
+
+test('what is wrong with the file while the daemon runs changes nothing about the keys it has', async (t) => {
+  const folder = await dataFolder(t);
+  const secrets = await openSecrets(folder, { mayCreate: true });
+  const { id } = keyNow(secrets);
+  const path = join(folder, 'auth', 'secrets.json');
+  const good = await readFile(path, 'utf8');
+  for (const text of ['', good.slice(0, 300)]) {
+    await writeFile(path, text);
+    await assert.rejects(secrets.tend(), { code: 'data_folder_unusable' });
+    assert.equal(keyNow(secrets).id, id);
+  }
+  await rm(path);
+  await assert.rejects(secrets.tend(), { code: 'data_folder_unusable' });
+  await writeFile(path, good, { mode: 0o600 });
+  await secrets.tend();
+  assert.equal(keyNow(secrets).id, id);
 });

@@ -1,35 +1,61 @@
 import { timingSafeEqual } from 'node:crypto';
+import type { AuditKind } from '../Models/audit.ts';
+import { prepareDeviceName } from '../Models/credentials.ts';
 import { beforeLast, type ClientDatagram, encodeError, encodeServer, headerOf } from '../Models/datagrams.ts';
-import { renewalKey, replyMac, requestMac } from '../Models/handshake.ts';
-import { SESSION } from '../Models/ticket.ts';
-import type { Accounts, StoredSession } from '../Storage/accounts.ts';
+import { AppError } from '../Models/errors.ts';
+import { changeKeys, renewalKey, replyAssociated, replyMac, requestMac, seal, unseal } from '../Models/handshake.ts';
+import { type Change, type ChangeKind, type ChangeResult, decodeChange, encodeOutcome } from '../Models/session_changes.ts';
+import { encodeEndReason } from '../Models/session_ends.ts';
+import type { Accounts } from '../Storage/accounts.ts';
+import type { Audit } from '../Storage/audit.ts';
+import type { StoredSession } from '../Storage/sessions.ts';
 import type { AuthLog } from './auth_log.ts';
 import type { Grants } from './grants.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
+import { endOf, lifetimesOf, type SessionRules } from './session_rules.ts';
+import type { Source } from './source.ts';
 
 export type SessionDeps = {
-  readonly accounts: Pick<Accounts, 'session' | 'touchSession' | 'endSession'>;
+  readonly accounts: Pick<Accounts, 'session' | 'touchSession' | 'endSession' | 'changeInSession'>;
   readonly grants: Grants;
   readonly log: AuthLog;
+  readonly audit: Pick<Audit, 'record'>;
+  readonly sessionRules: SessionRules;
   readonly now: () => number;
 };
-export type SessionDatagram = ClientDatagram<'ack' | 'renew' | 'logout'>;
+export type SessionDatagram = ClientDatagram<'ack' | 'renew' | 'logout' | 'change'>;
+type Incoming<K extends SessionDatagram['kind']> = {
+  readonly datagram: ClientDatagram<K>;
+  readonly bytes: Uint8Array;
+  readonly source: Source;
+};
+
+const idOf = ({ sessionId }: SessionDatagram): string => Buffer.from(sessionId).toString('hex');
+
+function keysOf(grants: Grants, { sessionId }: SessionDatagram): ReturnType<typeof changeKeys> {
+  return changeKeys(p, { renewalSecret: grants.renewalSecret(sessionId), sessionId });
+}
+
+function textOf(grants: Grants, datagram: ClientDatagram<'change'>, bytes: Uint8Array): Uint8Array | null {
+  const { request } = keysOf(grants, datagram);
+  return unseal(p, { key: request, associated: beforeLast('change', bytes), sealed: datagram.sealed });
+}
 
 /** Does the sender hold the session's renewal secret? Needs no table: the secret is derived from the session's id. */
-export function isProven(grants: Grants, { kind, sessionId, mac }: SessionDatagram, bytes: Uint8Array): boolean {
-  const renewalSecret = grants.renewalSecret(sessionId);
-  return timingSafeEqual(requestMac(p, { renewalSecret, before: beforeLast(kind, bytes) }), mac);
+export function isProven(grants: Grants, datagram: SessionDatagram, bytes: Uint8Array): boolean {
+  if (datagram.kind === 'change') return textOf(grants, datagram, bytes) !== null;
+  const renewalSecret = grants.renewalSecret(datagram.sessionId);
+  return timingSafeEqual(requestMac(p, { renewalSecret, before: beforeLast(datagram.kind, bytes) }), datagram.mac);
 }
 
-function isAlive(session: StoredSession | null, atMs: number): session is StoredSession {
-  if (session === null || session.userDisabled || session.state === 'ended') return false;
-  return session.state === 'pending'
-    ? atMs - session.createdAtMs <= SESSION.unacknowledgedS * 1000
-    : atMs - session.lastSeenMs <= SESSION.lifetimeS * 1000;
-}
-
-function sessionUnknown(datagram: SessionDatagram): Uint8Array {
-  return encodeError(datagram.transaction, 'session_unknown');
+/** ENDED with the reason; ERROR when not even that is known any more. */
+async function over(deps: SessionDeps, datagram: SessionDatagram): Promise<Uint8Array> {
+  const { transaction, sessionId } = datagram;
+  const session = await deps.accounts.session(idOf(datagram));
+  if (session === null) return encodeError(transaction, 'session_unknown');
+  const reason = encodeEndReason(endOf(session, lifetimesOf(deps.sessionRules), deps.now()) ?? 'lapsed');
+  const proof = { renewalSecret: deps.grants.renewalSecret(sessionId), header: headerOf('ended', transaction), sessionId, reason };
+  return encodeServer('ended', transaction, { reason, mac: replyMac(p, proof) });
 }
 
 function confirmation(deps: SessionDeps, kind: 'acked' | 'loggedOut', { transaction, sessionId }: SessionDatagram): Uint8Array {
@@ -37,34 +63,98 @@ function confirmation(deps: SessionDeps, kind: 'acked' | 'loggedOut', { transact
   return encodeServer(kind, transaction, { mac: replyMac(p, { renewalSecret, header: headerOf(kind, transaction), sessionId }) });
 }
 
-/** The client was heard: the session is live from now, for another 30 days. */
+/** The client was heard: the session is live from now, for another 30 days, or as long as a person at a prompt may do nothing. */
 async function heard(deps: SessionDeps, datagram: SessionDatagram, atMs: number): Promise<StoredSession | null> {
-  const id = Buffer.from(datagram.sessionId).toString('hex');
-  const session = await deps.accounts.session(id);
-  if (!isAlive(session, atMs)) return null;
-  return (await deps.accounts.touchSession(id, atMs)) ? session : null;
+  const session = await deps.accounts.session(idOf(datagram));
+  if (session === null || endOf(session, lifetimesOf(deps.sessionRules), atMs) !== null) return null;
+  return (await deps.accounts.touchSession(session.id, atMs)) ? session : null;
 }
 
 /** ACK to ACKED: the ticket arrived. */
 export async function answerAck(deps: SessionDeps, datagram: SessionDatagram): Promise<Uint8Array> {
   const session = await heard(deps, datagram, deps.now());
-  return session === null ? sessionUnknown(datagram) : confirmation(deps, 'acked', datagram);
+  return session === null ? over(deps, datagram) : confirmation(deps, 'acked', datagram);
 }
 
 /** RENEW to TICKET, in one round trip: also after sleep, a changed address or a restart of the daemon. */
-export async function answerRenew(deps: SessionDeps, datagram: SessionDatagram, bytes: Uint8Array): Promise<Uint8Array> {
+export async function answerRenew(deps: SessionDeps, { datagram, bytes, source }: Incoming<'renew'>): Promise<Uint8Array> {
   const { sessionId, transaction } = datagram;
   const issuedAtMs = deps.now();
   const session = await heard(deps, datagram, issuedAtMs);
-  if (session === null) return sessionUnknown(datagram);
+  if (session === null) {
+    deps.audit.record({ what: 'renewal', result: 'session_unknown', address: source.address });
+    return over(deps, datagram);
+  }
   const key = renewalKey(p, { renewalSecret: deps.grants.renewalSecret(sessionId), sessionId });
   return deps.grants.datagram({ session, issuedAtMs, key, transaction, request: bytes });
 }
 
+/** What is asked for in the form in which it is kept, or why it cannot be done. */
+function prepared(change: Change | null): Change | ChangeResult {
+  if (change === null) return 'protocol_mismatch';
+  if (change.kind !== 'renameDevice') return change;
+  try {
+    return { ...change, name: prepareDeviceName(change.name) };
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'name_invalid') return 'name_invalid';
+    throw error;
+  }
+}
+
+const AUDITED: Readonly<Record<ChangeKind, AuditKind>> = {
+  renameDevice: 'device_renamed',
+  revokeDevice: 'device_revoked',
+  endSession: 'session_ended',
+};
+
+function recordChange(
+  deps: SessionDeps,
+  { userId, userName, deviceId }: StoredSession,
+  { change, result, source }: { change: Change; result: Exclude<ChangeResult, 'stale'>; source: Source },
+): void {
+  const { kind, ...asked } = change;
+  deps.audit.record({
+    what: AUDITED[kind],
+    result: result === 'done' ? 'ok' : result,
+    ...{ userId, userName, deviceId, address: source.address },
+    detail: Object.values(asked).join(' '),
+  });
+}
+
+/** CHANGE to CHANGED. Done once, however often it is said; the session has been heard of with it. @returns `null` (silence) for what no client of ours sends */
+export async function answerChange(deps: SessionDeps, { datagram, bytes, source }: Incoming<'change'>): Promise<Uint8Array | null> {
+  const atMs = deps.now();
+  const text = textOf(deps.grants, datagram, bytes);
+  const asked = text === null ? null : decodeChange(text);
+  if (asked === null) return null;
+  const session = await deps.accounts.session(idOf(datagram));
+  if (session === null || (session.state !== 'ended' && endOf(session, lifetimesOf(deps.sessionRules), atMs) !== null))
+    return over(deps, datagram);
+  const { number } = asked;
+  const change = prepared(asked.change);
+  const transaction = Buffer.from(datagram.transaction).toString('hex');
+  const request = { sessionId: session.id, transaction, number, atMs };
+  const outcome = typeof change === 'string' ? { result: change, number } : await deps.accounts.changeInSession({ ...request, change });
+  if (outcome === null) return over(deps, datagram);
+  if (asked.change !== null && outcome.result !== 'stale')
+    recordChange(deps, session, { change: asked.change, result: outcome.result, source });
+  const associated = replyAssociated(p, { kind: 'changed', transaction: datagram.transaction, request: bytes });
+  const sealed = seal(p, { key: keysOf(deps.grants, datagram).reply, associated, text: encodeOutcome(outcome) });
+  return encodeServer('changed', datagram.transaction, { sealed });
+}
+
 /** LOGOUT to LOGGED_OUT: the session has ended, however often it is said. */
-export async function answerLogout(deps: SessionDeps, datagram: SessionDatagram): Promise<Uint8Array> {
-  const id = Buffer.from(datagram.sessionId).toString('hex');
+export async function answerLogout(
+  deps: SessionDeps,
+  { datagram, source }: { datagram: SessionDatagram; source: Source },
+): Promise<Uint8Array> {
+  const id = idOf(datagram);
+  const session = await deps.accounts.session(id);
   await deps.accounts.endSession(id, deps.now());
+  if (session !== null && session.state !== 'ended') {
+    const { userId, userName, deviceId } = session;
+    deps.audit.record({ what: 'logout', result: 'ok', userId, userName, deviceId, address: source.address });
+  }
   deps.log.info({ session: id }, 'logout');
   return confirmation(deps, 'loggedOut', datagram);
 }

@@ -1,11 +1,10 @@
-import { addressGroup, plainAddress } from '../Models/addresses.ts';
+import { addressGroup, isLoopbackAddress } from '../Models/addresses.ts';
 
 /** Where a datagram came from. */
 export type Source = { readonly address: string; readonly port: number };
 
 export function isLoopback(source: Source): boolean {
-  const address = plainAddress(source.address);
-  return address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address);
+  return isLoopbackAddress(source.address);
 }
 
 /** Whom to count. */

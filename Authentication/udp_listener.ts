@@ -4,6 +4,7 @@ import { isIPv6 } from 'node:net';
 import { AppError } from '../Models/errors.ts';
 import type { AuthDaemon } from './auth_daemon.ts';
 import type { AuthLog } from './auth_log.ts';
+import { kernelDrops } from './kernel_drops.ts';
 
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024; // a burst must not drop real clients while a login is worked on
 const SWEEP_MS = 5000;
@@ -44,12 +45,23 @@ export async function listen(daemon: AuthDaemon, place: { host: string; port: nu
   socket.on('error', (error) => log.warn({ err: error }, 'socket'));
   const sweep = (): Promise<void> => daemon.sweep().catch((error: unknown) => log.error({ err: error }, 'sessions were not swept'));
   await sweep();
-  const sweeping = setInterval(() => void sweep(), SWEEP_MS);
+  const bound = socket.address();
+  const bufferBytes = socket.getRecvBufferSize() / (process.platform === 'linux' ? 2 : 1); // Linux tells twice what holds datagrams
+  if (bufferBytes < RECEIVE_BUFFER_BYTES) log.warn({ bufferBytes }, 'the system allows a small receive buffer only: see net.core.rmem_max');
+  let dropped = 0;
+  const reportDrops = async (): Promise<void> => {
+    const drops = (await kernelDrops(bound)) ?? dropped;
+    if (drops > dropped)
+      log.warn({ dropped: drops - dropped, sinceStart: drops }, 'datagrams came faster than they were read: the kernel dropped some');
+    dropped = drops;
+  };
+  const sweeping = setInterval(() => void Promise.all([sweep(), reportDrops()]), SWEEP_MS);
   return {
     host: place.host,
-    port: socket.address().port,
+    port: bound.port,
     async close() {
       clearInterval(sweeping);
+      await reportDrops();
       await Promise.all(working);
       await new Promise<void>((resolve) => socket.close(() => resolve()));
     },

@@ -10,14 +10,17 @@ import type { RestDeed, RestPlanConflict, RestPlanStep, RestTrashItem, RestVersi
 import type { RestLink, RestLinkAccess } from '../Models/rest_links.ts';
 import type { PublishedMessage, RestFetch, RestPublication, RestPublished } from '../Models/rest_published.ts';
 import type { RestPlaces, RestSyncedRoot } from '../Models/rest_receipt.ts';
+import type { RestDevice, RestSession } from '../Models/rest_sessions.ts';
 import type { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
 import type { RestWebhook } from '../Models/rest_webhooks.ts';
 import { ROUTES } from '../Models/routes.ts';
+import { type AccountMethods, accountMethods } from './account_methods.ts';
+import { type DeviceMethods, deviceMethods } from './device_methods.ts';
 import { type EventMethods, eventMethods } from './event_methods.ts';
 import { failureText } from './failure_text.ts';
 import { type FindMethods, findMethods } from './find_methods.ts';
 import { type HistoryMethods, historyMethods, type Plan } from './history_methods.ts';
-import { createHttp, type Http } from './http.ts';
+import { type Http, httpFor } from './http.ts';
 import { type LinkMethods, type LinkOptions, linkMethods, type NewLink } from './link_methods.ts';
 import {
   type Fetched,
@@ -31,6 +34,7 @@ import {
 import { type QuotaMethods, quotaMethods } from './quota_methods.ts';
 import { type ReceiptMethods, receiptMethods } from './receipt_methods.ts';
 import { type Caller, restCaller } from './rest_call.ts';
+import type { FirstContact } from './session/daemon_pins.ts';
 import type { Session } from './session/session.ts';
 import { type SharingMethods, sharingMethods } from './sharing_methods.ts';
 import type { Sync, SyncEvent, SyncOptions, SyncStatus } from './sync.ts';
@@ -51,6 +55,7 @@ export type {
   PublishTo,
   RestChange,
   RestDeed,
+  RestDevice,
   RestEntry,
   RestEvent,
   RestFetch,
@@ -64,6 +69,7 @@ export type {
   RestPlanStep,
   RestPublication,
   RestPublished,
+  RestSession,
   RestSyncedRoot,
   RestTrashItem,
   RestVersion,
@@ -82,10 +88,12 @@ export type ConnectOptions = {
   readonly password?: string;
   readonly auth: string;
   readonly home?: string;
-  /** Told the fingerprint of a daemon's key (`SHA256:…`) that the profile does not hold yet, before it is told anything. */
-  readonly onFirstContact?: (fingerprint: string) => void;
-};
-export type RegisterOptions = ConnectOptions & { readonly password: string };
+} & FirstContact;
+/** The daemon: its address, or a code of `driftless-admin invite-code`, which has its address and its key. */
+export type RegisterOptions = Omit<ConnectOptions, 'auth' | 'password'> & { readonly password: string } & (
+    | { readonly auth: string; readonly invite?: undefined }
+    | { readonly invite: string; readonly auth?: undefined }
+  );
 /** What is not given is taken from the profile: the last user, the daemon that user logged in at. */
 export type ResumeOptions = { readonly username?: string; readonly auth?: string; readonly home?: string };
 
@@ -105,6 +113,8 @@ export type Identity = Infer<typeof WhoAmI>;
  * What the user may not see does not exist: `not_found`.
  */
 export type Driftless = AsyncDisposable &
+  AccountMethods &
+  DeviceMethods &
   SharingMethods &
   HistoryMethods &
   FindMethods &
@@ -116,6 +126,8 @@ export type Driftless = AsyncDisposable &
   ReceiptMethods & {
     readonly username: string;
     readonly serverUrl: string;
+    /** HOST:PORT of the authentication daemon. */
+    readonly auth: string;
 
     /** Makes the folders above it too. @throws AppError `already_exists`, `name_collides`, `not_a_folder`, `forbidden` */
     createFolder(path: string): Promise<Written>;
@@ -173,6 +185,8 @@ export type Driftless = AsyncDisposable &
     whoami(): Promise<Identity>;
     /** The ticket that goes with each request, for use with other HTTP clients. It is a secret and lives for minutes. */
     ticket(): Promise<string>;
+    /** SHA-256 of the public keys (SPKI, base64) of which an HTTPS server must show one, as `curl --pinnedpubkey` compares them; none where authorities vouch. */
+    pins(): readonly string[];
     /** Ends the session on the server and in the profile, then closes. @throws AppError `auth_unreachable` */
     logout(): Promise<void>;
     /** Ends connections and workers. The session lives on: `connect` without a password, or `resume`, goes on with it. */
@@ -181,22 +195,22 @@ export type Driftless = AsyncDisposable &
 
 /**
  * Logs in; without `password` goes on with the session in the profile.
- * @throws AppError `credentials_wrong`, `auth_unreachable`, `server_key_changed`, `protocol_mismatch`, `too_many_requests`, `busy`; without password `not_logged_in`, `session_unknown`
+ * @throws AppError `credentials_wrong`, `auth_unreachable`, `server_key_unknown`, `server_key_changed`, `protocol_mismatch`, `too_many_requests`, `busy`; without password `not_logged_in`, `session_unknown`
  */
-export async function connect({ username, password, auth, home = defaultHome(), onFirstContact }: ConnectOptions): Promise<Driftless> {
+export async function connect({ username, password, auth, home = defaultHome(), ...contact }: ConnectOptions): Promise<Driftless> {
   if (password === undefined) return resume({ username, auth, home });
   const { login } = await import('./session/session.ts');
-  return createDriftless(await login({ auth, username, password, home, onFirstContact }), home);
+  return createDriftless(await login({ auth, username, password, home, ...contact }), home);
 }
 
 /**
  * Makes an account and logs it in.
- * @throws AppError `name_taken`, `name_invalid`, `request_invalid` (password too short or long), `registration_closed`, and as `connect`
+ * @throws AppError `name_taken`, `name_invalid`, `request_invalid` (password too short or long), `registration_closed`, `invite_invalid`, `invite_malformed`, and as `connect`
  */
-export async function register({ home = defaultHome(), ...options }: RegisterOptions): Promise<Driftless> {
+export async function register({ home = defaultHome(), invite, ...options }: RegisterOptions): Promise<Driftless> {
   const session = await import('./session/session.ts');
-  await session.register({ ...options, home });
-  return connect({ ...options, home });
+  const auth = await session.register({ ...options, invite, home });
+  return connect({ ...options, auth, home });
 }
 
 /** Goes on with a session of the profile. @throws AppError `not_logged_in`, `session_unknown`, `auth_unreachable`, `server_key_changed` */
@@ -213,7 +227,7 @@ const loadRest = () => import('../Models/rest.ts');
 type RestCaller = Caller<Awaited<ReturnType<typeof loadRest>>>;
 
 function createDriftless(session: Session, home: string): Driftless {
-  const http = createHttp({ baseUrl: session.serverUrl, ticket: () => session.ticket(), refresh: () => session.refresh() });
+  const http = httpFor(session);
   const transfers = openOnce(async () => {
     const { createTransfers } = await import('./transfers.ts');
     return createTransfers({ session, home });
@@ -226,10 +240,13 @@ function createDriftless(session: Session, home: string): Driftless {
   return {
     username: session.user.name,
     serverUrl: session.serverUrl,
+    auth: session.auth,
     ...fileMethods(call),
     ...contentMethods(http),
     ...transferMethods(transfers.open),
+    ...deviceMethods(http, session),
     ...findMethods(http),
+    ...accountMethods(session),
     ...quotaMethods(http),
     ...sharingMethods(http),
     ...historyMethods(http),
@@ -246,6 +263,7 @@ function createDriftless(session: Session, home: string): Driftless {
     },
     whoami: () => call(({ WhoAmI }) => ({ schema: WhoAmI, method: 'GET', route: ROUTES.whoami })),
     ticket: () => session.ticket(),
+    pins: () => session.pins(),
     async logout() {
       await session.logout();
       await close();

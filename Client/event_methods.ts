@@ -1,8 +1,8 @@
 import type { RestEvent, RestOnline } from '../Models/rest_events.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { Http } from './http.ts';
+import type { Access } from './http_connect.ts';
 import { restCaller } from './rest_call.ts';
-import type { Session } from './session/session.ts';
 
 /** `since`: a cursor; `start`; `now`, which is the default; or `done`: what this device has not marked yet. */
 export type EventsOptions = { readonly since?: string; readonly signal?: AbortSignal };
@@ -25,7 +25,7 @@ export type EventMethods = {
   ping(): Promise<{ readonly ms: number; readonly at: string }>;
 };
 
-export function eventMethods(http: Http, { serverUrl, ticket }: Pick<Session, 'serverUrl' | 'ticket'>): EventMethods {
+export function eventMethods(http: Http, access: Access): EventMethods {
   const call = restCaller(http, () => import('../Models/rest_events.ts'));
   const doneMark = async () => (await call(({ DoneMark }) => ({ schema: DoneMark, method: 'GET', route: ROUTES.eventsDone }))).cursor;
   const check = (after: string | null) =>
@@ -34,7 +34,7 @@ export function eventMethods(http: Http, { serverUrl, ticket }: Pick<Session, 's
     async *events({ since = 'now', signal } = {}) {
       const { streamEvents } = await import('./event_stream.ts');
       const from = since === 'done' ? ((await doneMark()) ?? 'start') : since;
-      yield* streamEvents({ serverUrl, ticket, check }, from, signal);
+      yield* streamEvents({ access, check }, from, signal);
     },
     eventsDone: async (cursor) =>
       (await call(({ DoneResult }) => ({ schema: DoneResult, method: 'POST', route: ROUTES.eventsDone, body: { cursor } }))).cursor,

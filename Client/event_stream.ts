@@ -2,14 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../Models/errors.ts';
 import { parseEventMessage, type RestEvent } from '../Models/rest_events.ts';
 import { ROUTES } from '../Models/routes.ts';
+import { type Access, trustOf } from './http_connect.ts';
 import { openEventSocket } from './sync/event_socket.ts';
 
 const WAITING_MAX = 1000; // events that came and were not taken yet; then the connection is given up until they are
 const PAUSE_MS = { first: 200, most: 10_000 };
 
 export type StreamDeps = {
-  readonly serverUrl: string;
-  readonly ticket: () => Promise<string>;
+  readonly access: Access;
   /** Asks for what is behind a cursor, so that a cursor or a session that is not good any more is an error with a code. */
   readonly check: (cursor: string | null) => Promise<unknown>;
 };
@@ -48,7 +48,7 @@ async function pause(failed: number, signal?: AbortSignal): Promise<void> {
 }
 
 /** What comes on one connection, until it ends. */
-async function* oneConnection({ serverUrl, ticket }: StreamDeps, since: string, signal?: AbortSignal): AsyncGenerator<RestEvent> {
+async function* oneConnection({ access }: StreamDeps, since: string, signal?: AbortSignal): AsyncGenerator<RestEvent> {
   const waiting: RestEvent[] = [];
   let over = false;
   let wake: () => void = () => undefined;
@@ -58,7 +58,11 @@ async function* oneConnection({ serverUrl, ticket }: StreamDeps, since: string, 
     wake();
   };
   const connection = openEventSocket(
-    { url: `${serverUrl.replace(/^http/, 'ws').replace(/\/+$/, '')}${ROUTES.events}?${new URLSearchParams({ since })}`, ticket },
+    {
+      url: `${access.serverUrl.replace(/^http/, 'ws').replace(/\/+$/, '')}${ROUTES.events}?${new URLSearchParams({ since })}`,
+      ticket: () => access.ticket(),
+      trust: trustOf(access),
+    },
     {
       onText(text) {
         const event = parseEventMessage(text);

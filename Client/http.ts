@@ -2,6 +2,8 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'undici';
 import { AppError, isErrorCode } from '../Models/errors.ts';
+import { isEndReason } from '../Models/session_ends.ts';
+import { type Access, AUTHORITIES, type Trust, trustOf } from './http_connect.ts';
 import { type Exchange, type ExchangeRequest, exchange, isLostConnection, openPool } from './http_exchange.ts';
 
 export type Method = ExchangeRequest['method'];
@@ -18,6 +20,8 @@ export type HttpOptions = {
   readonly ticket: () => Promise<string>;
   /** A ticket newer than the one the server just refused. */
   readonly refresh: () => Promise<string>;
+  /** Whose certificate is believed; without it whatever authorities vouch for. */
+  readonly trust?: Trust;
   /** How long neither side may move a byte, ms. */
   readonly idleMs?: number;
 };
@@ -27,7 +31,7 @@ export type AnswerShape<T> = {
   safeParse(value: unknown): { readonly success: true; readonly data: T } | { readonly success: false; readonly error: unknown };
 };
 
-/** One server, one pool of connections. All methods throw AppError: the server's own code, `server_unreachable`, `cancelled`, `internal`. */
+/** One server, one pool of connections. All methods throw AppError: the server's own code, `server_unreachable`, `server_certificate_changed`, `cancelled`, `internal`. */
 export type Http = {
   /** @param schema what the answer must be; `null` where the answer says nothing. @throws `protocol_mismatch` when it is something else */
   json<T>(
@@ -48,6 +52,16 @@ const FIRST_PAUSE_MS = 50;
 const PROBLEM_BYTES_MAX = 64 * 1024;
 const JSON_BYTES_MAX = 64 * 1024 * 1024; // a page of the most entries with the longest paths fits
 
+/** As a session has it. */
+export function httpFor(access: Access): Http {
+  return createHttp({
+    baseUrl: access.serverUrl,
+    ticket: () => access.ticket(),
+    refresh: () => access.refresh(),
+    trust: trustOf(access),
+  });
+}
+
 export function createHttp(options: HttpOptions): Http {
   const { origin, pathname } = new URL(options.baseUrl);
   const prefix = pathname.replace(/\/+$/, '');
@@ -58,7 +72,7 @@ export function createHttp(options: HttpOptions): Http {
   async function send(request: ExchangeRequest): Promise<Exchange> {
     for (let attempt = 1; ; attempt += 1) {
       if (closed) throw new AppError('cancelled', 'the client is closed');
-      pool ??= openPool(origin);
+      pool ??= openPool(origin, options.trust ?? AUTHORITIES);
       try {
         return await exchange(pool, request);
       } catch (error) {
@@ -156,7 +170,8 @@ async function readProblem(answer: Exchange, origin: string): Promise<AppError> 
   if (!/^application\/(problem\+)?json\b/.test(type) || typeof document !== 'object' || document === null || !('code' in document)) {
     return new AppError('server_unreachable', `${origin} answered ${answer.status}, and not as a Driftless server does`);
   }
-  const { code, detail, title } = document as { code: unknown; detail?: unknown; title?: unknown };
+  const { code, detail, title, reason } = document as { code: unknown; detail?: unknown; title?: unknown; reason?: unknown };
   const message = [detail, title].find((part) => typeof part === 'string' && part !== '') ?? `the server answered ${answer.status}`;
-  return isErrorCode(code) ? new AppError(code, String(message)) : new AppError('internal', `${message} (${String(code).slice(0, 64)})`);
+  if (isErrorCode(code)) return new AppError(code, String(message), { reason: isEndReason(reason) ? reason : undefined });
+  return new AppError('internal', `${message} (${String(code).slice(0, 64)})`);
 }

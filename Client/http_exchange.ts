@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { Readable } from 'node:stream';
 import type { Dispatcher, Pool } from 'undici';
 import { AppError } from '../Models/errors.ts';
+import { CONNECT_TIMEOUT_MS, pinnedConnector, type Trust } from './http_connect.ts';
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 export type Exchange = { readonly status: number; readonly headers: ResponseHeaders; readonly body: Readable };
@@ -17,17 +18,16 @@ export type ExchangeRequest = {
 
 const READ_AHEAD_BYTES = 1024 * 1024;
 const CONNECTIONS_MAX = 16;
-const CONNECT_TIMEOUT_MS = 10_000;
 const LOST_CONNECTION = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
 /** Only the pool is loaded, not the package's front: that is 20 ms instead of 35 (warm) or 80 (cold) of each command's start. */
-export function openPool(origin: string): Pool {
+export function openPool(origin: string, trust: Trust): Pool {
   const PoolClass: typeof Pool = createRequire(import.meta.url)('undici/lib/dispatcher/pool.js');
   return new PoolClass(origin, {
     connections: CONNECTIONS_MAX,
     pipelining: 1,
     allowH2: false,
-    connect: { timeout: CONNECT_TIMEOUT_MS },
+    connect: origin.startsWith('https:') ? pinnedConnector(trust) : { timeout: CONNECT_TIMEOUT_MS },
     headersTimeout: 0, // undici's timers look at the answer alone; ours also sees the request's bytes moving
     bodyTimeout: 0,
   });
@@ -35,7 +35,7 @@ export function openPool(origin: string): Pool {
 
 /**
  * One request and its answer. Full duplex: the answer may begin, and end, while the request's body is still being sent.
- * @throws AppError `server_unreachable` (refused, lost, silent for too long), `cancelled` (by the signal), and whatever AppError the
+ * @throws AppError `server_unreachable` (refused, lost, silent for too long), `server_certificate_changed`, `cancelled` (by the signal), and whatever AppError the
  * body's source threw (`local_io` when it threw another error of the system). After the promise is resolved the same errors arrive
  * through `body`. Destroying `body` early ends the exchange.
  */

@@ -4,7 +4,7 @@ import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { PublishedMessage, RestFetch, RestPublication, RestPublished } from '../Models/rest_published.ts';
 import { ROUTES } from '../Models/routes.ts';
-import { createHttp, type Http } from './http.ts';
+import { type Http, httpFor } from './http.ts';
 import type { Fetched, FetchOptions } from './publish/fetch_file.ts';
 import type { PublishEvent, Publisher } from './publish/publisher.ts';
 import { restCaller } from './rest_call.ts';
@@ -68,7 +68,7 @@ export function publishMethods({
     async publish(local, { name = lastName(resolve(local)), to = [], onEvent = () => undefined } = {}) {
       const { openPublisher } = await import('./publish/publisher.ts');
       const lock = await lockName(home, session, name);
-      const own = createHttp({ baseUrl: session.serverUrl, ticket: () => session.ticket(), refresh: () => session.refresh() });
+      const own = httpFor(session);
       try {
         const publisher = await openPublisher({ session, http: own, onEvent }, { local: resolve(local), name, audience: audienceOf(to) });
         void publisher.ended.then(() => lock[Symbol.dispose]());

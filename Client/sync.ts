@@ -7,7 +7,7 @@ import { AppError } from '../Models/errors.ts';
 import type { SyncStateBody } from '../Models/rest.ts';
 import type { SyncReportBody } from '../Models/rest_receipt.ts';
 import { ROUTES } from '../Models/routes.ts';
-import { type AnswerShape, createHttp, type Http } from './http.ts';
+import { type AnswerShape, type Http, httpFor } from './http.ts';
 import { isLoopback } from './loopback.ts';
 import type { Session } from './session/session.ts';
 import { systemClock } from './sync/clock.ts';
@@ -162,14 +162,13 @@ async function openRoot(
   if (options.dry !== true) ahead.begin();
   const disk = stack.adopt(openDisk(local), (open) => open.close());
   const features = options.probe(disk);
-  const ticket = (): Promise<string> => session.ticket();
-  const http = createHttp({ baseUrl: session.serverUrl, ticket, refresh: () => session.refresh() });
+  const http = httpFor(session);
   const limits: RateLimits = { upBytesPerSecond: settings.limitUp ?? undefined, downBytesPerSecond: settings.limitDown ?? undefined };
   const passed = meters(systemClock);
   const remote = stack.adopt(
     openHttpRemote({
       http,
-      events: eventSocket(session.serverUrl, ticket),
+      events: eventSocket(session),
       cache: openManifestCache(home, `${session.serverUrl} ${session.user.id}`),
       compress: !isLoopback(session.serverUrl),
       limits,

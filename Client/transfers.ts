@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '../Models/errors.ts';
-import { createHttp } from './http.ts';
+import { httpFor } from './http.ts';
 import type { Session } from './session/session.ts';
 import {
   addCounts,
@@ -44,7 +44,10 @@ const INLINE_FILES = 64;
 const PROGRESS_MS = 100;
 
 /** @param options.home where long files' chunk lists are remembered */
-export function createTransfers(options: { session: Pick<Session, 'user' | 'serverUrl' | 'ticket' | 'refresh'>; home: string }): Transfers {
+export function createTransfers(options: {
+  session: Pick<Session, 'user' | 'serverUrl' | 'ticket' | 'refresh' | 'pins'>;
+  home: string;
+}): Transfers {
   const running = new Set<Run>();
   const start = async (direction: Direction, jobs: Job[], threads: number, transferOptions: TransferOptions): Promise<TransferReport> => {
     const run = new Run(shardSetup(options, direction), threads, transferOptions);
@@ -78,6 +81,7 @@ function shardSetup({ session, home }: Parameters<typeof createTransfers>[0], di
     scope: `${session.serverUrl} ${session.user.id}`,
     ticket: () => session.ticket(),
     refresh: () => session.refresh(),
+    pins: () => session.pins(),
   };
 }
 
@@ -116,9 +120,9 @@ function namesIn(path: string): string[] {
   }
 }
 
-async function measureRemote({ serverUrl, ticket, refresh }: ShardSetup, jobs: readonly Job[]): Promise<Amount> {
+async function measureRemote(setup: ShardSetup, jobs: readonly Job[]): Promise<Amount> {
   if (jobs.length > INLINE_FILES) return null;
-  const http = createHttp({ baseUrl: serverUrl, ticket, refresh });
+  const http = httpFor(setup);
   try {
     const entries = await statPaths(
       http,

@@ -1,5 +1,6 @@
 import { AppError } from './errors.ts';
 import { LIMITS } from './limits.ts';
+import { visible } from './visible.ts';
 
 const encoder = new TextEncoder();
 // Fullwidth and halfwidth forms, which RFC 8265 maps to their ordinary ones.
@@ -58,5 +59,15 @@ export function prepareNewPassword(password: string): string {
 export function preparePassword(password: string): string {
   const prepared = opaqueString(password);
   if (prepared === null) throw new AppError('credentials_wrong', 'wrong user name or password');
+  return prepared;
+}
+
+/** The one form of a device's name: a line that a person can read. @throws AppError `name_invalid` */
+export function prepareDeviceName(name: string): string {
+  const prepared = name.trim().normalize('NFC');
+  const bytes = encoder.encode(prepared).length;
+  if (bytes === 0 || bytes > LIMITS.deviceNameBytesMax || visible(prepared) !== prepared) {
+    throw new AppError('name_invalid', `a device's name has 1 to ${LIMITS.deviceNameBytesMax} bytes that can be shown on one line`);
+  }
   return prepared;
 }

@@ -73,6 +73,7 @@ export type Grant = {
   readonly deviceId: Uint8Array;
   readonly sessionId: Uint8Array;
   readonly renewalSecret: Uint8Array; // 32 bytes
+  readonly deviceProof: Uint8Array; // 16 bytes: shows at the next login that this device is known
   readonly httpPort: number;
   readonly userName: string;
   readonly publicUrl: string | null; // at most 255 bytes
@@ -81,11 +82,11 @@ export type Grant = {
   readonly ticket: string; // JWT
 };
 
-const GRANT_FIXED_BYTES = 8 + 16 + 16 + 16 + 32 + 2;
+const GRANT_FIXED_BYTES = 8 + 16 + 16 + 16 + 32 + 16 + 2;
 
 /** Fixed part, then user name, public URL (one byte of length each), count of fingerprints and 32 bytes each, then the ticket to the end. */
 export function encodeGrant(grant: Grant): Uint8Array {
-  const fixed = [encodeTimeMs(grant.serverTimeMs), grant.userId, grant.deviceId, grant.sessionId, grant.renewalSecret];
+  const fixed = [encodeTimeMs(grant.serverTimeMs), grant.userId, grant.deviceId, grant.sessionId, grant.renewalSecret, grant.deviceProof];
   const name = encoder.encode(grant.userName);
   const url = encoder.encode(grant.publicUrl ?? '');
   if (name.length > 255 || url.length > 255 || grant.fingerprints.length > 4) throw new RangeError('the grant does not fit its fields');
@@ -112,13 +113,14 @@ export function decodeGrant(bytes: Uint8Array): Grant | null {
   if (bytes.length < GRANT_FIXED_BYTES) return null;
   try {
     const serverTimeMs = decodeTimeMs(take(8));
-    const [userId, deviceId, sessionId, renewalSecret] = [take(16), take(16), take(16), take(32)];
+    const [userId, deviceId, sessionId, renewalSecret, deviceProof] = [take(16), take(16), take(16), take(32), take(16)];
     const httpPort = byte() * 256 + byte();
     const userName = decoder.decode(take(byte()));
     const publicUrl = decoder.decode(take(byte())) || null;
     const fingerprints = Array.from({ length: byte() }, () => take(32));
     const ticket = decoder.decode(take(bytes.length - at));
-    return { serverTimeMs, userId, deviceId, sessionId, renewalSecret, httpPort, userName, publicUrl, fingerprints, ticket };
+    const ids = { serverTimeMs, userId, deviceId, sessionId };
+    return { ...ids, renewalSecret, deviceProof, httpPort, userName, publicUrl, fingerprints, ticket };
   } catch (error) {
     if (error instanceof RangeError || error instanceof TypeError) return null;
     throw error;

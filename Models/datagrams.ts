@@ -4,25 +4,34 @@ import type { ErrorCode } from './errors.ts';
  * The datagrams between client and authentication daemon, byte by byte (docs/PROTOCOL.md, "Datagrams"). Integers are big-endian.
  * A client datagram is exactly `clientBytes` long, zeros after its fields, so a reply is never longer than what it answers.
  */
-export const DATAGRAM = { magic: 0x444c, version: 1, clientBytes: 1200, headerBytes: 20, transactionBytes: 16 } as const;
+export const DATAGRAM = { magic: 0x444c, version: 2, clientBytes: 1200, headerBytes: 20, transactionBytes: 16 } as const;
 
 const SEAL_BYTES = 28; // nonce 12, tag 16
 const USER_NAME_FIELD = 65; // length 1, UTF-8 and zeros 64
 const ID = 16;
 const KSF = 6; // memory in KiB 4, iterations 1, parallelism 1
 const KEY = 32;
+const PROOF = 16;
+const CODE = 16; // the secret of an invitation code; zeros: none
 
 /** What is sealed inside a datagram, in order: field and its bytes. */
 export const TEXTS = {
-  hello: { ke1: 96, name: USER_NAME_FIELD },
-  register: { request: 32, name: USER_NAME_FIELD },
-  enrol: { record: 192, ksf: KSF, name: USER_NAME_FIELD },
+  /** Device and proof are zeros for a device that was not given one. */
+  hello: { ke1: 96, name: USER_NAME_FIELD, deviceId: ID, deviceProof: PROOF },
+  register: { request: 32, name: USER_NAME_FIELD, code: CODE },
+  enrol: { record: 192, ksf: KSF, name: USER_NAME_FIELD, code: CODE },
   /** Half-open login, sealed by the daemon to itself. */
-  state: { issuedAtMs: 8, userId: ID, transcript: 32, opaque: 128 },
-  challenge: { ke2: 320, ksf: KSF, state: 8 + ID + 32 + 128 + SEAL_BYTES },
+  state: { issuedAtMs: 8, userId: ID, counter: ID, record: 32, transcript: 32, opaque: 128 },
+  challenge: { ke2: 320, ksf: KSF, state: 8 + ID + ID + 32 + 32 + 128 + SEAL_BYTES },
   registration: { response: 64, ksf: KSF },
   enrolled: { userId: ID },
   finish: { deviceId: ID, deviceName: USER_NAME_FIELD },
+  /** What is to be changed in a session, see session_changes.ts; always as long, so that its length says nothing. */
+  change: { number: 8, action: 1, body: 768 },
+  changed: { result: 1, number: 8 },
+  newPassword: { request: 32 },
+  /** Zeros in `keepOthers`: all sessions of the user end but `sessionId`. */
+  changePassword: { record: 192, ksf: KSF, sessionId: ID, keepOthers: 1 },
 } as const satisfies Record<string, Layout>;
 
 /** The fields after the header. The field `rest` of a ticket goes up to the datagram's end. */
@@ -34,6 +43,9 @@ const CLIENT = {
   ack: { code: 0x05, fields: { cookie: 16, timeMs: 8, sessionId: ID, mac: 32 } },
   renew: { code: 0x06, fields: { cookie: 16, timeMs: 8, sessionId: ID, mac: 32 } },
   logout: { code: 0x07, fields: { cookie: 16, timeMs: 8, sessionId: ID, mac: 32 } },
+  newPassword: { code: 0x08, fields: { cookie: 16, state: TEXTS.challenge.state, ke3: 64, sealed: sealedBytes(TEXTS.newPassword) } },
+  changePassword: { code: 0x09, fields: { cookie: 16, state: TEXTS.challenge.state, ke3: 64, sealed: sealedBytes(TEXTS.changePassword) } },
+  change: { code: 0x0c, fields: { cookie: 16, timeMs: 8, sessionId: ID, sealed: sealedBytes(TEXTS.change) } },
 } as const;
 
 const SERVER = {
@@ -46,6 +58,10 @@ const SERVER = {
   loggedOut: { code: 0x87, fields: { mac: 32 } },
   busy: { code: 0x88, fields: { retryAfterMs: 4 } },
   error: { code: 0x89, fields: { error: 1 } },
+  newPasswordAnswer: { code: 0x8a, fields: { sealed: sealedBytes(TEXTS.registration) } },
+  passwordChanged: { code: 0x8b, fields: { sealed: sealedBytes(TEXTS.enrolled) } },
+  changed: { code: 0x8d, fields: { sealed: sealedBytes(TEXTS.changed) } },
+  ended: { code: 0x8e, fields: { reason: 1, mac: 32 } },
 } as const;
 
 type Layout = { readonly [field: string]: number };
@@ -58,6 +74,9 @@ export type ServerKind = keyof typeof SERVER;
 export type ClientDatagram<K extends ClientKind = ClientKind> = Datagrams<typeof CLIENT>[K];
 export type ServerDatagram<K extends ServerKind = ServerKind> = Datagrams<typeof SERVER>[K];
 
+/** In `busy`: not by waiting. */
+export const NEVER_MS = 0xffff_ffff;
+
 /** What the byte of an `error` datagram says. `login_expired`: the half-open login is too old or of an earlier daemon; begin again. */
 const WIRE_ERRORS = [
   'credentials_wrong',
@@ -67,6 +86,7 @@ const WIRE_ERRORS = [
   'session_unknown',
   'protocol_mismatch',
   'login_expired',
+  'invite_invalid',
 ] as const satisfies readonly (ErrorCode | 'login_expired')[];
 export type WireError = (typeof WIRE_ERRORS)[number];
 
@@ -221,3 +241,6 @@ export function encodeError(transaction: Uint8Array, error: WireError): Uint8Arr
 export function decodeWireError(field: Uint8Array): WireError | null {
   return WIRE_ERRORS[(field[0] ?? 0) - 1] ?? null;
 }
+
+/** Every kind with its type byte and fields, for what has to know them all. */
+export const LAYOUTS = { client: CLIENT, server: SERVER } as const;

@@ -15,6 +15,7 @@ import {
   TEXTS,
   unpackFields,
 } from './datagrams.ts';
+import { encodeEndReason } from './session_ends.ts';
 
 const TRANSACTION = Uint8Array.from({ length: 16 }, (_, n) => n);
 const HEADER_TAIL = '000102030405060708090a0b0c0d0e0f';
@@ -25,37 +26,57 @@ const repeated = (value: string, bytes: number): string => value.repeat(bytes);
 /** The datagrams of docs/PROTOCOL.md, without the zeros at the end of a client's. */
 const GOLDEN: readonly [bytes: Uint8Array, hex: string][] = [
   [
-    encodeClient('hello', TRANSACTION, { cookie: fill(16, 1), ephemeral: fill(32, 2), sealed: fill(189, 3) }),
-    `444c0101${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 189)}`,
+    encodeClient('hello', TRANSACTION, { cookie: fill(16, 1), ephemeral: fill(32, 2), sealed: fill(221, 3) }),
+    `444c0201${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 221)}`,
   ],
   [
-    encodeClient('register', TRANSACTION, { cookie: fill(16, 1), ephemeral: fill(32, 2), sealed: fill(125, 3) }),
-    `444c0102${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 125)}`,
+    encodeClient('register', TRANSACTION, { cookie: fill(16, 1), ephemeral: fill(32, 2), sealed: fill(141, 3) }),
+    `444c0202${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 141)}`,
   ],
   [
-    encodeClient('enrol', TRANSACTION, { cookie: fill(16, 1), ephemeral: fill(32, 2), sealed: fill(291, 3) }),
-    `444c0103${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 291)}`,
+    encodeClient('enrol', TRANSACTION, { cookie: fill(16, 1), ephemeral: fill(32, 2), sealed: fill(307, 3) }),
+    `444c0203${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}${repeated('03', 307)}`,
   ],
   [
-    encodeClient('finish', TRANSACTION, { cookie: fill(16, 1), state: fill(212, 2), ke3: fill(64, 3), sealed: fill(109, 4) }),
-    `444c0104${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 212)}${repeated('03', 64)}${repeated('04', 109)}`,
+    encodeClient('finish', TRANSACTION, { cookie: fill(16, 1), state: fill(260, 2), ke3: fill(64, 3), sealed: fill(109, 4) }),
+    `444c0204${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 260)}${repeated('03', 64)}${repeated('04', 109)}`,
   ],
   ...(['ack', 'renew', 'logout'] as const).map((kind, n): [Uint8Array, string] => [
     encodeClient(kind, TRANSACTION, { cookie: fill(16, 1), timeMs: fill(8, 2), sessionId: fill(16, 3), mac: fill(32, 4) }),
-    `444c010${5 + n}${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 8)}${repeated('03', 16)}${repeated('04', 32)}`,
+    `444c020${5 + n}${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 8)}${repeated('03', 16)}${repeated('04', 32)}`,
+  ]),
+  ...(
+    [
+      ['newPassword', '8', 60],
+      ['changePassword', '9', 243],
+    ] as const
+  ).map(([kind, code, bytes]): [Uint8Array, string] => [
+    encodeClient(kind, TRANSACTION, { cookie: fill(16, 1), state: fill(260, 2), ke3: fill(64, 3), sealed: fill(bytes, 4) }),
+    `444c020${code}${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 260)}${repeated('03', 64)}${repeated('04', bytes)}`,
   ]),
   [
-    encodeServer('retry', TRANSACTION, { cookie: fill(16, 1), daemonKey: fill(32, 2) }),
-    `444c0181${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}`,
+    encodeClient('change', TRANSACTION, { cookie: fill(16, 1), timeMs: fill(8, 2), sessionId: fill(16, 3), sealed: fill(805, 4) }),
+    `444c020c${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 8)}${repeated('03', 16)}${repeated('04', 805)}`,
   ],
-  [encodeServer('challenge', TRANSACTION, { sealed: fill(566, 1) }), `444c0182${HEADER_TAIL}${repeated('01', 566)}`],
-  [encodeServer('registration', TRANSACTION, { sealed: fill(98, 1) }), `444c0183${HEADER_TAIL}${repeated('01', 98)}`],
-  [encodeServer('enrolled', TRANSACTION, { sealed: fill(44, 1) }), `444c0184${HEADER_TAIL}${repeated('01', 44)}`],
-  [encodeServer('ticket', TRANSACTION, { rest: fill(5, 1) }), `444c0185${HEADER_TAIL}0101010101`],
-  [encodeServer('acked', TRANSACTION, { mac: fill(32, 1) }), `444c0186${HEADER_TAIL}${repeated('01', 32)}`],
-  [encodeServer('loggedOut', TRANSACTION, { mac: fill(32, 1) }), `444c0187${HEADER_TAIL}${repeated('01', 32)}`],
-  [encodeServer('busy', TRANSACTION, { retryAfterMs: encodeUint32(250) }), `444c0188${HEADER_TAIL}000000fa`],
-  [encodeError(TRANSACTION, 'login_expired'), `444c0189${HEADER_TAIL}07`],
+  [
+    encodeServer('retry', TRANSACTION, { cookie: fill(16, 1), daemonKey: fill(32, 2) }),
+    `444c0281${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}`,
+  ],
+  [encodeServer('challenge', TRANSACTION, { sealed: fill(614, 1) }), `444c0282${HEADER_TAIL}${repeated('01', 614)}`],
+  [encodeServer('registration', TRANSACTION, { sealed: fill(98, 1) }), `444c0283${HEADER_TAIL}${repeated('01', 98)}`],
+  [encodeServer('enrolled', TRANSACTION, { sealed: fill(44, 1) }), `444c0284${HEADER_TAIL}${repeated('01', 44)}`],
+  [encodeServer('ticket', TRANSACTION, { rest: fill(5, 1) }), `444c0285${HEADER_TAIL}0101010101`],
+  [encodeServer('acked', TRANSACTION, { mac: fill(32, 1) }), `444c0286${HEADER_TAIL}${repeated('01', 32)}`],
+  [encodeServer('loggedOut', TRANSACTION, { mac: fill(32, 1) }), `444c0287${HEADER_TAIL}${repeated('01', 32)}`],
+  [encodeServer('busy', TRANSACTION, { retryAfterMs: encodeUint32(250) }), `444c0288${HEADER_TAIL}000000fa`],
+  [encodeError(TRANSACTION, 'login_expired'), `444c0289${HEADER_TAIL}07`],
+  [encodeServer('newPasswordAnswer', TRANSACTION, { sealed: fill(98, 1) }), `444c028a${HEADER_TAIL}${repeated('01', 98)}`],
+  [encodeServer('passwordChanged', TRANSACTION, { sealed: fill(44, 1) }), `444c028b${HEADER_TAIL}${repeated('01', 44)}`],
+  [encodeServer('changed', TRANSACTION, { sealed: fill(37, 1) }), `444c028d${HEADER_TAIL}${repeated('01', 37)}`],
+  [
+    encodeServer('ended', TRANSACTION, { reason: encodeEndReason('revoked'), mac: fill(32, 1) }),
+    `444c028e${HEADER_TAIL}04${repeated('01', 32)}`,
+  ],
 ];
 
 test('every datagram has the bytes that the protocol says, and is read back', () => {
@@ -98,12 +119,12 @@ test('a datagram of another version is told apart from rubbish; an error is unde
 
 test('a sealed field is sealed for exactly what stands before it', () => {
   let before: Uint8Array | undefined;
-  const datagram = encodeAuthenticated('finish', TRANSACTION, { cookie: fill(16, 1), state: fill(212, 2), ke3: fill(64, 3) }, (bytes) => {
+  const datagram = encodeAuthenticated('finish', TRANSACTION, { cookie: fill(16, 1), state: fill(260, 2), ke3: fill(64, 3) }, (bytes) => {
     before = Uint8Array.from(bytes);
     return fill(109, 4);
   });
   assert.deepEqual(before, Uint8Array.from(beforeLast('finish', datagram)));
-  assert.equal(before?.length, 20 + 16 + 212 + 64);
+  assert.equal(before?.length, 20 + 16 + 260 + 64);
 });
 
 test('fields of another length are a programmer’s mistake when written and nothing when read', () => {
@@ -132,6 +153,7 @@ test('a grant is read back as it was written, and anything shorter is none', () 
     deviceId: fill(16, 2),
     sessionId: fill(16, 3),
     renewalSecret: fill(32, 4),
+    deviceProof: fill(16, 6),
     httpPort: 4811,
     userName: 'zoë',
     publicUrl: null,

@@ -1,19 +1,25 @@
+import type { EndReason } from './session_ends.ts';
+
 /**
  * Every failure that crosses a boundary has one of these codes; branch on the code, never on the message.
- * `docs/PROTOCOL.md` lists them with their meaning, `Server/http_errors.ts` gives the HTTP status, `Client/cli/exit_codes.ts` the exit code.
+ * `docs/PROTOCOL.md` lists them with their meaning, `Server/http_errors.ts` gives the HTTP status, `Models/exit_codes.ts` the exit code.
  */
 export const ERROR_CODES = [
   // who you are
   'credentials_wrong', // unknown user or wrong password: never told apart
   'name_taken', // registration: the user name exists
   'registration_closed', // registration is not open to this address
+  'invite_invalid', // registration: the invitation code is unknown, used up or expired, never told apart
+  'invite_malformed', // it is none: a part is missing or mistyped
   'ticket_missing',
   'ticket_invalid', // forged, truncated, wrong issuer, audience or type
   'ticket_expired',
   'ticket_revoked', // logged out, or the session lapsed
   'session_unknown', // renewal refused: log in again
   'not_logged_in', // the client has no session for this server
+  'server_key_unknown', // first contact with a daemon elsewhere whose key nobody has confirmed
   'server_key_changed', // the daemon's key is not the one seen first: hard stop
+  'server_certificate_changed', // the HTTPS server holds none of the keys that the daemon told of: hard stop
   'protocol_mismatch', // the two sides speak different versions
   'auth_unreachable', // no answer from the daemon within the time
   'busy', // overloaded, retry later
@@ -66,13 +72,25 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
+/** What is known of a failure beside its code. */
+type Circumstances = {
+  /** Why the session has ended: of `ticket_revoked` and `session_unknown`. */
+  readonly reason?: EndReason | undefined;
+  /** When trying again may help: of `busy`. */
+  readonly retryAfterMs?: number | undefined;
+};
+
 /** A failure with a typed code. `message` is for a person and holds no secret. */
 export class AppError extends Error {
   override readonly name = 'AppError';
   readonly code: ErrorCode;
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  readonly reason: EndReason | undefined;
+  readonly retryAfterMs: number | undefined;
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions & Circumstances) {
     super(message, options);
     this.code = code;
+    this.reason = options?.reason;
+    this.retryAfterMs = options?.retryAfterMs;
   }
 }
 

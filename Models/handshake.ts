@@ -64,11 +64,10 @@ export function transcriptOf(p: Primitives, input: { hello: Uint8Array; ke2: Uin
   return p.sha256(LABELS.transcript, input.hello, input.ke2, input.ksf);
 }
 
-/** @param sessionKey OPAQUE's, 64 bytes. The session's id comes from the handshake too, so a repeated FINISH cannot make a second session. */
-export function loginKeys(
-  p: Primitives,
-  input: { sessionKey: Uint8Array; transcript: Uint8Array },
-): { finish: Uint8Array; ticket: Uint8Array; sessionId: Uint8Array } {
+export type LoginKeys = { readonly finish: Uint8Array; readonly ticket: Uint8Array; readonly sessionId: Uint8Array };
+
+/** @param sessionKey OPAQUE's, 64 bytes. The session's id comes from the handshake too, so a repeated FINISH cannot make a second session. `finish` and `ticket` seal whatever follows the CHALLENGE and its answer, each bound to its kind. */
+export function loginKeys(p: Primitives, input: { sessionKey: Uint8Array; transcript: Uint8Array }): LoginKeys {
   const keys = p.hkdf({ secret: input.sessionKey, salt: input.transcript, info: 'driftless login 1', bytes: 80 });
   return { finish: keys.subarray(0, 32), ticket: keys.subarray(32, 64), sessionId: keys.subarray(64) };
 }
@@ -78,14 +77,26 @@ export function renewalKey(p: Primitives, input: { renewalSecret: Uint8Array; se
   return p.hkdf({ secret: input.renewalSecret, salt: input.sessionId, info: 'driftless renewal 1', bytes: 32 });
 }
 
+/** Keys of a CHANGE and of its reply. */
+export function changeKeys(
+  p: Primitives,
+  input: { renewalSecret: Uint8Array; sessionId: Uint8Array },
+): { request: Uint8Array; reply: Uint8Array } {
+  const keys = p.hkdf({ secret: input.renewalSecret, salt: input.sessionId, info: 'driftless change 1', bytes: 64 });
+  return { request: keys.subarray(0, 32), reply: keys.subarray(32) };
+}
+
 /** Proof in ACK, RENEW and LOGOUT. @param input.before everything before the proof in its datagram */
 export function requestMac(p: Primitives, input: { renewalSecret: Uint8Array; before: Uint8Array }): Uint8Array {
   return p.hmac(input.renewalSecret, LABELS.request, input.before);
 }
 
-/** Proof in ACKED and LOGGED_OUT. */
-export function replyMac(p: Primitives, input: { renewalSecret: Uint8Array; header: Uint8Array; sessionId: Uint8Array }): Uint8Array {
-  return p.hmac(input.renewalSecret, LABELS.reply, input.header, input.sessionId);
+/** Proof in ACKED, LOGGED_OUT and ENDED. @param input.reason of ENDED */
+export function replyMac(
+  p: Primitives,
+  input: { renewalSecret: Uint8Array; header: Uint8Array; sessionId: Uint8Array; reason?: Uint8Array },
+): Uint8Array {
+  return p.hmac(input.renewalSecret, LABELS.reply, input.header, input.sessionId, input.reason ?? new Uint8Array(0));
 }
 
 /** What every sealed reply is bound to: its own header and the whole request. */

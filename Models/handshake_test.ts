@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import {
   boxKeys,
+  changeKeys,
   fingerprint,
   loginKeys,
   type Primitives,
@@ -44,6 +45,8 @@ const VECTORS = {
   ticket: 'a5dc1b16565e419fdcc098f02e90205eccf86a02a47aefe5ac4282054f85a31b',
   sessionId: '1c6f7509794cd85d69dffcf5ea06eae9',
   renewal: 'b59ff08ef2833d896053adc82a9678c37d783cd6512e79068cfc925cd465956f',
+  change: '559e277e4e3f20998835410989c837a62a3e314def7437b41235805ee3c02a7e',
+  changed: 'a7b92a624dd82b3399258aae69f31f0806fcb444f69351ddb0a846b9ebaeda24',
   requestMac: '139e9681238218e54bb5b8b08eb1560c5c36c8a696e97312aff7f97e28d767d7',
   replyMac: 'd2b2c1d3de8f52804eae7503e1b75d6a94655bff5113ea87fd3b7e9986d3f619',
   sealed: 'c376d2f87a0c925f76aab6e11d4bb444000b5e45585bb37c9c7a8be83ca8788475',
@@ -63,6 +66,8 @@ test('the key schedule gives the vectors of docs/PROTOCOL.md', () => {
     ticket: login.ticket,
     sessionId: login.sessionId,
     renewal: renewalKey(p, proof),
+    change: changeKeys(p, proof).request,
+    changed: changeKeys(p, proof).reply,
     requestMac: requestMac(p, { renewalSecret: proof.renewalSecret, before: fill(60, 5) }),
     replyMac: replyMac(p, proof),
     sealed: seal(p, { key: fill(32, 1), associated: fill(20, 2), text: fill(5, 3) }),
@@ -90,8 +95,8 @@ test('docs/PROTOCOL.md shows these vectors, and the daemon’s and client’s ty
   for (const [name, vector] of Object.entries(VECTORS)) assert.ok(document.includes(`\`${vector}\``), name);
   const kinds =
     'HELLO REGISTER ENROL FINISH ACK RENEW LOGOUT RETRY CHALLENGE REGISTRATION ENROLLED TICKET ACKED LOGGED_OUT BUSY ERROR'.split(' ');
-  for (const [n, kind] of kinds.entries()) {
-    const code = n < 7 ? 1 + n : 0x81 + n - 7;
+  const codes = kinds.map((kind, n): [string, number] => [kind, n < 7 ? 1 + n : 0x81 + n - 7]);
+  for (const [kind, code] of [...codes, ['CHANGE', 0x0c], ['CHANGED', 0x8d], ['ENDED', 0x8e]] as const) {
     assert.ok(document.includes(`| \`${code.toString(16).padStart(2, '0')}\` | ${kind} |`), kind);
   }
 });

@@ -8,8 +8,16 @@ export const LIMITS = {
   pathBytesMax: 4096,
   pathDepthMax: 128,
   userNameBytesMax: 64,
+  deviceNameBytesMax: 64,
   passwordBytesMin: 8,
   passwordBytesMax: 1024,
+
+  loginsPerSecondMax: 400, // begun by all sources together, so that a flood of them leaves time for renewals
+  guessesFree: 10, // passwords that may be tried for one name in a row; then one each so often
+  guessWaitMs: 600_000, // doubled with each, up to
+  guessWaitMsMax: 3_600_000,
+  guessesMax: 100, // in a row; then none, until somebody logs in from a device that is known
+  guessCountersMax: 100_000, // names and devices that are counted, whether there are such users or not
   symlinkTargetBytesMax: 4096,
 
   chunkBytesMin: 512 * KiB, // a file of at most this many bytes is one chunk
@@ -55,6 +63,8 @@ export const LIMITS = {
   longRequestsMax: 16, // of those that look at much, at the same time: statistics, usage, differences, and going back
   longRequestsPerUserMax: 4,
   devicesPerUserMax: 1024, // a user is told of so many new ones
+  devicesListedMax: 1000, // those seen last
+  sessionsListedMax: 1000,
   devicesRememberedMax: 100_000, // of which a server knows without asking that they are no new ones
 
   linksPerUserMax: 1000, // that are neither revoked nor expired
@@ -80,7 +90,13 @@ export const LIMITS = {
   zipsMax: 8, // at the same time
 
   headerBytesMax: 32 * KiB, // request line and headers: the longest path, percent-encoded, and a page mark fit
-  requestTimeoutMs: 30_000, // headers of a request, and the whole body of one that is not a stream
+  headersTimeoutMs: 15_000, // from the beginning of a connection or request to the end of its headers
+  requestTimeoutMs: 30_000, // the whole body of a request that is not a stream
+  bytesPerSecondMin: 1024, // of a body that is a stream, and of an answer that is waited for; a connection that is slower is cut
+  bodyWindowMs: 30_000, // looked at over so long: who goes from one network to another is still there afterwards
+  answerWindowMs: 120_000, // longer, because the system tells only now and then that bytes were taken
+  rateCheckMs: 1000,
+  handshakeTimeoutMs: 10_000, // of TLS
   idleSocketTimeoutMs: 120_000, // no byte in or out during a request
   streamTimeoutMs: 24 * 3_600_000, // one upload, push or pull in all, as long as bytes flow
   uploadWindowBytes: 8 * MiB, // content of one REST upload that is held, and made durable at once; at least 2 * chunkBytesMax
@@ -95,6 +111,8 @@ export const LIMITS = {
   requestsPerSocketMax: 100_000,
   keepAliveTimeoutMs: 72_000,
   connectionsMax: 16_384,
+  connectionsPerAddressMax: 64, // an IPv4 address or an IPv6 /64, on which no ticket was shown; none where they come from this machine
+  knownConnectionsPerAddressMax: 1024, // on which one was
   eventLinksMax: 8192, // event connections at the same time; each is one of `connectionsMax`, and costs under 20 KiB while nothing happens
   eventLinksPerUserMax: 512, // so that no user takes a tenth of them
   eventGapMs: 10, // between two messages on one event connection; what changes meanwhile is told with the second
@@ -142,4 +160,14 @@ export const LIMITS = {
   ticketBytesMax: 2048,
   ticketsCachedMax: 10_000,
   idempotencyKeyBytesMax: 255,
+
+  auditGatherMs: 200, // events are written together so often; what a kill can lose
+  auditRetryMs: 1000, // when they cannot be written
+  auditUnwrittenMax: 8192, // rows kept meanwhile; further events are only counted
+  auditRowsPerMinute: { each: 16, ok: 4096, refused: 512 }, // of one source, of all that was done, and refused; above it what differs is told together, see Storage/audit_rows.ts
+  auditDetailCharsMax: 256,
+  auditDoneRowsMax: 400_000, // of what was done; the oldest go first
+  auditRefusedRowsMax: 100_000, // of what was refused
+  auditKeptMs: 400 * 24 * 3_600_000,
+  auditPageMax: 1000,
 } as const;

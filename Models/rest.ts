@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { ERROR_CODES } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import { NOTICE_KINDS } from './notices.ts';
-
 import type { Base } from './operations.ts';
+import { END_REASONS } from './session_ends.ts';
 
 /** The JSON shapes of the REST routes. The server makes its OpenAPI document from them, the client parses answers with them. */
 
@@ -162,6 +162,7 @@ export const Problem = z.object({
   status: z.int(),
   detail: z.string().optional(),
   code: z.enum(ERROR_CODES),
+  reason: z.enum(END_REASONS).optional().describe('Why the session has ended, with ticket_revoked'),
   requestId: z.string().optional(),
 });
 export type Problem = z.infer<typeof Problem>;

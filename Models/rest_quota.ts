@@ -30,4 +30,6 @@ export const RestLimits = z.object({
 });
 export type RestLimits = z.infer<typeof RestLimits>;
 export const LimitsQuery = z.object({ user: UserName.optional().describe('Without it: what holds for everybody') });
-export const LimitsBody = RestLimits.partial().extend({ user: UserName.optional() });
+export const LimitsBody = RestLimits.partial()
+  .extend({ user: UserName.optional() })
+  .refine(({ user: _, ...limits }) => Object.keys(limits).length > 0, 'nothing to set');

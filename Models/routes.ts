@@ -29,6 +29,8 @@ export const ROUTES = {
   webhooks: '/v1/webhooks', // GET; POST WebhookBody; DELETE :id
   ping: '/v1/ping', // GET
   online: '/v1/online', // GET
+  devices: '/v1/devices', // GET
+  sessions: '/v1/sessions', // GET
   publications: '/v1/publications', // GET; POST PublicationBody; DELETE :id; POST :id/files AnnounceBody
   published: '/v1/published', // GET PublishedParameters
   publishedContent: '/v1/published-content', // GET PublishedContentQuery: the file, from its owner's device
@@ -48,5 +50,6 @@ export const ROUTES = {
   pull: '/v1/pull',
   tree: '/v1/tree',
   signature: '/v1/signature',
+  ticketKeys: '/.well-known/jwks.json', // GET TicketKeySet
   openapi: '/v1/openapi.json',
 } as const;

@@ -24,4 +24,18 @@ export const TicketClaims = z.object({
   iat: z.int(),
   exp: z.int(),
 });
+/** RFC 7517: the public keys that tickets are signed with now, were until lately, and will be soon. */
+export const TicketKeySet = z.object({
+  keys: z.array(
+    z.object({
+      kty: z.literal('OKP'),
+      crv: z.literal('Ed25519'),
+      x: z.string(),
+      kid: z.string(),
+      alg: z.literal(TICKET.algorithm),
+      use: z.literal('sig'),
+    }),
+  ),
+});
+
 export type TicketClaims = z.infer<typeof TicketClaims>;

@@ -15,6 +15,7 @@ import { AppError, type ErrorCode } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
+import type { Audit } from '../Storage/audit.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { DeleteScope } from '../Storage/delete_scope.ts';
 import type { EventMarks } from '../Storage/event_marks.ts';
@@ -31,9 +32,11 @@ import type { Statistics } from '../Storage/statistics.ts';
 import type { SyncReports } from '../Storage/sync_reports.ts';
 import type { SyncStates } from '../Storage/sync_states.ts';
 import type { Webhooks } from '../Storage/webhooks.ts';
-import type { IsAdmin } from './admins.ts';
+import { adminGate, type IsAdmin } from './admins.ts';
+import { ANSWER_HEADERS } from './answer_headers.ts';
 import type { Authenticate } from './authenticate.ts';
 import { registerChangeRoutes } from './change_routes.ts';
+import { limitConnections } from './connection_limits.ts';
 import { registerApprovalRoute } from './delete_approval_route.ts';
 import { DeleteFuse } from './delete_fuse.ts';
 import { holdingDeletes } from './delete_holding.ts';
@@ -63,8 +66,14 @@ import { registerRelayRoutes } from './relay_routes.ts';
 import { Relays } from './relays.ts';
 import { onRequestEnd } from './request_end.ts';
 import { registerRequestRules, setAnswerHeaders } from './request_rules.ts';
+import { registerSessionRoutes } from './session_routes.ts';
 import { registerShareRoutes } from './share_routes.ts';
+import { registerSlowRequests } from './slow_requests.ts';
 import { registerSyncStateRoute } from './sync_state_routes.ts';
+import { registerTicketKeyRoute } from './ticket_key_route.ts';
+import type { TicketKeys } from './tickets.ts';
+import type { TlsIdentity } from './tls_identity.ts';
+import { httpsServers } from './tls_server.ts';
 import { registerTransferRoutes } from './transfer_routes.ts';
 import { createTurns } from './turns.ts';
 import { registerVisitRoutes } from './visit_routes.ts';
@@ -94,7 +103,7 @@ export type AppDeps = {
   readonly webhooks: Webhooks;
   readonly webhookHosts: WebhookHosts;
   readonly webhookDelivery: Pick<WebhookDelivery, 'refresh'>;
-  readonly accounts: Pick<AccountsReader, 'findUser' | 'devicesOf'>;
+  readonly accounts: Pick<AccountsReader, 'findUser' | 'devicesOf' | 'listDevices' | 'listSessions'>;
   readonly search: Search;
   readonly publications: Publications;
   readonly statistics: Statistics;
@@ -102,6 +111,8 @@ export type AppDeps = {
   readonly quotas: Quotas;
   readonly authenticate: Authenticate;
   readonly isAdmin: IsAdmin;
+  readonly audit: Pick<Audit, 'record'>;
+  readonly ticketKeys: Pick<TicketKeys, 'published'>;
   /** Where committed changes are heard of. */
   readonly changes: ChangeFanOut;
   readonly readiness: Readiness;
@@ -110,11 +121,13 @@ export type AppDeps = {
   readonly monotonicMs: () => number;
   /** Listening on loopback only: then only loopback names are taken as Host. */
   readonly loopbackOnly: boolean;
+  /** Who the server is on HTTPS, or `null` for plain HTTP. */
+  readonly tls: TlsIdentity | null;
 };
 
 /** The server apart from its listening. Closing it does not close what it was given. */
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
-  const app = fastify(serverOptions(deps.log));
+  const app = fastify(serverOptions(deps));
   app.server.maxConnections = LIMITS.connectionsMax;
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -124,14 +137,16 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(multipart);
   const metrics = registerMetrics(app);
   registerRequestLog(app);
-  registerRequestRules(app, { ...deps, answerNotFound });
+  registerSlowRequests(app, deps.monotonicMs);
+  registerRequestRules(app, { ...deps, answerNotFound, connections: limitConnections(app.server) });
   registerDeviceWatch(app, deps);
   await registerOpenApi(app);
 
   const metadata = countingOperations(deps.metadata, metrics.operations);
   const inTurn = createTurns({ most: LIMITS.longRequestsMax, each: LIMITS.longRequestsPerUserMax });
-  const routeDeps = { ...deps, metadata, metrics, inTurn, linkPasswords: createLinkPasswords() };
+  const routeDeps = { ...deps, metadata, metrics, inTurn, linkPasswords: createLinkPasswords(), requireAdmin: adminGate(deps) };
   registerHealthRoutes(app, routeDeps);
+  registerTicketKeyRoute(app, routeDeps);
   registerEntryRoutes(app, routeDeps);
   registerFileRoutes(app, routeDeps);
   registerFindRoutes(app, routeDeps);
@@ -151,6 +166,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   registerEventMarkRoutes(app, routeDeps);
   registerWebhookRoutes(app, routeDeps);
   registerPresenceRoutes(app, { ...routeDeps, presence });
+  registerSessionRoutes(app, routeDeps);
   registerPlanRoutes(app, routeDeps);
   registerPublishedRoutes(app, { ...routeDeps, serving, news });
   registerRelayRoutes(app, { ...routeDeps, relays: new Relays(serving) });
@@ -167,8 +183,22 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   return app;
 }
 
-function serverOptions(log: FastifyBaseLogger): FastifyHttpOptions<RawServerDefault, FastifyBaseLogger> {
+function serverOptions({ log, tls }: AppDeps): FastifyHttpOptions<RawServerDefault, FastifyBaseLogger> {
+  const http = {
+    headersTimeout: LIMITS.headersTimeoutMs,
+    maxHeaderSize: LIMITS.headerBytesMax,
+    connectionsCheckingInterval: 5000,
+    shouldUpgradeCallback: isEventUpgrade,
+  };
+  const timeouts = {
+    requestTimeout: LIMITS.streamTimeoutMs,
+    connectionTimeout: LIMITS.idleSocketTimeoutMs,
+    keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
+    maxRequestsPerSocket: LIMITS.requestsPerSocketMax,
+  };
   return {
+    ...timeouts,
+    ...(tls === null ? { http } : { serverFactory: httpsServers(tls, { ...http, ...timeouts }) }),
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: false,
@@ -179,16 +209,6 @@ function serverOptions(log: FastifyBaseLogger): FastifyHttpOptions<RawServerDefa
     onConstructorPoisoning: 'error',
     return503OnClosing: true,
     forceCloseConnections: 'idle',
-    requestTimeout: LIMITS.streamTimeoutMs,
-    connectionTimeout: LIMITS.idleSocketTimeoutMs,
-    keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
-    maxRequestsPerSocket: LIMITS.requestsPerSocketMax,
-    http: {
-      headersTimeout: LIMITS.requestTimeoutMs,
-      maxHeaderSize: LIMITS.headerBytesMax,
-      connectionsCheckingInterval: 5000,
-      shouldUpgradeCallback: isEventUpgrade,
-    },
     clientErrorHandler: answerMalformed,
     frameworkErrors: (error, request, reply) => {
       setAnswerHeaders(request, reply);
@@ -239,8 +259,9 @@ function answerMalformed(this: FastifyInstance, error: Error & { code?: string }
   }
   const failure = MALFORMED[error.code ?? ''] ?? MALFORMED_OTHER;
   const body = JSON.stringify(problemOf(new AppError(failure.code, failure.message), randomUUID(), failure.status));
-  const head = `HTTP/1.1 ${failure.status} ${failure.message}\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close`;
-  socket.end(`${head}\r\n\r\n${body}`);
+  const headers = { ...ANSWER_HEADERS, 'content-type': PROBLEM_TYPE, 'content-length': Buffer.byteLength(body), connection: 'close' };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${failure.status} ${failure.message}\r\n${lines.join('')}\r\n${body}`);
 }
 
 const MALFORMED: Readonly<Record<string, { readonly status: number; readonly code: ErrorCode; readonly message: string }>> = {

@@ -13,18 +13,18 @@ before(async () => {
 });
 after(() => server[Symbol.asyncDispose]());
 
-const PUBLIC = ['/healthz', '/readyz', '/metrics', ROUTES.openapi, '/docs'];
+const PUBLIC = ['/healthz', '/readyz', '/metrics', ROUTES.ticketKeys, ROUTES.openapi, '/docs'];
 
 function concrete(url: string): string {
   return url.replace(':id', 'a'.repeat(32));
 }
 
-test('only health, metrics, the documentation and what visitors of links see are public', () => {
+test('only health, metrics, the public keys, the documentation and what visitors of links see are public', () => {
   const open = server.app.routeTable.filter((route) => route.public).map((route) => route.url);
   for (const url of open) assert.ok(PUBLIC.includes(url) || url.startsWith('/docs') || url.startsWith(`${LINK_PREFIX}/:token`), url);
   const closed = new Set(server.app.routeTable.filter((route) => !route.public).map((route) => route.url));
   for (const [name, url] of Object.entries(ROUTES))
-    assert.ok(name === 'openapi' || closed.has(url), `${name} is served and needs a ticket`);
+    assert.ok(PUBLIC.includes(url) || closed.has(url), `${name} is served and needs a ticket`);
 });
 
 test('every route refuses every bad ticket with 401 and its code, whatever else the request is', async () => {
@@ -47,19 +47,43 @@ test('every route refuses every bad ticket with 401 and its code, whatever else 
   }
 });
 
-test('after a logout every route refuses the ticket, within one reading of the accounts', async () => {
-  const bob = await server.addUser('bob');
+test('after a logout, and once the user is disabled, every route refuses the ticket, within one reading of the accounts', async () => {
   const whoami = { method: 'GET', url: ROUTES.whoami } as const;
-  assert.equal((await server.ask(bob, whoami)).json().user, 'bob');
-  await server.accounts.endSession(bob.sessionId, Date.now());
-  await server.revocations.poll();
-  for (const { method, url, public: open } of server.app.routeTable) {
-    if (open) continue;
-    const answer = await server.ask(bob, { method: method as 'GET', url: concrete(url) });
-    assert.equal(answer.status, 401, url);
-    if (method !== 'HEAD') assert.equal(answer.json().code, 'ticket_revoked', url);
+  for (const [name, end] of [
+    ['bob', ({ sessionId }: User) => server.accounts.endSession(sessionId, Date.now())],
+    ['barred', ({ id }: User) => server.accounts.setDisabled(id, true, Date.now())],
+  ] as const) {
+    const user = await server.addUser(name);
+    assert.equal((await server.ask(user, whoami)).json().user, name);
+    await end(user);
+    await server.revocations.poll();
+    for (const { method, url, public: open } of server.app.routeTable) {
+      if (open) continue;
+      const answer = await server.ask(user, { method: method as 'GET', url: concrete(url) });
+      assert.equal(answer.status, 401, url);
+      if (method !== 'HEAD') assert.equal(answer.json().code, 'ticket_revoked', url);
+    }
   }
   assert.equal((await server.ask(alice, whoami)).status, 200);
+});
+
+test('tickets that are not good, or not any more, are written down, and neither those that ran out nor none', async () => {
+  const dave = await server.addUser('dave');
+  const whoami = { method: 'GET', url: ROUTES.whoami } as const;
+  await server.accounts.endSession(dave.sessionId, Date.now());
+  await server.revocations.poll();
+  const before = server.audited.length;
+  for (const { authorization } of await badTickets(server.key, Date.now())) {
+    await server.ask(null, { ...whoami, headers: authorization === null ? {} : { authorization } });
+  }
+  await server.ask(dave, whoami);
+  const audited = server.audited.slice(before);
+  const address = '127.0.0.1';
+  const invalid = (await badTickets(server.key, Date.now())).filter(({ code }) => code === 'ticket_invalid');
+  const nobody = { userId: undefined, userName: undefined, deviceId: undefined };
+  assert.deepEqual(audited.slice(0, -1), Array(invalid.length).fill({ what: 'ticket', result: 'ticket_invalid', ...nobody, address }));
+  const who = { userId: dave.id, userName: 'dave', deviceId: '2'.repeat(32) };
+  assert.deepEqual(audited.at(-1), { what: 'ticket', result: 'ticket_revoked', ...who, address });
 });
 
 test('a logout takes effect within two seconds', async () => {

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { HTTPS_MODES, speaksHttps } from '../Models/addresses.ts';
 import { AppError } from '../Models/errors.ts';
 import type { KeepPolicy } from '../Storage/history.ts';
 
@@ -7,6 +8,8 @@ export type ServerConfig = {
   readonly dataFolder: string; // absolute
   readonly host: string; // address or name to listen on
   readonly port: number; // 0: any free port
+  /** HTTPS with a certificate that was given, or one of our own; `null` for plain HTTP. */
+  readonly tls: { readonly given: { readonly certificate: string; readonly key: string } | null } | null;
   readonly logFolder: string;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   /** PostgreSQL URL, or `null` for the embedded database in the data folder. May hold a password: never logged. */
@@ -23,6 +26,9 @@ const Environment = z.object({
   DRIFTLESS_DATA: z.string().min(1).default('./data'),
   DRIFTLESS_HTTP_PORT: z.coerce.number().int().min(0).max(65535).default(4811),
   DRIFTLESS_HOST: z.string().min(1).default('127.0.0.1'),
+  DRIFTLESS_TLS: z.enum(HTTPS_MODES).default('auto'),
+  DRIFTLESS_TLS_CERT: z.string().min(1).optional(),
+  DRIFTLESS_TLS_KEY: z.string().min(1).optional(),
   DRIFTLESS_LOGS: z.string().min(1).default('./logs'),
   DRIFTLESS_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   DRIFTLESS_ADMINS: z.string().default(''),
@@ -48,6 +54,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     dataFolder: resolve(values.DRIFTLESS_DATA),
     host: values.DRIFTLESS_HOST,
     port: values.DRIFTLESS_HTTP_PORT,
+    tls: speaksHttps({ mode: values.DRIFTLESS_TLS, host: values.DRIFTLESS_HOST }) ? { given: givenPair(values) } : null,
     logFolder: resolve(values.DRIFTLESS_LOGS),
     logLevel: values.DRIFTLESS_LOG_LEVEL,
     databaseUrl: values.DRIFTLESS_DATABASE ?? null,
@@ -55,6 +62,15 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     webhookHosts: listOf(values.DRIFTLESS_WEBHOOK_HOSTS),
     keep: { allMs: values.DRIFTLESS_KEEP_ALL_DAYS * DAY_MS, dailyMs: values.DRIFTLESS_KEEP_DAILY_DAYS * DAY_MS },
   };
+}
+
+function givenPair(values: { DRIFTLESS_TLS_CERT?: string | undefined; DRIFTLESS_TLS_KEY?: string | undefined }) {
+  const { DRIFTLESS_TLS_CERT: certificate, DRIFTLESS_TLS_KEY: key } = values;
+  if (certificate === undefined && key === undefined) return null;
+  if (certificate === undefined || key === undefined) {
+    throw new AppError('config_invalid', 'DRIFTLESS_TLS_CERT and DRIFTLESS_TLS_KEY go together');
+  }
+  return { certificate: resolve(certificate), key: resolve(key) };
 }
 
 function listOf(text: string): string[] {

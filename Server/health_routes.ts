@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify';
+import { isLoopbackAddress } from '../Models/addresses.ts';
 import { AppError } from '../Models/errors.ts';
 import { sendProblem } from './http_errors.ts';
 import type { Metrics } from './metrics.ts';
-import { isLoopbackAddress, isLoopbackHost } from './request_rules.ts';
+import { isLoopbackHost } from './request_rules.ts';
 
 /** What keeps the server from doing its work now; empty when nothing does. Short words, no secrets: anybody may ask. */
 export type Readiness = () => Promise<readonly string[]>;

@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
@@ -13,7 +14,8 @@ export async function listen(app: FastifyInstance, { host, port }: { host: strin
     throw new AppError('config_invalid', `cannot listen on ${host} port ${port} (${String(code)})`, { cause });
   }
   const { address, port: actual, family } = app.server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}`;
+  const scheme = app.server instanceof TlsServer ? 'https' : 'http';
+  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${actual}`;
 }
 
 /** Takes no more requests, lets those under way finish, and cuts what is still running after a time. */

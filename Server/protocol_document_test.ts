@@ -20,8 +20,10 @@ test('docs/PROTOCOL.md lists exactly the codes there are, with their status', as
 });
 
 test('docs/PROTOCOL.md names every route, and none that does not exist', async () => {
-  const table = (await section('Routes')).split('\n').filter((line) => line.startsWith('| `/v1'));
-  const named = table.flatMap((line) => [...(line.split('|')[1] ?? '').matchAll(/`(\/v1\/[^`]+)`/g)].map(([, route]) => route));
+  const table = (await section('Routes')).split('\n').filter((line) => /^\| `\/(?:v1|\.well-known)\//.test(line));
+  const named = table.flatMap((line) =>
+    [...(line.split('|')[1] ?? '').matchAll(/`(\/(?:v1|\.well-known)\/[^`]+)`/g)].map(([, route]) => route),
+  );
   const bare = new Set(named.map((route) => route?.replace(/\/ID(\/.*)?$/, '')));
   const served = Object.values(ROUTES).filter((route) => route !== ROUTES.openapi);
   assert.deepEqual([...bare].sort(), served.toSorted());

@@ -4,8 +4,9 @@ import { AppError } from '../Models/errors.ts';
 import { LimitsBody, LimitsQuery, RestLimits, RestUsage } from '../Models/rest_quota.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
+import type { Audit } from '../Storage/audit.ts';
 import type { Limits, Quotas } from '../Storage/quota.ts';
-import type { IsAdmin } from './admins.ts';
+import type { RequireAdmin } from './admins.ts';
 import type { Authenticate } from './authenticate.ts';
 import { PROBLEMS } from './openapi.ts';
 import type { Turns } from './turns.ts';
@@ -13,19 +14,21 @@ import type { Turns } from './turns.ts';
 export type QuotaRouteDeps = {
   readonly quotas: Quotas;
   readonly accounts: Pick<AccountsReader, 'findUser'>;
-  readonly isAdmin: IsAdmin;
+  readonly requireAdmin: RequireAdmin;
+  readonly audit: Pick<Audit, 'record'>;
   readonly authenticate: Authenticate;
   readonly inTurn: Turns;
 };
 
 /** How much one stores and may store; and for administrators, how much others may. */
-export function registerQuotaRoutes(plain: FastifyInstance, { quotas, accounts, isAdmin, authenticate, inTurn }: QuotaRouteDeps): void {
+export function registerQuotaRoutes(plain: FastifyInstance, deps: QuotaRouteDeps): void {
+  const { quotas, accounts, requireAdmin, authenticate, audit, inTurn } = deps;
   const app = plain.withTypeProvider<ZodTypeProvider>();
-  const idOf = async (name: string | undefined): Promise<string | null> => {
-    if (name === undefined) return null;
+  const named = async (name: string | undefined): Promise<{ readonly id: string | null; readonly name: string | null }> => {
+    if (name === undefined) return EVERYBODY;
     const user = await accounts.findUser(name);
     if (user === null) throw new AppError('user_unknown', 'there is no such user');
-    return user.id;
+    return user;
   };
   app.get(
     ROUTES.usage,
@@ -47,29 +50,37 @@ export function registerQuotaRoutes(plain: FastifyInstance, { quotas, accounts, 
       },
     },
     async (request) => {
-      requireAdmin(isAdmin, await authenticate(request));
-      return restLimits(await quotas.limits(await idOf(request.query.user)));
+      await requireAdmin(request);
+      return restLimits(await quotas.limits((await named(request.query.user)).id));
     },
   );
   app.post(
     ROUTES.limits,
     { schema: { summary: 'Set some of it; for administrators', body: LimitsBody, response: { 200: RestLimits, ...PROBLEMS } } },
     async (request) => {
-      requireAdmin(isAdmin, await authenticate(request));
+      const { principal } = await requireAdmin(request);
       const { user, quota, fileSize, allowed, refused } = request.body;
       const wanted: { -readonly [Name in keyof Limits]?: Limits[Name] } = {};
       if (quota !== undefined) wanted.quotaBytes = quota;
       if (fileSize !== undefined) wanted.fileBytes = fileSize;
       if (allowed !== undefined) wanted.allowed = allowed;
       if (refused !== undefined) wanted.refused = refused;
-      return restLimits(await quotas.setLimits(await idOf(user), wanted));
+      const { id: userId, name: userName } = await named(user);
+      const limits = restLimits(await quotas.setLimits(userId, wanted));
+      const concerned = { userId, userName, by: principal.userName, deviceId: principal.deviceId, address: request.ip };
+      const { user: _, ...asked } = request.body;
+      audit.record({
+        what: 'limits_changed',
+        result: 'ok',
+        ...concerned,
+        detail: `${user === undefined ? 'everybody: ' : ''}${JSON.stringify(asked)}`,
+      });
+      return limits;
     },
   );
 }
 
-function requireAdmin(isAdmin: IsAdmin, session: Parameters<IsAdmin>[0]): void {
-  if (!isAdmin(session)) throw new AppError('forbidden', 'this is for administrators');
-}
+const EVERYBODY = { id: null, name: null };
 
 function restLimits({ quotaBytes, fileBytes, allowed, refused }: Limits): RestLimits {
   return {

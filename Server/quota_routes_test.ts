@@ -26,6 +26,19 @@ test('an administrator sets limits, others cannot even see them', async () => {
     allowed: null,
     refused: ['exe'],
   });
+  const admin = { by: 'administrator', deviceId: '2'.repeat(32), address: '127.0.0.1' };
+  assert.deepEqual(server.audited, [
+    ...['POST', 'GET'].map(() => ({
+      what: 'forbidden',
+      result: 'forbidden',
+      userId: alice.id,
+      userName: 'alice',
+      deviceId: '2'.repeat(32),
+      address: '127.0.0.1',
+      detail: ROUTES.limits,
+    })),
+    { what: 'limits_changed', result: 'ok', userId: alice.id, userName: 'alice', ...admin, detail: '{"quota":100,"refused":["exe"]}' },
+  ]);
   assert.deepEqual((await get(administrator, `${ROUTES.limits}?user=alice`)).json().quota, 100);
   assert.deepEqual((await get(administrator, ROUTES.limits)).json(), { quota: null, fileSize: null, allowed: null, refused: null });
   const ticket = await server.ticketFor(alice, { claims: { role: 'admin' } });
@@ -45,6 +58,8 @@ test('an upload over the quota is refused with figures, and usage tells them', a
 
 test('limits that make no sense are refused', async () => {
   const wrong = [
+    {},
+    { user: 'alice' },
     { quota: -1 },
     { quota: 1.5 },
     { quota: 'much' },

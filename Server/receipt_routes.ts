@@ -9,8 +9,9 @@ import {
   SyncStatusResult,
 } from '../Models/rest_receipt.ts';
 import { ROUTES } from '../Models/routes.ts';
-import type { AccountsReader, UsersDevice } from '../Storage/accounts.ts';
+import type { AccountsReader } from '../Storage/accounts.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
+import type { UsersDevice } from '../Storage/sessions.ts';
 import type { ReportedRoot, SyncReports } from '../Storage/sync_reports.ts';
 import type { Authenticate } from './authenticate.ts';
 import { PROBLEMS } from './openapi.ts';

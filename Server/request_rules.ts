@@ -2,7 +2,9 @@ import { isIP } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
+import { ANSWER_HEADERS } from './answer_headers.ts';
 import type { Authenticate } from './authenticate.ts';
+import type { ConnectionLimits } from './connection_limits.ts';
 import { sendProblem } from './http_errors.ts';
 
 declare module 'fastify' {
@@ -30,6 +32,7 @@ export function registerRequestRules(
   deps: {
     readonly authenticate: Authenticate;
     readonly loopbackOnly: boolean;
+    readonly connections: ConnectionLimits;
     readonly answerNotFound: (request: FastifyRequest, reply: FastifyReply) => FastifyReply;
   },
 ): void {
@@ -39,7 +42,10 @@ export function registerRequestRules(
     if (request.raw.rawHeaders.filter(isHostName).length > 1) throw new AppError('request_invalid', 'a request has one Host');
     if (deps.loopbackOnly && !isLoopbackHost(request.headers.host ?? '')) return refuseHost(request, reply);
     if (request.is404) return deps.answerNotFound(request, reply); // before its body is read
-    if (request.routeOptions.config.public !== true) request.userId = (await deps.authenticate(request)).principal.userId;
+    if (request.routeOptions.config.public !== true) {
+      request.userId = (await deps.authenticate(request)).principal.userId;
+      deps.connections.known(request.raw.socket);
+    }
     checkQuery(request.raw.url ?? '');
     checkBodyKind(request);
     if (request.routeOptions.config.stream !== true) limitBodyTime(request);
@@ -50,14 +56,6 @@ export function registerRequestRules(
 export function setAnswerHeaders(request: FastifyRequest, reply: FastifyReply): void {
   reply.headers(ANSWER_HEADERS).header('request-id', request.id);
 }
-
-const ANSWER_HEADERS = {
-  'cache-control': 'private, no-store',
-  'x-content-type-options': 'nosniff',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-  'cross-origin-resource-policy': 'same-origin',
-  'referrer-policy': 'no-referrer',
-};
 
 /** A page of another site whose name resolves to this machine (DNS rebinding) sends its own name as Host. */
 function refuseHost(request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -73,10 +71,6 @@ export function isLoopbackHost(header: string): boolean {
   const host = header.replace(/:\d*$/, '').toLowerCase();
   if (host === 'localhost' || host === '[::1]') return true;
   return isIP(host) === 4 && host.startsWith('127.');
-}
-
-export function isLoopbackAddress(address: string): boolean {
-  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
 }
 
 /** The query parser leaves what it cannot decode as it is, which would name another file than the one meant. */

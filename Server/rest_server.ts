@@ -2,9 +2,11 @@
 import './small_heap.ts';
 
 import { join } from 'node:path';
+import { isLoopbackName } from '../Models/addresses.ts';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { openAccountsReader } from '../Storage/accounts_sql.ts';
+import { openAudit } from '../Storage/audit_sql.ts';
 import type { DatabaseAddress } from '../Storage/database.ts';
 import { makeDurableFolder } from '../Storage/durable_file.ts';
 import { lockFolder } from '../Storage/folder_lock.ts';
@@ -18,10 +20,11 @@ import { LocalFanOut } from './events_fan_out.ts';
 import { listen, stopListening } from './listen.ts';
 import { openLog } from './log.ts';
 import { createReadiness } from './readiness.ts';
-import { isLoopbackHost } from './request_rules.ts';
 import { startRetention } from './retention.ts';
 import { Revocations } from './revocations.ts';
+import { RevokedDevices } from './revoked_devices.ts';
 import { createTicketVerifier, TicketKeys } from './tickets.ts';
+import { openTls } from './tls_server.ts';
 import { allowedWebhookHosts, resolveName } from './webhook_addresses.ts';
 import { WebhookDelivery } from './webhook_delivery.ts';
 import { createWebhookSender } from './webhook_sender.ts';
@@ -39,11 +42,15 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   const chunks = stack.adopt(await openPackChunkStore(join(config.dataFolder, 'packs')), close);
   const store = stack.adopt(await openServerStore(address('driftless.db')), close);
   const { metadata } = store;
+  const onUnwritten = (err: unknown): void => log.error({ err }, 'the audit record cannot be written');
+  const audit = stack.adopt(await openAudit(address('audit.db'), { process: 'server', onFailure: sparingly(onUnwritten) }), close);
   const accounts = stack.adopt(openAccountsReader(address('accounts.db')), close);
 
   const keys = new TicketKeys(ticketKeysPath(config.dataFolder), Date.now);
   const onFailure = sparingly((err) => log.warn({ err }, 'the accounts or the ticket keys cannot be read'));
-  const revocations = stack.adopt(new Revocations(accounts, () => performance.now(), onFailure), close);
+  const revokedDevices = stack.adopt(new RevokedDevices({ ...store, accounts, onFailure }), close);
+  const onEnded = revokedDevices.ended.bind(revokedDevices);
+  const revocations = stack.adopt(new Revocations(accounts, () => performance.now(), onFailure, onEnded), close);
   const changes = stack.adopt(
     new LocalFanOut(
       store,
@@ -60,10 +67,12 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
     clearInterval,
   );
 
-  const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations });
+  const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations, audit });
   const isAdmin = adminsNamed(config.admins);
   const readiness = createReadiness({ dataFolder: config.dataFolder, metadata, keys, revocations });
-  const loopbackOnly = isLoopbackHost(config.host === '::1' ? '[::1]' : config.host);
+  const loopbackOnly = isLoopbackName(config.host);
+  const onTlsFailure = sparingly((err) => log.error({ err }, 'the HTTPS certificate cannot be looked after'));
+  const tls = config.tls === null ? null : stack.adopt(await openTls(config, config.tls, onTlsFailure), close);
   const monotonicMs = (): number => performance.now();
   const webhookHosts = allowedWebhookHosts(config.webhookHosts);
   const sender = createWebhookSender({ hosts: webhookHosts, resolve: resolveName, timeoutMs: LIMITS.webhookTimeoutMs, now: Date.now });
@@ -81,8 +90,22 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
     close,
   );
   webhookDelivery.refresh();
-  const parts = { ...store, chunks, accounts, authenticate, isAdmin, changes, readiness, log, monotonicMs, loopbackOnly };
-  const app = await buildApp({ ...parts, webhookHosts, webhookDelivery });
+  const ticketKeys = keys;
+  const parts = {
+    ...store,
+    chunks,
+    accounts,
+    authenticate,
+    isAdmin,
+    ticketKeys,
+    audit,
+    changes,
+    readiness,
+    log,
+    monotonicMs,
+    loopbackOnly,
+  };
+  const app = await buildApp({ ...parts, webhookHosts, webhookDelivery, tls });
   stack.adopt(app, stopListening);
   const onThinned = (versions: number): void => log.info({ versions }, 'older versions were given up');
   const onThinFailure = (err: unknown): void => log.warn({ err }, 'older versions could not be given up');

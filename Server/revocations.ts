@@ -1,6 +1,8 @@
 import { AppError } from '../Models/errors.ts';
+import { type EndReason, endText } from '../Models/session_ends.ts';
 import { TICKET } from '../Models/ticket.ts';
-import type { AccountsReader, EndedSession } from '../Storage/accounts.ts';
+import type { AccountsReader } from '../Storage/accounts.ts';
+import type { EndedSession } from '../Storage/sessions.ts';
 
 const POLL_MS = 1000;
 const STALE_MS = 5000;
@@ -15,18 +17,28 @@ export class Revocations {
   readonly #accounts: Pick<AccountsReader, 'endedSessions'>;
   readonly #nowMs: () => number;
   readonly #onFailure: (error: unknown) => void;
-  readonly #readAtMs = new Map<string, number>(); // session id to when its end was read, the oldest first
+  readonly #onEnded: (sessions: readonly EndedSession[]) => void;
+  readonly #ended = new Map<string, { readonly readAtMs: number; readonly reason: EndReason }>(); // by session id, the end read first comes first
   #sequence = 0;
   #freshAtMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #polling: Promise<void> = Promise.resolve();
   #closed = false;
 
-  /** @param nowMs of a clock that is never set: neither a wall clock put right nor the daemon's must let anyone in, or keep anyone out */
-  constructor(accounts: Pick<AccountsReader, 'endedSessions'>, nowMs: () => number, onFailure: (error: unknown) => void) {
+  /**
+   * @param nowMs of a clock that is never set: neither a wall clock put right nor the daemon's must let anyone in, or keep anyone out
+   * @param onEnded told what is read, after it has taken effect; with nothing at the end of each reading
+   */
+  constructor(
+    accounts: Pick<AccountsReader, 'endedSessions'>,
+    nowMs: () => number,
+    onFailure: (error: unknown) => void,
+    onEnded: (sessions: readonly EndedSession[]) => void = () => undefined,
+  ) {
     this.#accounts = accounts;
     this.#nowMs = nowMs;
     this.#onFailure = onFailure;
+    this.#onEnded = onEnded;
   }
 
   /** Begins to read once a second. Resolves after the first reading, failed or not. */
@@ -38,7 +50,8 @@ export class Revocations {
   /** @throws AppError `storage_unavailable` when the last reading is too old, `ticket_revoked` */
   check(sessionId: string): void {
     if (!this.isFresh()) throw new AppError('storage_unavailable', 'the list of ended sessions cannot be read');
-    if (this.#readAtMs.has(sessionId)) throw new AppError('ticket_revoked', 'the session has ended: log in again');
+    const end = this.#ended.get(sessionId);
+    if (end !== undefined) throw new AppError('ticket_revoked', endText(end.reason), { reason: end.reason });
   }
 
   isFresh(): boolean {
@@ -52,10 +65,11 @@ export class Revocations {
       let page: EndedSession[];
       do {
         page = await this.#accounts.endedSessions(this.#sequence);
-        for (const { sequence, id } of page) {
-          this.#readAtMs.set(id, startedMs);
+        for (const { sequence, id, reason } of page) {
+          this.#ended.set(id, { readAtMs: startedMs, reason });
           this.#sequence = sequence;
         }
+        this.#onEnded(page);
       } while (page.length > 0);
       this.#freshAtMs = startedMs;
     } catch (error) {
@@ -78,9 +92,9 @@ export class Revocations {
   }
 
   #forget(beforeMs: number): void {
-    for (const [id, readAtMs] of this.#readAtMs) {
+    for (const [id, { readAtMs }] of this.#ended) {
       if (readAtMs >= beforeMs) return;
-      this.#readAtMs.delete(id);
+      this.#ended.delete(id);
     }
   }
 }

@@ -239,7 +239,7 @@ test('what is not HTTP, and headers without end, are answered with a problem', a
 
 test('no timeout is left at none, and none but the idle one ends a stream within a day', () => {
   const http = server.app.server;
-  assert.equal(http.headersTimeout, LIMITS.requestTimeoutMs);
+  assert.equal(http.headersTimeout, LIMITS.headersTimeoutMs);
   assert.equal(http.requestTimeout, LIMITS.streamTimeoutMs);
   assert.equal(http.timeout, LIMITS.idleSocketTimeoutMs);
   assert.equal(http.keepAliveTimeout, LIMITS.keepAliveTimeoutMs);

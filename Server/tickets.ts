@@ -13,12 +13,14 @@ export type Session = { readonly principal: Principal; readonly claims: TicketCl
 const KeySet = z.object({
   keys: z.array(z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string().length(43), kid: z.string().min(1).max(128) })),
 });
+type PublicKey = z.infer<typeof KeySet>['keys'][number];
 
 /** The daemon's public keys. The file may not be there yet, and changes when the daemon makes a new key. */
 export class TicketKeys {
   readonly #path: string;
   readonly #nowMs: () => number;
   #keys: ReadonlyMap<string, CryptoKey> = new Map();
+  #published: readonly PublicKey[] = [];
   #stamp = '';
   #nextReadMs = 0;
   #reading: Promise<void> | undefined;
@@ -33,6 +35,11 @@ export class TicketKeys {
 
   get size(): number {
     return this.#keys.size;
+  }
+
+  /** Those that tickets are checked with, for whoever checks them too. */
+  get published(): readonly PublicKey[] {
+    return this.#published;
   }
 
   /** For an unknown `kid` the file is looked at again, at most once a second. */
@@ -52,7 +59,8 @@ export class TicketKeys {
     return this.#reading;
   }
 
-  #replace(keys: ReadonlyMap<string, CryptoKey>, stamp: string): void {
+  #replace(published: readonly PublicKey[], keys: ReadonlyMap<string, CryptoKey>, stamp: string): void {
+    this.#published = published;
     this.#keys = keys;
     this.#stamp = stamp;
     this.generation += 1;
@@ -68,9 +76,9 @@ export class TicketKeys {
       const imported = await Promise.all(
         keys.map(async (key) => [key.kid, (await importJWK(key, TICKET.algorithm)) as CryptoKey] as const),
       );
-      this.#replace(new Map(imported), stamp);
+      this.#replace(keys, new Map(imported), stamp);
     } catch (cause) {
-      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return this.#replace(new Map(), '');
+      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return this.#replace([], new Map(), '');
       throw new AppError('storage_unavailable', 'the ticket keys cannot be read', { cause });
     }
   }

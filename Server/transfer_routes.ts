@@ -12,6 +12,7 @@ import type { Past } from '../Models/tree_frames.ts';
 import { TreeRequest } from '../Models/tree_request.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Metadata } from '../Storage/metadata.ts';
+import { ANSWER_HEADERS, BYTE_HEADERS } from './answer_headers.ts';
 import { type Announced, type Arrival, Arrivals } from './arrivals.ts';
 import { type Authenticate, whileLive } from './authenticate.ts';
 import type { ChangeFanOut } from './events_fan_out.ts';
@@ -67,7 +68,7 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
   routes.post(
     ROUTES.push,
     {
-      config: { accepts: FRAME_TYPE, stream: true },
+      config: { accepts: FRAME_TYPE, stream: true, ownPace: true },
       schema: { summary: 'Chunks and operations in one stream', querystring: PushQuery, response: { 200: frames, ...PROBLEMS } },
     },
     async (request, reply) => {
@@ -204,14 +205,12 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
 
 const SHORT_ANSWER_BYTES = 8192; // one packet, or a few, and one call of the system's
 
-/** What says how a browser may show an answer: frames it neither shows nor runs (`nosniff` stays), and a small put is counted in bytes. */
-const ONLY_FOR_PAGES: ReadonlySet<string> = new Set(['content-security-policy', 'cross-origin-resource-policy', 'referrer-policy']);
-
 /** The answer to be written by hand, with the headers that every answer carries. */
 function rawAnswer(reply: FastifyReply): ServerResponse {
   const { raw } = reply.type(FRAME_TYPE).hijack();
   for (const [name, value] of Object.entries(reply.getHeaders())) {
-    if (value !== undefined && !ONLY_FOR_PAGES.has(name)) raw.setHeader(name, value);
+    const isForPages = name in ANSWER_HEADERS && !BYTE_HEADERS.has(name);
+    if (value !== undefined && !isForPages) raw.setHeader(name, value);
   }
   return raw;
 }

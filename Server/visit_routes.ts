@@ -7,6 +7,7 @@ import { LIMITS } from '../Models/limits.ts';
 import { allowsDownload, LINK_PREFIX } from '../Models/links.ts';
 import type { Entry } from '../Models/operations.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
+import type { Audit } from '../Storage/audit.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
 import type { Links } from '../Storage/links.ts';
 import type { Manifest, Metadata } from '../Storage/metadata.ts';
@@ -30,6 +31,7 @@ export type VisitRouteDeps = {
   readonly linkPasswords: Pick<LinkPasswords, 'matches'>;
   readonly metadata: Pick<Metadata, 'stat' | 'manifests' | 'readFolders' | 'locate' | 'have' | 'recordChunks' | 'commit'>;
   readonly chunks: Pick<ChunkStore, 'append' | 'read'>;
+  readonly audit: Pick<Audit, 'record'>;
   readonly monotonicMs: () => number;
 };
 type Deps = VisitRouteDeps & { readonly visits: Visits; readonly zips: { running: number } };

@@ -127,6 +127,6 @@ function answerNames(request: FastifyRequest, reply: FastifyReply, names: readon
 async function unlock(request: FastifyRequest, reply: FastifyReply, { visits }: VisitUploadRouteDeps): Promise<FastifyReply> {
   const password = new URLSearchParams(String(request.body ?? '')).get('password') ?? '';
   const { token, pass } = await visits.passFor(request, password);
-  const attributes = `Path=${LINK_PREFIX}/${token}; Max-Age=${LIMITS.linkPassMs / 1000}; HttpOnly; SameSite=Strict`;
+  const attributes = `Path=${LINK_PREFIX}/${token}; Max-Age=${LIMITS.linkPassMs / 1000}; HttpOnly; SameSite=Strict${request.protocol === 'https' ? '; Secure' : ''}`;
   return reply.header('set-cookie', `${PASS_COOKIE}=${pass}; ${attributes}`).redirect(`${LINK_PREFIX}/${token}/`, 303);
 }

@@ -5,6 +5,7 @@ import { LIMITS } from '../Models/limits.ts';
 import { allowsUpload, LINK_PREFIX } from '../Models/links.ts';
 import { nameProblem, writeAnchored } from '../Models/names.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
+import type { Audit } from '../Storage/audit.ts';
 import type { Access, Links, OpenLink } from '../Storage/links.ts';
 import type { Principal } from '../Storage/metadata.ts';
 import { createAttempts } from './attempts.ts';
@@ -27,6 +28,7 @@ export type VisitDeps = {
   readonly links: Pick<Links, 'find' | 'begin' | 'end' | 'undo'>;
   readonly accounts: Pick<AccountsReader, 'findUser'>;
   readonly linkPasswords: Pick<LinkPasswords, 'matches'>;
+  readonly audit: Pick<Audit, 'record'>;
   readonly monotonicMs: () => number;
 };
 
@@ -47,7 +49,7 @@ export type Visits = {
 export const GONE = 'there is no such link, or it is over';
 export const PASS_COOKIE = 'driftless_link';
 
-export function createVisits({ links, accounts, linkPasswords, monotonicMs }: VisitDeps): Visits {
+export function createVisits({ links, accounts, linkPasswords, audit, monotonicMs }: VisitDeps): Visits {
   const guesses = createAttempts({ most: LIMITS.linkGuessesMax, restoreMs: 1000 / LIMITS.linkGuessesPerSecond }, monotonicMs);
   const perAddress = createAttempts({ most: LIMITS.linkPasswordsPerAddressMax, restoreMs: LIMITS.linkPasswordRestoreMs }, monotonicMs);
   const perLink = createAttempts({ most: LIMITS.linkPasswordsPerLinkMax, restoreMs: LIMITS.linkPasswordRestoreMs }, monotonicMs);
@@ -75,11 +77,17 @@ export function createVisits({ links, accounts, linkPasswords, monotonicMs }: Vi
   async function checkPassword({ link, address }: { link: OpenLink; address: string }, password: string): Promise<void> {
     if (link.password === null) return;
     const own = `${link.id} ${addressGroup(address)}`;
-    if (perAddress.take(own) > 0) throw new AppError('too_many_requests', 'too many wrong passwords; try again in a minute');
-    if (perLink.take(link.id) > 0) throw new AppError('too_many_requests', 'too many wrong passwords; try again in a minute');
+    const refused = (code: 'too_many_requests' | 'credentials_wrong', message: string): AppError => {
+      const { userId, userName } = link.maker;
+      audit.record({ what: 'link_password', result: code, userId, userName, address, detail: `link ${link.id}` });
+      return new AppError(code, message);
+    };
+    if (perAddress.take(own) > 0 || perLink.take(link.id) > 0) {
+      throw refused('too_many_requests', 'too many wrong passwords; try again in a minute');
+    }
     if (!(await linkPasswords.matches(password, link.password))) {
       await links.begin(link.id, { action: 'password', address, path: '/', content: null, joins: true, counts: false });
-      throw new AppError('credentials_wrong', 'the password is wrong');
+      throw refused('credentials_wrong', 'the password is wrong');
     }
     perAddress.giveBack(own);
     perLink.giveBack(link.id);

@@ -202,6 +202,7 @@ describe('guessing', () => {
       },
       accounts: server.accounts,
       linkPasswords: { matches: async () => true },
+      audit: { record: () => undefined },
       monotonicMs: () => clockMs,
     });
     const codes = new Map<string, number>();
@@ -293,7 +294,17 @@ describe('a password', () => {
         ['password', '192.0.2.7', LIMITS.linkPasswordsPerAddressMax],
       ],
     );
-    assert.doesNotMatch(server.logged.join(''), /canary|guess-/);
+    const results = server.audited
+      .filter(({ detail }) => detail === `link ${id}`)
+      .map(({ what, result, address }) => `${what} ${result} ${address}`);
+    assert.deepEqual(
+      results.toSorted(),
+      statuses
+        .map((status) => `link_password ${status === 401 ? 'credentials_wrong' : 'too_many_requests'} 192.0.2.7`)
+        .concat('link_password too_many_requests 192.0.2.7')
+        .toSorted(),
+    );
+    assert.doesNotMatch(server.logged.join('') + JSON.stringify(server.audited), /canary|guess-/);
   });
 });
 

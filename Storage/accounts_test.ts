@@ -4,11 +4,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import type { Account } from './accounts.ts';
+import type { Account } from './account.ts';
 import { openAccounts, openAccountsReader } from './accounts_sql.ts';
 import type { DatabaseAddress } from './database.ts';
 import { accountsContract } from './testing/accounts_contract.ts';
+import { guessesContract } from './testing/guesses_contract.ts';
+import { inviteCodesContract } from './testing/invite_codes_contract.ts';
+import { passwordsContract } from './testing/passwords_contract.ts';
 import { startPostgres, type TestPostgres } from './testing/postgres.ts';
+import { sessionsContract } from './testing/sessions_contract.ts';
+import { userAdminContract } from './testing/user_admin_contract.ts';
 
 async function sqliteFile(t: TestContext): Promise<{ kind: 'sqlite'; file: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'driftless-accounts-'));
@@ -33,7 +38,7 @@ const ADDRESSES: Record<string, (t: TestContext) => Promise<DatabaseAddress>> = 
 };
 
 for (const [kind, addressFor] of Object.entries(ADDRESSES)) {
-  accountsContract(kind, async (t) => {
+  const open = async (t: TestContext) => {
     const address = await addressFor(t);
     const accounts = await openAccounts(address);
     const reader = openAccountsReader(address);
@@ -42,6 +47,20 @@ for (const [kind, addressFor] of Object.entries(ADDRESSES)) {
       await accounts.close();
     });
     return { accounts, reader };
+  };
+  accountsContract(kind, open);
+  sessionsContract(kind, open);
+  for (const contract of [inviteCodesContract, passwordsContract, userAdminContract]) {
+    contract(kind, async (t) => {
+      const accounts = await openAccounts(await addressFor(t));
+      t.after(() => accounts.close());
+      return accounts;
+    });
+  }
+  guessesContract(kind, async (t) => {
+    const accounts = await openAccounts(await addressFor(t));
+    t.after(() => accounts.close());
+    return accounts.guesses;
   });
 }
 

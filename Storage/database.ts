@@ -25,12 +25,19 @@ export type Database<Schema> = {
 };
 
 export type DatabaseAddress =
-  | { readonly kind: 'sqlite'; readonly file: string; readonly readOnly?: boolean }
+  | {
+      readonly kind: 'sqlite';
+      readonly file: string;
+      readonly readOnly?: boolean;
+      /** How long the process stands still while another one writes. */
+      readonly busyTimeoutMs?: number;
+    }
   | { readonly kind: 'postgres'; readonly url: string; readonly readOnly?: boolean };
 
 const WRITE_ATTEMPTS_MAX = 8;
 const WRITER_CACHE_KIB = 12 * 1024;
 const READER_CACHE_KIB = 4 * 1024;
+const BUSY_TIMEOUT_MS = 5000;
 
 /**
  * Opens a database and brings it to the newest migration; with `readOnly` it must have been set up by its owner.
@@ -39,7 +46,7 @@ const READER_CACHE_KIB = 4 * 1024;
 export async function openDatabase<Schema>(address: DatabaseAddress, migrationsFolder: URL): Promise<Database<Schema>> {
   try {
     return address.kind === 'sqlite'
-      ? await openOnSqlite<Schema>(address.file, address.readOnly ?? false, migrationsFolder)
+      ? await openOnSqlite<Schema>(address, migrationsFolder)
       : await openOnPostgres<Schema>(address.url, address.readOnly ?? false, migrationsFolder);
   } catch (error) {
     throw databaseError(error);
@@ -90,14 +97,17 @@ function sqliteTarget(connection: DatabaseSync): MigrationTarget {
   };
 }
 
-async function openOnSqlite<Schema>(file: string, readOnly: boolean, migrationsFolder: URL): Promise<Database<Schema>> {
+async function openOnSqlite<Schema>(
+  { file, readOnly = false, busyTimeoutMs = BUSY_TIMEOUT_MS }: Extract<DatabaseAddress, { kind: 'sqlite' }>,
+  migrationsFolder: URL,
+): Promise<Database<Schema>> {
   if (readOnly && !existsSync(file)) throw new AppError('storage_unavailable', 'the database is not set up yet');
   if (!readOnly) await createPrivately(file);
-  const writer = readOnly ? null : openSqlite(file, { readOnly: false, cacheKiB: WRITER_CACHE_KIB });
+  const writer = readOnly ? null : openSqlite(file, { readOnly: false, cacheKiB: WRITER_CACHE_KIB, busyTimeoutMs });
   let reader: DatabaseSync | undefined;
   try {
     if (writer !== null) await migrate(sqliteTarget(writer), migrationsFolder);
-    reader = openSqlite(file, { readOnly: true, cacheKiB: READER_CACHE_KIB });
+    reader = openSqlite(file, { readOnly: true, cacheKiB: READER_CACHE_KIB, busyTimeoutMs });
     const query = reader.prepare.bind(reader);
     if (writer === null) await checkMigrated(async (text) => query(text).all() as Applied[], 'sqlite', migrationsFolder);
   } catch (error) {

@@ -16,4 +16,9 @@ export type Notices = {
    * @param name as a person knows it
    */
   deviceSeen(who: Principal, name: string): Promise<void>;
+  /**
+   * A device was sent away. If it had been seen before then, the user is told so, once; from now on it was never seen.
+   * @param device.atMs milliseconds since 1970
+   */
+  deviceRevoked(who: Principal, device: { readonly name: string; readonly atMs: number }): Promise<void>;
 };

@@ -72,4 +72,19 @@ for (const [name, addressFor] of emptyDatabases(() => postgres)) {
     assert.deepEqual(heard.map(({ kind, details }) => `${kind} ${details.name}`).sort(), ['device phone 2', 'device phone 3']);
     assert.deepEqual(await told(metadata, bob), []);
   });
+
+  test(`a user hears once that a device was revoked, and of it as a new one when it comes back, on ${name}`, async (t) => {
+    const { metadata, notices } = await open(t);
+    for (const n of [1, 2]) await notices.deviceSeen(on(alice, n), `d${n}`);
+    const revoked = { name: 'd2', atMs: Date.now() + 1000 };
+    for (let n = 0; n < 2; n += 1) await notices.deviceRevoked(on(alice, 2), revoked);
+    await notices.deviceRevoked(on(alice, 3), revoked); // never seen
+    const kinds = async () =>
+      ((await told(metadata, alice)) as { details: { revoked?: true } }[]).map(({ details }) => details.revoked === true);
+    assert.deepEqual(await kinds(), [false, true]);
+    await notices.deviceSeen(on(alice, 2), 'd2');
+    assert.deepEqual(await kinds(), [false, true, false]);
+    await notices.deviceRevoked(on(alice, 2), { ...revoked, atMs: Date.now() - 60_000 }); // of before it came back, read again
+    assert.equal((await kinds()).length, 3);
+  });
 }

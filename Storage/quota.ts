@@ -1,11 +1,13 @@
 import { setImmediate } from 'node:timers/promises';
 import { sql } from 'kysely';
+import { type DatabaseAddress, openDatabase } from './database.ts';
 import { databaseError } from './database_errors.ts';
 import type { Principal } from './metadata.ts';
+import { MIGRATIONS, openStore } from './sql_metadata.ts';
 import { EVERYBODY, type LimitRow, NO_LIMIT, rulesOf } from './sql_metadata_allowance.ts';
 import type { Store } from './sql_metadata_batch.ts';
 import { openBatch } from './sql_metadata_commit.ts';
-import { KIND, type Rows } from './sql_metadata_schema.ts';
+import { KIND, type MetadataSchema, type Rows } from './sql_metadata_schema.ts';
 import { usageOf } from './sql_metadata_usage.ts';
 
 /** Bytes by what they are. Only what is live counts against the quota. */
@@ -41,6 +43,12 @@ export type Quotas = {
 
 /** Rows of a journal that one statement looks at. */
 const ROWS = 10_000;
+
+/** For a program beside the server. @throws AppError as `openDatabase` */
+export async function openQuotas(address: DatabaseAddress): Promise<Quotas & { close(): Promise<void> }> {
+  const database = await openDatabase<MetadataSchema>(address, MIGRATIONS);
+  return { ...sqlQuotas(openStore(database)), close: () => database.close() };
+}
 
 export function sqlQuotas(store: Store): Quotas {
   const { db, write } = store.database;

@@ -65,9 +65,9 @@ export function spelledOut(path: string, anchors: Anchors): string | null {
 
 /**
  * Reads paths, anchored or not.
- * @returns a function that throws AppError `path_invalid`, `name_invalid`, and `not_found` for an anchor that cannot be reached
+ * @returns a function: `null` for an anchor that cannot be reached; throws AppError `path_invalid`, `name_invalid`
  */
-export function placesFrom(book: PathBook, anchors: Anchors): (path: string) => Place {
+export function placesOrNowhereFrom(book: PathBook, anchors: Anchors): (path: string) => Place | null {
   const starts = new Map<number, NonNullable<Place['anchor']>>();
   function startOf(id: number): Place['anchor'] {
     const path = anchors.get(id);
@@ -79,9 +79,19 @@ export function placesFrom(book: PathBook, anchors: Anchors): (path: string) => 
     const anchored = readAnchored(path);
     if (anchored === null) return book.place(path);
     const anchor = startOf(anchored.id);
-    if (anchor === null) throw new AppError('not_found', `nothing at ${path}`);
+    if (anchor === null) return null;
     if (anchored.below.length === 0) return { ...anchor.place, anchor };
     const { path: start } = anchor.place;
     return { ...book.place(`${start === '/' ? '' : start}/${anchored.below.join('/')}`), anchor };
+  };
+}
+
+/** The same where such an anchor is an error. @returns a function that throws AppError `not_found` too */
+export function placesFrom(book: PathBook, anchors: Anchors): (path: string) => Place {
+  const placeOf = placesOrNowhereFrom(book, anchors);
+  return (path) => {
+    const place = placeOf(path);
+    if (place === null) throw new AppError('not_found', `nothing at ${path}`);
+    return place;
   };
 }

@@ -6,7 +6,7 @@ import { type BulkQuery, bulkQuery } from './bulk.ts';
 import { runSql } from './database.ts';
 import type { FolderPage, ListedEntry, Manifest } from './metadata.ts';
 import type { Dialect } from './migrate.ts';
-import { findAnchors, placesFrom } from './sql_metadata_anchors.ts';
+import { findAnchors, placesOrNowhereFrom } from './sql_metadata_anchors.ts';
 import type { Store } from './sql_metadata_batch.ts';
 import { ENTRY_KINDS, KIND, NODE_COLUMNS, type Node, ROLES, type Rows } from './sql_metadata_schema.ts';
 import { type Lookups, openPathBook, openTree, type Place } from './sql_metadata_tree.ts';
@@ -59,8 +59,8 @@ type Resolved = { readonly path: string; readonly place: Place | null; readonly 
 /** Places of paths, with what is there. `place` is null for what is anchored at a node that is nowhere. */
 export async function resolve(store: Pick<Store, 'lookups'>, db: Rows, view: View, paths: readonly string[]): Promise<Resolved[]> {
   const { lookups } = store;
-  const placeOf = placesFrom(openPathBook(view), await findAnchors(db, lookups, view, paths));
-  const places = paths.map((path) => orNowhere(path, placeOf));
+  const placeOf = placesOrNowhereFrom(openPathBook(view), await findAnchors(db, lookups, view, paths));
+  const places = paths.map(placeOf);
   const there = places.filter((place) => place !== null);
   const starts = new Set(there.flatMap(({ anchor }) => anchor?.place ?? []));
   const tree = openTree(db, lookups);
@@ -69,15 +69,6 @@ export async function resolve(store: Pick<Store, 'lookups'>, db: Rows, view: Vie
     const path = place?.path ?? (paths[i] as string);
     return { path, place, node: place !== null && tree.holdsAnchor(place) ? tree.at(place) : null };
   });
-}
-
-function orNowhere(path: string, placeOf: (path: string) => Place): Place | null {
-  try {
-    return placeOf(path);
-  } catch (error) {
-    if (error instanceof AppError && error.code === 'not_found') return null;
-    throw error;
-  }
 }
 
 /** Of a user who has stored nothing yet there is only the root. @throws AppError `path_invalid`, `name_invalid` */

@@ -22,7 +22,21 @@ export function sqlNotices(store: Store): Notices {
         }),
       );
     },
+    deviceRevoked: (who, { name, atMs }) =>
+      typed(() =>
+        write(async (trx) => {
+          const isNews = await forgetDevice(trx, who, atMs);
+          const details = { device: who.deviceId, name, revoked: true };
+          if (isNews) await tellIn(store, trx, { who, notice: { kind: 'device', details } });
+        }),
+      ),
   };
+}
+
+/** @returns whether it was there, and seen before that time */
+async function forgetDevice(trx: Rows, { userId, deviceId }: Principal, beforeMs: number): Promise<boolean> {
+  const seen = trx.deleteFrom('known_devices').where('user_id', '=', userId).where('device', '=', deviceId);
+  return (await seen.where('first_seen_ms', '<=', beforeMs).returning('device').executeTakeFirst()) !== undefined;
 }
 
 async function typed<T>(call: () => Promise<T>): Promise<T> {

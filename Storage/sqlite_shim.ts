@@ -84,10 +84,10 @@ export function sqliteShim(database: DatabaseSync): SqliteDatabase {
 }
 
 /** @param cacheKiB memory for pages */
-export function openSqlite(file: string, options: { readOnly: boolean; cacheKiB: number }): DatabaseSync {
+export function openSqlite(file: string, options: { readOnly: boolean; cacheKiB: number; busyTimeoutMs: number }): DatabaseSync {
   const database = new DatabaseSync(file, {
     readOnly: options.readOnly,
-    timeout: 5000,
+    timeout: options.busyTimeoutMs,
     enableForeignKeyConstraints: true,
     defensive: true,
   });

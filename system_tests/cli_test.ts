@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { makeInvite } from '../Client/testing/auth_client.ts';
 import { privateEnvironment, type System, startSystem } from '../processes.ts';
 
 /** The command line as its users have it: the real program against real processes. */
@@ -29,15 +30,15 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function start(user: string, words: readonly string[]) {
-  const env = { DRIFTLESS_HOME: join(folder, `home-${user}`), DRIFTLESS_AUTH: system.auth, DRIFTLESS_PASSWORD: PASSWORD };
+function start(user: string, words: readonly string[], more: Record<string, string> = {}) {
+  const env = { DRIFTLESS_HOME: join(folder, `home-${user}`), DRIFTLESS_AUTH: system.auth, DRIFTLESS_PASSWORD: PASSWORD, ...more };
   return spawn(process.execPath, [BIN, ...words], { cwd: folder, env, stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
 const FIRST_CONTACT = /^first contact with (\S+), key (SHA256:[A-Za-z0-9+/]{43})\n/;
 
-async function run(user: string, words: readonly string[], input = '') {
-  const child = start(user, words);
+async function run(user: string, words: readonly string[], input = '', more: Record<string, string> = {}) {
+  const child = start(user, words, more);
   child.stdin.end(input);
   const [bytes, said, [code]] = await Promise.all([buffer(child.stdout), text(child.stderr), once(child, 'close')]);
   return {
@@ -103,6 +104,22 @@ describe('the account', () => {
     await fails('dave', ['ls'], 3, 'not_logged_in');
     await done('dave', 'login', 'dave');
     await done('dave', 'ls');
+  });
+
+  it('gets another password, which is then the only one', async () => {
+    await done('heidi', 'register', 'heidi');
+    const next = { DRIFTLESS_NEW_PASSWORD: `${PASSWORD} too` };
+    assert.match((await run('heidi', ['passwd'], '', next)).out, /^password changed; your other devices are logged out\n$/);
+    await fails('heidi2', ['login', 'heidi'], 3, 'credentials_wrong');
+    assert.equal((await run('heidi2', ['login', 'heidi'], '', { DRIFTLESS_PASSWORD: `${PASSWORD} too` })).code, 0);
+  });
+
+  it('is made with an invitation code, or not, for what the code says', async () => {
+    const code = (key: string): string => makeInvite({ auth: system.auth, key, secret: randomBytes(16) });
+    const [, key = ''] = /"key":"([^"]+)"/.exec(await readFile(join(folder, 'logs', 'auth.log'), 'utf8')) ?? [];
+    await fails('ivan', ['register', 'ivan', '--invite', code(key)], 3, 'invite_invalid');
+    await fails('ivan', ['register', 'ivan', '--invite', code(`SHA256:${'A'.repeat(43)}`)], 3, 'server_key_changed');
+    assert.equal((await run('ivan', ['register', 'ivan', '--key', key])).code, 0);
   });
 
   it('leaves a log without secrets, and a profile that only its owner reads', async () => {

@@ -1,134 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { hash, randomBytes } from 'node:crypto';
+import { test } from 'node:test';
 import { client as opaque, ready } from '@serenity-kit/opaque';
-import { type DaemonFixture, startDaemon } from '../Authentication/testing/daemon_fixture.ts';
-import { type BareClient, directExchange, openBareClient } from '../Client/testing/auth_client.ts';
+import type { RegistrationMode } from '../Authentication/registration.ts';
+import type { DaemonFixture } from '../Authentication/testing/daemon_fixture.ts';
+import { type BareClient, directExchange } from '../Client/testing/auth_client.ts';
 import { DATAGRAM, encodeClient, parseServer } from '../Models/datagrams.ts';
-import type { Accounts } from '../Storage/accounts.ts';
-import { seededRandom } from './seeded_random.ts';
-
-const WHO = { username: 'alice', password: 'correct horse battery' };
-const SOURCE = { address: '127.0.0.1', port: 40_000 };
-
-type Turn = { readonly up: Uint8Array; readonly down: Uint8Array | null };
-type World = { readonly server: DaemonFixture; readonly client: BareClient };
-
-async function world(t: TestContext, options: Parameters<typeof startDaemon>[1] = {}): Promise<World> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-datagrams-'));
-  const server = await startDaemon(folder, options);
-  const client = openBareClient();
-  t.after(async () => {
-    await client[Symbol.asyncDispose]();
-    await server[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true, force: true });
-  });
-  return { server, client };
-}
-
-/** Everything that `work` says to the daemon and hears from it. */
-async function recorded(server: DaemonFixture, work: (exchange: ReturnType<typeof directExchange>) => Promise<unknown>): Promise<Turn[]> {
-  const turns: Turn[] = [];
-  const exchange = directExchange(async (up) => {
-    const down = await server.daemon.receive(up, SOURCE);
-    turns.push({ up: Uint8Array.from(up), down });
-    return down;
-  });
-  await work(exchange);
-  return turns;
-}
-
-/** One of each kind: registration, login, renewal, logout of a second session. */
-async function everyKind({ server, client }: World): Promise<Turn[]> {
-  return recorded(server, async (exchange) => {
-    await client.register(exchange, WHO);
-    const first = await client.login(exchange, WHO);
-    await client.renew(exchange, first);
-    await client.logout(exchange, await client.login(exchange, WHO));
-  });
-}
-
-const kindOf = (bytes: Uint8Array): number => bytes[3] ?? 0;
-
-/** How many sessions there are, by the count of FINISH that make one. */
-function countingSessions(): { readonly ids: Set<string>; wrap(accounts: Accounts): Accounts } {
-  const ids = new Set<string>();
-  return {
-    ids,
-    wrap: (accounts) => ({
-      ...accounts,
-      openSession(session) {
-        ids.add(session.id);
-        return accounts.openSession(session);
-      },
-    }),
-  };
-}
-
-test('every kind of client datagram is 1200 bytes, and no answer is longer', async (t) => {
-  const turns = await everyKind(await world(t));
-  assert.deepEqual(new Set(turns.map(({ up }) => kindOf(up))), new Set([1, 2, 3, 4, 5, 6, 7]));
-  for (const { up, down } of turns) {
-    assert.equal(up.length, DATAGRAM.clientBytes);
-    assert.ok(down !== null && down.length <= up.length);
-  }
-});
-
-test('a datagram of any other length, and every reply sent back to the daemon, gets silence', async (t) => {
-  const there = await world(t);
-  for (const { up, down } of await everyKind(there)) {
-    for (let length = 0; length < up.length; length += 1) {
-      assert.equal(await there.server.daemon.receive(up.subarray(0, length), SOURCE), null);
-    }
-    assert.equal(await there.server.daemon.receive(Buffer.concat([up, Buffer.alloc(1)]), SOURCE), null);
-    assert.ok(down !== null);
-    assert.equal(await there.server.daemon.receive(down, SOURCE), null);
-    const padded = Buffer.alloc(DATAGRAM.clientBytes);
-    padded.set(down);
-    assert.equal(await there.server.daemon.receive(padded, SOURCE), null);
-    padded[2] = 2; // nor one of another version: two daemons must have nothing to say to each other
-    assert.equal(await there.server.daemon.receive(padded, SOURCE), null);
-  }
-});
-
-test('a flipped byte anywhere gets silence or a typed refusal, and never a session, a ticket or an account', async (t) => {
-  const sessions = countingSessions();
-  const there = await world(t, { wrap: sessions.wrap });
-  const turns = await everyKind(there);
-  const before = sessions.ids.size;
-  for (const { up } of turns) {
-    for (let at = 0; at < up.length; at += 1) {
-      const changed = Uint8Array.from(up);
-      changed[at] = (changed[at] ?? 0) ^ (1 << (at % 8));
-      const bytes = await there.server.daemon.receive(changed, SOURCE);
-      const reply = bytes === null ? null : parseServer(bytes);
-      assert.ok(reply === null || reply.kind === 'retry' || reply.kind === 'error', `byte ${at} of kind ${kindOf(up)}`);
-      assert.ok(bytes === null || bytes.length <= 68);
-    }
-  }
-  assert.equal(sessions.ids.size, before);
-});
-
-test('random bytes behind a well-formed header and a good cookie crash nothing and open nothing', async (t) => {
-  const seed = 7;
-  t.diagnostic(`seed ${seed}`);
-  const random = seededRandom(seed);
-  const { server } = await world(t);
-  const transaction = new Uint8Array(16).fill(1);
-  const nothing = { cookie: new Uint8Array(16), ephemeral: new Uint8Array(32), sealed: new Uint8Array(189) };
-  const retry = parseServer((await server.daemon.receive(encodeClient('hello', transaction, nothing), SOURCE)) ?? new Uint8Array(0));
-  assert.ok(retry?.kind === 'retry');
-  for (let n = 0; n < 20_000; n += 1) {
-    const bytes = new Uint8Array(DATAGRAM.clientBytes);
-    bytes.set([0x44, 0x4c, 1, 1 + (n % 7)]);
-    bytes.set(retry.cookie, 20);
-    for (let at = 36; at < 36 + (n % 400); at += 1) bytes[at] = Math.floor(random() * 256);
-    const reply = await server.daemon.receive(bytes, SOURCE);
-    assert.ok(reply === null || kindOf(reply) === 0x89);
-  }
-});
+import { countingSessions, everyKind, hex, kindOf, recorded, SOURCE, WHO, type World, world } from './datagram_world.ts';
 
 test('each datagram said again gets the very same bytes, and makes nothing new', async (t) => {
   const sessions = countingSessions();
@@ -153,6 +31,60 @@ test('a FINISH said again gives the same ticket and session also when its reply 
     for (let n = 0; n < 3; n += 1) assert.deepEqual(await there.server.daemon.receive(up, SOURCE), down);
   }
   assert.equal(sessions.ids.size, 1);
+});
+
+test('a change said again, by whomever, is not done again, and gives the same bytes also when its reply was not kept', async (t) => {
+  const clock = { atMs: 1_800_000_000_000 };
+  const there = await world(t, { repliesMax: 0, now: () => clock.atMs });
+  const { server, client } = there;
+  const logins: Awaited<ReturnType<BareClient['login']>>[] = [];
+  await recorded(server, async (exchange) => {
+    await client.register(exchange, WHO);
+    logins.push(await client.login(exchange, WHO));
+  });
+  const [granted] = logins;
+  assert.ok(granted !== undefined);
+  const deviceId = hex(granted.grant.deviceId);
+  const rename = (name: string) =>
+    recorded(server, (exchange) => client.change(exchange, granted, { kind: 'renameDevice', deviceId, name }));
+  const nameNow = async () => (await server.accounts.devicesOf([hex(granted.grant.userId)]))[0]?.name;
+  const [first] = await rename('one');
+  assert.ok(first?.down);
+  assert.deepEqual(await server.daemon.receive(first.up, SOURCE), first.down);
+  await rename('two');
+  assert.equal(await nameNow(), 'two');
+  for (const address of [SOURCE.address, '203.0.113.9']) {
+    const reply = await server.daemon.receive(first.up, { ...SOURCE, address });
+    assert.equal(kindOf(reply ?? new Uint8Array(0)), 0x8d); // stale
+    assert.equal(await nameNow(), 'two');
+  }
+  clock.atMs += 6 * 60_000;
+  assert.equal(kindOf((await server.daemon.receive(first.up, SOURCE)) ?? new Uint8Array(0)), 0x81);
+  await rename('three'); // the numbers go on
+  assert.equal(await nameNow(), 'three');
+});
+
+test('a client whose numbers fell behind, or whose clock was set back, goes on with higher ones', async (t) => {
+  const there = await world(t);
+  await recorded(there.server, async (exchange) => {
+    await there.client.register(exchange, WHO);
+    const granted = await there.client.login(exchange, WHO);
+    const deviceId = hex(granted.grant.deviceId);
+    const change = { kind: 'renameDevice', deviceId, name: 'far' } as const;
+    const ahead = {
+      sessionId: hex(granted.grant.sessionId),
+      transaction: '5'.repeat(32),
+      number: Date.now() + 1e9,
+      change,
+      atMs: Date.now(),
+    };
+    assert.equal((await there.server.accounts.changeInSession(ahead))?.result, 'done');
+    await there.client.change(exchange, granted, { ...change, name: 'near' });
+    assert.equal((await there.server.accounts.devicesOf([hex(granted.grant.userId)]))[0]?.name, 'near');
+    for (const name of ['', ' ', 'a\nb', 'x\u202ey']) {
+      await assert.rejects(there.client.change(exchange, granted, { ...change, name }), { code: 'name_invalid' });
+    }
+  });
 });
 
 test('the same datagrams at the same time are worked on once', async (t) => {
@@ -184,7 +116,7 @@ test('a half-open login cannot be finished from another address, in another logi
   const [one, other] = finishes;
   assert.ok(one !== undefined && other !== undefined);
   const swapped = Uint8Array.from(one);
-  swapped.set(other.subarray(36, 36 + 212), 36);
+  swapped.set(other.subarray(36, 36 + 260), 36);
   const refusal = async (bytes: Uint8Array, source = SOURCE): Promise<string | undefined> =>
     parseServer((await daemon.receive(bytes, source)) ?? new Uint8Array(0))?.kind;
   assert.equal(await refusal(swapped), 'error');
@@ -260,7 +192,7 @@ test('a flood of HELLO without a cookie asks the accounts nothing and is answere
     const transaction = new Uint8Array(16);
     new DataView(transaction.buffer).setUint32(0, n);
     const cookie = transaction;
-    const hello = encodeClient('hello', transaction, { cookie, ephemeral: new Uint8Array(32), sealed: new Uint8Array(189) });
+    const hello = encodeClient('hello', transaction, { cookie, ephemeral: new Uint8Array(32), sealed: new Uint8Array(221) });
     assert.equal((await server.daemon.receive(hello, { address: `10.0.${n >> 8}.${n & 255}`, port: 1 }))?.length, 68);
   }
   assert.equal(asked, 0);
@@ -314,7 +246,7 @@ test('one source is held to its rate in every kind of datagram, each by itself',
   const guesses: number[] = [];
   for (let n = 0; n < 5; n += 1) {
     const guess = Uint8Array.from(finish);
-    guess[20 + 16 + 212 + n] = (guess[20 + 16 + 212 + n] ?? 0) ^ 1;
+    guess[20 + 16 + 260 + n] = (guess[20 + 16 + 260 + n] ?? 0) ^ 1;
     guesses.push(kindOf((await server.daemon.receive(guess, SOURCE)) ?? new Uint8Array(0)));
   }
   assert.deepEqual(guesses, [0x89, 0x89, 0x88, 0x88, 0x88]); // the login itself took one
@@ -324,23 +256,98 @@ test('one source is held to its rate in every kind of datagram, each by itself',
   assert.equal(await answers(() => client.logout(exchange, granted)), '.bbbb');
 });
 
-test('registration is closed to other machines', async (t) => {
-  const { server, client } = await world(t);
-  for (const address of ['192.0.2.7', '2001:db8::1', '::ffff:192.0.2.7']) {
-    const exchange = directExchange((up) => server.daemon.receive(up, { address, port: 5 }));
-    await assert.rejects(client.register(exchange, WHO), { code: 'registration_closed' });
+/** As seen from elsewhere: REGISTER and ENROL with `code`, and what became of it. */
+function registering({ server, client }: World, address: string) {
+  const exchange = directExchange((up) => server.daemon.receive(up, { address, port: 5 }));
+  return (username: string, code?: Uint8Array): Promise<string> =>
+    client.register(exchange, { ...WHO, username, ...(code === undefined ? {} : { code }) }).then(
+      () => 'registered',
+      (error: Error & { code?: string }) => error.code ?? error.message,
+    );
+}
+
+async function inviteCode({ accounts }: DaemonFixture, usesLeft = 100, expiresAtMs = Number.MAX_SAFE_INTEGER): Promise<Buffer> {
+  const secret = randomBytes(16);
+  const digest = hash('sha256', secret, 'buffer');
+  await accounts.addInviteCode({ digest, usesLeft, expiresAtMs, quotaBytes: null, madeBy: 'root', madeAtMs: 1 });
+  return secret;
+}
+
+const HERE = ['::1', '127.0.0.9', '::ffff:127.0.0.1'];
+const ELSEWHERE = ['192.0.2.7', '2001:db8::1', '::ffff:192.0.2.7'];
+const MODES: readonly [mode: RegistrationMode, here: string, elsewhere: string, withCode: string][] = [
+  ['local', 'registered', 'registration_closed', 'registered'],
+  ['invite', 'registration_closed', 'registration_closed', 'registered'],
+  ['open', 'registered', 'registered', 'registered'],
+  ['closed', 'registration_closed', 'registration_closed', 'registration_closed'],
+];
+for (const [registration, here, elsewhere, withCode] of MODES) {
+  test(`registration ${registration}: here ${here}, elsewhere ${elsewhere}, with a code ${withCode}`, async (t) => {
+    const there = await world(t, { registration });
+    const code = await inviteCode(there.server);
+    for (const [n, address] of [...HERE, ...ELSEWHERE].entries()) {
+      const register = registering(there, address);
+      assert.equal(await register(`free${n}`), n < HERE.length ? here : elsewhere, address);
+      assert.equal(await register(`invited${n}`, code), withCode, address);
+      // nobody gets in by a code that is none, not even where none is needed
+      assert.equal(
+        await register(`wrong${n}`, randomBytes(16)),
+        registration === 'closed' ? 'registration_closed' : 'invite_invalid',
+        address,
+      );
+    }
+  });
+}
+
+test('a code that is unknown, used up or expired is refused alike, and tells nothing of names', async (t) => {
+  const clock = { atMs: 1_800_000_000_000 };
+  const there = await world(t, { now: () => clock.atMs });
+  const register = registering(there, '192.0.2.7');
+  const [once, expired] = [await inviteCode(there.server, 1), await inviteCode(there.server, 5, clock.atMs)];
+  assert.equal(await register('alice', once), 'registered');
+  for (const code of [once, expired, randomBytes(16)]) {
+    for (const username of ['alice', 'nobody']) assert.equal(await register(username, code), 'invite_invalid');
   }
-  for (const address of ['::1', '127.0.0.9', '::ffff:127.0.0.1']) {
-    const exchange = directExchange((up) => server.daemon.receive(up, { address, port: 5 }));
-    await client.register(exchange, { ...WHO, username: `user${address.length}` });
-  }
+  assert.equal(await register('alice'), 'registration_closed');
+  assert.equal(await register('alice', await inviteCode(there.server)), 'name_taken');
+});
+
+test('a use is taken by ENROL once: the same record again is the same registration, another one with the used code is none', async (t) => {
+  const there = await world(t, { repliesMax: 0 });
+  const code = await inviteCode(there.server, 1);
+  const enrols: Uint8Array[] = [];
+  const source = { address: '192.0.2.7', port: 5 };
+  const exchange = directExchange((up) => {
+    if (kindOf(up) === 3) enrols.push(Uint8Array.from(up));
+    return there.server.daemon.receive(up, source);
+  });
+  await there.client.register(exchange, { ...WHO, code });
+  const id = (await there.server.accounts.findAccount('alice'))?.id;
+  const [enrol] = enrols;
+  assert.ok(enrol !== undefined);
+  const replies = await Promise.all(Array.from({ length: 3 }, () => there.server.daemon.receive(enrol, source)));
+  for (const reply of replies) assert.equal(parseServer(reply ?? new Uint8Array(0))?.kind, 'enrolled');
+  assert.equal((await there.server.accounts.findAccount('alice'))?.id, id);
+  assert.deepEqual(
+    (await there.server.accounts.inviteCodes()).map(({ usesLeft }) => usesLeft),
+    [0],
+  );
+  await assert.rejects(there.client.register(exchange, { ...WHO, username: 'bob', code }), { code: 'invite_invalid' });
+});
+
+test('of many who register at once with one use left exactly one is registered', async (t) => {
+  const there = await world(t);
+  const code = await inviteCode(there.server, 1);
+  const register = registering(there, '192.0.2.7');
+  const outcomes = await Promise.all(Array.from({ length: 8 }, (_, n) => register(`user${n}`, code)));
+  assert.deepEqual(outcomes.toSorted(), [...Array<string>(7).fill('invite_invalid'), 'registered']);
 });
 
 test('a client of another version is told so', async (t) => {
   const { server, client } = await world(t);
   const exchange = directExchange((up) => {
     const newer = Uint8Array.from(up);
-    newer[2] = 2;
+    newer[2] = DATAGRAM.version + 1;
     return server.daemon.receive(newer, SOURCE);
   });
   await assert.rejects(client.login(exchange, WHO), { code: 'protocol_mismatch' });
@@ -355,9 +362,31 @@ test('with more requests than the queue holds, the rest is told to come back', a
   assert.ok(cookie !== undefined);
   const replies = await Promise.all(
     Array.from({ length: 10 }, (_, n) => {
-      const hello = { cookie, ephemeral: new Uint8Array(32), sealed: new Uint8Array(189) };
+      const hello = { cookie, ephemeral: new Uint8Array(32), sealed: new Uint8Array(221) };
       return there.server.daemon.receive(encodeClient('hello', new Uint8Array(16).fill(n), hello), SOURCE);
     }),
   );
   assert.equal(replies.filter((reply) => reply !== null && kindOf(reply) === 0x88).length, 6);
+});
+
+test('when all sources together begin too many logins the rest is told to come back; sessions are still renewed', async (t) => {
+  const clock = { atMs: 1_800_000_000_000 };
+  const { server, client } = await world(t, { beginRate: { perSecond: 1, burst: 5 }, now: () => clock.atMs });
+  const exchange = directExchange((up) => server.daemon.receive(up, SOURCE));
+  await client.register(exchange, WHO); // takes two
+  const granted = await client.login(exchange, WHO); // and one
+  const begun: string[] = [];
+  for (let n = 0; n < 4; n += 1) {
+    const elsewhere = directExchange((up) => server.daemon.receive(up, { address: `192.0.2.${n}`, port: 1 }));
+    begun.push(
+      await client.login(elsewhere, WHO).then(
+        () => 'done',
+        (error: Error) => error.message,
+      ),
+    );
+  }
+  assert.deepEqual(begun, ['done', 'done', 'no believable answer', 'no believable answer']);
+  await client.renew(exchange, granted);
+  clock.atMs += 1000;
+  await client.login(exchange, WHO);
 });

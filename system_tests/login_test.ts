@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { hash } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -9,7 +9,15 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DaemonFixture, startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { lossyLink } from '../Authentication/testing/lossy_link.ts';
-import { cheapSessions, openBareClient, strictSessions } from '../Client/testing/auth_client.ts';
+import {
+  type BareClient,
+  cheapSessions,
+  directExchange,
+  fingerprintOf,
+  makeInvite,
+  openBareClient,
+  strictSessions,
+} from '../Client/testing/auth_client.ts';
 import { KSF_DEFAULT } from '../Models/datagram_fields.ts';
 import { AppError, type ErrorCode } from '../Models/errors.ts';
 import { SESSION } from '../Models/ticket.ts';
@@ -78,7 +86,7 @@ test('a wrong password and an unknown user are refused alike: same code, same da
   const wrongPassword = seen.splice(0);
   await refused(login({ auth: link.address, username: 'nobody', password: PASSWORD, home }), 'credentials_wrong');
   assert.deepEqual(seen, wrongPassword);
-  assert.deepEqual(seen, ['up 1 1200', 'down 129 68', 'up 1 1200', `down 130 586`]);
+  assert.deepEqual(seen, ['up 1 1200', 'down 129 68', 'up 1 1200', `down 130 634`]);
   await refused(login({ auth: server.address, username: 'alice', password: 'short', home }), 'credentials_wrong');
 });
 
@@ -309,12 +317,41 @@ test('another daemon at the known address is a hard stop, before anything of the
   assert.equal((await resume({ home })).sessionId, session.sessionId);
 });
 
+test('a daemon with the right box key but another OPAQUE setup gets no FINISH, not even if it knows the password', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data);
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await register(who);
+  const file = (folder: string): string => join(folder, 'auth', 'secrets.json');
+  const secretsIn = async (folder: string) => JSON.parse(await readFile(file(folder), 'utf8'));
+  for (const [n, password, code] of [
+    [1, PASSWORD, 'server_key_changed'],
+    [2, 'another password', 'credentials_wrong'],
+  ] as const) {
+    const folder = join(data, `impostor${n}`);
+    await (await startDaemon(folder))[Symbol.asyncDispose](); // makes a setup of its own
+    const { boxKey } = await secretsIn(data);
+    await writeFile(file(folder), JSON.stringify({ ...(await secretsIn(folder)), boxKey }));
+    await using impostor = await startDaemon(folder);
+    await register({ ...who, auth: impostor.address, password, home: join(home, `${n}`) });
+    await using link = await lossyLink({ target: impostor.address });
+    const sent: (number | undefined)[] = [];
+    link.onDatagram((bytes, way) => void (way === 'up' && sent.push(bytes[3])));
+    const profile = join(home, 'profile.json');
+    const text = await readFile(profile, 'utf8');
+    await writeFile(profile, text.replaceAll(server.address, link.address));
+    await refused(login({ ...who, auth: link.address }), code);
+    assert.deepEqual(sent, [1, 1], code);
+    await writeFile(profile, text);
+  }
+});
+
 test('at first contact the key of the daemon is shown, whoever it is, and not again once it is kept', async (t) => {
   const { data, home } = await place(t);
   await using server = await startDaemon(data);
   const key = `SHA256:${hash('sha256', server.secrets.boxPublicKey, 'base64').replace(/=$/, '')}`;
   const shown: string[] = [];
-  const onFirstContact = (fingerprint: string): void => void shown.push(fingerprint);
+  const onFirstContact = (fingerprint: string): boolean => shown.push(fingerprint) > 0;
   const who = { auth: server.address, username: 'alice', password: PASSWORD, home, onFirstContact };
   await refused(login(who), 'credentials_wrong');
   assert.deepEqual(shown.splice(0), [key]);
@@ -325,18 +362,123 @@ test('at first contact the key of the daemon is shown, whoever it is, and not ag
   assert.deepEqual(shown, []);
 });
 
+/** A code of this daemon, as the administrator gives it, for registering through `auth`. */
+async function inviteFor({ accounts, secrets }: DaemonFixture, auth: string): Promise<string> {
+  const secret = randomBytes(16);
+  const code = { usesLeft: 1, expiresAtMs: Date.now() + 60_000, quotaBytes: null, madeBy: 'root', madeAtMs: Date.now() };
+  await accounts.addInviteCode({ ...code, digest: hash('sha256', secret, 'buffer') });
+  return makeInvite({ auth, key: fingerprintOf(secrets.boxPublicKey), secret });
+}
+
+test('a code says where to register and whom to expect there; another daemon there is a hard stop before anything is sent to it', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data, { registration: 'invite' });
+  await using impostor = await startDaemon(join(data, 'other'), { registration: 'open' });
+  const who = { username: 'alice', password: PASSWORD, home };
+  await refused(register({ ...who, auth: server.address }), 'registration_closed');
+  await using link = await lossyLink({ target: impostor.address });
+  const sent: (number | undefined)[] = [];
+  link.onDatagram((bytes, way) => void (way === 'up' && sent.push(bytes[3])));
+  await refused(register({ ...who, invite: await inviteFor(server, link.address) }), 'server_key_changed');
+  assert.deepEqual(sent, [1]); // the empty HELLO alone
+  assert.equal(await impostor.accounts.hasAccounts(), false);
+
+  const invite = await inviteFor(server, server.address);
+  await refused(register({ ...who, invite: `${invite.slice(0, -1)}x` }), 'invite_malformed');
+  const asked: string[] = [];
+  const onFirstContact = (key: string): boolean => asked.push(key) < 0;
+  assert.equal(await register({ ...who, invite, onFirstContact, auth: '127.0.0.1:1' }), server.address);
+  assert.deepEqual(asked, []); // the code has said it
+  await refused(register({ ...who, username: 'bob', invite }), 'invite_invalid');
+  assert.equal((await login({ ...who, auth: server.address })).user.name, 'alice'); // the key is kept
+});
+
+test('an expected key is compared before anything is sent, also with one that is kept', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data);
+  const key = fingerprintOf(server.secrets.boxPublicKey);
+  const other = fingerprintOf(randomBytes(32));
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await refused(register({ ...who, expectedKey: other }), 'server_key_changed');
+  assert.equal(await server.accounts.hasAccounts(), false);
+  await refused(register({ ...who, onFirstContact: async () => false }), 'server_key_unknown');
+  await register({ ...who, expectedKey: key });
+  await refused(login({ ...who, expectedKey: other }), 'server_key_changed');
+  await login({ ...who, expectedKey: key });
+});
+
+test('a daemon elsewhere is told nothing until somebody has said that its key is the right one', async (t) => {
+  const { data } = await place(t);
+  await using server = await startDaemon(data, { registration: 'open' });
+  await using client = openBareClient();
+  const key = fingerprintOf(server.secrets.boxPublicKey);
+  const kinds: (number | undefined)[] = [];
+  const exchange = {
+    ...directExchange((up) => {
+      kinds.push(up[3]);
+      return server.daemon.receive(up, { address: '192.0.2.7', port: 5 });
+    }),
+    loopback: false,
+  };
+  const who = { username: 'alice', password: PASSWORD };
+  const asked: unknown[] = [];
+  const table: readonly [contact: NonNullable<Parameters<BareClient['register']>[2]>, code: ErrorCode | null][] = [
+    [{}, 'server_key_unknown'],
+    [{ onFirstContact: () => false }, 'server_key_unknown'],
+    [{ expectedKey: fingerprintOf(randomBytes(32)), onFirstContact: () => true }, 'server_key_changed'],
+    [{ expectedKey: key, onFirstContact: () => false }, null],
+    [{ onFirstContact: (shown, at) => asked.push([shown, at]) > 0 }, null],
+  ];
+  for (const [n, [contact, code]] of table.entries()) {
+    kinds.length = 0;
+    const work = client.register(exchange, { ...who, username: `user${n}` }, contact);
+    if (code === null) await work;
+    else await refused(work, code);
+    assert.deepEqual(kinds, code === null ? [1, 2, 1, 3] : [1], `${n}`);
+  }
+  assert.deepEqual(asked, [[key, { loopback: false }]]);
+});
+
 test('an overloaded daemon says when to come back, and the client does', async (t) => {
   const { data, home } = await place(t);
-  await using server = await startDaemon(data, { rate: { perSecond: 4, burst: 1 } });
+  const clock = { atMs: Date.now() };
+  await using server = await startDaemon(data, { rate: { perSecond: 4, burst: 1 }, now: () => clock.atMs });
   await using link = await lossyLink({ target: server.address });
   let busy = 0;
   link.onDatagram((bytes) => {
-    if (bytes[3] === 0x88) busy += 1;
+    if (bytes[3] !== 0x88) return;
+    busy += 1;
+    clock.atMs += 250;
   });
   const who = { auth: link.address, username: 'alice', password: PASSWORD, home };
   await register(who);
-  for (let n = 0; n < 2; n += 1) await login(who); // each counts
+  await login(who);
+  await login(who);
   assert.ok(busy > 0);
+});
+
+test('a login beyond the limit is told when a place may become free, and the same device takes its own', async (t) => {
+  const { data, home } = await place(t);
+  await using server = await startDaemon(data, { sessionRules: { idleMs: null, max: 2, maxPerUser: 1 } });
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await register(who);
+  await register({ ...who, username: 'bob' });
+  const first = await login(who);
+  const elsewhere = { ...who, home: join(home, 'elsewhere') };
+  const begun = performance.now();
+  await assert.rejects(login(elsewhere), (error: AppError) => {
+    assert.deepEqual([error.code, Math.round((error.retryAfterMs ?? 0) / 60_000)], ['busy', SESSION.lifetimeS / 60]);
+    return /^there is no place for one more session; one may become free in 30 days/.test(error.message);
+  });
+  assert.ok(performance.now() - begun < 10_000); // nobody waits that long
+  await refused(login({ ...elsewhere, password: 'not the password' }), 'credentials_wrong'); // whether there is a place is told to none but the user
+  const again = await login(who);
+  await assert.rejects(first.refresh(), { code: 'session_unknown', reason: 'replaced' });
+  await again.logout();
+  await login(elsewhere);
+  await login({ ...who, username: 'bob' });
+  await refused(login({ ...who, username: 'bob', home: join(home, 'third') }), 'busy');
+  assert.ok(server.audited.some(({ what, result, userName }) => what === 'login' && result === 'busy' && userName === 'bob'));
 });
 
 test('a damaged profile is named, and nothing of it is shown', async (t) => {

@@ -1,47 +1,47 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { PROBES } from '../Server/testing/rights_probes.ts';
-import { walkRights } from '../Server/testing/rights_walk.ts';
-import { openServer, type ServerFixture, type User } from '../Server/testing/server_fixture.ts';
-import { openFollower } from '../Storage/testing/feed_follower.ts';
+import { LINK_PREFIX } from '../Models/links.ts';
+import { PROBES, UNPROBED } from '../Server/testing/rights_probes.ts';
+import { nameOf, VISIT } from '../Server/testing/rights_walk.ts';
+import { openServer } from '../Server/testing/server_fixture.ts';
 import { startPostgres, type TestPostgres } from '../Storage/testing/postgres.ts';
+import { openThread } from './apart.ts';
+import { walk } from './rights_walks.ts';
 
-const WALKS = 4;
-const STEPS = 2_500; // each
-/** Steps between two comparisons of what a device knows that follows a user's feed with what is there. */
-const FOLLOWED = 100;
-/** Visitors of links have all the time there is between two requests, so that none is refused for asking too often. */
-let clockMs = 0;
-const monotonicMs = (): number => {
-  clockMs += 3_600_000;
-  return clockMs;
-};
+const WALKS = 10;
+const STEPS = 1_000; // each
+/** Of each route, of what can be seen and of what cannot, in all walks together. */
+const ASKED_MIN = 10;
 const begun = Date.now() % 2 ** 31;
+const WALK = new URL('./rights_walks.ts', import.meta.url).href;
 
+const thread = openThread();
 let postgres: TestPostgres;
 before(async () => {
   postgres = await startPostgres();
 });
-after(() => postgres.close());
-
-/** A device of each user that follows all of theirs. */
-function followAll({ metadata }: ServerFixture): (done: number, users: readonly User[]) => Promise<void> {
-  let followers: ReturnType<typeof openFollower>[] = [];
-  return async (done, users) => {
-    if (followers.length === 0) {
-      followers = users.map(({ id, name }) => openFollower(metadata, { userId: id, userName: name, deviceId: '3'.repeat(32) }, '/'));
-    }
-    if (done % FOLLOWED === 0) for (const follower of followers) await follower.check();
-  };
-}
+after(() => Promise.all([postgres.close(), thread.close()]));
 
 const asked = new Map<string, { shown: number; hidden: number }>();
 
-for (let walk = 0; walk < WALKS; walk += 1) {
-  const seed = begun + walk;
-  test(`what is shared, moved, taken back and left is for each user what a model of rights says (walk ${walk + 1}, seed ${seed})`, async () => {
-    await using server = await openServer({ monotonicMs });
-    const coverage = await walkRights({ seed, steps: STEPS, probes: 2, server, afterStep: followAll(server) });
+test('every route there is has a probe, or a reason why it has none', async () => {
+  await using server = await openServer();
+  const probed = new Set(PROBES.map(({ route }) => route));
+  const routes = server.app.routeTable.filter((one) => !one.public || one.url.startsWith(LINK_PREFIX));
+  const names = routes.map(({ method, url }) => `${method} ${url}`);
+  for (const name of names)
+    assert.notEqual(
+      probed.has(name),
+      name in UNPROBED,
+      `Server/testing/rights_probes.ts has a probe of ${name}, or a reason why not, and not both`,
+    );
+  for (const name of [...probed, ...Object.keys(UNPROBED)]) assert.ok(names.includes(name), `there is no route ${name}`);
+});
+
+for (let n = 0; n < WALKS; n += 1) {
+  const seed = begun + n;
+  test(`what is shared, moved, taken back and left is for each user what a model of rights says (walk ${n + 1}, seed ${seed})`, async () => {
+    const coverage = await thread.run(WALK, walk, { seed, steps: STEPS, probes: 1 });
     for (const [route, { shown, hidden }] of coverage) {
       const sum = asked.get(route) ?? { shown: 0, hidden: 0 };
       asked.set(route, { shown: sum.shown + shown, hidden: sum.hidden + hidden });
@@ -50,13 +50,18 @@ for (let walk = 0; walk < WALKS; walk += 1) {
 }
 
 test('in these walks every route was asked of what can be seen and of what cannot', () => {
-  for (const route of [...PROBES.map((probe) => probe.route), 'GET link']) {
-    const { shown, hidden } = asked.get(route) ?? { shown: 0, hidden: 0 };
-    assert.ok(shown > 50 && hidden > 50, `${route}: ${shown} times of what can be seen, ${hidden} times of what cannot`);
+  for (const { name, of } of [...PROBES.map((probe) => ({ name: nameOf(probe), of: probe.of })), { name: VISIT, of: undefined }]) {
+    const { shown, hidden } = asked.get(name) ?? { shown: 0, hidden: 0 };
+    assert.ok(of === 'hidden' || shown >= ASKED_MIN, `${name}: ${shown} times of what can be seen`);
+    assert.ok(of === 'shown' || hidden >= ASKED_MIN, `${name}: ${hidden} times of what cannot be seen`);
   }
 });
 
+test(`for a while every route is asked by every user after each change (seed ${begun})`, async () => {
+  await thread.run(WALK, walk, { seed: begun, steps: 200, probes: 0, afterwards: { steps: 20, probes: 'all' } });
+});
+
 test(`on PostgreSQL too (seed ${begun})`, async () => {
-  await using server = await openServer({ monotonicMs, metadata: { kind: 'postgres', url: await postgres.createDatabase() } });
-  await walkRights({ seed: begun, steps: 300, probes: 2, server, afterStep: followAll(server) });
+  const url = await postgres.createDatabase();
+  await thread.run(WALK, walk, { seed: begun, steps: 150, probes: 1, metadata: { kind: 'postgres', url } });
 });

@@ -46,6 +46,9 @@ async function open(config: ClientConfig): Promise<Sync> {
     serverUrl: ticket.serverUrl,
     ticket: good,
     refresh: good,
+    change: async () => undefined,
+    changePassword: async () => undefined,
+    pins: () => [],
     logout: async () => undefined,
     close: async () => undefined,
   };

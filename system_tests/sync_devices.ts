@@ -84,6 +84,9 @@ export class Device {
       serverUrl: options.url ?? url,
       ticket,
       refresh: ticket,
+      change: async () => undefined,
+      changePassword: async () => undefined,
+      pins: () => [],
       logout: async () => undefined,
       close: async () => undefined,
     };

@@ -231,7 +231,13 @@ async function relay(t: TestContext): Promise<{ url: string; sent: () => number;
 
 /** Transfers of the same user over another address. */
 function transfersOver(serverUrl: string, home: string) {
-  const session = { user: { id: 'alice', name: 'alice' }, serverUrl, ticket: () => me.ticket(), refresh: () => me.ticket() };
+  const session = {
+    user: { id: 'alice', name: 'alice' },
+    serverUrl,
+    ticket: () => me.ticket(),
+    refresh: () => me.ticket(),
+    pins: () => [],
+  };
   return createTransfers({ session, home: join(folder, home) });
 }
 

@@ -3,20 +3,25 @@ import pino from 'pino';
 import type { Ksf } from '../../Models/datagram_fields.ts';
 import type { Accounts } from '../../Storage/accounts.ts';
 import { openAccounts } from '../../Storage/accounts_sql.ts';
+import type { AuditEvent } from '../../Storage/audit.ts';
 import { makeDurableFolder } from '../../Storage/durable_file.ts';
 import { AUTH_DEFAULTS, type AuthDaemon, type AuthDaemonDeps, createAuthDaemon } from '../auth_daemon.ts';
+import { GUESS_LIMITS } from '../guess_limit.ts';
+import { createOpaqueServer } from '../opaque_server.ts';
 import { openSecrets, type Secrets } from '../secrets.ts';
 import { listen } from '../udp_listener.ts';
 
 /** Stretching that costs nothing: only for tests, whose clients must be told to accept it. */
 const CHEAP_KSF: Ksf = { memoryKiB: 64, iterations: 1, parallelism: 1 };
 const UNLIMITED = { perSecond: 1e6, burst: 1e6 };
+const UNLIMITED_GUESSES = { ...GUESS_LIMITS, free: Number.MAX_SAFE_INTEGER };
 
 export type DaemonFixture = AsyncDisposable & {
   readonly address: string; // HOST:PORT
   readonly daemon: AuthDaemon;
   readonly accounts: Accounts;
   readonly secrets: Secrets;
+  readonly audited: readonly AuditEvent[];
 };
 
 /** A daemon in this process, on `folder` as its data folder; start it again there and it is the same daemon, restarted. */
@@ -29,8 +34,23 @@ export async function startDaemon(
   const accounts = wrap(await openAccounts({ kind: 'sqlite', file: join(folder, 'accounts.db') }));
   const secrets = await openSecrets(folder, { mayCreate: !(await accounts.hasAccounts()) });
   const log = pino({ level: 'silent' });
-  const place = { httpPort: 4811, publicUrl: null };
-  const defaults = { ...AUTH_DEFAULTS, rate: UNLIMITED, queueMax: 1024, place, ksf: CHEAP_KSF, log, now: Date.now };
+  const audited: AuditEvent[] = [];
+  const audit = { record: (event: AuditEvent) => void audited.push(event) };
+  const place = { httpPort: 4811, publicUrl: null, pins: () => [] };
+  const defaults = {
+    ...AUTH_DEFAULTS,
+    rate: UNLIMITED,
+    beginRate: UNLIMITED,
+    guessLimits: UNLIMITED_GUESSES,
+    queueMax: 1024,
+    registration: 'local' as const,
+    place,
+    ksf: CHEAP_KSF,
+    log,
+    audit,
+    opaque: createOpaqueServer(secrets.opaqueSetup),
+    now: Date.now,
+  };
   const daemon = createAuthDaemon({ ...defaults, ...rest, accounts, secrets });
   const listening = await listen(daemon, { host: '127.0.0.1', port }, log);
   let ended: Promise<void> | null = null;
@@ -43,6 +63,7 @@ export async function startDaemon(
     daemon,
     accounts,
     secrets,
+    audited,
     [Symbol.asyncDispose]() {
       ended ??= end(); // a test may end it before its own end
       return ended;

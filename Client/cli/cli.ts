@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '../../Models/errors.ts';
+import { EXIT } from '../../Models/exit_codes.ts';
 import { visible } from '../../Models/visible.ts';
 import type { Driftless } from '../client.ts';
 import { createLog, LEVELS, type Level, type Log } from '../log.ts';
 import type { Run, Settings } from './command.ts';
-import { EXIT } from './exit_codes.ts';
 import { handleInterrupts } from './interrupts.ts';
 import { COMMANDS, type ProgramDeps, runWords } from './program.ts';
 
@@ -30,6 +30,7 @@ export async function main(words: readonly string[]): Promise<void> {
     home: process.env.DRIFTLESS_HOME || join(homedir(), '.driftless'),
     auth: process.env.DRIFTLESS_AUTH || undefined,
     password: process.env.DRIFTLESS_PASSWORD || undefined,
+    newPassword: process.env.DRIFTLESS_NEW_PASSWORD || undefined,
     linkPassword: process.env.DRIFTLESS_LINK_PASSWORD || undefined,
     configHome: process.env.XDG_CONFIG_HOME || join(homedir(), '.config'),
     program: [process.execPath, fileURLToPath(new URL('driftless.js', import.meta.url))],

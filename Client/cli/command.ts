@@ -1,5 +1,5 @@
+import type { ExitCode } from '../../Models/exit_codes.ts';
 import type { Driftless, TransferFailure } from '../client.ts';
-import type { ExitCode } from './exit_codes.ts';
 import type { Answer } from './output.ts';
 
 /** From the environment; read once, in the main. */
@@ -7,6 +7,7 @@ export type Settings = {
   readonly home: string; // folder
   readonly auth: string | undefined; // host:port
   readonly password: string | undefined;
+  readonly newPassword?: string | undefined;
   readonly linkPassword?: string | undefined;
   readonly configHome: string; // folder of this user's settings for all programs
   readonly program: readonly string[]; // what starts this program again

@@ -1,9 +1,10 @@
 import { FILE_KINDS } from '../../Models/file_kinds.ts';
 import { formatBytes } from '../../Models/format_bytes.ts';
+import { parseBytes } from '../../Models/parse_bytes.ts';
 import type { SearchOptions } from '../find_methods.ts';
 import { argument, type Command, type Options, textOption } from './command.ts';
 import { entryJson, entryLine } from './file_commands.ts';
-import { countOf, formatTime, parseBytes } from './format.ts';
+import { countOf, formatTime } from './format.ts';
 import { facts, rowsOf } from './output.ts';
 import { parseTime } from './times.ts';
 

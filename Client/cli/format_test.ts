@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { formatBytes } from '../../Models/format_bytes.ts';
-import { countOf, formatSeconds, formatTime, parseBytes } from './format.ts';
+import { parseBytes } from '../../Models/parse_bytes.ts';
+import { countOf, formatSeconds, formatTime } from './format.ts';
 import { createProgressLine, progressText } from './progress.ts';
 
 describe('figures for a person', () => {

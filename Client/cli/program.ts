@@ -1,13 +1,14 @@
 import { Command as Commander, CommanderError, Option } from 'commander';
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
+import { EXIT, EXIT_CODES } from '../../Models/exit_codes.ts';
 import { visible, visibleContent } from '../../Models/visible.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { failureText } from '../failure_text.ts';
 import { ACCOUNT_COMMANDS } from './account_commands.ts';
 import { BACK_COMMANDS } from './back_commands.ts';
 import type { Command, Options, Run } from './command.ts';
+import { DEVICE_COMMANDS } from './device_commands.ts';
 import { EVENT_COMMANDS } from './event_commands.ts';
-import { EXIT, EXIT_CODES } from './exit_codes.ts';
 import { FILE_COMMANDS } from './file_commands.ts';
 import { FIND_COMMANDS } from './find_commands.ts';
 import { HISTORY_COMMANDS } from './history_commands.ts';
@@ -23,6 +24,7 @@ import { WEBHOOK_COMMANDS } from './webhook_commands.ts';
 
 export const COMMANDS: readonly Command[] = [
   ...ACCOUNT_COMMANDS,
+  ...DEVICE_COMMANDS,
   ...FILE_COMMANDS,
   ...FIND_COMMANDS,
   ...QUOTA_COMMANDS,
@@ -55,6 +57,7 @@ Environment:
   DRIFTLESS_HOME            folder of your profile (~/.driftless)
   DRIFTLESS_AUTH            the authentication daemon, host:port (127.0.0.1:4810)
   DRIFTLESS_PASSWORD        for scripts: instead of asking for it
+  DRIFTLESS_NEW_PASSWORD    the same for passwd
   DRIFTLESS_LINK_PASSWORD   the same for link --password
 
 Exit codes:

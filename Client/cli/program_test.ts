@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { AppError, ERROR_CODES } from '../../Models/errors.ts';
+import { EXIT_CODES } from '../../Models/exit_codes.ts';
 import type { Driftless, RestEntry, RestLink, RestPublished, TransferReport } from '../client.ts';
-import { EXIT_CODES } from './exit_codes.ts';
 import { COMMANDS, type ProgramDeps, runWords } from './program.ts';
 import { runShell } from './shell.ts';
 

@@ -21,3 +21,22 @@ export async function askPassword(whose: string, repeat: boolean, variable = 'DR
   if (repeat && (await ask('The same again')) !== first) throw new AppError('request_invalid', 'the two passwords differ');
   return first;
 }
+
+/**
+ * Asks whether the key just shown is the right one; no unless it is said.
+ * @throws AppError `server_key_unknown` without a terminal
+ */
+export async function confirmKey(fingerprint: string): Promise<boolean> {
+  if (!process.stdin.isTTY) {
+    const how = `if it is the one that the administrator gave you, say so with --key ${fingerprint}`;
+    throw new AppError('server_key_unknown', `nobody has confirmed this key, and there is no terminal to ask: ${how}`);
+  }
+  const { confirm, isCancel } = await import('@clack/prompts');
+  const answer = await confirm({
+    message: 'Is this the key that the administrator gave you?',
+    initialValue: false,
+    output: process.stderr,
+  });
+  if (isCancel(answer)) throw new AppError('cancelled', 'cancelled');
+  return answer;
+}

@@ -1,8 +1,8 @@
 import { AppError } from '../../Models/errors.ts';
 import { formatBytes } from '../../Models/format_bytes.ts';
+import { parseBytes } from '../../Models/parse_bytes.ts';
 import type { RestLimits } from '../../Models/rest_quota.ts';
 import { type Command, type Options, textOption } from './command.ts';
-import { parseBytes } from './format.ts';
 import { facts } from './output.ts';
 
 /** `10G`, `none`, or `default`: as for everybody. */

@@ -1,6 +1,6 @@
 import { AppError } from '../../Models/errors.ts';
 import { formatBytes } from '../../Models/format_bytes.ts';
-import { BYTES_OF } from './format.ts';
+import { BYTES_OF } from '../../Models/parse_bytes.ts';
 
 const RATE_MIN = 1000; // slower than this nothing ever ends
 

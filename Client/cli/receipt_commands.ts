@@ -1,7 +1,7 @@
 import { AppError } from '../../Models/errors.ts';
+import { EXIT } from '../../Models/exit_codes.ts';
 import type { RestPlaces, RestSyncedRoot } from '../client.ts';
 import { argument, type Command, type Options, textOption } from './command.ts';
-import { EXIT } from './exit_codes.ts';
 import { countOf, grouped } from './format.ts';
 import { facts } from './output.ts';
 import { parseDuration } from './times.ts';

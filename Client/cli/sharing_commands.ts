@@ -1,7 +1,7 @@
+import { parseDuration } from '../../Models/duration.ts';
 import { AppError } from '../../Models/errors.ts';
 import type { RestInvitation, RestMember } from '../client.ts';
 import { argument, type Command, textOption } from './command.ts';
-import { parseDuration } from './duration.ts';
 import { formatTime } from './format.ts';
 import { facts, rowsOf } from './output.ts';
 

@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline/promises';
 import type { Readable, Writable } from 'node:stream';
 import { AppError } from '../../Models/errors.ts';
+import { EXIT, EXIT_CODES } from '../../Models/exit_codes.ts';
 import { visible } from '../../Models/visible.ts';
-import { EXIT, EXIT_CODES } from './exit_codes.ts';
 import { splitWords } from './words.ts';
 
 /** Other words for commands. */

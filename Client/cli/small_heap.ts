@@ -1,11 +1,11 @@
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
-const YOUNG_BYTES = 3 << 20;
-const ROUNDS_MAX = 50;
+const YOUNG_BYTES = 8 << 20;
+const ROUNDS_MAX = 500;
 
 /**
  * For a process that lives long and mostly waits: what a pass makes dies with it, but by V8's own measure the heap may grow to several times of what is
- * in use, and the pages that become free stay in a pool. At rest with 10,000 files: 135 MiB where the young generation may grow as it likes, 106 with this.
+ * in use, and the pages that become free stay in a pool. At rest with 10,000 files: 135 MiB where the young generation may grow as it likes, 105 with this.
  */
 export function keepHeapSmall(): void {
   growYoungGeneration();
@@ -15,9 +15,9 @@ export function keepHeapSmall(): void {
 }
 
 /**
- * To some MiB, and no further: as it begins, a device that sends 10,000 files collects 400 times, with this 200 times; what it would
- * grow to by itself it keeps for ever. It grows while what is in it is still in use, by a factor that is all that can be told later than
- * at the start of the process.
+ * To some MiB, and no further: what it would grow to by itself it keeps for ever, and the smaller it is the oftener it is collected. A device that sent
+ * 10,000 files took 2.0 s of processor with 3 MiB and 1.2 s with these. It grows while what is in it is still in use, by a factor that is all that can be
+ * told later than at the start of the process.
  */
 function growYoungGeneration(): void {
   const inUse: object[] = [];

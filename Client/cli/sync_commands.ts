@@ -1,12 +1,12 @@
 import { userInfo } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { AppError } from '../../Models/errors.ts';
+import { EXIT } from '../../Models/exit_codes.ts';
 import { childPath, joinPath, splitPath } from '../../Models/names.ts';
 import type { SyncOptions } from '../client.ts';
 import type { ConflictEntry, ControlRequest, StatusRow } from '../sync/control_messages.ts';
 import type { SyncRoot } from '../sync/roots.ts';
 import { argument, type Command, listOption, type Options, type Outcome, type Run, textOption } from './command.ts';
-import { EXIT } from './exit_codes.ts';
 import { formatTime } from './format.ts';
 import { type Answer, facts, rowsOf } from './output.ts';
 import { parseRate } from './rates.ts';

@@ -1,8 +1,9 @@
+import type { Access } from '../http_connect.ts';
 import { type Clock, systemClock } from '../sync/clock.ts';
 import { eventSocket } from '../sync/event_socket.ts';
 import { watchEvents } from '../sync/http_remote_watch.ts';
 
-export type LinkSession = { readonly serverUrl: string; ticket(): Promise<string> };
+export type LinkSession = Access;
 export type LinkEvents = {
   /** A message that is no hint. */
   readonly onMessage: (message: unknown) => void;
@@ -20,7 +21,7 @@ export function openEventLink(
     const message = parsed(text);
     if (message !== undefined) onMessage(message);
   };
-  const socket = eventSocket(session.serverUrl, () => session.ticket(), clock, { onOther, ...(query === undefined ? {} : { query }) });
+  const socket = eventSocket(session, clock, { onOther, ...(query === undefined ? {} : { query }) });
   return watchEvents(socket, clock, (at) => {
     if (at === null) onLook();
   });

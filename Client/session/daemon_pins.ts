@@ -14,3 +14,25 @@ export function checkPin(pins: DaemonPins | null, which: keyof DaemonPins, key: 
   }
   return text;
 }
+
+/** Who says that a daemon which the profile does not know is the right one. */
+export type FirstContact = {
+  /** The fingerprint to expect, `SHA256:…`, from an invitation code or a person. With any other key nothing more is sent. */
+  readonly expectedKey?: string | undefined;
+  /** Asked whether a key that nobody expects is the right one. Who is not asked takes it on this machine, and nowhere else. */
+  readonly onFirstContact?: ((fingerprint: string, at: { readonly loopback: boolean }) => boolean | Promise<boolean>) | undefined;
+};
+
+/** @throws AppError `server_key_changed` (not the expected one), `server_key_unknown` (nobody vouches for it) */
+export async function checkFirstContact(
+  { expectedKey, onFirstContact }: FirstContact,
+  met: { readonly fingerprint: string; readonly loopback: boolean; readonly pinned: boolean },
+): Promise<void> {
+  const { fingerprint, loopback } = met;
+  if (expectedKey !== undefined && expectedKey.trim() !== fingerprint) {
+    throw new AppError('server_key_changed', `the authentication daemon has the key ${fingerprint}, which is not the expected one`);
+  }
+  if (met.pinned || expectedKey !== undefined) return;
+  if (onFirstContact === undefined ? loopback : await onFirstContact(fingerprint, { loopback })) return;
+  throw new AppError('server_key_unknown', `nobody has confirmed the key of the authentication daemon, ${fingerprint}`);
+}

@@ -4,12 +4,14 @@ import {
   type ClientKind,
   decodeWireError,
   encodeAuthenticated,
+  headerOf,
   type ServerDatagram,
   type ServerKind,
   type WireError,
 } from '../../Models/datagrams.ts';
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
-import { boxKeys, replyAssociated, requestMac, seal, unseal } from '../../Models/handshake.ts';
+import { boxKeys, replyAssociated, replyMac, requestMac, seal, unseal } from '../../Models/handshake.ts';
+import { decodeEndReason, endText } from '../../Models/session_ends.ts';
 import { checkPin, type DaemonPins } from './daemon_pins.ts';
 import type { Exchange } from './exchange.ts';
 import { nodePrimitives as p, sharedSecret } from './node_primitives.ts';
@@ -22,10 +24,11 @@ const MESSAGES: Record<WireError, string> = {
   credentials_wrong: 'wrong user name or password',
   name_taken: 'this user name is taken',
   name_invalid: 'this user name is not allowed',
-  registration_closed: 'registration is not open to this address',
+  registration_closed: 'registration is not open to this address, or only with an invitation code',
   session_unknown: 'the session has ended: log in again',
   protocol_mismatch: 'the authentication daemon speaks another version of the protocol',
   login_expired: 'the authentication daemon forgot this login',
+  invite_invalid: 'the invitation code is not good: unknown, used up or expired',
 };
 
 const newTransaction = (): Uint8Array => randomBytes(16);
@@ -102,14 +105,34 @@ export type InSession = {
 /** A wrong clock, or a daemon that knows no such proof, costs one round more, for a cookie. */
 const ROUNDS_MAX = 3;
 
+type SessionKind = ClientKind & ('ack' | 'renew' | 'logout' | 'change');
+
+/** @throws AppError `session_unknown` with the reason, if it is the daemon who says that the session has ended */
+function endIn(reply: ServerDatagram, { sessionId, renewalSecret }: SessionProof): void {
+  if (reply.kind !== 'ended') return;
+  const { reason, mac, transaction } = reply;
+  const proof = replyMac(p, { renewalSecret, header: headerOf('ended', transaction), sessionId, reason });
+  if (Buffer.compare(proof, mac) !== 0) return;
+  const why = decodeEndReason(reason);
+  if (why === null) throw new AppError('session_unknown', MESSAGES.session_unknown);
+  throw new AppError('session_unknown', endText(why), { reason: why });
+}
+
 /**
- * ACK, RENEW or LOGOUT.
+ * A request of a session.
+ * @param prove makes the last field from what stands before it; the proof of ACK, RENEW and LOGOUT if not given
  * @param accept opens the reply; `null` when it is not authentic
  * @throws AppError `session_unknown`, `server_key_changed` and as `Exchange.request`
  */
 export async function requestInSession<Result>(
   exchange: Exchange,
-  { kind, proof, clockOffsetMs, pins }: InSession & { readonly kind: ClientKind & ('ack' | 'renew' | 'logout') },
+  {
+    kind,
+    proof,
+    clockOffsetMs,
+    pins,
+    prove,
+  }: InSession & { readonly kind: SessionKind; readonly prove?: (before: Uint8Array) => Uint8Array },
   accept: (reply: ServerDatagram, request: Uint8Array, transaction: Uint8Array) => Result | null,
 ): Promise<Result> {
   const { sessionId, renewalSecret } = proof;
@@ -118,7 +141,7 @@ export async function requestInSession<Result>(
     const transaction = newTransaction();
     const timeMs = encodeTimeMs(Math.max(0, Math.round(Date.now() + clockOffsetMs)));
     const fields = { cookie, timeMs, sessionId };
-    const datagram = encodeAuthenticated(kind, transaction, fields, (before) => requestMac(p, { renewalSecret, before }));
+    const datagram = encodeAuthenticated(kind, transaction, fields, prove ?? ((before) => requestMac(p, { renewalSecret, before })));
     const answer = await exchange.request<{ readonly result: Result } | { readonly cookie: Uint8Array }>(datagram, (reply) => {
       if (reply.kind === 'retry') {
         checkPin(pins, 'key', reply.daemonKey);
@@ -126,6 +149,7 @@ export async function requestInSession<Result>(
       }
       // Unproven. To a LOGOUT a daemon that holds this session's secret answers LOGGED_OUT, whatever became of the session.
       if (kind === 'logout' && isSessionUnknown(reply)) return null;
+      endIn(reply, proof);
       if (refusalIn(reply) !== null) return null;
       const result = accept(reply, datagram, transaction);
       return result === null ? null : { result };

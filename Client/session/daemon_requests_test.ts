@@ -13,6 +13,7 @@ const session = { proof, clockOffsetMs: 0, pins: null };
 function exchangeWith(replies: (transaction: Uint8Array) => Uint8Array[]): Exchange & { asked: number } {
   return {
     asked: 0,
+    loopback: true,
     async request(datagram, accept) {
       this.asked += 1;
       assert.ok(this.asked < 10);

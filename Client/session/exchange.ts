@@ -1,17 +1,20 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
+import { isLoopbackAddress } from '../../Models/addresses.ts';
 import { decodeUint32 } from '../../Models/datagram_fields.ts';
-import { parseServer, type ServerDatagram } from '../../Models/datagrams.ts';
+import { NEVER_MS, parseServer, type ServerDatagram } from '../../Models/datagrams.ts';
 import { AppError } from '../../Models/errors.ts';
 import type { AuthAddress } from './auth_address.ts';
 import { type RoundTrips, TIMING, waitMs, withSample } from './retransmission.ts';
 
 /** One conversation with the daemon over a socket of its own: a request is sent again until its reply is here. */
 export type Exchange = {
+  /** The daemon is on this machine. */
+  readonly loopback: boolean;
   /**
    * @param accept gives what the reply means, or `null` for a reply that is not to be believed (the next one may be)
-   * @throws AppError `auth_unreachable` after 30 s, `busy` if that is what the daemon said last, and what `accept` throws
+   * @throws AppError `auth_unreachable` after 30 s, `busy` if that is what the daemon said last, `too_many_requests` if it says to wait longer than that, and what `accept` throws
    */
   request<Result>(datagram: Uint8Array, accept: (reply: ServerDatagram, bytes: Uint8Array) => Result | null): Promise<Result>;
   /** Whoever still waits gets AppError `cancelled`. */
@@ -37,6 +40,22 @@ function unreachable(address: AuthAddress, hint: string | null, wasBusy: boolean
   if (wasBusy) return new AppError('busy', `the authentication daemon at ${address.text} is overloaded`);
   const cause = hint === 'ECONNREFUSED' ? 'nothing listens there' : (hint ?? 'it does not run, or something on the way blocks UDP');
   return new AppError('auth_unreachable', `no answer from the authentication daemon at ${address.text}: ${cause}`);
+}
+
+function tooMany(retryAfterMs: number): AppError {
+  const when =
+    retryAfterMs === NEVER_MS
+      ? 'log in from a device that you have used before, and change the password there, or ask the administrator'
+      : `try again in ${waitText(retryAfterMs)}`;
+  return new AppError('too_many_requests', `too many attempts: ${when}`, { retryAfterMs });
+}
+
+/** `a minute`, `7 minutes`, `3 hours`, `12 days`, each rounded up. */
+export function waitText(ms: number): string {
+  const minutes = Math.ceil(ms / 60_000);
+  if (minutes <= 1) return 'a minute';
+  if (minutes < 120) return `${minutes} minutes`;
+  return minutes < 48 * 60 ? `${Math.ceil(minutes / 60)} hours` : `${Math.ceil(minutes / 1440)} days`;
 }
 
 export async function openExchange(address: AuthAddress, options: { giveUpMs?: number } = {}): Promise<Exchange> {
@@ -89,7 +108,12 @@ export async function openExchange(address: AuthAddress, options: { giveUpMs?: n
         hint = null;
         wasBusy = reply.kind === 'busy';
         if (reply.kind === 'busy') {
-          sendIn(decodeUint32(reply.retryAfterMs) * (1 + Math.random()));
+          const retryAfterMs = decodeUint32(reply.retryAfterMs);
+          if (retryAfterMs >= TIMING.giveUpMs) {
+            fail(tooMany(retryAfterMs));
+            return;
+          }
+          sendIn(retryAfterMs * (1 + Math.random()));
           return;
         }
         try {
@@ -110,6 +134,7 @@ export async function openExchange(address: AuthAddress, options: { giveUpMs?: n
   }
 
   return {
+    loopback: isLoopbackAddress(socket.remoteAddress().address),
     request,
     close() {
       if (!isOpen) return;

@@ -1,13 +1,17 @@
 import { hostname } from 'node:os';
+import { prepareUserName } from '../../Models/credentials.ts';
 import type { Ksf } from '../../Models/datagram_fields.ts';
 import { fingerprint } from '../../Models/handshake.ts';
+import { decodeInvite } from '../../Models/invite_code.ts';
+import { foldName } from '../../Models/names.ts';
 import { type AuthAddress, parseAuthAddress } from './auth_address.ts';
-import type { DaemonPins } from './daemon_pins.ts';
+import { checkFirstContact, type DaemonPins, type FirstContact } from './daemon_pins.ts';
 import { openExchange } from './exchange.ts';
 import { type HandshakeDeps, performLogin, performRegistration } from './handshake.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import { openOpaqueThread } from './opaque_thread.ts';
-import { openProfile, type StoredLogin } from './profile.ts';
+import { type PasswordChange, performPasswordChange } from './password_change.ts';
+import { openProfile, type Profile, type ProfileData, type StoredLogin } from './profile.ts';
 import { storedLogin } from './stored_session.ts';
 
 type Options = {
@@ -16,37 +20,34 @@ type Options = {
   readonly password: string;
   readonly home: string;
   readonly ksfFloor: Ksf;
-  readonly onFirstContact?: ((fingerprint: string) => void) | undefined;
+} & FirstContact;
+
+/** The address and the key of an invitation code go before any other. */
+type NewAccount = Omit<Options, 'auth'> & { readonly auth?: string | undefined; readonly invite?: string | undefined };
+
+type PasswordOptions = Pick<PasswordChange, 'current' | 'next' | 'keepOthers'> & {
+  readonly ksfFloor: Ksf;
 };
 
 const DEVICE_NAME_BYTES_MAX = 64;
 
-/** Each key is told once, however often the handshake begins anew. */
-function tellingOnce(tell: Options['onFirstContact']): (daemonKey: Uint8Array) => void {
-  const told = new Set<string>();
-  return (daemonKey) => {
-    const text = fingerprint(p, daemonKey);
-    if (!told.has(text)) tell?.(text);
-    told.add(text);
-  };
-}
-
 async function withDaemon<Result>(
   address: AuthAddress,
-  { ksfFloor, onFirstContact, pins }: Options & { readonly pins: DaemonPins | undefined },
+  { ksfFloor, pins, ...contact }: FirstContact & { readonly ksfFloor: Ksf; readonly pins: DaemonPins | undefined },
   body: (deps: HandshakeDeps) => Promise<Result>,
 ): Promise<Result> {
-  const steps = openOpaqueThread();
-  try {
-    const exchange = await openExchange(address);
-    try {
-      return await body({ exchange, steps, pins: pins ?? null, ksfFloor, onFirstContact: tellingOnce(onFirstContact) });
-    } finally {
-      exchange.close();
-    }
-  } finally {
-    await steps.close();
-  }
+  await using stack = new AsyncDisposableStack();
+  const steps = stack.adopt(openOpaqueThread(), (thread) => thread.close());
+  const exchange = stack.adopt(await openExchange(address), (opened) => opened.close());
+  const admitted = new Map<string, Promise<void>>(); // each key is asked about once, however often the handshake begins anew
+  const admit = (daemonKey: Uint8Array): Promise<void> => {
+    const key = fingerprint(p, daemonKey);
+    const met = { fingerprint: key, loopback: exchange.loopback, pinned: pins !== undefined };
+    const decided = admitted.get(key) ?? checkFirstContact(contact, met);
+    admitted.set(key, decided);
+    return decided;
+  };
+  return await body({ exchange, steps, pins: pins ?? null, ksfFloor, admit });
 }
 
 function shortened(name: string): string {
@@ -55,33 +56,62 @@ function shortened(name: string): string {
   return text;
 }
 
-async function remember(home: string, address: AuthAddress, pins: DaemonPins, login: StoredLogin | null): Promise<void> {
+type LoggedIn = { readonly login: StoredLogin; readonly deviceProof: string };
+
+/** All spellings of a name are one. */
+function proofKey(address: AuthAddress, username: string): string {
+  return `${address.text} ${foldName(prepareUserName(username))}`;
+}
+
+async function remember(home: string, address: AuthAddress, pins: DaemonPins, loggedIn: LoggedIn | null): Promise<void> {
   await openProfile(home).update((data) => {
     data.daemons[address.text] ??= pins;
-    if (login === null) return;
+    if (loggedIn === null) return;
+    const { login, deviceProof } = loggedIn;
+    data.deviceProofs = { ...data.deviceProofs, [proofKey(address, login.user.name)]: deviceProof };
     const others = data.sessions.filter((one) => one.auth !== login.auth || one.user.id !== login.user.id);
     data.sessions = [...others, login];
   });
 }
 
+function proofIn(proofs: ProfileData['deviceProofs'], address: AuthAddress, username: string): Uint8Array | null {
+  const proof = proofs?.[proofKey(address, username)];
+  return proof === undefined ? null : Buffer.from(proof, 'hex');
+}
+
 /** What needs a password, and the modules that go with it. */
 export const withPassword = {
-  async register(options: Options): Promise<void> {
-    const address = parseAuthAddress(options.auth);
+  /** @returns HOST:PORT of the daemon */
+  async register({ auth, invite, ...options }: NewAccount): Promise<string> {
+    const invited = invite === undefined ? undefined : decodeInvite(p, invite);
+    const address = parseAuthAddress(invited?.auth ?? auth ?? '');
     const { daemons } = await openProfile(options.home).read();
-    const pins = await withDaemon(address, { ...options, pins: daemons[address.text] }, (deps) => performRegistration(deps, options));
+    const expectedKey = invited?.key ?? options.expectedKey;
+    const pins = await withDaemon(address, { ...options, expectedKey, pins: daemons[address.text] }, (deps) =>
+      performRegistration(deps, { ...options, code: invited?.secret }),
+    );
     await remember(options.home, address, pins, null);
+    return address.text;
+  },
+
+  async changePassword(profile: Profile, login: StoredLogin, { ksfFloor, ...passwords }: PasswordOptions): Promise<void> {
+    const address = parseAuthAddress(login.auth);
+    const { daemons, deviceProofs } = await profile.read();
+    const device = { deviceId: Buffer.from(login.deviceId, 'hex'), deviceProof: proofIn(deviceProofs, address, login.user.name) };
+    const change = { ...passwords, ...device, username: login.user.name, sessionId: Buffer.from(login.sessionId, 'hex') };
+    await withDaemon(address, { ksfFloor, pins: daemons[address.text] }, (deps) => performPasswordChange(deps, change));
   },
 
   async login(options: Options & { readonly deviceName?: string }): Promise<StoredLogin> {
     const address = parseAuthAddress(options.auth);
-    const { daemons, deviceId } = await openProfile(options.home).update(() => undefined); // from now on this device has its id
-    const device = { deviceId: Buffer.from(deviceId, 'hex'), deviceName: shortened(options.deviceName ?? hostname()) };
+    const { daemons, deviceId, deviceProofs } = await openProfile(options.home).update(() => undefined); // from now on this device has its id
+    const deviceProof = proofIn(deviceProofs, address, options.username);
+    const device = { deviceProof, deviceId: Buffer.from(deviceId, 'hex'), deviceName: shortened(options.deviceName ?? hostname()) };
     const granted = await withDaemon(address, { ...options, pins: daemons[address.text] }, (deps) =>
       performLogin(deps, { ...options, ...device }),
     );
     const login = storedLogin(address, granted, Date.now());
-    await remember(options.home, address, granted.pins, login);
+    await remember(options.home, address, granted.pins, { login, deviceProof: Buffer.from(granted.grant.deviceProof).toString('hex') });
     return login;
   },
 };

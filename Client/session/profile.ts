@@ -17,6 +17,7 @@ export type StoredLogin = {
   readonly ticketExpiresAtMs: number; // by the server's clock
   readonly clockOffsetMs: number; // the server's clock minus ours
   readonly serverUrl: string;
+  readonly pins?: readonly string[]; // of the server's keys, base64
   readonly loggedInAtMs: number;
 };
 export type ProfileData = {
@@ -24,6 +25,8 @@ export type ProfileData = {
   deviceId: string; // made once for each profile
   daemons: Record<string, DaemonPins>; // by HOST:PORT
   sessions: StoredLogin[]; // one for each daemon and user
+  /** By HOST:PORT and folded user name, 32 hex digits: this device is known there, also when it is logged out. */
+  deviceProofs?: Record<string, string>;
 };
 
 /** The client's profile: HOME/profile.json, a small file a person may open. It holds secrets, so it is for its owner only. */
@@ -44,6 +47,8 @@ function isLogin(value: unknown): value is StoredLogin {
   if (!isRecord(value) || !isRecord(value.user)) return false;
   const texts = [value.auth, value.user.name, value.renewalSecret, value.ticket, value.serverUrl];
   const numbers = [value.ticketExpiresAtMs, value.clockOffsetMs, value.loggedInAtMs];
+  const { pins = [] } = value;
+  if (!Array.isArray(pins) || !pins.every(isText)) return false;
   return texts.every(isText) && numbers.every(Number.isFinite) && [value.user.id, value.deviceId, value.sessionId].every(isId);
 }
 
@@ -59,6 +64,7 @@ function isProfile(value: unknown): value is ProfileData {
     isId(value.deviceId) &&
     isRecord(value.daemons) &&
     Object.values(value.daemons).every(isPins) &&
+    (value.deviceProofs === undefined || (isRecord(value.deviceProofs) && Object.values(value.deviceProofs).every(isId))) &&
     Array.isArray(value.sessions) &&
     value.sessions.every(isLogin)
   );

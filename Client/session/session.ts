@@ -1,5 +1,7 @@
 import { KSF_FLOOR, type Ksf } from '../../Models/datagram_fields.ts';
 import { AppError } from '../../Models/errors.ts';
+import type { Change } from '../../Models/session_changes.ts';
+import type { FirstContact } from './daemon_pins.ts';
 import { openProfile, type Profile, type StoredLogin } from './profile.ts';
 
 /** A login on this device. Its ticket renews itself; nothing needs to be closed for the login to last. */
@@ -9,15 +11,24 @@ export type Session = {
   readonly deviceId: string;
   readonly sessionId: string;
   readonly serverUrl: string;
+  /** SHA-256 of the public keys (SPKI) that an HTTPS server may have, base64; none where certificate authorities vouch for it. As of the last ticket. */
+  pins(): readonly string[];
   /** The ticket for the next request: kept while it has a minute left, else renewed, once for all who wait. @throws AppError as `refresh` */
   ticket(): Promise<string>;
   /** Renews now, as after `ticket_expired`. @throws AppError `session_unknown`, `server_key_changed`, `auth_unreachable`, `busy` */
   refresh(): Promise<string>;
+  /** Has something changed by the daemon; durable when it resolves. @throws AppError `not_found`, `name_invalid`, `request_invalid`, `session_unknown`, `auth_unreachable`, `busy` */
+  change(change: Change): Promise<void>;
+  /** As `Driftless.changePassword`. This session goes on. */
+  changePassword(change: PasswordChange): Promise<void>;
   /** Ends the session at the daemon, then forgets it here. @throws AppError `auth_unreachable`, `busy`, `server_key_changed`; then it is still there */
   logout(): Promise<void>;
   /** Waits for a renewal that is under way. The login stays. */
   close(): Promise<void>;
 };
+
+/** `keepOtherSessions`: those on the user's other devices go on. */
+export type PasswordChange = Stretching & { readonly current: string; readonly next: string; readonly keepOtherSessions?: boolean };
 
 /** `auth`: HOST:PORT of the daemon; `home`: the folder of the profile. */
 type Credentials = {
@@ -25,12 +36,12 @@ type Credentials = {
   readonly username: string;
   readonly password: string;
   readonly home: string;
-  /** Told the fingerprint of a daemon's key that the profile does not hold yet, before it is told anything. */
-  readonly onFirstContact?: ((fingerprint: string) => void) | undefined;
-};
+} & FirstContact;
 /** For tests alone: what is accepted instead of KSF_FLOOR. */
 type Stretching = { readonly insecureKsfFloor?: Ksf };
-export type RegisterOptions = Credentials & Stretching;
+/** The address and the key in an invitation code go before any other. */
+export type RegisterOptions = Omit<Credentials, 'auth'> &
+  Stretching & { readonly auth?: string | undefined; readonly invite?: string | undefined };
 export type LoginOptions = Credentials & Stretching & { readonly deviceName?: string };
 
 const RENEW_BEFORE_MS = 60_000;
@@ -39,14 +50,16 @@ const EARLY_RENEWAL_MS = 3000;
 
 /**
  * Makes an account. Does not log in.
- * @throws AppError `name_taken`, `name_invalid`, `request_invalid` (the password), `registration_closed`, `server_key_changed`, `auth_unreachable`, `busy`
+ * @returns HOST:PORT of the daemon
+ * @throws AppError `name_taken`, `name_invalid`, `request_invalid` (the password), `registration_closed`, `invite_invalid`, `invite_malformed`,
+ *   `server_key_unknown`, `server_key_changed`, `auth_unreachable`, `busy`
  */
-export async function register(options: RegisterOptions): Promise<void> {
+export async function register(options: RegisterOptions): Promise<string> {
   const { withPassword } = await import('./password_session.ts');
-  await withPassword.register({ ...options, ksfFloor: options.insecureKsfFloor ?? KSF_FLOOR });
+  return withPassword.register({ ...options, ksfFloor: options.insecureKsfFloor ?? KSF_FLOOR });
 }
 
-/** @throws AppError `credentials_wrong`, `name_invalid`, `server_key_changed`, `protocol_mismatch`, `auth_unreachable`, `busy`, `local_io` */
+/** @throws AppError `credentials_wrong`, `name_invalid`, `server_key_unknown`, `server_key_changed`, `protocol_mismatch`, `auth_unreachable`, `busy`, `local_io` */
 export async function login(options: LoginOptions): Promise<Session> {
   const { withPassword } = await import('./password_session.ts');
   const stored = await withPassword.login({ ...options, ksfFloor: options.insecureKsfFloor ?? KSF_FLOOR });
@@ -114,8 +127,18 @@ function sessionOf(profile: Profile, login: StoredLogin): Session {
     get serverUrl() {
       return current.serverUrl;
     },
+    pins: () => current.pins ?? [],
     ticket: async () => (remainingMs(current) > RENEW_BEFORE_MS ? current.ticket : once(renewIfNeeded)),
     refresh: () => once(() => renew()),
+    async change(change) {
+      const { changeInSession } = await import('./stored_session.ts');
+      await changeInSession(profile, current, change);
+    },
+    async changePassword({ current: password, next, keepOtherSessions = false, insecureKsfFloor }) {
+      const { withPassword } = await import('./password_session.ts');
+      const ksfFloor = insecureKsfFloor ?? KSF_FLOOR;
+      await withPassword.changePassword(profile, login, { current: password, next, keepOthers: keepOtherSessions, ksfFloor });
+    },
     async logout() {
       await renewing?.catch(() => undefined);
       const { endSession } = await import('./stored_session.ts');

@@ -1,5 +1,7 @@
+import type { Change } from '../../Models/session_changes.ts';
 import { TICKET } from '../../Models/ticket.ts';
 import { type AuthAddress, parseAuthAddress, urlHost } from './auth_address.ts';
+import { performChange } from './changes.ts';
 import type { InSession } from './daemon_requests.ts';
 import { openExchange } from './exchange.ts';
 import { type Granted, performLogout, performRenewal } from './handshake.ts';
@@ -9,6 +11,7 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 /** What is kept of a TICKET. */
 export function storedLogin(address: AuthAddress, { grant, clockOffsetMs }: Granted, loggedInAtMs: number): StoredLogin {
+  const pins = grant.fingerprints.map((pin) => Buffer.from(pin).toString('base64'));
   return {
     auth: address.text,
     user: { id: hex(grant.userId), name: grant.userName },
@@ -18,7 +21,8 @@ export function storedLogin(address: AuthAddress, { grant, clockOffsetMs }: Gran
     ticket: grant.ticket,
     ticketExpiresAtMs: (Math.floor(grant.serverTimeMs / 1000) + TICKET.lifetimeS) * 1000,
     clockOffsetMs,
-    serverUrl: grant.publicUrl ?? `http://${urlHost(address.host)}:${grant.httpPort}`,
+    serverUrl: grant.publicUrl ?? `${pins.length > 0 ? 'https' : 'http'}://${urlHost(address.host)}:${grant.httpPort}`,
+    pins,
     loggedInAtMs,
   };
 }
@@ -45,6 +49,17 @@ export async function renewed(profile: Profile, login: StoredLogin, patience: { 
       if (at >= 0) data.sessions[at] = next;
     });
     return next;
+  } finally {
+    exchange.close();
+  }
+}
+
+/** Has something changed in the session. @throws AppError as `performChange` */
+export async function changeInSession(profile: Profile, login: StoredLogin, change: Change): Promise<void> {
+  const session = inSession(login, await profile.read());
+  const exchange = await openExchange(parseAuthAddress(login.auth));
+  try {
+    await performChange(exchange, session, change);
   } finally {
     exchange.close();
   }

@@ -37,6 +37,10 @@ function textFrame(text: string): Buffer {
   return Buffer.concat([Buffer.from([0x81, text.length]), Buffer.from(text)]);
 }
 
+function accessTo(serverUrl: string, ticket: () => Promise<string>) {
+  return { serverUrl, ticket, refresh: ticket, pins: () => [] };
+}
+
 function listen(url: string, clock: ManualClock) {
   const heard: string[] = [];
   let wake = (): void => undefined;
@@ -44,7 +48,10 @@ function listen(url: string, clock: ManualClock) {
     heard.push(what);
     wake();
   };
-  const connection = eventSocket(url, async () => 'a-ticket', clock).open({
+  const connection = eventSocket(
+    accessTo(url, async () => 'a-ticket'),
+    clock,
+  ).open({
     onOpen: note('open'),
     onHint: note('hint'),
     onArriving: note('arriving'),
@@ -126,7 +133,10 @@ test('nothing is told after it was closed', async (t) => {
 
 test('a ticket that cannot be had is a lost connection', async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
-  eventSocket('http://127.0.0.1:1', () => Promise.reject(new Error('not logged in')), new ManualClock()).open({
+  eventSocket(
+    accessTo('http://127.0.0.1:1', () => Promise.reject(new Error('not logged in'))),
+    new ManualClock(),
+  ).open({
     onOpen: () => assert.fail(),
     onHint: () => assert.fail(),
     onArriving: () => assert.fail(),

@@ -1,37 +1,59 @@
 import { randomBytes } from 'node:crypto';
 import { encodeText, type Ksf } from '../../Models/datagram_fields.ts';
 import { packFields, parseServer, TEXTS, unpackFields } from '../../Models/datagrams.ts';
+import { fingerprint } from '../../Models/handshake.ts';
+import { encodeInvite, type Invite } from '../../Models/invite_code.ts';
+import type { Change } from '../../Models/session_changes.ts';
 import { parseAuthAddress } from '../session/auth_address.ts';
-import type { DaemonPins } from '../session/daemon_pins.ts';
+import { performChange } from '../session/changes.ts';
+import { checkFirstContact, type DaemonPins, type FirstContact } from '../session/daemon_pins.ts';
 import { BEGIN_AGAIN, makeContact, requestInBox } from '../session/daemon_requests.ts';
 import { type Exchange, openExchange } from '../session/exchange.ts';
 import { type Granted, performLogin, performLogout, performRegistration, performRenewal } from '../session/handshake.ts';
+import { nodePrimitives } from '../session/node_primitives.ts';
 import { openOpaqueThread } from '../session/opaque_thread.ts';
-import { type LoginOptions, login, type RegisterOptions, register, resume, type Session } from '../session/session.ts';
+import { performPasswordChange } from '../session/password_change.ts';
+import { type LoginOptions, login, type PasswordChange, type RegisterOptions, register, resume, type Session } from '../session/session.ts';
+
+export const fingerprintOf = (key: Uint8Array): string => fingerprint(nodePrimitives, key);
+export const makeInvite = (invite: Invite): string => encodeInvite(nodePrimitives, invite);
 
 /** What any test client accepts, however weak. */
 const NO_FLOOR: Ksf = { memoryKiB: 1, iterations: 1, parallelism: 1 };
 
 /** The client's sessions, for daemons with cheap stretching. */
 export const cheapSessions = {
-  register: (options: RegisterOptions): Promise<void> => register({ ...options, insecureKsfFloor: NO_FLOOR }),
+  register: (options: RegisterOptions): Promise<string> => register({ ...options, insecureKsfFloor: NO_FLOOR }),
   login: (options: LoginOptions): Promise<Session> => login({ ...options, insecureKsfFloor: NO_FLOOR }),
   resume,
+  changePassword: (session: Session, change: PasswordChange): Promise<void> =>
+    session.changePassword({ ...change, insecureKsfFloor: NO_FLOOR }),
 };
 
 /** As a person's program has them. */
 export const strictSessions = { register, login };
 
-type Credentials = { readonly username: string; readonly password: string };
+export type Known = { readonly deviceId: Uint8Array; readonly deviceProof: Uint8Array };
+type Credentials = { readonly username: string; readonly password: string; readonly code?: Uint8Array };
+
+const NO_DEVICE: Known = { deviceId: new Uint8Array(16), deviceProof: new Uint8Array(16) };
+
+type LoggedIn = Granted & { readonly pins: DaemonPins };
+type Met = Granted & { readonly pins: DaemonPins | null };
+type NewPassword = { readonly current: string; readonly next: string; readonly keepOthers?: boolean };
 
 /** Many conversations over one OPAQUE thread and without a profile. */
 export type BareClient = AsyncDisposable & {
   exchange(address: string): Promise<Exchange>;
-  register(exchange: Exchange, credentials: Credentials): Promise<DaemonPins>;
+  register(exchange: Exchange, credentials: Credentials, contact?: FirstContact): Promise<DaemonPins>;
   /** What the daemon makes of a KE1 for a name, sent as it is written here. @returns KE2 */
-  challenge(exchange: Exchange, input: { readonly ke1: Uint8Array; readonly name: string }): Promise<Uint8Array>;
-  login(exchange: Exchange, credentials: Credentials): Promise<Granted>;
+  challenge(exchange: Exchange, input: { readonly ke1: Uint8Array; readonly name: string; readonly known?: Known }): Promise<Uint8Array>;
+  /** From a device of its own unless told. */
+  login(exchange: Exchange, credentials: Credentials, known?: Known): Promise<LoggedIn>;
   renew(exchange: Exchange, granted: Granted): Promise<Granted>;
+  change(exchange: Exchange, granted: Granted, change: Change): Promise<void>;
+  /** The session goes on. */
+  changePassword(exchange: Exchange, granted: Met, passwords: NewPassword): Promise<void>;
   logout(exchange: Exchange, granted: Granted): Promise<void>;
 };
 
@@ -40,23 +62,33 @@ export function openBareClient(): BareClient {
   const common = { steps, pins: null, ksfFloor: NO_FLOOR };
   return {
     exchange: (address) => openExchange(parseAuthAddress(address)),
-    register: (exchange, credentials) => performRegistration({ ...common, exchange }, credentials),
-    async challenge(exchange, { ke1, name }) {
+    register: (exchange, credentials, contact) => {
+      const met = { loopback: exchange.loopback, pinned: false };
+      const admit = (key: Uint8Array): Promise<void> => checkFirstContact(contact ?? {}, { ...met, fingerprint: fingerprintOf(key) });
+      return performRegistration({ ...common, exchange, admit }, credentials);
+    },
+    async challenge(exchange, { ke1, name, known = NO_DEVICE }) {
       const answer = await requestInBox(
         exchange,
         await makeContact(exchange, null),
         'hello',
-        packFields(TEXTS.hello, { ke1, name: encodeText(name) }),
+        packFields(TEXTS.hello, { ke1, name: encodeText(name), ...known }),
       );
       const fields = answer === BEGIN_AGAIN ? null : unpackFields(TEXTS.challenge, answer.text);
       if (fields === null) throw new Error('no challenge');
       return fields.ke2;
     },
-    login: (exchange, credentials) => {
-      const device = { deviceId: randomBytes(16), deviceName: 'test' };
+    login: (exchange, credentials, known) => {
+      const device = { deviceId: randomBytes(16), deviceName: 'test', deviceProof: null, ...known };
       return performLogin({ ...common, exchange }, { ...credentials, ...device });
     },
     renew: (exchange, { grant, clockOffsetMs }) => performRenewal(exchange, { proof: grant, clockOffsetMs, pins: null }),
+    change: (exchange, { grant, clockOffsetMs }, change) => performChange(exchange, { proof: grant, clockOffsetMs, pins: null }, change),
+    changePassword: (exchange, { grant, pins }, passwords) => {
+      const { userName: username, deviceId, deviceProof, sessionId } = grant;
+      const who = { username, deviceId, deviceProof, sessionId };
+      return performPasswordChange({ ...common, exchange, pins }, { keepOthers: false, ...passwords, ...who });
+    },
     logout: (exchange, { grant, clockOffsetMs }) => performLogout(exchange, { proof: grant, clockOffsetMs, pins: null }),
     [Symbol.asyncDispose]: () => steps.close(),
   };
@@ -65,9 +97,11 @@ export function openBareClient(): BareClient {
 /** Datagrams handed over by a function call. A request that gets no believable answer fails at once. */
 export function directExchange(deliver: (datagram: Uint8Array) => Promise<Uint8Array | null>): Exchange {
   return {
+    loopback: true,
     async request(datagram, accept) {
       const bytes = await deliver(datagram);
-      const reply = bytes === null ? null : parseServer(bytes);
+      const parsed = bytes === null ? null : parseServer(bytes);
+      const reply = parsed !== null && Buffer.compare(parsed.transaction, datagram.subarray(4, 20)) === 0 ? parsed : null;
       const result = bytes === null || reply === null ? null : accept(reply, bytes);
       if (result === null) throw new Error('no believable answer');
       return result;

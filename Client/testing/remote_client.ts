@@ -1,4 +1,4 @@
-import { createHttp } from '../http.ts';
+import { httpFor } from '../http.ts';
 import { systemClock } from '../sync/clock.ts';
 import type { Disk } from '../sync/disk.ts';
 import { eventSocket } from '../sync/event_socket.ts';
@@ -15,9 +15,10 @@ export function openRemoteClient(serverUrl: string, ticket: string): RemoteClien
   const limits: RateLimits = { upBytesPerSecond: undefined, downBytesPerSecond: undefined };
   const remembered = new Map<string, CachedVersion>();
   const good = async (): Promise<string> => ticket;
+  const access = { serverUrl, ticket: good, refresh: good, pins: () => [] };
   const remote = openHttpRemote({
-    http: createHttp({ baseUrl: serverUrl, ticket: good, refresh: good }),
-    events: eventSocket(serverUrl, good),
+    http: httpFor(access),
+    events: eventSocket(access),
     cache: memoryCache(remembered),
     compress: false,
     limits,

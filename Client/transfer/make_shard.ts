@@ -1,4 +1,4 @@
-import { createHttp } from '../http.ts';
+import { httpFor } from '../http.ts';
 import { isLoopback } from '../loopback.ts';
 import { GetShard } from './get_shard.ts';
 import type { Direction, Shard, ShardEvents } from './jobs.ts';
@@ -12,11 +12,12 @@ export type ShardSetup = {
   readonly scope: string;
   readonly ticket: () => Promise<string>;
   readonly refresh: () => Promise<string>;
+  readonly pins: () => readonly string[];
 };
 
 /** A shard with its own connections, in this thread. */
 export function makeShard(setup: ShardSetup, events: ShardEvents): Shard {
-  const http = createHttp({ baseUrl: setup.serverUrl, ticket: setup.ticket, refresh: setup.refresh });
+  const http = httpFor(setup);
   if (setup.direction === 'get') return new GetShard({ http, events });
   const cache = openManifestCache(setup.home, setup.scope);
   return new PutShard({ http, events, cache, compress: !isLoopback(setup.serverUrl) });

@@ -33,8 +33,9 @@ function askTicket(fresh: boolean): Promise<string> {
   return new Promise((resolve, reject) => tickets.set(request, { resolve, reject }));
 }
 
+let pins = setup.pins;
 const shard = makeShard(
-  { ...setup, ticket: () => askTicket(false), refresh: () => askTicket(true) },
+  { ...setup, pins: () => pins, ticket: () => askTicket(false), refresh: () => askTicket(true) },
   {
     count(more) {
       addCounts(counts, more);
@@ -48,6 +49,7 @@ port.on('message', (message: ToWorker) => {
   if (message.type === 'ticket') {
     const waiting = tickets.get(message.request);
     tickets.delete(message.request);
+    pins = message.pins;
     if (message.ticket !== null) waiting?.resolve(message.ticket);
     else waiting?.reject(new AppError(message.error?.code ?? 'internal', message.error?.message ?? 'no ticket'));
   } else void obey(message);

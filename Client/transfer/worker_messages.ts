@@ -5,6 +5,7 @@ import type { Counts, Direction, Job, TransferFailure } from './jobs.ts';
 export type WorkerSetup = {
   readonly direction: Direction;
   readonly serverUrl: string;
+  readonly pins: readonly string[];
   readonly home: string;
   readonly scope: string;
   readonly compileCache: string | null; // folder
@@ -14,7 +15,13 @@ export type ToWorker =
   | { readonly type: 'run'; readonly jobs: readonly Job[] }
   | { readonly type: 'finish' }
   | { readonly type: 'close' }
-  | { readonly type: 'ticket'; readonly request: number; readonly ticket: string | null; readonly error: PlainError | null };
+  | {
+      readonly type: 'ticket';
+      readonly request: number;
+      readonly ticket: string | null;
+      readonly pins: readonly string[]; // that came with it
+      readonly error: PlainError | null;
+    };
 
 export type FromWorker =
   | { readonly type: 'ran'; readonly found: readonly Job[] }

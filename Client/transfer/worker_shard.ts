@@ -24,7 +24,7 @@ export class WorkerShard implements Shard {
     const cache = getCompileCacheDir();
     const compileCache = cache === undefined ? null : dirname(cache); // Node adds a folder of its own to the one it is given
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      workerData: { direction, serverUrl, home, scope, compileCache } satisfies WorkerSetup,
+      workerData: { direction, serverUrl, home, scope, compileCache, pins: setup.pins() } satisfies WorkerSetup,
       resourceLimits: { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 16 },
     });
     this.#worker.on('message', (message: FromWorker) => this.#onMessage(message));
@@ -104,13 +104,13 @@ export class WorkerShard implements Shard {
   async #sendTicket(request: number, fresh: boolean): Promise<void> {
     try {
       const ticket = await (fresh ? this.#setup.refresh() : this.#setup.ticket());
-      this.#post({ type: 'ticket', request, ticket, error: null });
+      this.#post({ type: 'ticket', request, ticket, pins: this.#setup.pins(), error: null });
     } catch (error) {
       const plain: PlainError =
         error instanceof AppError
           ? { code: error.code, message: error.message }
           : { code: 'internal', message: 'the ticket could not be renewed' };
-      this.#post({ type: 'ticket', request, ticket: null, error: plain });
+      this.#post({ type: 'ticket', request, ticket: null, pins: this.#setup.pins(), error: plain });
     }
   }
 }

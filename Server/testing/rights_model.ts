@@ -34,6 +34,34 @@ export type ModelLink = {
   readonly nodeId: number;
 };
 
+/** What was deleted, and to whom that is told: those who have seen its space from then on without a break. */
+export type Gone = {
+  readonly node: ModelNode;
+  readonly folder: ModelNode;
+  readonly folderId: number;
+  readonly space: ModelNode;
+  readonly toldTo: Set<string>;
+};
+
+export type ModelPublication = {
+  readonly id: string;
+  readonly owner: string;
+  readonly audience: 'everyone' | ReadonlySet<string> | ModelNode;
+};
+
+/** Of a shared folder that its owner does not see any more nobody else is told. */
+export function isPublishedTo(user: string, { owner, audience }: ModelPublication): boolean {
+  if (user === owner || audience === 'everyone') return true;
+  if (audience instanceof Set) return audience.has(user);
+  const node = audience as ModelNode;
+  return isThere(node) && role(user, node) !== NONE && role(owner, node) !== NONE;
+}
+
+/** The folder it was in is where it was, in the same space. */
+export function isStillIn({ folder, folderId, space }: Gone): boolean {
+  return isThere(folder) && folder.id === folderId && spaceOf(folder) === space;
+}
+
 export function newNode(name: string, text: string | null = null, home: string | null = null): ModelNode {
   return { name, parent: null, home, text, children: new Set(), share: null, id: 0 };
 }
@@ -90,6 +118,8 @@ export function linked({ maker, node, nodeId }: ModelLink): ModelNode | null {
 export class Rights {
   /** Those that were ever made. */
   readonly links = new Set<ModelLink>();
+  readonly publications = new Set<ModelPublication>();
+  readonly trash: Gone[] = [];
   readonly homes = new Map<string, ModelNode>();
   readonly users: readonly string[];
   /** Digests of contents (here their texts) that were ever in a space, which its members may name. */
@@ -163,6 +193,27 @@ export class Rights {
     node.parent = null;
   }
 
+  /** Deletes what is no shared folder. */
+  bury(node: ModelNode): void {
+    const folder = node.parent as ModelNode;
+    const space = spaceOf(folder);
+    const toldTo = new Set(this.users.filter((user) => role(user, space) !== NONE));
+    this.trash.push({ node, folder, folderId: folder.id, space, toldTo });
+    this.remove(node);
+  }
+
+  raise(gone: Gone): void {
+    this.trash.splice(this.trash.indexOf(gone), 1);
+    this.put(gone.folder, gone.node);
+  }
+
+  /** Of a link: neither the user's own nor one that shows anything they can see. What is in a folder the maker has below it in their own tree. */
+  isForeign(user: string, { maker, node }: ModelLink): boolean {
+    const inside = `${pathOf(maker, node)}/`;
+    const shown = [node, ...this.all().filter((each) => pathOf(maker, each)?.startsWith(inside))];
+    return maker !== user && shown.every((each) => role(user, each) === NONE);
+  }
+
   share(folder: ModelNode): Share {
     if (folder.share !== null) return folder.share;
     const around = spaceOf(folder);
@@ -187,5 +238,7 @@ export class Rights {
       }
       for (const [user, { from }] of invited) if (role(from, node) < OWNER) invited.delete(user);
     }
+    for (const { space, toldTo } of this.trash)
+      for (const user of toldTo) if (!isThere(space) || role(user, space) === NONE) toldTo.delete(user);
   }
 }

@@ -8,10 +8,12 @@ import pino from 'pino';
 import { LIMITS } from '../../Models/limits.ts';
 import type { Accounts } from '../../Storage/accounts.ts';
 import { openAccounts } from '../../Storage/accounts_sql.ts';
+import type { AuditEvent } from '../../Storage/audit.ts';
 import type { ChunkStore } from '../../Storage/chunk_store.ts';
 import type { DatabaseAddress } from '../../Storage/database.ts';
 import type { Links } from '../../Storage/links.ts';
 import type { Metadata } from '../../Storage/metadata.ts';
+import type { Notices } from '../../Storage/notices.ts';
 import { openPackChunkStore } from '../../Storage/pack_chunk_store.ts';
 import type { Quotas } from '../../Storage/quota.ts';
 import { openServerStore } from '../../Storage/server_store.ts';
@@ -22,7 +24,9 @@ import { ticketKeysPath } from '../config.ts';
 import { LocalFanOut } from '../events_fan_out.ts';
 import { createReadiness } from '../readiness.ts';
 import { Revocations } from '../revocations.ts';
+import { RevokedDevices } from '../revoked_devices.ts';
 import { createTicketVerifier, TicketKeys } from '../tickets.ts';
+import type { TlsIdentity } from '../tls_identity.ts';
 import { allowedWebhookHosts, resolveName } from '../webhook_addresses.ts';
 import { WebhookDelivery } from '../webhook_delivery.ts';
 import { createWebhookSender } from '../webhook_sender.ts';
@@ -43,6 +47,7 @@ export type Answer = {
 export type ServerFixture = AsyncDisposable & {
   readonly app: FastifyInstance;
   readonly folder: string;
+  readonly tls: TlsIdentity | null;
   readonly key: SigningKey;
   readonly accounts: Accounts;
   readonly metadata: Metadata;
@@ -50,6 +55,8 @@ export type ServerFixture = AsyncDisposable & {
   readonly chunks: ChunkStore;
   readonly quotas: Quotas;
   readonly revocations: Revocations;
+  readonly notices: Notices;
+  readonly audited: readonly AuditEvent[];
   /** Log lines so far. */
   readonly logged: string[];
   addUser(name: string): Promise<User>;
@@ -59,9 +66,13 @@ export type ServerFixture = AsyncDisposable & {
 };
 
 export type FixtureOptions = {
+  /** What its own folder is made in. */
+  readonly folder?: string;
   /** Stands between the app and the real chunk store. */
   readonly wrapChunks?: (chunks: ChunkStore) => ChunkStore;
   readonly loopbackOnly?: boolean;
+  /** Makes who it is on HTTPS. */
+  readonly tls?: (dataFolder: string) => Promise<TlsIdentity>;
   /** An empty database in place of one on SQLite. */
   readonly metadata?: DatabaseAddress;
   readonly monotonicMs?: () => number;
@@ -71,7 +82,9 @@ export type FixtureOptions = {
 
 export async function openServer(options: FixtureOptions = {}): Promise<ServerFixture> {
   const stack = new AsyncDisposableStack();
-  const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'driftless-server-')), (path) => rm(path, { recursive: true, force: true }));
+  const folder = stack.adopt(await mkdtemp(join(options.folder ?? tmpdir(), 'driftless-server-')), (path) =>
+    rm(path, { recursive: true, force: true }),
+  );
   const closing = <T extends { close(): Promise<unknown> }>(part: T): T => stack.adopt(part, async (open) => void (await open.close()));
   const chunks = closing(await openPackChunkStore(join(folder, 'packs')));
   const store = closing(await openServerStore(options.metadata ?? { kind: 'sqlite', file: join(folder, 'driftless.db') }));
@@ -82,15 +95,27 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   await writeFile(ticketKeysPath(folder), await keySet([key]));
 
   const keys = new TicketKeys(ticketKeysPath(folder), Date.now);
+  const revokedDevices = closing(
+    new RevokedDevices({
+      ...store,
+      accounts,
+      onFailure(error) {
+        throw error;
+      },
+    }),
+  );
   const revocations = closing(
     new Revocations(
       accounts,
       () => performance.now(),
       () => undefined,
+      revokedDevices.ended.bind(revokedDevices),
     ),
   );
   await Promise.all([keys.refresh(), revocations.start()]);
-  const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations });
+  const audited: AuditEvent[] = [];
+  const audit = { record: (event: AuditEvent) => void audited.push(event) };
+  const authenticate = createAuthenticator({ tickets: createTicketVerifier(keys, Date.now), revocations, audit });
   const logged: string[] = [];
   const changes = closing(
     new LocalFanOut(store, (error) => {
@@ -103,6 +128,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   const onFailure = (error: unknown): void => void logged.push(String(error));
   const parts = { ...store, accounts, changes, sender, now: Date.now, random: Math.random, onEnded: () => undefined, onFailure };
   const webhookDelivery = closing(new WebhookDelivery(parts));
+  const tls = (await options.tls?.(folder)) ?? null;
   const app = closing(
     await buildApp({
       ...store,
@@ -110,13 +136,16 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
       chunks: options.wrapChunks?.(chunks) ?? chunks,
       accounts,
       authenticate,
+      ticketKeys: keys,
       isAdmin: adminsNamed(['administrator']),
+      audit,
       changes,
       webhookHosts,
       webhookDelivery,
       readiness: createReadiness({ dataFolder: folder, metadata, keys, revocations }),
       log: pino({ level: 'trace' }, { write: (line) => logged.push(line) }),
       loopbackOnly: options.loopbackOnly ?? true,
+      tls,
     }),
   );
 
@@ -126,6 +155,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   return {
     app,
     folder,
+    tls,
     key,
     accounts,
     metadata,
@@ -133,6 +163,8 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
     chunks,
     quotas: store.quotas,
     revocations,
+    notices: store.notices,
+    audited,
     logged,
     ticketFor,
     async addUser(name) {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import type { Account, Accounts, AccountsReader } from '../accounts.ts';
+import type { Account } from '../account.ts';
+import type { Accounts, AccountsReader } from '../accounts.ts';
 
 const MINUTE_MS = 60_000;
 const newId = (): string => randomBytes(16).toString('hex');
@@ -80,7 +81,10 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
       userName: 'alice',
       userDisabled: false,
       role: 'user',
+      deviceRevokedAtMs: 0,
+      interactive: false,
       state: 'pending',
+      endReason: null,
       createdAtMs: 1000,
       lastSeenMs: 1000,
     };
@@ -95,12 +99,13 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     for (let n = 0; n < 2; n += 1) await accounts.endSession(id, 4000 + n);
     assert.deepEqual(
       (await reader.endedSessions(0)).map((one) => ({ ...one })),
-      [{ sequence: 1, id, endedAtMs: 4000 }],
+      [{ sequence: 1, id, endedAtMs: 4000, reason: 'logout', deviceRevoked: false, userId, deviceId }],
     );
     assert.equal(await accounts.touchSession(id, 5000), false);
     assert.deepEqual(await reader.devicesOf([userId]), [{ ...device, signedIn: false }]);
     assert.equal((await accounts.session(id))?.state, 'ended');
-    assert.equal((await accounts.openSession(session)).state, 'ended'); // said again after the end, it does not come back
+    assert.deepEqual([await accounts.deviceRevokedAtMs(userId, deviceId), await accounts.deviceRevokedAtMs(newId(), deviceId)], [0, null]);
+    assert.equal((await accounts.openSession(session))?.state, 'ended'); // said again after the end, it does not come back
     assert.equal(await accounts.session(newId()), null);
     assert.equal(await accounts.touchSession(newId(), 1), false);
     await accounts.endSession(newId(), 1);
@@ -159,12 +164,12 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     ];
     await accounts.touchSession(idle, at(1));
     await accounts.touchSession(used, at(8));
-    const limits = { pendingBeforeMs: at(9), idleBeforeMs: at(5), endedBeforeMs: at(0) };
-    assert.equal(await accounts.lapseSessions({ ...limits, atMs: at(10) }), 2);
+    const options = { lifetimes: { pendingMs: at(1), liveMs: at(5), idleMs: null }, endedBeforeMs: at(0) };
+    assert.equal(await accounts.lapseSessions({ ...options, atMs: at(10) }), 2);
     assert.deepEqual((await reader.endedSessions(0)).map(({ id }) => id).sort(), [silent, idle].sort());
     assert.equal((await accounts.session(fresh))?.state, 'pending');
     assert.equal((await accounts.session(used))?.state, 'live');
-    assert.equal(await accounts.lapseSessions({ ...limits, atMs: at(11), endedBeforeMs: at(11) }), 0);
+    assert.equal(await accounts.lapseSessions({ ...options, atMs: at(10), endedBeforeMs: at(11) }), 0);
     assert.deepEqual(await reader.endedSessions(0), []);
     await accounts.endSession(used, at(12));
     assert.deepEqual(

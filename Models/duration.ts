@@ -1,4 +1,4 @@
-import { AppError } from '../../Models/errors.ts';
+import { AppError } from './errors.ts';
 
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 

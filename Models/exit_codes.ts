@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../Models/errors.ts';
+import type { ErrorCode } from './errors.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, refused: 3, notFound: 4, conflict: 5, limit: 6, interrupted: 130 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -8,13 +8,17 @@ export const EXIT_CODES = {
   credentials_wrong: EXIT.refused,
   name_taken: EXIT.conflict,
   registration_closed: EXIT.refused,
+  invite_invalid: EXIT.refused,
+  invite_malformed: EXIT.usage,
   ticket_missing: EXIT.refused,
   ticket_invalid: EXIT.refused,
   ticket_expired: EXIT.refused,
   ticket_revoked: EXIT.refused,
   session_unknown: EXIT.refused,
   not_logged_in: EXIT.refused,
+  server_key_unknown: EXIT.refused,
   server_key_changed: EXIT.refused,
+  server_certificate_changed: EXIT.refused,
   protocol_mismatch: EXIT.failed,
   auth_unreachable: EXIT.failed,
   busy: EXIT.limit,

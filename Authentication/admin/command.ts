@@ -1,0 +1,53 @@
+import type { Admin } from './admin.ts';
+
+/** What a command has to say: the same facts for a person and, with `--json`, for a program. */
+export type Answer = {
+  readonly json: unknown;
+  readonly lines: readonly string[];
+  /** Some of it could not be done; `lines` say what. */
+  readonly failed?: boolean;
+};
+export type Options = Readonly<Record<string, string | boolean | undefined>>;
+
+/** One command. `name` has one word or two; `args` are in commander's notation; `examples` come without the leading `driftless-admin`. */
+export type Command = {
+  readonly name: string;
+  readonly args: string;
+  readonly summary: string;
+  readonly about?: string;
+  readonly options?: readonly { readonly flags: string; readonly text: string; readonly choices?: readonly string[] }[];
+  readonly examples: readonly string[];
+  run(admin: Admin, args: readonly string[], options: Options): Promise<Answer>;
+};
+
+/** @param args as commander checked them: a required one is there */
+export function argument(args: readonly string[], at: number): string {
+  const value = args[at];
+  if (value === undefined) throw new RangeError(`there is no argument ${at}`);
+  return value;
+}
+
+export function textOption(options: Options, name: string): string | undefined {
+  const value = options[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** To the minute, in UTC. */
+export function timeText(ms: number | null): string {
+  return ms === null ? '-' : `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')}Z`;
+}
+
+/** Rows in columns, the head first. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+export function countText(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}

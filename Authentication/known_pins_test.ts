@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError } from '../Models/errors.ts';
+import { publishServerPins } from '../Storage/server_pins.ts';
+import { watchPins } from './known_pins.ts';
+
+const pin = (fill: number): string => Buffer.alloc(32, fill).toString('base64');
+
+async function place(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'driftless-pins-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+test('what the server says of its keys is known within two seconds; before it says anything nobody is told where to go', async (t) => {
+  const folder = await place(t);
+  const failures: unknown[] = [];
+  using pins = watchPins(folder, (error) => failures.push(error));
+  const texts = (): string[] => pins.current().map((bytes) => Buffer.from(bytes).toString('base64'));
+  assert.throws(pins.current, (error) => error instanceof AppError && error.code === 'busy');
+  for (const said of [[pin(1)], [pin(2), pin(3)]]) {
+    await publishServerPins(folder, said);
+    const fromMs = performance.now();
+    while (known(texts) !== said.join()) {
+      assert.ok(performance.now() - fromMs < 2000);
+      await sleep(20);
+    }
+  }
+  await writeFile(join(folder, 'server', 'tls_pins.json'), '{"version":1,"pins":[]}');
+  const fromMs = performance.now();
+  while (failures.length === 0) {
+    assert.ok(performance.now() - fromMs < 2000);
+    await sleep(20);
+  }
+  assert.deepEqual(texts(), [pin(2), pin(3)], 'what was known last is still good');
+});
+
+function known(texts: () => string[]): string | null {
+  try {
+    return texts().join();
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
+import { DatabaseSync } from 'node:sqlite';
+import { after, before, type TestContext, test } from 'node:test';
+import { LIMITS } from '../Models/limits.ts';
+import type { Audit } from './audit.ts';
+import { type AuditOptions, openAudit } from './audit_sql.ts';
+import type { DatabaseAddress } from './database.ts';
+import { auditContract, type OpenAudit } from './testing/audit_contract.ts';
+import { emptyDatabases, sqliteAddress } from './testing/databases.ts';
+import { startPostgres, type TestPostgres } from './testing/postgres.ts';
+
+let postgres: TestPostgres;
+before(async () => {
+  postgres = await startPostgres();
+});
+after(() => postgres.close());
+
+function opener(t: TestContext, address: DatabaseAddress): OpenAudit {
+  return async (options: Partial<AuditOptions> = {}): Promise<Audit> => {
+    const audit = await openAudit(address, { process: 'auth', ...options });
+    t.after(() => audit.close());
+    return audit;
+  };
+}
+
+for (const [kind, addressFor] of emptyDatabases(() => postgres)) {
+  auditContract(kind, async (t) => opener(t, await addressFor(t)));
+
+  test(`${kind}: what is too old goes, and of refusals and of what was done so many rows stay`, async (t) => {
+    const address = await addressFor(t);
+    const open = opener(t, address);
+    let nowMs = Date.UTC(2026, 0, 1);
+    const first = await open({ now: () => nowMs });
+    first.record({ what: 'login', result: 'ok', userId: 'old' });
+    await first.flush();
+    nowMs += LIMITS.auditKeptMs + 60_001;
+    const second = await open({ now: () => nowMs }); // looks once when it starts
+    second.record({ what: 'login', result: 'ok', userId: 'new' });
+    await second.flush();
+    const { entries } = await second.page({ limit: 10 });
+    assert.deepEqual(
+      entries.map(({ userId }) => userId),
+      ['new'],
+    );
+  });
+}
+
+test('a flood of refusals drives out refusals alone', async (t) => {
+  const address = await sqliteAddress(t);
+  assert.ok(address.kind === 'sqlite');
+  const open = opener(t, address);
+  const first = await open();
+  first.record({ what: 'login', result: 'ok', userId: 'alice' });
+  await first.close();
+  const raw = new DatabaseSync(address.file);
+  const most = LIMITS.auditRefusedRowsMax;
+  raw.exec(`WITH RECURSIVE n(v) AS (SELECT 2 UNION ALL SELECT v + 1 FROM n WHERE v < ${most + 50})
+    INSERT INTO audit SELECT v, 'auth', 'login', 'credentials_wrong', NULL, NULL, NULL, NULL, NULL, NULL, ${Date.now()}, ${Date.now()}, 1, 1 FROM n;
+    UPDATE audit_counter SET value = ${most + 50}`);
+  raw.close();
+  const second = await open();
+  second.record({ what: 'login', result: 'credentials_wrong', address: '10.0.0.1' });
+  await second.flush();
+  const { entries } = await second.page({ user: 'alice', limit: 10 });
+  assert.equal(entries.length, 1);
+  const counted = new DatabaseSync(address.file, { readOnly: true });
+  assert.deepEqual(counted.prepare('SELECT min(number) AS first, count(*) AS rows FROM audit WHERE refused = 1').get(), {
+    __proto__: null,
+    first: 52,
+    rows: most,
+  });
+  counted.close();
+});
+
+test('a record that cannot be written stops nobody; it is written when it can be, and says what did not fit', async (t) => {
+  const address = await sqliteAddress(t);
+  assert.ok(address.kind === 'sqlite');
+  const open = opener(t, address);
+  let failures = 0;
+  const audit = await open({ onFailure: () => (failures += 1) });
+  const blocker = new DatabaseSync(address.file);
+  blocker.exec('BEGIN IMMEDIATE'); // another process stands still while it writes
+  const kinds = ['login', 'logout', 'renewal', 'ticket'] as const;
+  const events = LIMITS.auditUnwrittenMax + 100;
+  for (let n = 0; n < events; n += 1) audit.record({ what: kinds[n % 4] ?? 'login', result: 'ok', userId: `${n}` });
+  await audit.flush();
+  assert.equal(failures, 1);
+  blocker.exec('ROLLBACK');
+  blocker.close();
+  await audit.flush();
+  let counted = 0;
+  let lost = 0;
+  for (let after: number | undefined; ; ) {
+    const { entries, next } = await audit.page({ limit: LIMITS.auditPageMax, after });
+    for (const { what, count } of entries) {
+      counted += count;
+      if (what === 'audit_lost') lost += count;
+    }
+    if (next === null) break;
+    after = next;
+  }
+  assert.equal(counted, events);
+  assert.ok(lost > 0);
+});
+
+test('a damaged file is no record', async (t) => {
+  const address = await sqliteAddress(t);
+  assert.ok(address.kind === 'sqlite');
+  await writeFile(address.file, 'no database at all, but long enough to be looked at as one'.repeat(100));
+  await chmod(address.file, 0o600);
+  await assert.rejects(openAudit(address, { process: 'auth' }), { code: 'corrupt' });
+  assert.ok((await readFile(address.file, 'utf8')).startsWith('no database'));
+  await rm(address.file);
+});

@@ -1,0 +1,26 @@
+import type { Account } from './account.ts';
+
+/** What lets somebody register from elsewhere. Who knows the 16 random bytes may; only their SHA-256 is stored. */
+export type InviteCode = {
+  readonly digest: Buffer; // SHA-256 of the secret
+  readonly usesLeft: number;
+  readonly expiresAtMs: number;
+  readonly quotaBytes: number | null; // of whoever registers with it; null: as for everybody
+  readonly madeBy: string; // for people
+  readonly madeAtMs: number;
+};
+
+/** Contract: Storage/testing/invite_codes_contract.ts. Errors as of Accounts. */
+export interface InviteCodes {
+  addInviteCode(code: InviteCode): Promise<void>;
+  /** All that were made, also used up and expired ones, the newest first; at most 1000. */
+  inviteCodes(): Promise<InviteCode[]>;
+  /** Would it do for one more account? */
+  isInviteGood(digest: Uint8Array, atMs: number): Promise<boolean>;
+  /**
+   * As `addAccount`, but for a use of the code, taken in the same transaction: of several at once with one use left exactly one is made.
+   * The same record once more is the same registration and takes nothing.
+   * @returns `null`, and nothing is written, when the code is unknown, used up or expired
+   */
+  addInvited(account: Account, invite: { readonly digest: Uint8Array; readonly atMs: number }): Promise<Account | null>;
+}

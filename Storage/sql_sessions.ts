@@ -1,0 +1,217 @@
+import { hash } from 'node:crypto';
+import { type Kysely, sql, type Transaction } from 'kysely';
+import { AppError } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
+import type { AccountsSchema } from './accounts_rows.ts';
+import type { Database } from './database.ts';
+import type { groupWrites } from './group_writes.ts';
+import type { EndedSession, NewSession, Sessions, SessionsReader, StoredSession } from './sessions.ts';
+import { changeInSession } from './sql_sessions_change.ts';
+import { endSessions, lockCounter, type Picks } from './sql_sessions_end.ts';
+import { endOverdue, makeRoom, overdue } from './sql_sessions_room.ts';
+
+const ENDED_PAGE = 10_000;
+const USERS_MAX = 1000;
+type GroupedWrites = ReturnType<typeof groupWrites<Transaction<AccountsSchema>>>;
+
+async function sessionById(db: Kysely<AccountsSchema>, id: string): Promise<StoredSession | null> {
+  const row = await db
+    .selectFrom('sessions')
+    .innerJoin('users', 'users.id', 'sessions.user_id')
+    .select(['sessions.id', 'sessions.user_id as userId', 'users.name as userName', 'disabled', 'role', 'device_id as deviceId', 'state'])
+    .innerJoin('devices', (join) => join.onRef('devices.user_id', '=', 'sessions.user_id').onRef('devices.id', '=', 'sessions.device_id'))
+    .select([
+      'revoked_at_ms as deviceRevokedAtMs',
+      'interactive',
+      'end_reason as endReason',
+      'sessions.created_at_ms as createdAtMs',
+      'sessions.last_seen_ms as lastSeenMs',
+    ])
+    .where('sessions.id', '=', id)
+    .executeTakeFirst();
+  if (row === undefined) return null;
+  const { disabled, interactive, ...session } = row;
+  return { ...session, interactive: interactive !== 0, userDisabled: disabled !== 0 };
+}
+
+const shownName = sql<string>`coalesce(d.given_name, d.name)`;
+
+function devicesIn(db: Kysely<AccountsSchema>) {
+  return db
+    .selectFrom('devices as d')
+    .select(['d.user_id as userId', 'd.id as deviceId', shownName.as('name')])
+    .select((e) =>
+      e
+        .selectFrom('sessions as s')
+        .select((s) => s.fn.countAll<number>().as('count'))
+        .whereRef('s.user_id', '=', 'd.user_id')
+        .whereRef('s.device_id', '=', 'd.id')
+        .where('s.state', '<>', 'ended')
+        .as('sessions'),
+    );
+}
+
+function withSignedIn<Row extends { sessions: number | null }>({ sessions, ...device }: Row) {
+  return { ...device, signedIn: Number(sessions) > 0 };
+}
+
+/** The reading half, on whatever `database` gives; `null` stands for accounts that nobody has set up yet. */
+export function sessionsReaderOn(database: () => Promise<Database<AccountsSchema> | null>): SessionsReader {
+  return {
+    async devicesOf(userIds) {
+      if (userIds.length > USERS_MAX) throw new RangeError(`at most ${USERS_MAX} users at a time`);
+      const opened = await database();
+      if (opened === null || userIds.length === 0) return [];
+      return (await devicesIn(opened.db).where('d.user_id', 'in', userIds).execute()).map(withSignedIn);
+    },
+    async listDevices(userId) {
+      const opened = await database();
+      if (opened === null) return [];
+      const heard = sql<number>`(SELECT max(s.last_seen_ms) FROM sessions s WHERE s.user_id = d.user_id AND s.device_id = d.id)`;
+      const rows = await devicesIn(opened.db)
+        .select(['d.first_seen_ms as firstSeenMs', 'd.revoked_at_ms as revokedAtMs'])
+        .select(sql<number>`CASE WHEN ${heard} > d.last_seen_ms THEN ${heard} ELSE d.last_seen_ms END`.as('lastSeenMs'))
+        .where('d.user_id', '=', userId)
+        .orderBy('lastSeenMs', 'desc')
+        .orderBy('d.id')
+        .limit(LIMITS.devicesListedMax)
+        .execute();
+      return rows.map(withSignedIn);
+    },
+    async listSessions(userId) {
+      const opened = await database();
+      if (opened === null) return [];
+      const rows = await opened.db
+        .selectFrom('sessions as s')
+        .innerJoin('devices as d', (join) => join.onRef('d.user_id', '=', 's.user_id').onRef('d.id', '=', 's.device_id'))
+        .select(['s.id', 's.device_id as deviceId', shownName.as('deviceName'), 's.interactive'])
+        .select(['s.created_at_ms as createdAtMs', 's.last_seen_ms as lastSeenMs'])
+        .where('s.user_id', '=', userId)
+        .where('s.state', '<>', 'ended')
+        .orderBy('s.last_seen_ms', 'desc')
+        .orderBy('s.id')
+        .limit(LIMITS.sessionsListedMax)
+        .execute();
+      return rows.map((row) => ({ ...row, interactive: row.interactive !== 0 }));
+    },
+    async endedSessions(afterSequence) {
+      const opened = await database();
+      if (opened === null) return [];
+      const rows = await opened.db
+        .selectFrom('sessions as s')
+        .innerJoin('devices as d', (join) => join.onRef('d.user_id', '=', 's.user_id').onRef('d.id', '=', 's.device_id'))
+        .select(['ended_sequence as sequence', 's.id', 'ended_at_ms as endedAtMs', 'end_reason as reason'])
+        .select(['s.user_id as userId', 's.device_id as deviceId', 'd.revoked_at_ms as revokedAtMs'])
+        .where('ended_sequence', '>', afterSequence)
+        .orderBy('ended_sequence')
+        .limit(ENDED_PAGE)
+        .execute();
+      return rows.map(({ revokedAtMs, ...row }) => {
+        const session = row as Omit<EndedSession, 'deviceRevoked'>; // number, time and reason are written together
+        return { ...session, deviceRevoked: session.reason === 'revoked' && session.endedAtMs === revokedAtMs };
+      });
+    },
+  };
+}
+
+/** @param digest SHA-256 of the record that a password was proved with */
+async function hasRecord(trx: Transaction<AccountsSchema>, userId: string, digest: Uint8Array): Promise<boolean> {
+  const user = await trx.selectFrom('users').select('record').where('id', '=', userId).executeTakeFirst();
+  return user !== undefined && hash('sha256', user.record, 'buffer').equals(digest);
+}
+
+type Full = { readonly freeAtMs: number };
+
+async function openSession(trx: Transaction<AccountsSchema>, session: NewSession): Promise<StoredSession | Full | null> {
+  const { id, userId, deviceId, deviceName, interactive = false, limits, provenDigest, atMs } = session;
+  await lockCounter(trx);
+  const before = await sessionById(trx, id);
+  if (before !== null) return before;
+  if (provenDigest !== undefined && !(await hasRecord(trx, userId, provenDigest))) return null;
+  const freeAtMs = limits === undefined ? null : await makeRoom(trx, session, limits);
+  if (freeAtMs !== null) return { freeAtMs };
+  const device = { name: deviceName, last_seen_ms: atMs };
+  await trx
+    .insertInto('devices')
+    .values({ user_id: userId, id: deviceId, first_seen_ms: atMs, given_name: null, revoked_at_ms: 0, ...device })
+    .onConflict((conflict) => conflict.columns(['user_id', 'id']).doUpdateSet(device))
+    .execute();
+  const unchanged = { change_number: 0, change_transaction: null, change_result: null };
+  const times = { created_at_ms: atMs, last_seen_ms: atMs, ended_at_ms: null, ended_sequence: null, end_reason: null };
+  await trx
+    .insertInto('sessions')
+    .values({ id, user_id: userId, device_id: deviceId, state: 'pending', interactive: interactive ? 1 : 0, ...unchanged, ...times })
+    .execute();
+  await trx
+    .updateTable('ended_counter')
+    .set((e) => ({ open_sessions: e('open_sessions', '+', 1) }))
+    .where('one', '=', 1)
+    .execute();
+  const stored = await sessionById(trx, id);
+  if (stored === null) throw new Error('a session that was just written is not there');
+  return stored;
+}
+
+/** The time at which their device was heard of stays known. */
+async function forgetSessions(trx: Transaction<AccountsSchema>, which: Picks): Promise<void> {
+  const heard = sql<number>`(SELECT max(s.last_seen_ms) FROM sessions s WHERE s.user_id = devices.user_id AND s.device_id = devices.id)`;
+  await trx
+    .updateTable('devices')
+    .set({ last_seen_ms: heard })
+    .where((e) =>
+      e.exists(
+        e
+          .selectFrom('sessions')
+          .select('sessions.id')
+          .whereRef('sessions.user_id', '=', 'devices.user_id')
+          .whereRef('sessions.device_id', '=', 'devices.id')
+          .where((inner) => which(inner as Parameters<Picks>[0]))
+          .whereRef('sessions.last_seen_ms', '>', 'devices.last_seen_ms'),
+      ),
+    )
+    .execute();
+  await trx.deleteFrom('sessions').where(which).execute();
+}
+
+export function sessionsOn(database: Database<AccountsSchema>, group: GroupedWrites): Omit<Sessions, keyof SessionsReader> {
+  return {
+    async openSession(session) {
+      const opened = await group((trx) => openSession(trx, session)); // that it is full must not fail what else is in the group
+      if (opened === null || 'id' in opened) return opened;
+      const retryAfterMs = Math.max(0, opened.freeAtMs - session.atMs);
+      throw new AppError('busy', 'there is no place for one more session', { retryAfterMs });
+    },
+    session: (id) => sessionById(database.db, id),
+    touchSession: (id, atMs) =>
+      group(async (trx) => {
+        const touched = await trx
+          .updateTable('sessions')
+          .set({ state: 'live', last_seen_ms: atMs })
+          .where('id', '=', id)
+          .where('state', '!=', 'ended')
+          .executeTakeFirst();
+        return touched.numUpdatedRows > 0n;
+      }),
+    endSession: (id, atMs, reason = 'logout') =>
+      group(async (trx) => void (await endSessions(trx, (e) => e('id', '=', id), { reason, atMs }))),
+    endSessionsOf: (userId, { reason, except, atMs }) =>
+      group((trx) => endSessions(trx, (e) => e.and([e('user_id', '=', userId), e('id', '!=', except ?? '')]), { reason, atMs })),
+    changeInSession: (request) => group((trx) => changeInSession(trx, request)),
+    async deviceRevokedAtMs(userId, deviceId) {
+      const query = database.db.selectFrom('devices').select('revoked_at_ms').where('user_id', '=', userId).where('id', '=', deviceId);
+      return (await query.executeTakeFirst())?.revoked_at_ms ?? null;
+    },
+    async lapseSessions({ lifetimes, endedBeforeMs, atMs }) {
+      const { idle, lapsed } = overdue(lifetimes, atMs);
+      const forgotten: Picks = (e) => e.and([e('state', '=', 'ended'), e('ended_at_ms', '<', endedBeforeMs)]);
+      const any = database.db.selectFrom('sessions').select('id').limit(1);
+      // Asked every few seconds: a write, and with it a sync of the disk, only when there is something to write.
+      if ((await any.where((e) => e.or([lapsed(e), forgotten(e), ...(idle === null ? [] : [idle(e)])])).executeTakeFirst()) === undefined)
+        return 0;
+      return group(async (trx) => {
+        await forgetSessions(trx, forgotten);
+        return endOverdue(trx, lifetimes, atMs);
+      });
+    },
+  };
+}

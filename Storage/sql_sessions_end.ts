@@ -1,0 +1,33 @@
+import { type Expression, type ExpressionBuilder, type SqlBool, sql, type Transaction } from 'kysely';
+import type { EndReason } from '../Models/session_ends.ts';
+import type { AccountsSchema } from './accounts_rows.ts';
+
+export type Picks = (e: ExpressionBuilder<AccountsSchema, 'sessions'>) => Expression<SqlBool>;
+
+/** The counter's row, locked: whoever begins or ends a session waits here for the one before, so counts are exact and numbers follow each other as the commits do. */
+export function lockCounter(trx: Transaction<AccountsSchema>): Promise<{ value: number; open_sessions: number }> {
+  const counter = trx.updateTable('ended_counter').where('one', '=', 1);
+  return counter.set({ value: sql`value` }).returning(['value', 'open_sessions']).executeTakeFirstOrThrow();
+}
+
+/** Ends the sessions that `which` picks, but for those that have. @returns how many */
+export async function endSessions(
+  trx: Transaction<AccountsSchema>,
+  which: Picks,
+  { reason, atMs }: { reason: EndReason; atMs: number },
+): Promise<number> {
+  const { value, open_sessions } = await lockCounter(trx);
+  const picked = await trx.selectFrom('sessions').select('id').where('state', '!=', 'ended').where(which).orderBy('id').execute();
+  for (const [index, { id }] of picked.entries()) {
+    await trx
+      .updateTable('sessions')
+      .set({ state: 'ended', ended_at_ms: atMs, ended_sequence: value + index + 1, end_reason: reason })
+      .where('id', '=', id)
+      .execute();
+  }
+  if (picked.length > 0) {
+    const counted = { value: value + picked.length, open_sessions: open_sessions - picked.length };
+    await trx.updateTable('ended_counter').set(counted).where('one', '=', 1).execute();
+  }
+  return picked.length;
+}

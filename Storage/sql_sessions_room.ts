@@ -1,0 +1,91 @@
+import { sql, type Transaction } from 'kysely';
+import type { AccountsSchema } from './accounts_rows.ts';
+import type { NewSession, SessionLifetimes, SessionLimits } from './sessions.ts';
+import { endSessions, lockCounter, type Picks } from './sql_sessions_end.ts';
+
+/** As the index has it, whose condition must be written out. */
+const atPrompt: Picks = (e) => e.and([e('state', '=', sql.lit('live')), e('interactive', '=', e.lit(1))]);
+
+/** What is over at this time: of those at a prompt, for the reason that nothing was done; and of all others. */
+export function overdue(
+  { pendingMs, liveMs, idleMs }: SessionLifetimes,
+  atMs: number,
+): { readonly idle: Picks | null; readonly lapsed: Picks } {
+  return {
+    idle: idleMs === null ? null : (e) => e.and([atPrompt(e), e('last_seen_ms', '<', atMs - idleMs)]),
+    lapsed: (e) =>
+      e.or([
+        e.and([e('state', '=', 'pending'), e('created_at_ms', '<', atMs - pendingMs)]),
+        e.and([e('state', '=', 'live'), e('last_seen_ms', '<', atMs - liveMs)]),
+      ]),
+  };
+}
+
+/** @returns how many ended */
+export async function endOverdue(trx: Transaction<AccountsSchema>, lifetimes: SessionLifetimes, atMs: number): Promise<number> {
+  const { idle, lapsed } = overdue(lifetimes, atMs);
+  const ended = idle === null ? 0 : await endSessions(trx, idle, { reason: 'idle', atMs });
+  return ended + (await endSessions(trx, lapsed, { reason: 'lapsed', atMs }));
+}
+
+async function openOf(trx: Transaction<AccountsSchema>, userId: string): Promise<number> {
+  const { count } = await trx
+    .selectFrom('sessions')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .where('user_id', '=', userId)
+    .where('state', '!=', 'ended')
+    .executeTakeFirstOrThrow();
+  return Number(count);
+}
+
+/** The session of this device that may give its place up: the same kind, heard of longest ago. */
+async function formerOf(trx: Transaction<AccountsSchema>, { userId, deviceId, interactive = false }: NewSession): Promise<string | null> {
+  const former = await trx
+    .selectFrom('sessions')
+    .select('id')
+    .where((e) => e.and({ user_id: userId, device_id: deviceId, interactive: interactive ? 1 : 0 }))
+    .where('state', '!=', 'ended')
+    .orderBy('last_seen_ms')
+    .orderBy('id')
+    .limit(1)
+    .executeTakeFirst();
+  return former?.id ?? null;
+}
+
+/** When the next session of a user, or of all, is over if nothing is heard of it. Asked of indices, for there are many. */
+async function nextEndMs(trx: Transaction<AccountsSchema>, userId: string | null, lifetimes: SessionLifetimes): Promise<number> {
+  const { pendingMs, liveMs, idleMs } = lifetimes;
+  const open = userId === null ? trx.selectFrom('sessions') : trx.selectFrom('sessions').where('user_id', '=', userId);
+  const oldest = async (which: Picks, lastsMs: number): Promise<number> => {
+    const row = await open
+      .select((e) => e.fn.min('last_seen_ms').as('ms'))
+      .where(which)
+      .executeTakeFirst();
+    return row?.ms === null || row === undefined ? Number.POSITIVE_INFINITY : Number(row.ms) + lastsMs;
+  };
+  const ends = [await oldest((e) => e('state', '=', 'pending'), pendingMs), await oldest((e) => e('state', '=', 'live'), liveMs)];
+  if (idleMs !== null) ends.push(await oldest(atPrompt, idleMs));
+  return Math.min(...ends);
+}
+
+/**
+ * Sees to it that there is a place for one more session: what is overdue ends, and if that is not enough, what its device has left behind. The counter
+ * must be locked.
+ * @returns `null`, or when a place may become free; then nothing else was changed
+ */
+export async function makeRoom(trx: Transaction<AccountsSchema>, session: NewSession, limits: SessionLimits): Promise<number | null> {
+  const { userId, atMs } = session;
+  const lacking = async (): Promise<{ all: number; user: number }> => ({
+    all: (await lockCounter(trx)).open_sessions + 1 - limits.all,
+    user: (await openOf(trx, userId)) + 1 - limits.perUser,
+  });
+  const isEnough = ({ all, user }: { all: number; user: number }, gained: number): boolean => all <= gained && user <= gained;
+  if (isEnough(await lacking(), 0)) return null;
+  await endOverdue(trx, limits.lifetimes, atMs);
+  const lack = await lacking();
+  if (isEnough(lack, 0)) return null;
+  const former = isEnough(lack, 1) ? await formerOf(trx, session) : null;
+  if (former === null) return nextEndMs(trx, lack.user > 0 ? userId : null, limits.lifetimes);
+  await endSessions(trx, (e) => e('id', '=', former), { reason: 'replaced', atMs });
+  return null;
+}

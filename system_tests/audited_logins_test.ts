@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { startDaemon } from '../Authentication/testing/daemon_fixture.ts';
+import { cheapSessions } from '../Client/testing/auth_client.ts';
+
+const { register, login } = cheapSessions;
+const PASSWORD = 'correct horse battery';
+
+async function place(t: TestContext): Promise<{ data: string; home: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'driftless-audited-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return { data: join(folder, 'data'), home: join(folder, 'home') };
+}
+
+test('who comes, goes and is refused is written down once, with the device, the address and no name that nobody has', async (t) => {
+  const { data, home } = await place(t);
+  const clock = { atMs: Date.now() };
+  await using server = await startDaemon(data, { now: () => clock.atMs });
+  const who = { auth: server.address, username: 'Alice', password: PASSWORD, home };
+  await register(who);
+  await assert.rejects(register(who), { code: 'name_taken' });
+  const session = await login(who);
+  await assert.rejects(login({ ...who, password: 'not the password' }), { code: 'credentials_wrong' });
+  await assert.rejects(login({ ...who, username: PASSWORD.replaceAll(' ', '-') }), { code: 'credentials_wrong' });
+  await server.daemon.sweep();
+  assert.equal(server.audited.filter(({ what, result }) => what === 'login' && result !== 'ok').length, 0, 'they may still be finished');
+  clock.atMs += 60_001;
+  await server.daemon.sweep();
+  await session.logout();
+  await assert.rejects(session.refresh(), { code: 'session_unknown' });
+  await session.logout();
+
+  const [userId, address] = [session.user.id, '127.0.0.1'];
+  const alice = { userId, userName: 'alice', address };
+  const unanswered = { what: 'login', result: 'credentials_wrong', address, detail: 'the challenge was not answered' };
+  assert.deepEqual(server.audited, [
+    { what: 'registration', result: 'ok', ...alice },
+    { what: 'registration', result: 'name_taken', address },
+    { what: 'login', result: 'ok', ...alice, deviceId: session.deviceId },
+    { ...unanswered, userId },
+    { ...unanswered, userId: null },
+    { what: 'logout', result: 'ok', ...alice, deviceId: session.deviceId },
+    { what: 'renewal', result: 'session_unknown', address },
+  ]);
+});
+
+test('who asks too fast is written down, and sessions that lapse', async (t) => {
+  const { data, home } = await place(t);
+  const clock = { atMs: Date.now() };
+  await using server = await startDaemon(data, { now: () => clock.atMs, rate: { perSecond: 1000, burst: 1 } });
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await register(who);
+  await login(who);
+  const hurried = login(who); // the clock stands still, and there is no second token before it goes on
+  while (!server.audited.some(({ result }) => result === 'too_many_requests')) await new Promise((resolve) => setTimeout(resolve, 5));
+  clock.atMs += 1000;
+  await hurried;
+  assert.ok(
+    server.audited.some(({ what, result, address }) => what === 'login' && result === 'too_many_requests' && address === '127.0.0.1'),
+  );
+  clock.atMs += 31 * 24 * 3_600_000;
+  await server.daemon.sweep();
+  assert.deepEqual(server.audited.at(-1), { what: 'session_ended', result: 'ok', detail: '2 lapsed' });
+});

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { createGrants } from '../Authentication/grants.ts';
+import { nodePrimitives as p } from '../Authentication/node_primitives.ts';
+import { openSecrets, readSecretContent, rotateKeys, type Secrets } from '../Authentication/secrets.ts';
+import { ROTATION } from '../Authentication/signing_keys.ts';
+import { decodeGrant } from '../Models/datagram_fields.ts';
+import { DATAGRAM, parseServer } from '../Models/datagrams.ts';
+import { AppError } from '../Models/errors.ts';
+import { replyAssociated, unseal } from '../Models/handshake.ts';
+import { TICKET } from '../Models/ticket.ts';
+import { ticketKeysPath } from '../Server/config.ts';
+import { createTicketVerifier, TicketKeys } from '../Server/tickets.ts';
+import type { StoredSession } from '../Storage/sessions.ts';
+
+const SESSION: StoredSession = {
+  id: 'c'.repeat(32),
+  userId: 'a'.repeat(32),
+  userName: 'alice',
+  userDisabled: false,
+  role: 'user',
+  deviceId: 'b'.repeat(32),
+  deviceRevokedAtMs: 0,
+  interactive: false,
+  state: 'live',
+  endReason: null,
+  createdAtMs: 1,
+  lastSeenMs: 1,
+};
+const TRANSACTION = new Uint8Array(16).fill(7);
+const REQUEST = new Uint8Array(DATAGRAM.clientBytes);
+const KEY = new Uint8Array(32).fill(8);
+
+async function dataFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'driftless-rotation-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A ticket as the daemon sends it. */
+async function ticketOf(secrets: Secrets, issuedAtMs: number): Promise<string> {
+  const grants = createGrants(secrets, { httpPort: 4811, publicUrl: null, pins: () => [] });
+  const bytes = await grants.datagram({ session: SESSION, issuedAtMs, key: KEY, transaction: TRANSACTION, request: REQUEST });
+  const reply = parseServer(bytes);
+  assert.ok(reply?.kind === 'ticket');
+  const associated = replyAssociated(p, { kind: 'ticket', transaction: TRANSACTION, request: REQUEST });
+  const grant = decodeGrant(unseal(p, { key: KEY, associated, sealed: reply.rest }) ?? new Uint8Array(0));
+  return grant?.ticket ?? '';
+}
+
+test('through a rotation by hand and one by age every ticket is good for its whole life, and no key longer than it must be', async (t) => {
+  const folder = await dataFolder(t);
+  const clock = { ms: 1_800_000_000_000 };
+  const now = (): number => clock.ms;
+  const secrets = await openSecrets(folder, { mayCreate: true, now });
+  const keys = new TicketKeys(ticketKeysPath(folder), now);
+  const verifier = createTicketVerifier(keys, now);
+  const outcome = async (ticket: string): Promise<string> => {
+    try {
+      await verifier.verify(ticket);
+      return 'accepted';
+    } catch (error) {
+      assert.ok(error instanceof AppError);
+      return error.code;
+    }
+  };
+  const issued: { ticket: string; atMs: number }[] = [];
+  const signers = new Set<string>();
+  const goodMs = (TICKET.lifetimeS + TICKET.leewayS) * 1000;
+
+  /** One step: the server looks a second before the daemon, which is as late as it can be with its knowledge. */
+  async function step(ms: number): Promise<void> {
+    clock.ms += ms;
+    await keys.refresh();
+    await secrets.tend();
+    signers.add(secrets.signingKeyAt(clock.ms).id);
+    issued.push({ ticket: await ticketOf(secrets, clock.ms), atMs: clock.ms });
+    for (const { ticket, atMs } of issued)
+      assert.equal(await outcome(ticket), clock.ms < atMs + goodMs ? 'accepted' : 'ticket_expired', `${clock.ms - atMs}`);
+  }
+
+  for (let n = 0; n < 5; n += 1) await step(7000);
+  await rotateKeys(folder, clock.ms);
+  const madeAtMs = clock.ms;
+  while (clock.ms < madeAtMs + ROTATION.aheadMs + goodMs - 20_000) await step(15_001);
+  assert.equal(signers.size, 2);
+  assert.equal(keys.published.length, 2);
+
+  clock.ms = madeAtMs + ROTATION.aheadMs + ROTATION.overlapMs;
+  await secrets.tend();
+  await keys.refresh();
+  assert.equal(keys.published.length, 1);
+  // Were one good for longer than tickets are, its key would still be refused.
+  const withOld = issued[0]?.ticket ?? '';
+  assert.equal(await outcome(withOld), 'ticket_invalid');
+
+  issued.length = 0;
+  clock.ms = madeAtMs + ROTATION.everyMs + ROTATION.aheadMs;
+  for (let n = 0; n < 8; n += 1) await step(15_000);
+  assert.equal(signers.size, 3);
+});
+
+const ROTATING = `
+  import { rotateKeys } from ${JSON.stringify(new URL('../Authentication/secrets.ts', import.meta.url).href)};
+  process.stdout.write('ready');
+  for (let at = Number(process.argv[2]); ; at += ${ROTATION.aheadMs}) await rotateKeys(process.argv[1], at);
+`;
+
+test('killed at any moment of it, all that signs is published and nothing is lost', async (t) => {
+  const folder = await dataFolder(t);
+  let nowMs = 1_800_000_000_000;
+  const made = await openSecrets(folder, { mayCreate: true, now: () => nowMs });
+  for (let n = 0; n < 5; n += 1) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', ROTATING, folder, String(nowMs)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.after(() => child.kill('SIGKILL'));
+    await once(child.stdout, 'data');
+    const waitMs = 5 + Math.random() * 40;
+    await setTimeout(waitMs); // the moment is what is random
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    const { ticketKeys, ...lasting } = await readSecretContent(folder);
+    const published = JSON.parse(await readFile(ticketKeysPath(folder), 'utf8')) as { keys: { kid: string }[] };
+    const known = new Set(published.keys.map(({ kid }) => kid));
+    for (const { id } of ticketKeys) assert.ok(known.has(id), `killed after ${waitMs} ms`);
+    assert.deepEqual([lasting.master, lasting.opaqueSetup], [made.master, made.opaqueSetup]);
+    nowMs = (ticketKeys.at(-1)?.signsFromMs ?? 0) + ROTATION.aheadMs;
+    const reopened = await openSecrets(folder, { mayCreate: false, now: () => nowMs });
+    assert.ok(known.has(reopened.signingKeyAt(nowMs).id));
+  }
+});
