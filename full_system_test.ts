@@ -10,6 +10,7 @@ import { connect, type Driftless, type RestInvitation, register } from './Client
 import { AppError, type ErrorCode } from './Models/errors.ts';
 import { ROUTES } from './Models/routes.ts';
 import { daemonAnswers, privateEnvironment, startSystem } from './processes.ts';
+import { findControls, findSecrets } from './system_tests/canaries.ts';
 import { createSteps, type Steps } from './system_tests/steps.ts';
 
 const USAGE = `npx tsx full_system_test.ts [--keep] [--verbose]
@@ -464,6 +465,17 @@ async function scenario(world: World): Promise<void> {
   }
 }
 
+async function logsAreClean({ folder, password }: World): Promise<void> {
+  const logs = join(folder, 'logs');
+  const names = await readdir(logs);
+  const written = new Map(await Promise.all(names.map(async (name) => [name, await readFile(join(logs, name), 'utf8')] as const)));
+  const profile = JSON.parse(await readFile(join(folder, 'home-bob', 'profile.json'), 'utf8'));
+  const tickets = Buffer.from('{"alg":"EdDSA",').toString('base64url'); // how each begins
+  assert.deepEqual(findSecrets(written, { password, tickets, ...profile.deviceProofs }), []);
+  assert.deepEqual(findControls(written), []);
+  assert.ok(findSecrets(written, { device: profile.deviceId }).length > 0);
+}
+
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: { keep: { type: 'boolean' }, verbose: { type: 'boolean' }, help: { type: 'boolean' } },
@@ -482,7 +494,9 @@ async function main(): Promise<number> {
     await using system = running ? null : await startSystem({ env: await started(), folder, showErrors: values.verbose === true });
     const auth = system?.auth ?? asked;
     console.log(running ? `Using the running servers at ${auth}\n` : `Started both servers, ${auth}\n`);
-    await scenario({ ...steps, auth, folder, password: randomBytes(12).toString('hex'), run });
+    const world = { ...steps, auth, folder, password: randomBytes(12).toString('hex'), run };
+    await scenario(world);
+    if (system !== null) await steps.step('find no password and no ticket in the logs', () => logsAreClean(world));
   } catch (error) {
     steps.failed(error);
   } finally {

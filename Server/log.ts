@@ -23,7 +23,7 @@ export function openLog({ logFolder, logLevel }: Pick<ServerConfig, 'logFolder' 
       { level: 'warn' as const, stream: process.stderr },
     ];
     return pino(
-      { name: 'server', level: logLevel, serializers: { err: describeError, req: noRequest, res: noRequest } },
+      { name: 'server', level: logLevel, serializers: { err: describeError }, formatters: { log: flat } },
       pino.multistream(streams),
     );
   } catch (cause) {
@@ -39,6 +39,7 @@ function describeError(error: unknown): unknown {
   return { type: error.name, code, message: error.message, stack: error.stack, cause };
 }
 
-function noRequest(): undefined {
-  return undefined;
+/** What is no error is told in single values: a library that tells of an object at `trace` tells of the headers in it. */
+function flat(told: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(told).filter(([name, value]) => name === 'err' || typeof value !== 'object' || value === null));
 }
