@@ -65,6 +65,7 @@ export const LIMITS = {
   devicesPerUserMax: 1024, // a user is told of so many new ones
   devicesListedMax: 1000, // those seen last
   sessionsListedMax: 1000,
+  usersRememberedMax: 100_000, // whose first limits a server knows to be set
   devicesRememberedMax: 100_000, // of which a server knows without asking that they are no new ones
 
   linksPerUserMax: 1000, // that are neither revoked nor expired

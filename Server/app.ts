@@ -50,6 +50,7 @@ import { registerFindRoutes } from './find_routes.ts';
 import { type Readiness, registerHealthRoutes } from './health_routes.ts';
 import { registerHistoryRoutes } from './history_routes.ts';
 import { PROBLEM_TYPE, problemOf, sendProblem, toAppError } from './http_errors.ts';
+import { registerInvitedQuota } from './invited_quota.ts';
 import { registerLinkRoutes } from './link_routes.ts';
 import { createLinkPasswords } from './link_secrets.ts';
 import { countingOperations, registerMetrics } from './metrics.ts';
@@ -103,7 +104,7 @@ export type AppDeps = {
   readonly webhooks: Webhooks;
   readonly webhookHosts: WebhookHosts;
   readonly webhookDelivery: Pick<WebhookDelivery, 'refresh'>;
-  readonly accounts: Pick<AccountsReader, 'findUser' | 'devicesOf' | 'listDevices' | 'listSessions'>;
+  readonly accounts: Pick<AccountsReader, 'findUser' | 'invitedQuota' | 'devicesOf' | 'listDevices' | 'listSessions'>;
   readonly search: Search;
   readonly publications: Publications;
   readonly statistics: Statistics;
@@ -140,6 +141,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   registerSlowRequests(app, deps.monotonicMs);
   registerRequestRules(app, { ...deps, answerNotFound, connections: limitConnections(app.server) });
   registerDeviceWatch(app, deps);
+  registerInvitedQuota(app, deps);
   await registerOpenApi(app);
 
   const metadata = countingOperations(deps.metadata, metrics.operations);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { ROUTES } from '../Models/routes.ts';
 import { uploadOf } from './testing/form.ts';
@@ -70,4 +71,25 @@ test('limits that make no sense are refused', async () => {
   ];
   for (const body of wrong) assert.equal((await set(administrator, body)).json().code, 'request_invalid', JSON.stringify(body));
   assert.equal((await set(administrator, { user: 'nobody', quota: 1 })).json().code, 'user_unknown');
+});
+
+test('who was invited with a quota has it from the first request on, until an administrator sets another', async () => {
+  const invite = { digest: randomBytes(32), usesLeft: 2, expiresAtMs: 2, quotaBytes: 40, madeBy: 'root', madeAtMs: 1 };
+  await server.accounts.addInviteCode(invite);
+  const ksf = { memoryKiB: 8, iterations: 1, parallelism: 1 };
+  const invited = async (name: string): Promise<User> => {
+    const user = { id: randomBytes(16).toString('hex'), name, sessionId: randomBytes(16).toString('hex') };
+    const account = { id: user.id, name, role: 'user' as const, disabled: false, record: randomBytes(192), ksf };
+    await server.accounts.addInvited(account, { digest: invite.digest, atMs: 1 });
+    return { ...user, ticket: await server.ticketFor(user) };
+  };
+  const [erin, frank] = [await invited('erin'), await invited('frank')];
+  const tooMuch = await server.ask(erin, uploadOf('/a', 'x'.repeat(41)));
+  assert.deepEqual([tooMuch.status, tooMuch.json().code], [413, 'quota_exceeded']);
+  assert.equal((await server.ask(erin, uploadOf('/a', 'x'.repeat(40)))).status, 200);
+  assert.equal((await set(administrator, { user: 'erin', quota: 'none' })).status, 200);
+  assert.equal((await get(erin, ROUTES.usage)).json().quota, null);
+
+  assert.equal((await set(administrator, { user: 'frank', quota: 70 })).status, 200); // before frank has been here
+  assert.equal((await get(frank, ROUTES.usage)).json().quota, 70);
 });

@@ -5,9 +5,10 @@ import type { Accounts, AccountsReader } from './accounts.ts';
 import { accountForLogin, accountWhere, addUser, NOBODY, type AccountsSchema as Schema } from './accounts_rows.ts';
 import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
 import { groupWrites } from './group_writes.ts';
+import type { InvitedReader } from './invite_codes.ts';
 import type { SessionsReader } from './sessions.ts';
 import { guessesOn } from './sql_guesses.ts';
-import { inviteCodesOn } from './sql_invite_codes.ts';
+import { inviteCodesOn, invitedReaderOn } from './sql_invite_codes.ts';
 import { passwordsOn } from './sql_passwords.ts';
 import { sessionsOn, sessionsReaderOn } from './sql_sessions.ts';
 import { endSessions } from './sql_sessions_end.ts';
@@ -17,7 +18,9 @@ const MIGRATIONS = new URL('./migrations/accounts/', import.meta.url);
 const NAMES_MAX = 1000;
 
 /** The reading half, on whatever `database` gives; `null` stands for accounts that nobody has set up yet. */
-function readerOn(database: () => Promise<Database<Schema> | null>): Omit<AccountsReader, 'close' | keyof SessionsReader> {
+function readerOn(
+  database: () => Promise<Database<Schema> | null>,
+): Omit<AccountsReader, 'close' | keyof SessionsReader | keyof InvitedReader> {
   return {
     async findUser(name) {
       const opened = await database();
@@ -45,6 +48,7 @@ export async function openAccounts(address: DatabaseAddress): Promise<Accounts> 
   return {
     ...readerOn(async () => database),
     ...sessionsReaderOn(async () => database),
+    ...invitedReaderOn(async () => database),
     ...sessionsOn(database, group),
     ...inviteCodesOn(database),
     ...passwordsOn(database),
@@ -97,6 +101,7 @@ export function openAccountsReader(address: DatabaseAddress): AccountsReader {
   return {
     ...readerOn(database),
     ...sessionsReaderOn(database),
+    ...invitedReaderOn(database),
     async close() {
       await opening?.then((opened) => opened.close());
     },

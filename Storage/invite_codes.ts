@@ -10,6 +10,12 @@ export type InviteCode = {
   readonly madeAtMs: number;
 };
 
+/** What the HTTP server may know of it. */
+export interface InvitedReader {
+  /** What the user's invitation allows them to store, in bytes; `null`: it says nothing of that, or there was none. */
+  invitedQuota(userId: string): Promise<number | null>;
+}
+
 /** Contract: Storage/testing/invite_codes_contract.ts. Errors as of Accounts. */
 export interface InviteCodes {
   addInviteCode(code: InviteCode): Promise<void>;

@@ -39,6 +39,8 @@ export type Quotas = {
   limits(userId: string | null): Promise<Limits>;
   /** Replaces those that are given. Durable when the promise resolves. */
   setLimits(userId: string | null, limits: Partial<Limits>): Promise<Limits>;
+  /** The same for a user of whom nothing was ever set; what was set stays. */
+  setFirstLimits(userId: string, limits: Partial<Limits>): Promise<void>;
 };
 
 /** Rows of a journal that one statement looks at. */
@@ -74,13 +76,26 @@ export function sqlQuotas(store: Store): Quotas {
           return limitsOf(row);
         }),
       ),
+    setFirstLimits: (userId, limits) =>
+      typed(() =>
+        write(async (trx) => {
+          const row: LimitRow = { ...NOTHING_SET, user_id: userId, ...columnsOf(limits) };
+          await trx
+            .insertInto('limits')
+            .values(row)
+            .onConflict((conflict) => conflict.doNothing())
+            .execute();
+        }),
+      ),
   };
 }
+
+const NOTHING_SET = { quota: null, file_size: null, allowed: null, refused: null };
 
 async function rowOf(db: Rows, userId: string | null): Promise<LimitRow> {
   const user_id = userId ?? EVERYBODY;
   const row = await db.selectFrom('limits').selectAll().where('user_id', '=', user_id).executeTakeFirst();
-  return row ?? { user_id, quota: null, file_size: null, allowed: null, refused: null };
+  return row ?? { ...NOTHING_SET, user_id };
 }
 
 function limitsOf({ quota, file_size, allowed, refused }: LimitRow): Limits {

@@ -43,6 +43,17 @@ for (const [name, addressFor] of emptyDatabases(() => postgres)) {
     return store;
   };
 
+  test(`first limits are set only where nothing was set before, on ${name}`, async (t) => {
+    const { quotas } = await open(t);
+    const nothing = { quotaBytes: null, fileBytes: null, allowed: null, refused: null };
+    await quotas.setFirstLimits(alice.userId, { quotaBytes: 100 });
+    await quotas.setFirstLimits(alice.userId, { quotaBytes: 200 });
+    assert.deepEqual(await quotas.limits(alice.userId), { ...nothing, quotaBytes: 100 });
+    await quotas.setLimits(bob.userId, { quotaBytes: 'none' });
+    await quotas.setFirstLimits(bob.userId, { quotaBytes: 100 });
+    assert.deepEqual(await quotas.limits(bob.userId), { ...nothing, quotaBytes: 'none' });
+  });
+
   test(`what would cross the quota is refused with figures, what does not is done, on ${name}`, async (t) => {
     const store = await open(t);
     const { metadata, quotas } = store;

@@ -2,7 +2,7 @@ import type { Transaction } from 'kysely';
 import { foldName } from '../Models/names.ts';
 import { type AccountsSchema, accountWhere, addUser } from './accounts_rows.ts';
 import type { Database } from './database.ts';
-import type { InviteCode, InviteCodes } from './invite_codes.ts';
+import type { InviteCode, InviteCodes, InvitedReader } from './invite_codes.ts';
 
 type Row = AccountsSchema['invite_codes'];
 const LISTED_MAX = 1000;
@@ -22,6 +22,17 @@ async function takeUse(trx: Transaction<AccountsSchema>, digest: Buffer, atMs: n
     .returning('quota_bytes as quotaBytes')
     .executeTakeFirst();
   return taken ?? null;
+}
+
+/** On whatever `database` gives; `null` stands for accounts that nobody has set up yet. */
+export function invitedReaderOn(database: () => Promise<Database<AccountsSchema> | null>): InvitedReader {
+  return {
+    async invitedQuota(userId) {
+      const opened = await database();
+      const row = await opened?.db.selectFrom('invited').select('quota_bytes').where('user_id', '=', userId).executeTakeFirst();
+      return row?.quota_bytes ?? null;
+    },
+  };
 }
 
 export function inviteCodesOn({ db, write }: Pick<Database<AccountsSchema>, 'db' | 'write'>): InviteCodes {

@@ -31,12 +31,16 @@ export function inviteCodesContract(kind: string, open: (t: TestContext) => Prom
     assert.equal(await accounts.isInviteGood(randomBytes(32), 1), false);
     const alice = account('alice');
     assert.deepEqual(await accounts.addInvited(alice, { digest: one.digest, atMs: 999 }), alice);
+    assert.equal(await accounts.invitedQuota(alice.id), 10_000_000_000);
+    const carol = await accounts.addInvited(account('carol'), { digest: other.digest, atMs: 999 });
+    assert.equal(await accounts.invitedQuota(carol?.id ?? ''), null);
+    assert.equal(await accounts.invitedQuota(account('bob').id), null);
     assert.equal(await accounts.isInviteGood(one.digest, 999), false);
     assert.equal(await accounts.addInvited(account('bob'), { digest: one.digest, atMs: 999 }), null);
     assert.equal(await accounts.addInvited(account('bob'), { digest: other.digest, atMs: 1000 }), null);
     assert.equal(await accounts.addInvited(account('bob'), { digest: randomBytes(32), atMs: 1 }), null);
     assert.equal(await accounts.findAccount('bob'), null);
-    assert.deepEqual([await left(accounts, one), await left(accounts, other)], [0, 5]);
+    assert.deepEqual([await left(accounts, one), await left(accounts, other)], [0, 4]);
   });
 
   contract('the same registration once more takes no second use, also when none is left', async (accounts) => {

@@ -134,6 +134,7 @@ async function openSimServer(
       chunks: memoryChunkStore(packs),
       accounts: {
         findUser: async (name) => ({ id: principalOf(name, 0).userId, name }),
+        invitedQuota: async () => null,
         devicesOf: async () => [],
         listDevices: async () => [],
         listSessions: async () => [],
