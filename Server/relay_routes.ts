@@ -91,6 +91,7 @@ async function relay(request: FastifyRequest, reply: FastifyReply, deps: RelayRo
   const relayed = await deps.relays.ask({ ...part, signal: gone.signal });
   let isWhole = false;
   try {
+    await permitted(deps, part.by, wanted(part)); // it may have been taken back while the device was asked
     const note = await deps.publications.noteFetch(part.by, part.file, part);
     describe(reply, part);
     const sent = await giveOn(

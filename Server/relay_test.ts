@@ -215,3 +215,17 @@ test('without a device that serves, a fetch is refused at once, also where the d
   const [listed] = (await server.ask(bob, { method: 'GET', url: ROUTES.published })).json().files;
   assert.deepEqual([listed.name, listed.online], ['set/f', false]);
 });
+
+test('a fetch is answered with nothing when it was taken back while the device was asked', async (t) => {
+  const world = await opened(t);
+  const { url, alice, bob, server } = world;
+  const device = await publish(t, world);
+  const fetching = fetch(contentUrl(url, device.id), { headers: headersOf(bob) });
+  const asked = await device.asked();
+  await server.ask(alice, { method: 'POST', url: ROUTES.publications, payload: { name: 'set', audience: { kind: 'users', users: [] } } });
+  const answering = answer(url, alice, asked, CONTENT).catch(() => null); // cut off: nobody takes it
+  assert.equal(await codeOf(await fetching), '404 not_found');
+  await answering;
+  const { fetches } = (await server.ask(alice, { method: 'GET', url: ROUTES.fetches })).json();
+  assert.deepEqual(fetches, []);
+});

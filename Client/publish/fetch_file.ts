@@ -1,6 +1,5 @@
-import { createHash, type Hash } from 'node:crypto';
 import { statSync, unlinkSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../../Models/errors.ts';
@@ -10,7 +9,8 @@ import { safeName } from '../../Models/tree_frames.ts';
 import type { Http } from '../http.ts';
 import { OpenFile } from '../transfer/byte_file.ts';
 import type { Progress } from '../transfer/jobs.ts';
-import { finishPart, localError, openPart, partPath, sha256 } from '../transfer/local_files.ts';
+import { finishPart, localError, openPart, partPath, removeOldParts, sha256 } from '../transfer/local_files.ts';
+import { FileHash } from './file_hash.ts';
 
 export type FetchOptions = {
   /** How long to wait for the owner's device when it goes while bytes come, or is not there, ms: 30 s after the first byte, else not at all. */
@@ -27,37 +27,44 @@ export type Fetched = {
 type Deps = { readonly http: Http /** What may be fetched now under this name. */; readonly find: () => Promise<RestPublished[]> };
 
 const WAIT_MS = 30_000;
+/** How long a part is kept that nobody goes on with. */
+const PART_KEPT_MS = 7 * 24 * 3_600_000;
 const PAUSE = { first: 100, most: 2000 } as const; // ms
-const READ_BYTES = 1024 * 1024;
+/** Written between two messages to the thread that hashes. */
+const FOLLOWED_BYTES = 1024 * 1024;
 const FILE_MODE = 0o644;
 /** What passes by itself, perhaps. */
 const PASSING: ReadonlySet<string> = new Set(['owner_offline', 'busy', 'too_many_requests', 'server_unreachable', 'storage_unavailable']);
 
 /**
- * Brings a published file from its owner's device. The part that came is kept beside the target, so that a fetch that was broken off goes on from
+ * Brings a published file from its owner's device. The part that came is kept beside the target for a week, so that a fetch that was broken off goes on from
  * there; the file takes its name when the digest of the whole is the announced one.
  * @throws AppError `not_found`, `owner_offline`, `file_changed`, `digest_mismatch`, `local_io`, `cancelled`
  */
 export async function fetchFile(deps: Deps, local: string, options: FetchOptions = {}): Promise<Fetched> {
   const file = chosen(await deps.find());
   const target = isFolder(local) ? join(local, safeName(basename(file.path))) : local;
+  removeOldParts(dirname(target), Date.now() - PART_KEPT_MS);
   const part = partPath(target, sha256(Buffer.from(`published ${file.digest} ${basename(target)}`)));
   for (let first = true; ; first = false) {
     const incoming = new Incoming(part, file, options);
     const resumed = incoming.position;
+    let isAsAnnounced: boolean;
     try {
       await incoming.fill(deps, options);
+      isAsAnnounced = await incoming.isAsAnnounced();
     } catch (error) {
-      incoming.close();
+      await incoming.close();
       const isUseless = incoming.position === 0 || (error instanceof AppError && error.code === 'file_changed'); // nobody has the rest of it
       if (isUseless) unlinkSync(part);
       throw error;
     }
-    if (incoming.isAsAnnounced()) {
+    await incoming.endHash();
+    if (isAsAnnounced) {
       finishPart(incoming.fd, part, target, { mode: FILE_MODE, mtimeUs: Date.now() * 1000 });
       return { local: target, bytes: incoming.position - resumed, size: file.size };
     }
-    incoming.close();
+    await incoming.close();
     unlinkSync(part);
     if (!first || resumed === 0) throw new AppError('digest_mismatch', `${file.name}: what came is not what was announced`);
   }
@@ -81,11 +88,11 @@ function contentOf({ publication, path, digest }: RestPublished) {
   return { id: publication, path, digest };
 }
 
-/** The part that is there, and what was hashed of it. */
+/** The part that is there, hashed as it grows. */
 class Incoming {
   readonly #file: OpenFile;
   readonly #wanted: RestPublished;
-  readonly #hash: Hash = createHash('sha256');
+  readonly #hash: FileHash;
   readonly #progress: () => void;
   position = 0;
   #came = 0;
@@ -103,11 +110,8 @@ class Incoming {
         bytesPerSecond: (this.#came * 1000) / Math.max(1, performance.now() - startedMs),
       });
     if (this.#file.stats().size > wanted.size) this.#file.truncate(0); // it is no part of this
-    const piece = new Uint8Array(READ_BYTES);
-    for (let count = this.#file.read(piece, 0); count > 0 && this.position < wanted.size; count = this.#file.read(piece, this.position)) {
-      this.#hash.update(piece.subarray(0, count));
-      this.position += count;
-    }
+    this.position = this.#file.stats().size;
+    this.#hash = new FileHash(this.#file.fd);
   }
 
   get fd(): number {
@@ -137,11 +141,17 @@ class Incoming {
     }
   }
 
-  isAsAnnounced(): boolean {
-    return this.position === this.#wanted.size && this.#hash.digest('hex') === this.#wanted.digest;
+  async isAsAnnounced(): Promise<boolean> {
+    return this.position === this.#wanted.size && (await this.#hash.digest(this.position)) === this.#wanted.digest;
   }
 
-  close(): void {
+  /** From now on the file can be closed. */
+  async endHash(): Promise<void> {
+    await this.#hash.close();
+  }
+
+  async close(): Promise<void> {
+    await this.endHash();
     this.#file.close();
   }
 
@@ -161,6 +171,7 @@ class Incoming {
   async #fetch(http: Http, source: RestPublished, signal: AbortSignal | undefined): Promise<void> {
     const headers = this.position > 0 ? { range: `bytes=${this.position}-` } : {};
     const { body } = await http.stream('GET', ROUTES.publishedContent, { query: contentOf(source), headers, signal });
+    let followed = this.position;
     for await (const piece of body as AsyncIterable<Buffer>) {
       if (this.position + piece.length > this.#wanted.size) throw new AppError('length_mismatch', 'more came than the file has');
       try {
@@ -168,9 +179,12 @@ class Incoming {
       } catch (error) {
         throw localError(this.#wanted.name, error);
       }
-      this.#hash.update(piece);
       this.position += piece.length;
       this.#came += piece.length;
+      if (this.position - followed >= FOLLOWED_BYTES) {
+        followed = this.position;
+        this.#hash.follow(followed);
+      }
       this.#progress();
     }
   }

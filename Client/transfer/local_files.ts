@@ -7,6 +7,7 @@ import {
   futimesSync,
   lstatSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   type Stats,
@@ -139,6 +140,16 @@ export function openPart(part: string): number {
     const fd = openSync(part, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, PRIVATE);
     fchmodSync(fd, PRIVATE);
     return fd;
+  });
+}
+
+/** Part files in a folder that nothing was written to since: nobody goes on with them. */
+export function removeOldParts(folder: string, beforeMs: number): void {
+  localIo(folder, () => {
+    for (const name of readdirSync(folder)) {
+      const path = join(folder, name);
+      if (PART_NAME.test(name) && lstatSync(path).mtimeMs < beforeMs) unlinkSync(path);
+    }
   });
 }
 

@@ -1,12 +1,22 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { lstatSync } from 'node:fs';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { TreeEntry } from '../../Models/tree_frames.ts';
-import { finishPart, looksSame, mtimeUs, openPart, partPath, setAttributes, sha256, writeSmallFile } from './local_files.ts';
+import {
+  finishPart,
+  looksSame,
+  mtimeUs,
+  openPart,
+  partPath,
+  removeOldParts,
+  setAttributes,
+  sha256,
+  writeSmallFile,
+} from './local_files.ts';
 
 async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'driftless-local-'));
@@ -75,4 +85,15 @@ test('a time too far away to be told becomes the furthest one that can', async (
   assert.equal(mtimeUs(stats), Number.MAX_SAFE_INTEGER);
   writeSmallFile(path, [], entryWith(Number.MAX_SAFE_INTEGER), partPath(path));
   assert.equal(mtimeUs(lstatSync(path)), Number.MAX_SAFE_INTEGER);
+});
+
+test('part files that nothing was written to for long are taken away, and nothing else is', async (t) => {
+  const folder = await temporaryFolder(t);
+  const parts = ['1', '2'].map((digit) => `.driftless-${digit.repeat(16)}.part`);
+  const others = ['.driftless-notes.part', 'old'];
+  for (const name of [...parts, ...others]) await writeFile(join(folder, name), '');
+  const oldMs = Date.now() - 60_000;
+  for (const name of [parts[0] as string, ...others]) await utimes(join(folder, name), oldMs / 1000, oldMs / 1000);
+  removeOldParts(folder, Date.now() - 30_000);
+  assert.deepEqual((await readdir(folder)).sort(), [parts[1], ...others].sort());
 });
