@@ -21,6 +21,9 @@ export type StartOptions = {
   readonly folder: string;
   /** Shows what the process prints to standard error; without it that text is only part of the error when it cannot start. */
   readonly showErrors?: boolean;
+  /** Whom it runs as, numbers of the system; only root may say. */
+  readonly uid?: number;
+  readonly gid?: number;
 };
 
 export type Running = {
@@ -42,7 +45,12 @@ export type Running = {
  */
 export async function startProcess(name: ProcessName, options: StartOptions): Promise<Running> {
   const main = fileURLToPath(new URL(MAINS[name], import.meta.url));
-  const child = spawn(process.execPath, [main], { cwd: options.folder, env: options.env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [main], {
+    cwd: options.folder,
+    env: options.env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...userOf(options),
+  });
   const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
     child.once('close', (code, signal) => resolve({ code, signal }));
     child.once('error', () => resolve({ code: null, signal: null }));
@@ -68,6 +76,10 @@ export async function startProcess(name: ProcessName, options: StartOptions): Pr
     if (!asked && !options.showErrors) console.error(`driftless ${name} ended by itself (${signal ?? code}): ${printed.join('').trim()}`);
   }, console.error);
   return { name, pid: child.pid, url, ended, stop: () => finish('SIGTERM'), kill: () => finish('SIGKILL') };
+}
+
+function userOf({ uid, gid }: StartOptions): { uid?: number; gid?: number } {
+  return { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
 }
 
 function readyUrl(child: ChildProcess, name: ProcessName): Promise<string> {

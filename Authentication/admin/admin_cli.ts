@@ -11,19 +11,29 @@ import { readSettings } from './settings.ts';
 /** The administrator's program's main: reads the environment, puts the parts together, sets the exit code. */
 export async function main(words: readonly string[]): Promise<void> {
   const { stdout, stderr, env } = process;
+  const uid = process.getuid?.() ?? null;
   const io: AdminIo = {
     now: Date.now,
     tell: (line) => void stderr.write(`${visible(line)}\n`),
     askPassword: (whose) => askPassword(whose, env.DRIFTLESS_PASSWORD || null),
     askYes,
-    operator: userInfo().username,
-    uid: process.getuid?.() ?? null,
+    operator: env.SUDO_USER || ownName(uid),
+    uid,
   };
   process.exitCode = await runWords(words, {
     open: () => openAdmin(readSettings(env), io),
     out: (said) => void stdout.write(said),
     err: (said) => void stderr.write(said),
   });
+}
+
+/** In a container there may be nobody of that number in the list of users. */
+function ownName(uid: number | null): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `user ${uid}`;
+  }
 }
 
 async function askPassword(whose: string, given: string | null): Promise<string> {

@@ -18,8 +18,11 @@ const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 /** What is written into the code. @throws AppError `request_invalid` */
 function authAddress(given: string | undefined, { host, authPort }: Settings): string {
   if (given === undefined) {
-    if (EVERYWHERE.has(host))
-      throw new AppError('request_invalid', 'the daemon listens on all addresses: say with --auth HOST:PORT which one people are to use');
+    if (EVERYWHERE.has(host) || authPort === 0)
+      throw new AppError(
+        'request_invalid',
+        'say with --auth HOST:PORT which address of the daemon people are to use: it listens on all, or on any port',
+      );
     return `${isIPv6(host) ? `[${host}]` : host}:${authPort}`;
   }
   const url = URL.parse(`udp://${given}`);

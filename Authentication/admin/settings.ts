@@ -7,7 +7,7 @@ const Environment = z.object({
   DRIFTLESS_DATABASE: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   DRIFTLESS_PASSWORD: z.string().min(1).optional(),
   DRIFTLESS_HOST: z.string().min(1).default('127.0.0.1'),
-  DRIFTLESS_AUTH_PORT: z.coerce.number().int().min(1).max(65_535).default(4810),
+  DRIFTLESS_AUTH_PORT: z.coerce.number().int().min(0).max(65_535).default(4810),
 });
 
 export type Settings = {
@@ -15,7 +15,7 @@ export type Settings = {
   readonly database: string | null; // PostgreSQL, else SQLite in `data`
   readonly password: string | null;
   readonly host: string; // that the daemon listens on
-  readonly authPort: number;
+  readonly authPort: number; // 0: any
 };
 
 /** @throws AppError `config_invalid`, naming the variable but never its value */
