@@ -4,8 +4,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, type TestContext, test } from 'node:test';
-import { client as opaque, ready } from '@serenity-kit/opaque';
+import { client as opaque, server as opaqueLibrary, ready } from '@serenity-kit/opaque';
 import { GUESS_LIMITS } from '../Authentication/guess_limit.ts';
+import { createOpaqueServer } from '../Authentication/opaque_server.ts';
 import { type DaemonFixture, startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { type BareClient, cheapSessions, directExchange, type Known, openBareClient } from '../Client/testing/auth_client.ts';
 import { decodeUint32 } from '../Models/datagram_fields.ts';
@@ -77,6 +78,33 @@ test('whoever only reads KE2 gets ten guesses, for a name that somebody has and 
     assert.equal(await guess(name), 0);
     clock.atMs += MINUTE_MS;
     assert.equal(await guess(name.toUpperCase()), 19 * MINUTE_MS, 'another spelling is the same name');
+  }
+});
+
+/** The short form of `npm run test:timing`, which measures how long they take. */
+test('a name that nobody has costs the same steps as one that somebody has', async (t) => {
+  const steps: string[] = [];
+  const noting = <Port extends object>(port: Port): Port =>
+    new Proxy(port, {
+      get(target, name) {
+        const value = Reflect.get(target, name) as unknown;
+        if (typeof value !== 'function') return typeof value === 'object' && value !== null ? noting(value) : value;
+        return (...input: unknown[]) => {
+          steps.push(String(name));
+          return value.apply(target, input);
+        };
+      },
+    });
+  const opaqueServer = createOpaqueServer(opaqueLibrary.createSetup());
+  const { guess, client, exchange } = await world(t, { wrap: noting, opaque: noting(opaqueServer) });
+  await client.register(exchange, WHO);
+  const known = { deviceId: randomBytes(16), deviceProof: randomBytes(16) };
+  for (const options of [{}, { known }]) {
+    for (const name of ['alice', 'nobody']) {
+      steps.length = 0;
+      assert.equal(await guess(name, options), 0);
+      assert.deepEqual(steps, ['accountForLogin', 'deviceRevokedAtMs', 'spend', 'startLogin'], name);
+    }
   }
 });
 
