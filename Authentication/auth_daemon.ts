@@ -20,7 +20,7 @@ import { answerEnrol, answerRegister, type RegistrationMode } from './registrati
 import { createSealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
 import { lifetimesOf, SESSION_RULES, type SessionRules } from './session_rules.ts';
-import { answerAck, answerChange, answerLogout, answerRenew, isProven, type SessionDatagram } from './sessions.ts';
+import { answerAck, answerBegin, answerChange, answerLogout, answerRenew, isProven, type SessionDatagram } from './sessions.ts';
 import { type Source, sourceGroup } from './source.ts';
 import { createUnfinishedLogins } from './unfinished_logins.ts';
 import { createWorkQueue } from './work_queue.ts';
@@ -82,9 +82,10 @@ const AUDITED = {
   change: 'renewal',
   newPassword: 'password_changed',
   changePassword: 'password_changed',
+  begin: 'login',
 } as const satisfies Record<ClientDatagram['kind'], AuditKind>;
 
-const SESSION_KINDS: ReadonlySet<ClientDatagram['kind']> = new Set<SessionDatagram['kind']>(['ack', 'renew', 'logout', 'change']);
+const SESSION_KINDS: ReadonlySet<ClientDatagram['kind']> = new Set<SessionDatagram['kind']>(['ack', 'renew', 'logout', 'change', 'begin']);
 
 function isOfSession(datagram: ClientDatagram): datagram is SessionDatagram {
   return SESSION_KINDS.has(datagram.kind);
@@ -102,7 +103,7 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   const beginWaitMs = createRateLimit(options.beginRate, now);
   const queue = createWorkQueue(options.queueMax);
   let admitted = 0;
-  const grants = createGrants(secrets, options.place);
+  const grants = createGrants(secrets, options.place, options.sessionRules.idleMs);
   const unfinished = createUnfinishedLogins(audit, now);
   const guessLimit = createGuessLimit({ guesses: accounts.guesses, master: secrets.master, limits: options.guessLimits, now });
   const deps = { ...options, grants, guessLimit, states: createSealedStates(now), unfinished };
@@ -141,6 +142,8 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
         return answerLogout(deps, { datagram, source });
       case 'change':
         return answerChange(deps, { datagram, bytes, source });
+      case 'begin':
+        return answerBegin(deps, { datagram, bytes, source });
       default:
         return assertNever(datagram);
     }

@@ -33,7 +33,7 @@ export type Grants = {
 const DEVICE_PROOF_BYTES = 16;
 const bytesOf = (id: string): Buffer => Buffer.from(id, 'hex');
 
-export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, place: ServerPlace): Grants {
+export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, place: ServerPlace, idleMs: number | null): Grants {
   const renewalSecret = (sessionId: Uint8Array): Uint8Array =>
     p.hkdf({ secret: secrets.master, salt: sessionId, info: 'driftless renewal secret 1', bytes: 32 });
 
@@ -71,6 +71,7 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, 
         sessionId,
         renewalSecret: renewalSecret(sessionId),
         deviceProof: deviceProof(userId, deviceId, session.deviceRevokedAtMs),
+        idleS: session.interactive && idleMs !== null ? Math.ceil(idleMs / 1000) : 0,
         httpPort: place.httpPort,
         publicUrl: place.publicUrl,
         userName: session.userName,

@@ -31,7 +31,7 @@ const transaction = new Uint8Array(16).fill(7);
 const key = new Uint8Array(32).fill(8);
 
 test('a grant opens to a ticket with exactly its claims, and comes out the same twice', async () => {
-  const grants = createGrants(secrets, { httpPort: 4811, publicUrl: null, pins: () => [] });
+  const grants = createGrants(secrets, { httpPort: 4811, publicUrl: null, pins: () => [] }, 100_000);
   const issuedAtMs = Date.now();
   const input = { session: session('alice'), issuedAtMs, key, transaction, request };
   const bytes = await grants.datagram(input);
@@ -52,7 +52,7 @@ test('a grant opens to a ticket with exactly its claims, and comes out the same 
 
 test('the pins of the server are in the grant, and four of them fit beside the longest name', async () => {
   const fingerprints = [1, 2, 3, 4].map((fill) => new Uint8Array(32).fill(fill));
-  const grants = createGrants(secrets, { httpPort: 65_535, publicUrl: null, pins: () => fingerprints });
+  const grants = createGrants(secrets, { httpPort: 65_535, publicUrl: null, pins: () => fingerprints }, 100_000);
   const bytes = await grants.datagram({ session: session('"'.repeat(64)), issuedAtMs: Date.now(), key, transaction, request });
   const reply = parseServer(bytes);
   assert.ok(reply?.kind === 'ticket');
@@ -65,7 +65,7 @@ test('the pins of the server are in the grant, and four of them fit beside the l
 });
 
 test('the longest name and address still fit a datagram, with room for a fingerprint', async () => {
-  const grants = createGrants(secrets, { httpPort: 65_535, publicUrl: `https://${'x'.repeat(152)}`, pins: () => [] });
+  const grants = createGrants(secrets, { httpPort: 65_535, publicUrl: `https://${'x'.repeat(152)}`, pins: () => [] }, 100_000);
   const bytes = await grants.datagram({ session: session('"'.repeat(64)), issuedAtMs: Date.now(), key, transaction, request });
   assert.ok(bytes.length + 32 <= DATAGRAM.clientBytes, `${bytes.length}`);
 });

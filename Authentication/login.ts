@@ -125,7 +125,7 @@ export async function answerFinish(deps: LoginDeps, { datagram, bytes, source }:
     deps.audit.record({ what: 'login', result: 'busy', ...who });
     return opened;
   }
-  if (opened.state === 'ended') return refused('session_unknown', account.id);
+  if (opened.state === 'ended' || opened.userDisabled) return refused('session_unknown', account.id);
   if (opened.userId !== account.id || opened.deviceId !== deviceId) return null;
   deps.log.info({ user: account.id, session: session.id, device: deviceId, source: source.address }, 'login');
   deps.audit.record({ what: 'login', result: 'ok', ...who });

@@ -3,7 +3,7 @@ import type { AuditKind } from '../Models/audit.ts';
 import { prepareDeviceName } from '../Models/credentials.ts';
 import { beforeLast, type ClientDatagram, encodeError, encodeServer, headerOf } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
-import { changeKeys, renewalKey, replyAssociated, replyMac, requestMac, seal, unseal } from '../Models/handshake.ts';
+import { begunSessionId, changeKeys, renewalKey, replyAssociated, replyMac, requestMac, seal, unseal } from '../Models/handshake.ts';
 import { type Change, type ChangeKind, type ChangeResult, decodeChange, encodeOutcome } from '../Models/session_changes.ts';
 import { encodeEndReason } from '../Models/session_ends.ts';
 import type { Accounts } from '../Storage/accounts.ts';
@@ -11,19 +11,20 @@ import type { Audit } from '../Storage/audit.ts';
 import type { StoredSession } from '../Storage/sessions.ts';
 import type { AuthLog } from './auth_log.ts';
 import type { Grants } from './grants.ts';
+import { isLater, type Later, orLater } from './later.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
-import { endOf, lifetimesOf, type SessionRules } from './session_rules.ts';
+import { endOf, lifetimesOf, limitsOf, type SessionRules } from './session_rules.ts';
 import type { Source } from './source.ts';
 
 export type SessionDeps = {
-  readonly accounts: Pick<Accounts, 'session' | 'touchSession' | 'endSession' | 'changeInSession'>;
+  readonly accounts: Pick<Accounts, 'session' | 'openSession' | 'touchSession' | 'endSession' | 'changeInSession'>;
   readonly grants: Grants;
   readonly log: AuthLog;
   readonly audit: Pick<Audit, 'record'>;
   readonly sessionRules: SessionRules;
   readonly now: () => number;
 };
-export type SessionDatagram = ClientDatagram<'ack' | 'renew' | 'logout' | 'change'>;
+export type SessionDatagram = ClientDatagram<'ack' | 'renew' | 'logout' | 'change' | 'begin'>;
 type Incoming<K extends SessionDatagram['kind']> = {
   readonly datagram: ClientDatagram<K>;
   readonly bytes: Uint8Array;
@@ -87,6 +88,30 @@ export async function answerRenew(deps: SessionDeps, { datagram, bytes, source }
   }
   const key = renewalKey(p, { renewalSecret: deps.grants.renewalSecret(sessionId), sessionId });
   return deps.grants.datagram({ session, issuedAtMs, key, transaction, request: bytes });
+}
+
+/**
+ * BEGIN to TICKET: a session of its own, on the same device, for a person at a prompt. Its id comes from the datagram, so doing it again gives the same one.
+ */
+export async function answerBegin(deps: SessionDeps, { datagram, bytes, source }: Incoming<'begin'>): Promise<Uint8Array | Later> {
+  const { sessionId, transaction } = datagram;
+  const atMs = deps.now();
+  const parent = await heard(deps, datagram, atMs);
+  if (parent === null) return over(deps, datagram);
+  const renewalSecret = deps.grants.renewalSecret(sessionId);
+  const id = Buffer.from(begunSessionId(p, { renewalSecret, transaction })).toString('hex');
+  const { userId, userName, deviceId } = parent;
+  const wanted = { id, from: parent.id, userId, deviceId, deviceName: null, interactive: true, atMs };
+  const opening = deps.accounts.openSession({ ...wanted, limits: limitsOf(deps.sessionRules) });
+  const session = await orLater(opening);
+  if (session === null) return over(deps, datagram);
+  if (isLater(session)) {
+    deps.audit.record({ what: 'login', result: 'busy', userId, userName, deviceId, address: source.address });
+    return session;
+  }
+  if (session.state === 'ended') return encodeError(transaction, 'session_unknown');
+  const key = renewalKey(p, { renewalSecret, sessionId });
+  return deps.grants.datagram({ session, issuedAtMs: session.createdAtMs, key, transaction, request: bytes });
 }
 
 /** What is asked for in the form in which it is kept, or why it cannot be done. */

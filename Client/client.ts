@@ -14,6 +14,7 @@ import type { RestDevice, RestSession } from '../Models/rest_sessions.ts';
 import type { RestInvitation, RestMember } from '../Models/rest_sharing.ts';
 import type { RestWebhook } from '../Models/rest_webhooks.ts';
 import { ROUTES } from '../Models/routes.ts';
+import type { EndReason } from '../Models/session_ends.ts';
 import { type AccountMethods, accountMethods } from './account_methods.ts';
 import { type DeviceMethods, deviceMethods } from './device_methods.ts';
 import { type EventMethods, eventMethods } from './event_methods.ts';
@@ -42,6 +43,7 @@ import type { createTransfers, Progress, TransferFailure, TransferReport } from 
 import { type NewWebhook, type WebhookMethods, webhookMethods } from './webhook_methods.ts';
 
 export type {
+  EndReason,
   Fetched,
   FetchOptions,
   LinkOptions,
@@ -95,7 +97,13 @@ export type RegisterOptions = Omit<ConnectOptions, 'auth' | 'password'> & { read
     | { readonly invite: string; readonly auth?: undefined }
   );
 /** What is not given is taken from the profile: the last user, the daemon that user logged in at. */
-export type ResumeOptions = { readonly username?: string; readonly auth?: string; readonly home?: string };
+export type ResumeOptions = {
+  readonly username?: string;
+  readonly auth?: string;
+  readonly home?: string;
+  /** A session of its own beside that of the profile, for a person at a prompt: it ends with `close`, and when nothing is done in it for `idleMs`. */
+  readonly interactive?: boolean;
+};
 
 export type TransferOptions = { readonly onProgress?: (progress: Progress) => void; readonly signal?: AbortSignal };
 export type ListOptions = { readonly search?: string; readonly sort?: 'name' | 'size' | 'mtime'; readonly order?: 'asc' | 'desc' };
@@ -187,6 +195,12 @@ export type Driftless = AsyncDisposable &
     ticket(): Promise<string>;
     /** SHA-256 of the public keys (SPKI, base64) of which an HTTPS server must show one, as `curl --pinnedpubkey` compares them; none where authorities vouch. */
     pins(): readonly string[];
+    /** Milliseconds after which the session ends when nothing is done in it; `null`: it does not. Every request is something done. */
+    readonly idleMs: number | null;
+    /** Something is done, though it is no request. */
+    heard(): void;
+    /** Why the session has ended, as far as the server knows; `null`: it has not. To ask is not something done. */
+    ended(): Promise<EndReason | null>;
     /** Ends the session on the server and in the profile, then closes. @throws AppError `auth_unreachable` */
     logout(): Promise<void>;
     /** Ends connections and workers. The session lives on: `connect` without a password, or `resume`, goes on with it. */
@@ -213,10 +227,26 @@ export async function register({ home = defaultHome(), invite, ...options }: Reg
   return connect({ ...options, auth, home });
 }
 
-/** Goes on with a session of the profile. @throws AppError `not_logged_in`, `session_unknown`, `auth_unreachable`, `server_key_changed` */
-export async function resume({ home = defaultHome(), ...which }: ResumeOptions = {}): Promise<Driftless> {
-  const session = await import('./session/session.ts');
-  return createDriftless(await session.resume({ home, ...which }), home);
+/** Goes on with a session of the profile. @throws AppError `not_logged_in`, `session_unknown`, `auth_unreachable`, `server_key_changed`; interactive also `busy` */
+export async function resume({ home = defaultHome(), interactive = false, ...which }: ResumeOptions = {}): Promise<Driftless> {
+  const session = await (await import('./session/session.ts')).resume({ home, ...which });
+  return createDriftless(interactive ? await session.atPrompt() : session, home);
+}
+
+/** Asks with the ticket there is, whatever its age: a new one would be a sign of life. */
+async function endOf(session: Session): Promise<EndReason | null> {
+  const ticket = async (): Promise<string> => session.lastTicket();
+  const http = httpFor({ ...session, pins: () => session.pins(), ticket, refresh: ticket });
+  try {
+    await http.json(null, 'GET', ROUTES.whoami);
+    return null;
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'ticket_revoked') return error.reason ?? 'lapsed';
+    if (error instanceof AppError && error.code === 'ticket_expired') return null;
+    throw error;
+  } finally {
+    await http.close();
+  }
 }
 
 function defaultHome(): string {
@@ -241,6 +271,9 @@ function createDriftless(session: Session, home: string): Driftless {
     username: session.user.name,
     serverUrl: session.serverUrl,
     auth: session.auth,
+    idleMs: session.idleMs,
+    heard: () => session.heard(),
+    ended: () => endOf(session),
     ...fileMethods(call),
     ...contentMethods(http),
     ...transferMethods(transfers.open),

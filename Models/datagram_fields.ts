@@ -74,6 +74,7 @@ export type Grant = {
   readonly sessionId: Uint8Array;
   readonly renewalSecret: Uint8Array; // 32 bytes
   readonly deviceProof: Uint8Array; // 16 bytes: shows at the next login that this device is known
+  readonly idleS: number; // of a session at a prompt: it ends when nothing is done in it for so long; 0: it does not
   readonly httpPort: number;
   readonly userName: string;
   readonly publicUrl: string | null; // at most 255 bytes
@@ -82,7 +83,7 @@ export type Grant = {
   readonly ticket: string; // JWT
 };
 
-const GRANT_FIXED_BYTES = 8 + 16 + 16 + 16 + 32 + 16 + 2;
+const GRANT_FIXED_BYTES = 8 + 16 + 16 + 16 + 32 + 16 + 4 + 2;
 
 /** Fixed part, then user name, public URL (one byte of length each), count of fingerprints and 32 bytes each, then the ticket to the end. */
 export function encodeGrant(grant: Grant): Uint8Array {
@@ -91,7 +92,7 @@ export function encodeGrant(grant: Grant): Uint8Array {
   const url = encoder.encode(grant.publicUrl ?? '');
   if (name.length > 255 || url.length > 255 || grant.fingerprints.length > 4) throw new RangeError('the grant does not fit its fields');
   const port = Uint8Array.of(grant.httpPort >> 8, grant.httpPort & 0xff);
-  const parts = [...fixed, port, Uint8Array.of(name.length), name, Uint8Array.of(url.length), url];
+  const parts = [...fixed, encodeUint32(grant.idleS), port, Uint8Array.of(name.length), name, Uint8Array.of(url.length), url];
   parts.push(Uint8Array.of(grant.fingerprints.length), ...grant.fingerprints, encoder.encode(grant.ticket));
   const bytes = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
   let at = 0;
@@ -114,13 +115,14 @@ export function decodeGrant(bytes: Uint8Array): Grant | null {
   try {
     const serverTimeMs = decodeTimeMs(take(8));
     const [userId, deviceId, sessionId, renewalSecret, deviceProof] = [take(16), take(16), take(16), take(32), take(16)];
+    const idleS = decodeUint32(take(4));
     const httpPort = byte() * 256 + byte();
     const userName = decoder.decode(take(byte()));
     const publicUrl = decoder.decode(take(byte())) || null;
     const fingerprints = Array.from({ length: byte() }, () => take(32));
     const ticket = decoder.decode(take(bytes.length - at));
     const ids = { serverTimeMs, userId, deviceId, sessionId };
-    return { ...ids, renewalSecret, deviceProof, httpPort, userName, publicUrl, fingerprints, ticket };
+    return { ...ids, renewalSecret, deviceProof, idleS, httpPort, userName, publicUrl, fingerprints, ticket };
   } catch (error) {
     if (error instanceof RangeError || error instanceof TypeError) return null;
     throw error;

@@ -46,6 +46,7 @@ const CLIENT = {
   newPassword: { code: 0x08, fields: { cookie: 16, state: TEXTS.challenge.state, ke3: 64, sealed: sealedBytes(TEXTS.newPassword) } },
   changePassword: { code: 0x09, fields: { cookie: 16, state: TEXTS.challenge.state, ke3: 64, sealed: sealedBytes(TEXTS.changePassword) } },
   change: { code: 0x0c, fields: { cookie: 16, timeMs: 8, sessionId: ID, sealed: sealedBytes(TEXTS.change) } },
+  begin: { code: 0x0d, fields: { cookie: 16, timeMs: 8, sessionId: ID, mac: 32 } },
 } as const;
 
 const SERVER = {

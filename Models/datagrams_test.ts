@@ -59,6 +59,10 @@ const GOLDEN: readonly [bytes: Uint8Array, hex: string][] = [
     `444c020c${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 8)}${repeated('03', 16)}${repeated('04', 805)}`,
   ],
   [
+    encodeClient('begin', TRANSACTION, { cookie: fill(16, 1), timeMs: fill(8, 2), sessionId: fill(16, 3), mac: fill(32, 4) }),
+    `444c020d${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 8)}${repeated('03', 16)}${repeated('04', 32)}`,
+  ],
+  [
     encodeServer('retry', TRANSACTION, { cookie: fill(16, 1), daemonKey: fill(32, 2) }),
     `444c0281${HEADER_TAIL}${repeated('01', 16)}${repeated('02', 32)}`,
   ],
@@ -154,6 +158,7 @@ test('a grant is read back as it was written, and anything shorter is none', () 
     sessionId: fill(16, 3),
     renewalSecret: fill(32, 4),
     deviceProof: fill(16, 6),
+    idleS: 100,
     httpPort: 4811,
     userName: 'zoë',
     publicUrl: null,

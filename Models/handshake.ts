@@ -72,9 +72,14 @@ export function loginKeys(p: Primitives, input: { sessionKey: Uint8Array; transc
   return { finish: keys.subarray(0, 32), ticket: keys.subarray(32, 64), sessionId: keys.subarray(64) };
 }
 
-/** Key that seals the TICKET answering a RENEW. */
+/** Key that seals the TICKET answering a RENEW or BEGIN. */
 export function renewalKey(p: Primitives, input: { renewalSecret: Uint8Array; sessionId: Uint8Array }): Uint8Array {
   return p.hkdf({ secret: input.renewalSecret, salt: input.sessionId, info: 'driftless renewal 1', bytes: 32 });
+}
+
+/** Id of the session that a BEGIN makes: the same one however often it is said. */
+export function begunSessionId(p: Primitives, input: { renewalSecret: Uint8Array; transaction: Uint8Array }): Uint8Array {
+  return p.hkdf({ secret: input.renewalSecret, salt: input.transaction, info: 'driftless begin 1', bytes: 16 });
 }
 
 /** Keys of a CHANGE and of its reply. */
@@ -86,7 +91,7 @@ export function changeKeys(
   return { request: keys.subarray(0, 32), reply: keys.subarray(32) };
 }
 
-/** Proof in ACK, RENEW and LOGOUT. @param input.before everything before the proof in its datagram */
+/** Proof in ACK, RENEW, LOGOUT and BEGIN. @param input.before everything before the proof in its datagram */
 export function requestMac(p: Primitives, input: { renewalSecret: Uint8Array; before: Uint8Array }): Uint8Array {
   return p.hmac(input.renewalSecret, LABELS.request, input.before);
 }

@@ -3,6 +3,7 @@ import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync } fr
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import {
+  begunSessionId,
   boxKeys,
   changeKeys,
   fingerprint,
@@ -45,6 +46,7 @@ const VECTORS = {
   ticket: 'a5dc1b16565e419fdcc098f02e90205eccf86a02a47aefe5ac4282054f85a31b',
   sessionId: '1c6f7509794cd85d69dffcf5ea06eae9',
   renewal: 'b59ff08ef2833d896053adc82a9678c37d783cd6512e79068cfc925cd465956f',
+  begunSession: 'd5bceabb8ed37e4822f8fa011b88df8c',
   change: '559e277e4e3f20998835410989c837a62a3e314def7437b41235805ee3c02a7e',
   changed: 'a7b92a624dd82b3399258aae69f31f0806fcb444f69351ddb0a846b9ebaeda24',
   requestMac: '139e9681238218e54bb5b8b08eb1560c5c36c8a696e97312aff7f97e28d767d7',
@@ -66,6 +68,7 @@ test('the key schedule gives the vectors of docs/PROTOCOL.md', () => {
     ticket: login.ticket,
     sessionId: login.sessionId,
     renewal: renewalKey(p, proof),
+    begunSession: begunSessionId(p, { renewalSecret: proof.renewalSecret, transaction: fill(16, 3) }),
     change: changeKeys(p, proof).request,
     changed: changeKeys(p, proof).reply,
     requestMac: requestMac(p, { renewalSecret: proof.renewalSecret, before: fill(60, 5) }),
@@ -96,7 +99,7 @@ test('docs/PROTOCOL.md shows these vectors, and the daemon’s and client’s ty
   const kinds =
     'HELLO REGISTER ENROL FINISH ACK RENEW LOGOUT RETRY CHALLENGE REGISTRATION ENROLLED TICKET ACKED LOGGED_OUT BUSY ERROR'.split(' ');
   const codes = kinds.map((kind, n): [string, number] => [kind, n < 7 ? 1 + n : 0x81 + n - 7]);
-  for (const [kind, code] of [...codes, ['CHANGE', 0x0c], ['CHANGED', 0x8d], ['ENDED', 0x8e]] as const) {
+  for (const [kind, code] of [...codes, ['CHANGE', 0x0c], ['BEGIN', 0x0d], ['CHANGED', 0x8d], ['ENDED', 0x8e]] as const) {
     assert.ok(document.includes(`| \`${code.toString(16).padStart(2, '0')}\` | ${kind} |`), kind);
   }
 });

@@ -63,10 +63,11 @@ export type NewSession = {
   readonly id: string;
   readonly userId: string;
   readonly deviceId: string;
-  readonly deviceName: string;
+  readonly deviceName: string | null; // `null`: as it was told before
   readonly interactive?: boolean;
   readonly limits?: SessionLimits; // none if not given
   readonly provenDigest?: Uint8Array; // SHA-256 of the record that the password was proved with
+  readonly from?: string; // another session, without which there shall be none
   readonly atMs: number;
 };
 /** How long a session lasts of which nothing is heard. */
@@ -90,7 +91,7 @@ export interface Sessions extends SessionsReader {
   /**
    * Begins a pending session and records its device; the same session once more changes nothing. Where there is no place for one more, the session of the
    * same device and kind that was heard of longest ago gives up its own.
-   * @returns what is stored under this id now; `null`, and nothing is written, if the user has another record than the proven one
+   * @returns what is stored under this id now; `null`, and nothing is written, if the user has another record than the proven one, or the session it is from has ended
    * @throws AppError `busy` with the time until a place may become free; then nothing was written
    */
   openSession(session: NewSession): Promise<StoredSession | null>;

@@ -120,21 +120,27 @@ async function hasRecord(trx: Transaction<AccountsSchema>, userId: string, diges
   return user !== undefined && hash('sha256', user.record, 'buffer').equals(digest);
 }
 
+async function isOver(trx: Transaction<AccountsSchema>, id: string): Promise<boolean> {
+  const session = await sessionById(trx, id);
+  return session === null || session.state === 'ended' || session.userDisabled;
+}
+
 type Full = { readonly freeAtMs: number };
 
 async function openSession(trx: Transaction<AccountsSchema>, session: NewSession): Promise<StoredSession | Full | null> {
-  const { id, userId, deviceId, deviceName, interactive = false, limits, provenDigest, atMs } = session;
+  const { id, userId, deviceId, deviceName, interactive = false, limits, from, provenDigest, atMs } = session;
   await lockCounter(trx);
   const before = await sessionById(trx, id);
   if (before !== null) return before;
   if (provenDigest !== undefined && !(await hasRecord(trx, userId, provenDigest))) return null;
+  if (from !== undefined && (await isOver(trx, from))) return null;
   const freeAtMs = limits === undefined ? null : await makeRoom(trx, session, limits);
   if (freeAtMs !== null) return { freeAtMs };
-  const device = { name: deviceName, last_seen_ms: atMs };
+  const seen = { last_seen_ms: atMs };
   await trx
     .insertInto('devices')
-    .values({ user_id: userId, id: deviceId, first_seen_ms: atMs, given_name: null, revoked_at_ms: 0, ...device })
-    .onConflict((conflict) => conflict.columns(['user_id', 'id']).doUpdateSet(device))
+    .values({ user_id: userId, id: deviceId, first_seen_ms: atMs, given_name: null, revoked_at_ms: 0, name: deviceName ?? '', ...seen })
+    .onConflict((conflict) => conflict.columns(['user_id', 'id']).doUpdateSet(deviceName === null ? seen : { name: deviceName, ...seen }))
     .execute();
   const unchanged = { change_number: 0, change_transaction: null, change_result: null };
   const times = { created_at_ms: atMs, last_seen_ms: atMs, ended_at_ms: null, ended_sequence: null, end_reason: null };

@@ -48,6 +48,7 @@ export async function everyKind({ server, client }: World, who = WHO): Promise<T
     const first = await client.login(exchange, who);
     await client.renew(exchange, first);
     await client.change(exchange, first, { kind: 'renameDevice', deviceId: hex(first.grant.deviceId), name: 'desk' });
+    await client.begin(exchange, first);
     await client.changePassword(exchange, first, { current: who.password, next: who.password, keepOthers: true });
     await client.logout(exchange, await client.login(exchange, who));
   });

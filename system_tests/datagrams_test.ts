@@ -16,21 +16,21 @@ test('each datagram said again gets the very same bytes, and makes nothing new',
   for (let round = 0; round < 3; round += 1) {
     for (const { up, down } of turns) assert.deepEqual(await there.server.daemon.receive(up, SOURCE), down);
   }
-  assert.equal(before, 2);
+  assert.equal(before, 3);
   assert.equal(sessions.ids.size, before);
 });
 
-test('a FINISH said again gives the same ticket and session also when its reply was not kept', async (t) => {
+test('a FINISH or BEGIN said again gives the same ticket and session also when its reply was not kept', async (t) => {
   const sessions = countingSessions();
   const there = await world(t, { wrap: sessions.wrap, repliesMax: 0 });
   const turns = await recorded(there.server, async (exchange) => {
     await there.client.register(exchange, WHO);
-    await there.client.login(exchange, WHO);
+    await there.client.begin(exchange, await there.client.login(exchange, WHO));
   });
-  for (const { up, down } of turns.filter(({ up }) => [3, 4, 5].includes(kindOf(up)))) {
+  for (const { up, down } of turns.filter(({ up }) => [3, 4, 5, 0x0d].includes(kindOf(up)))) {
     for (let n = 0; n < 3; n += 1) assert.deepEqual(await there.server.daemon.receive(up, SOURCE), down);
   }
-  assert.equal(sessions.ids.size, 1);
+  assert.equal(sessions.ids.size, 2);
 });
 
 test('a change said again, by whomever, is not done again, and gives the same bytes also when its reply was not kept', async (t) => {

@@ -45,7 +45,7 @@ async function dataFolder(t: TestContext): Promise<string> {
 
 /** A ticket as the daemon sends it. */
 async function ticketOf(secrets: Secrets, issuedAtMs: number): Promise<string> {
-  const grants = createGrants(secrets, { httpPort: 4811, publicUrl: null, pins: () => [] });
+  const grants = createGrants(secrets, { httpPort: 4811, publicUrl: null, pins: () => [] }, 100_000);
   const bytes = await grants.datagram({ session: SESSION, issuedAtMs, key: KEY, transaction: TRANSACTION, request: REQUEST });
   const reply = parseServer(bytes);
   assert.ok(reply?.kind === 'ticket');

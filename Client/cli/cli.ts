@@ -10,10 +10,13 @@ import { createLog, LEVELS, type Level, type Log } from '../log.ts';
 import type { Run, Settings } from './command.ts';
 import { handleInterrupts } from './interrupts.ts';
 import { COMMANDS, type ProgramDeps, runWords } from './program.ts';
+import type { ShellDeps } from './shell.ts';
 
 const SHELL_ABOUT = `The same words as on the command line, and: upload (put), download (get), delete (rm), list (ls), quit.
-connect (online, and publish what was published last), list_my_files, list_all_files, download_file USER FILE (fetch), disconnect.
-'…' and "…" keep words together. Reads commands from a pipe too, and then ends with the code of the first one that failed.`;
+connect (a new session, online, and publish what was published last), list_my_files, list_all_files, download_file USER FILE (fetch), disconnect.
+'…' and "…" keep words together. Reads commands from a pipe too, and then ends with the code of the first one that failed.
+The shell has a session of its own, which the server ends when nothing is done for a while (100 s, if its administrator set nothing else);
+what syncs or is published goes on.`;
 
 const SHELL_WORDS = [
   { name: 'connect', summary: 'be online, and publish what was published last' },
@@ -67,11 +70,27 @@ function buildDeps(settings: Settings, session: ReturnType<typeof keepClient>, l
   const shell = async (): Promise<number> => {
     const { runShell } = await import('./shell.ts');
     const { createShellPresence } = await import('./shell_presence.ts');
-    const presence = createShellPresence(run);
+    const { createShellSession } = await import('./shell_session.ts');
+    const prompt: ShellDeps['prompt'] = { tell: null };
+    const own = createShellSession({
+      resume: async (how) => (await import('../client.ts')).resume({ ...profileOf(settings), ...how }),
+      tell: (line) => (prompt.tell ?? run.tell)(visible(line)),
+    });
+    const ownRun: Run = { ...run, client: own.open, replaceClient: own.replace };
+    const presence = createShellPresence(run); // of the device, whoever sits at the prompt
+    const disconnect = async (): Promise<void> => {
+      await presence.disconnect();
+      await session.replace(null);
+    };
+    const connect = async (): Promise<void> => {
+      await own.again();
+      await presence.connect();
+    };
+    const does = { connect, disconnect };
     const extra = SHELL_WORDS.map(({ name, summary }) => ({
       ...{ name, summary, about: '' },
       run: async () => {
-        await presence[name]();
+        await does[name]();
         return EXIT.done;
       },
     }));
@@ -82,22 +101,27 @@ function buildDeps(settings: Settings, session: ReturnType<typeof keepClient>, l
       output: isTerminal ? stdout : stderr,
       isTerminal,
       words: names,
-      runWords: (line) => runWords(line, { ...basic, extra }),
+      runWords: (line) => own.during(() => runWords(line, { ...basic, run: ownRun, extra })),
+      prompt,
     });
-    await presence.disconnect();
+    await Promise.all([disconnect(), own.close()]);
     return code;
   };
   return { ...basic, extra: [{ name: 'shell', summary: 'an interactive prompt', about: SHELL_ABOUT, run: shell }] };
 }
 
-/** The session of this run: opened when a command first needs it, shared by all commands of a shell. */
-function keepClient({ home, auth }: Settings) {
+function profileOf({ home, auth }: Settings): { readonly home: string; readonly auth?: string } {
+  return { home, ...(auth === undefined ? {} : { auth }) };
+}
+
+/** The session of this run: opened when it is first needed. */
+function keepClient(settings: Settings) {
   let current: Promise<Driftless> | null = null;
   return {
     open(): Promise<Driftless> {
-      current ??= import('../client.ts').then(({ resume }) => resume({ home, ...(auth === undefined ? {} : { auth }) }));
+      current ??= import('../client.ts').then(({ resume }) => resume(profileOf(settings)));
       current.catch(() => {
-        current = null; // the next command of a shell tries again
+        current = null; // the next one tries again
       });
       return current;
     },

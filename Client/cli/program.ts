@@ -151,9 +151,15 @@ async function perform(command: Command, args: readonly string[], options: Optio
   }
 }
 
+/** What a person can do about it. */
+function hintFor({ code, reason }: AppError): string {
+  if (reason === 'idle') return '; "connect" begins another'; // only a shell has such a session
+  return LOGIN_NEEDED.has(code) ? '; log in with "driftless login NAME"' : '';
+}
+
 function report(error: unknown, err: Sink): number {
   if (error instanceof AppError) {
-    const hint = LOGIN_NEEDED.has(error.code) ? '; log in with "driftless login NAME"' : '';
+    const hint = hintFor(error);
     err.stream.write(`driftless: ${visible(error.message)}${hint} (${error.code})\n`);
     return EXIT_CODES[error.code];
   }

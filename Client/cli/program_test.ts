@@ -445,6 +445,7 @@ describe('the shell in a pipe', () => {
       isTerminal: false,
       words: [],
       runWords: (words) => runWords(words, deps),
+      prompt: { tell: null },
     });
     return { ...ran(), code, said: said.text() };
   }

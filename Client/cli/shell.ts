@@ -32,6 +32,8 @@ export type ShellDeps = {
   readonly isTerminal: boolean;
   readonly words: readonly string[]; // to complete with the tab key
   readonly runWords: (words: readonly string[]) => Promise<number>;
+  /** While a line is asked for on a terminal, it tells a line there without spoiling what is being typed. */
+  readonly prompt: { tell: ((line: string) => void) | null };
 };
 
 /** @returns exit code: on a terminal 0; in a pipe that of the first command that failed */
@@ -64,7 +66,7 @@ async function* pipedLines(input: Readable): AsyncGenerator<string> {
 }
 
 /** A new reader for each line: while a command runs the terminal is as the command wants it, and Ctrl-C reaches the command. */
-async function* askedLines({ input, output, words }: ShellDeps): AsyncGenerator<string> {
+async function* askedLines({ input, output, words, prompt }: ShellDeps): AsyncGenerator<string> {
   const all = [...words, ...Object.keys(SYNONYMS), 'help', 'quit'];
   const completer = (line: string): [string[], string] => [all.filter((word) => word.startsWith(line)).map((word) => `${word} `), line];
   let history: string[] = [];
@@ -79,7 +81,12 @@ async function* askedLines({ input, output, words }: ShellDeps): AsyncGenerator<
       output.write('\n(quit, or Ctrl-D, to leave)\n');
       reader.prompt();
     });
+    prompt.tell = (text) => {
+      output.write(`\n${text}\n`);
+      reader.prompt(true);
+    };
     const line = await reader.question(PROMPT, { signal: ended.signal }).catch(() => null); // Ctrl-D
+    prompt.tell = null;
     reader.close();
     if (line === null) {
       output.write('\n');

@@ -105,7 +105,7 @@ export type InSession = {
 /** A wrong clock, or a daemon that knows no such proof, costs one round more, for a cookie. */
 const ROUNDS_MAX = 3;
 
-type SessionKind = ClientKind & ('ack' | 'renew' | 'logout' | 'change');
+type SessionKind = ClientKind & ('ack' | 'renew' | 'logout' | 'change' | 'begin');
 
 /** @throws AppError `session_unknown` with the reason, if it is the daemon who says that the session has ended */
 function endIn(reply: ServerDatagram, { sessionId, renewalSecret }: SessionProof): void {
@@ -120,7 +120,7 @@ function endIn(reply: ServerDatagram, { sessionId, renewalSecret }: SessionProof
 
 /**
  * A request of a session.
- * @param prove makes the last field from what stands before it; the proof of ACK, RENEW and LOGOUT if not given
+ * @param prove makes the last field from what stands before it; the proof of all but CHANGE if not given
  * @param accept opens the reply; `null` when it is not authentic
  * @throws AppError `session_unknown`, `server_key_changed` and as `Exchange.request`
  */

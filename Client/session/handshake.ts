@@ -193,15 +193,31 @@ function confirm(exchange: Exchange, kind: 'ack' | 'logout', session: InSession)
   });
 }
 
+/** Tells that somebody is here: the session lives on. @throws AppError `session_unknown`, `server_key_changed`, `auth_unreachable`, `busy` */
+export async function performHeard(exchange: Exchange, session: InSession): Promise<void> {
+  await confirm(exchange, 'ack', session);
+}
+
+/** Another session of the same device, for a person at a prompt. It is live when this resolves. @throws AppError as `performRenewal`, `busy` also when there is no place */
+export async function performBegin(exchange: Exchange, session: InSession): Promise<Granted> {
+  const granted = await grantedFor(exchange, session, 'begin').catch(asFull);
+  await confirm(exchange, 'ack', { ...session, proof: granted.grant, clockOffsetMs: granted.clockOffsetMs });
+  return granted;
+}
+
 /** Resolves when the daemon has proved that the session has ended. @throws AppError `server_key_changed`, `auth_unreachable`, `busy` */
 export async function performLogout(exchange: Exchange, session: InSession): Promise<void> {
   await confirm(exchange, 'logout', session);
 }
 
 /** @throws AppError `session_unknown`, `server_key_changed`, `auth_unreachable`, `busy` */
-export async function performRenewal(exchange: Exchange, session: InSession): Promise<Granted> {
+export function performRenewal(exchange: Exchange, session: InSession): Promise<Granted> {
+  return grantedFor(exchange, session, 'renew');
+}
+
+async function grantedFor(exchange: Exchange, session: InSession, kind: 'renew' | 'begin'): Promise<Granted> {
   const key = renewalKey(p, session.proof);
-  const grant = await requestInSession(exchange, { ...session, kind: 'renew' }, (reply, request, transaction) =>
+  const grant = await requestInSession(exchange, { ...session, kind }, (reply, request, transaction) =>
     reply.kind === 'ticket' ? openTicket({ sealed: reply.rest, key, transaction, request }) : null,
   );
   return { grant, clockOffsetMs: grant.serverTimeMs - Date.now() };

@@ -23,6 +23,14 @@ export type Session = {
   changePassword(change: PasswordChange): Promise<void>;
   /** Ends the session at the daemon, then forgets it here. @throws AppError `auth_unreachable`, `busy`, `server_key_changed`; then it is still there */
   logout(): Promise<void>;
+  /** Of a person at a prompt: it ends when nothing is done in it for so long. `null`: not such a session, or it does not end for that. */
+  readonly idleMs: number | null;
+  /** Somebody is here. Told to the daemon now and then, in the background; asking for a ticket tells it too. */
+  heard(): void;
+  /** The last ticket, as good as it is. Asking for it is no sign of anybody. */
+  lastTicket(): string;
+  /** Another session beside this one, for a person at a prompt, kept in no profile. Its `close` ends it, its `logout` both. @throws AppError as `refresh`, `busy` */
+  atPrompt(): Promise<Session>;
   /** Waits for a renewal that is under way. The login stays. */
   close(): Promise<void>;
 };
@@ -85,8 +93,17 @@ function remainingMs(login: StoredLogin): number {
   return login.ticketExpiresAtMs - (Date.now() + login.clockOffsetMs);
 }
 
-function sessionOf(profile: Profile, login: StoredLogin): Session {
+/** So many times within the time that nothing may be done is it told that somebody is here. */
+const HEARD_PARTS = 20;
+/** How long the beginning of a session at a prompt may hold a person up, and its end. */
+const BEGIN_MS = 8000;
+const LEAVE_MS = 3000;
+type AtPrompt = { readonly parent: Session; readonly idleMs: number | null };
+
+function sessionOf(profile: Profile, login: StoredLogin, prompt: AtPrompt | null = null): Session {
+  const idleMs = prompt?.idleMs ?? null;
   let current = login;
+  let heardAtMs = performance.now();
   let renewing: Promise<string> | null = null;
 
   /** Another process may have renewed the ticket already. */
@@ -119,6 +136,19 @@ function sessionOf(profile: Profile, login: StoredLogin): Session {
     return renewing;
   }
 
+  function heard(): void {
+    const nowMs = performance.now();
+    if (idleMs === null || nowMs - heardAtMs < idleMs / HEARD_PARTS) return;
+    heardAtMs = nowMs;
+    // Whether it has ended is seen by the request that this goes with.
+    void import('./stored_session.ts').then(({ keepAlive }) => keepAlive(profile, current)).catch(() => undefined);
+  }
+  async function end(patience: { giveUpMs?: number } = {}): Promise<void> {
+    await renewing?.catch(() => undefined);
+    const { endSession } = await import('./stored_session.ts');
+    await endSession(profile, current, patience);
+  }
+
   return {
     auth: login.auth,
     user: login.user,
@@ -128,7 +158,10 @@ function sessionOf(profile: Profile, login: StoredLogin): Session {
       return current.serverUrl;
     },
     pins: () => current.pins ?? [],
-    ticket: async () => (remainingMs(current) > RENEW_BEFORE_MS ? current.ticket : once(renewIfNeeded)),
+    async ticket() {
+      heard();
+      return remainingMs(current) > RENEW_BEFORE_MS ? current.ticket : once(renewIfNeeded);
+    },
     refresh: () => once(() => renew()),
     async change(change) {
       const { changeInSession } = await import('./stored_session.ts');
@@ -139,13 +172,21 @@ function sessionOf(profile: Profile, login: StoredLogin): Session {
       const ksfFloor = insecureKsfFloor ?? KSF_FLOOR;
       await withPassword.changePassword(profile, login, { current: password, next, keepOthers: keepOtherSessions, ksfFloor });
     },
+    idleMs,
+    heard,
+    lastTicket: () => current.ticket,
+    async atPrompt() {
+      const { beginAtPrompt } = await import('./stored_session.ts');
+      const begun = await beginAtPrompt(profile, current, { giveUpMs: BEGIN_MS });
+      return sessionOf(profile, begun.login, { parent: this, idleMs: begun.idleMs });
+    },
     async logout() {
-      await renewing?.catch(() => undefined);
-      const { endSession } = await import('./stored_session.ts');
-      await endSession(profile, current);
+      await prompt?.parent.logout();
+      await end();
     },
     async close() {
       await renewing?.catch(() => undefined);
+      if (prompt !== null) await end({ giveUpMs: LEAVE_MS }).catch(() => undefined); // else it ends by itself
     },
   };
 }

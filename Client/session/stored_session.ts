@@ -3,8 +3,8 @@ import { TICKET } from '../../Models/ticket.ts';
 import { type AuthAddress, parseAuthAddress, urlHost } from './auth_address.ts';
 import { performChange } from './changes.ts';
 import type { InSession } from './daemon_requests.ts';
-import { openExchange } from './exchange.ts';
-import { type Granted, performLogout, performRenewal } from './handshake.ts';
+import { type Exchange, openExchange } from './exchange.ts';
+import { type Granted, performBegin, performHeard, performLogout, performRenewal } from './handshake.ts';
 import type { Profile, ProfileData, StoredLogin } from './profile.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -39,41 +39,58 @@ function without(data: ProfileData, sessionId: string): StoredLogin[] {
 /** A new ticket for the session, kept in the profile unless the session was logged out meanwhile. @throws AppError as `performRenewal` */
 export async function renewed(profile: Profile, login: StoredLogin, patience: { giveUpMs?: number }): Promise<StoredLogin> {
   const address = parseAuthAddress(login.auth);
+  const granted = await inConversation(profile, login, performRenewal, patience);
+  const next = storedLogin(address, granted, login.loggedInAtMs);
+  await profile.update((data) => {
+    const at = data.sessions.findIndex((one) => one.sessionId === login.sessionId);
+    if (at >= 0) data.sessions[at] = next;
+  });
+  return next;
+}
+
+async function inConversation<Result>(
+  profile: Profile,
+  login: StoredLogin,
+  body: (exchange: Exchange, session: InSession) => Promise<Result>,
+  patience: { giveUpMs?: number } = {},
+): Promise<Result> {
   const session = inSession(login, await profile.read());
-  const exchange = await openExchange(address, patience);
+  const exchange = await openExchange(parseAuthAddress(login.auth), patience);
   try {
-    const granted = await performRenewal(exchange, session);
-    const next = storedLogin(address, granted, login.loggedInAtMs);
-    await profile.update((data) => {
-      const at = data.sessions.findIndex((one) => one.sessionId === login.sessionId);
-      if (at >= 0) data.sessions[at] = next;
-    });
-    return next;
+    return await body(exchange, session);
   } finally {
     exchange.close();
   }
 }
 
 /** Has something changed in the session. @throws AppError as `performChange` */
-export async function changeInSession(profile: Profile, login: StoredLogin, change: Change): Promise<void> {
-  const session = inSession(login, await profile.read());
-  const exchange = await openExchange(parseAuthAddress(login.auth));
-  try {
-    await performChange(exchange, session, change);
-  } finally {
-    exchange.close();
-  }
+export function changeInSession(profile: Profile, login: StoredLogin, change: Change): Promise<void> {
+  return inConversation(profile, login, (exchange, session) => performChange(exchange, session, change));
+}
+
+/** The session lives on. @throws AppError as `performHeard` */
+export function keepAlive(profile: Profile, login: StoredLogin): Promise<void> {
+  return inConversation(profile, login, performHeard);
+}
+
+/**
+ * Another session beside this one, for a person at a prompt. It is kept nowhere.
+ * @returns `idleMs`: after so long without a word it ends; `null`: it does not
+ * @throws AppError as `performBegin`
+ */
+export async function beginAtPrompt(
+  profile: Profile,
+  login: StoredLogin,
+  patience: { giveUpMs?: number },
+): Promise<{ readonly login: StoredLogin; readonly idleMs: number | null }> {
+  const granted = await inConversation(profile, login, performBegin, patience);
+  const { idleS } = granted.grant;
+  return { login: storedLogin(parseAuthAddress(login.auth), granted, Date.now()), idleMs: idleS === 0 ? null : idleS * 1000 };
 }
 
 /** Ends the session at the daemon, which proves it, then forgets it. @throws AppError as `performLogout` */
-export async function endSession(profile: Profile, login: StoredLogin): Promise<void> {
-  const session = inSession(login, await profile.read());
-  const exchange = await openExchange(parseAuthAddress(login.auth));
-  try {
-    await performLogout(exchange, session);
-  } finally {
-    exchange.close();
-  }
+export async function endSession(profile: Profile, login: StoredLogin, patience: { giveUpMs?: number } = {}): Promise<void> {
+  await inConversation(profile, login, performLogout, patience);
   await profile.update((data) => {
     data.sessions = without(data, login.sessionId);
   });

@@ -9,7 +9,7 @@ import { performChange } from '../session/changes.ts';
 import { checkFirstContact, type DaemonPins, type FirstContact } from '../session/daemon_pins.ts';
 import { BEGIN_AGAIN, makeContact, requestInBox } from '../session/daemon_requests.ts';
 import { type Exchange, openExchange } from '../session/exchange.ts';
-import { type Granted, performLogin, performLogout, performRegistration, performRenewal } from '../session/handshake.ts';
+import { type Granted, performBegin, performLogin, performLogout, performRegistration, performRenewal } from '../session/handshake.ts';
 import { nodePrimitives } from '../session/node_primitives.ts';
 import { openOpaqueThread } from '../session/opaque_thread.ts';
 import { performPasswordChange } from '../session/password_change.ts';
@@ -54,6 +54,7 @@ export type BareClient = AsyncDisposable & {
   change(exchange: Exchange, granted: Granted, change: Change): Promise<void>;
   /** The session goes on. */
   changePassword(exchange: Exchange, granted: Met, passwords: NewPassword): Promise<void>;
+  begin(exchange: Exchange, granted: Granted): Promise<Granted>;
   logout(exchange: Exchange, granted: Granted): Promise<void>;
 };
 
@@ -89,6 +90,7 @@ export function openBareClient(): BareClient {
       const who = { username, deviceId, deviceProof, sessionId };
       return performPasswordChange({ ...common, exchange, pins }, { keepOthers: false, ...passwords, ...who });
     },
+    begin: (exchange, { grant, clockOffsetMs }) => performBegin(exchange, { proof: grant, clockOffsetMs, pins: null }),
     logout: (exchange, { grant, clockOffsetMs }) => performLogout(exchange, { proof: grant, clockOffsetMs, pins: null }),
     [Symbol.asyncDispose]: () => steps.close(),
   };
