@@ -132,9 +132,9 @@ export class ServerBooks {
   }
 
   /** What a device says that both sides have is what the journal says of that version. @returns what is wrong */
-  versionProblem(userId: string, { node, version, kind, content, size }: AgreedNode): string | null {
+  versionProblem(userIds: readonly string[], { node, version, kind, content, size }: AgreedNode): string | null {
     const names = this.#namesOf(node);
-    const row = this.#spacesOf(userId)
+    const row = this.#ownSpaces(userIds) // also of one that the device is to forget, but cannot yet
       .map((space) => this.#rowOf(space, version))
       .find((found) => names.has(Number(found?.node)));
     if (row === undefined) return `node ${node} never had version ${version}`;

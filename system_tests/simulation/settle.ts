@@ -48,7 +48,7 @@ function checkServer(world: World): void {
   if (wrong !== null) throw new Violation('I14', wrong);
   for (const device of world.devices) {
     for (const agreed of agreedBy(device.index)) {
-      const lacking = world.server.books.versionProblem(principalOf(device.account, 0).userId, agreed);
+      const lacking = world.server.books.versionProblem(world.userIds, agreed);
       if (lacking !== null) throw new Violation('I9', `${device.name} agreed on ${agreed.name}: ${lacking}`);
     }
   }
