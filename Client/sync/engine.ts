@@ -163,6 +163,7 @@ export function createEngine(deps: EngineDeps): Engine {
     index.transaction(() => {
       index.setSetting('rules', rules.fingerprint);
       index.forgetPictures();
+      index.endKeptOut((rule) => rules.standing(rule) === null);
       if (before !== undefined) index.setSetting('cursor', null);
     });
     return before !== undefined;
@@ -172,7 +173,7 @@ export function createEngine(deps: EngineDeps): Engine {
     const scanning = new Scan({ ...deps, rules, restless });
     const found = folders === undefined ? await scanning.full() : await scanning.folders(folders);
     await compareSuspects(found.suspects);
-    index.observe(() => problems.takeFindings(found));
+    index.observe(() => problems.takeFindings(found, { isWhole: folders === undefined }));
     return found;
   }
 

@@ -1,9 +1,10 @@
-import { foldName } from '../../Models/names.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import type { ReasonDetails } from './explanations.ts';
 import type { Held } from './guards.ts';
-import type { IgnoreRules } from './ignore_rules.ts';
+import type { IgnoreRules, LeftOut } from './ignore_rules.ts';
 import { sameAttributes, sameNode } from './index_nodes.ts';
+import { leftOutAt } from './left_out_places.ts';
+import { nodeAt } from './node_at.ts';
 import type { EntryState, Reason } from './reasons.ts';
 import type { NameForms } from './scan.ts';
 import type { Problem, SyncIndex } from './sync_index.ts';
@@ -14,7 +15,7 @@ export type EntryReason = { readonly path: string; readonly state: EntryState; r
 
 export type EntryQuestion = {
   readonly index: SyncIndex;
-  readonly rules: Pick<IgnoreRules, 'match'>;
+  readonly rules: Pick<IgnoreRules, 'match' | 'arePlaces' | 'standing'>;
   readonly names: NameForms;
   readonly held: readonly Held[];
   readonly underWay: ReadonlyMap<NodeId, UnderWay>;
@@ -70,18 +71,7 @@ export function entryReason(question: EntryQuestion, path: string): EntryReason 
 
 /** By its path here, or where it is on the server when it is not here. */
 function find({ index, names }: EntryQuestion, path: string): NodeId | null {
-  return walk(index.local, names, path) ?? walk(index.remote, names, path);
-}
-
-function walk(tree: { named(parent: NodeId, key: string): { id: NodeId; name: string }[] }, names: NameForms, path: string): NodeId | null {
-  let id = ROOT;
-  for (const part of path === '' ? [] : path.split('/')) {
-    const name = names.toRemote(part);
-    const child = tree.named(id, foldName(name)).find((one) => one.name === name);
-    if (child === undefined) return null;
-    id = child.id;
-  }
-  return id;
+  return nodeAt(index.local, names, path) ?? nodeAt(index.remote, names, path);
 }
 
 /** Its own, or that of the nearest folder above it. */
@@ -94,9 +84,20 @@ function problemOf(problems: readonly Problem[], path: string): Problem | null {
   return nearest;
 }
 
-function leftOut({ rules, kindOf }: EntryQuestion, path: string): ReturnType<IgnoreRules['match']> {
-  const kind = kindOf(path);
-  return path === '' ? null : rules.match(path, kind === null || kind === 'other' ? 'file' : kind);
+/** By itself, or with a folder above it. */
+function leftOut(question: EntryQuestion, path: string): LeftOut | null {
+  if (path === '') return null;
+  const kind = question.kindOf(path);
+  const cut = path.lastIndexOf('/');
+  const above = path.slice(0, Math.max(cut, 0));
+  const folder = find(question, above);
+  const entry = {
+    path,
+    name: question.names.toRemote(path.slice(cut + 1)),
+    kind: kind === null || kind === 'other' ? 'file' : kind,
+  } as const;
+  const rule = folder === null ? question.rules.match(path, entry.kind) : leftOutAt(question, { ...entry, folder });
+  return rule ?? leftOut(question, above);
 }
 
 function isSynced(index: SyncIndex, id: NodeId): boolean {

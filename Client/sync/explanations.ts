@@ -48,11 +48,11 @@ const EXPLANATIONS = {
     rule?.line === 0
       ? { meaning: 'It belongs to Driftless itself and is never synced.', next: 'Nothing to do.' }
       : {
-          meaning: `It is left out on every device, by ${lineOf(rule)}.`,
+          meaning: `It is left out on every device, by ${lineOf(rule)}${earlier(rule)}.`,
           next: 'To have it synced, take that line out, or add one behind it that begins with "!"; what is below a folder that is left out stays out with it.',
         },
   excluded: ({ rule }) => ({
-    meaning: `It is left out on this device alone, by ${rule === undefined ? 'an --exclude pattern' : `--exclude "${rule.pattern}"`}; on the server it is as it was.`,
+    meaning: `It is left out on this device alone, by ${rule === undefined ? 'an --exclude pattern' : `--exclude "${rule.pattern}"`}${earlier(rule)}; on the server it is as it was.`,
     next: `To have it here, run "driftless sync" for this folder again with --include ${rule === undefined ? 'and that pattern' : `"${rule.pattern}"`}.`,
   }),
   no_permission_local: ({ error }) => ({
@@ -142,6 +142,10 @@ const EXPLANATIONS = {
 
 function said(error: string | undefined): string {
   return error === undefined || error === '' ? '' : ` (${error})`;
+}
+
+function earlier(rule: LeftOut | undefined): string {
+  return rule?.isEarlier === true ? ', which means the place where its folder was before' : '';
 }
 
 function lineOf(rule: LeftOut | undefined): string {

@@ -33,6 +33,8 @@ describe('an explanation', () => {
   it('names what is known', () => {
     const meaning = (reason: Reason, details: ReasonDetails = DETAILS): string => explain(reason, details).meaning;
     assert.match(meaning('ignored'), /line 3 of \.driftlessignore: "\*\.log"/);
+    const rule = { source: 'ignored', line: 1, pattern: 'a/b', isEarlier: true } as const;
+    assert.match(meaning('ignored', { rule }), /: "a\/b", which means the place where its folder was before\.$/);
     assert.match(meaning('excluded'), /--exclude "\*\.log"/);
     assert.match(meaning('name_collides'), /and "B" are the same/);
     assert.match(meaning('waiting_turn'), /behind 1,234 entries/);

@@ -2,6 +2,7 @@ import { AppError } from '../../Models/errors.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import { inFolder } from './disk_paths.ts';
 import type { IgnoreRules } from './ignore_rules.ts';
+import { leftOutAt } from './left_out_places.ts';
 import type { FeedPage, Remote, RemoteNode } from './remote.ts';
 import type { NameForms } from './scan.ts';
 import type { ServerNode, SyncIndex } from './sync_index.ts';
@@ -12,7 +13,7 @@ const ROUNDS_MAX = 10;
 export type FeedDeps = {
   readonly index: SyncIndex;
   readonly remote: Pick<Remote, 'changes'>;
-  readonly rules: Pick<IgnoreRules, 'match'>;
+  readonly rules: Pick<IgnoreRules, 'match' | 'arePlaces' | 'standing'>;
   readonly names: NameForms;
 };
 
@@ -192,7 +193,8 @@ function openView({ index, rules, names }: FeedDeps, { isWhole, isListing }: { i
     const folder = parent === undefined ? null : pathOf(parent);
     if (parent === undefined || folder === null) return false;
     const known = index.byServerNode(node.nodeId);
-    if (rules.match(inFolder(folder, names.toLocal(node.name) ?? node.name), node.kind) !== null) {
+    const path = inFolder(folder, names.toLocal(node.name) ?? node.name);
+    if (leftOutAt({ index, rules, names }, { folder: parent, name: node.name, path, kind: node.kind }) !== null) {
       leaveOut(node, known);
       return true;
     }

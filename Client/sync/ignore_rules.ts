@@ -12,7 +12,13 @@ export const IGNORE_FILE = '.driftlessignore';
  * Why an entry is not synced. `ignored`: by this line of the ignore file, counted from 1; line 0: never synced anywhere, whatever the
  * file says. `excluded`: by the exclude pattern of this device with this number, from 1. `pattern` is what stands there.
  */
-export type LeftOut = { readonly source: 'ignored' | 'excluded'; readonly line: number; readonly pattern: string };
+export type LeftOut = {
+  readonly source: 'ignored' | 'excluded';
+  readonly line: number;
+  readonly pattern: string;
+  /** Not where it is now, but where it was when the folder that it is in was called otherwise (left_out_places.ts). */
+  readonly isEarlier?: boolean;
+};
 
 export type IgnoreRules = {
   /**
@@ -21,6 +27,8 @@ export type IgnoreRules = {
    *   leaves out all below it. `null`: it is synced
    */
   match(path: string, kind: NodeKind): LeftOut | null;
+  /** A line with this pattern is still there, whatever it matches. @returns with the number that it has now */
+  standing(rule: Pick<LeftOut, 'source' | 'pattern'>): LeftOut | null;
   /** Some of them mean a place: a folder that is renamed changes what they leave out in it. */
   readonly arePlaces: boolean;
   /** The same for rules that leave out the same, whatever comments stand between them; 64 hex digits. */
@@ -71,7 +79,11 @@ export function openIgnoreRules({ ignoreFile, excludes }: IgnoreSources): Ignore
   }
 
   const arePlaces = [...lines, ...excludes].some((line) => isRule(line) && /\/./.test(line.trimEnd()));
-  return { match, arePlaces, fingerprint: hash('sha256', JSON.stringify([1, lines.filter(isRule), excludes.filter(isRule)])) };
+  const standing: IgnoreRules['standing'] = ({ source, pattern }) => {
+    const at = (source === 'ignored' ? lines : excludes).lastIndexOf(pattern);
+    return at === -1 ? null : { source, line: at + 1, pattern };
+  };
+  return { match, standing, arePlaces, fingerprint: hash('sha256', JSON.stringify([1, lines.filter(isRule), excludes.filter(isRule)])) };
 }
 
 /** @param none rules that leave out nothing @returns rules that leave out all that either does */
@@ -80,6 +92,7 @@ export function bothRules(before: IgnoreRules, now: IgnoreRules, none: IgnoreRul
   if (now.fingerprint === none.fingerprint) return before;
   return {
     match: (path, kind) => now.match(path, kind) ?? before.match(path, kind),
+    standing: (rule) => now.standing(rule) ?? before.standing(rule),
     arePlaces: now.arePlaces || before.arePlaces,
     fingerprint: hash('sha256', `${before.fingerprint} ${now.fingerprint}`),
   };

@@ -1,4 +1,5 @@
 import type { NodeId } from './core/tree.ts';
+import type { Row } from './index_rows.ts';
 import type { Statements } from './index_statements.ts';
 import type { Intent } from './local_tree.ts';
 import type { Reason } from './reasons.ts';
@@ -46,7 +47,18 @@ export type IndexNotes = {
   leaveOut(node: number): void;
   takeIn(node: number): void;
   takeAllIn(): void;
+  /** What a line that means a place leaves out, by the folder it is in: see left_out_places.ts. */
+  keepOut(entry: KeptOut): void;
+  keptOut(folder: NodeId, name: string): Pick<KeptOut, 'source' | 'pattern'> | null;
+  /** Those whose line is not there any more are forgotten. */
+  endKeptOut(isOver: (rule: Pick<KeptOut, 'source' | 'pattern'>) => boolean): void;
 };
+
+export type KeptOut = { readonly folder: NodeId; readonly name: string; readonly source: 'ignored' | 'excluded'; readonly pattern: string };
+
+function rule(row: Row | undefined): Pick<KeptOut, 'source' | 'pattern'> | null {
+  return row === undefined ? null : { source: row.source as KeptOut['source'], pattern: row.pattern as string };
+}
 
 export function indexNotes({ sql, all, one, run }: Statements): IndexNotes {
   const setting = (name: string): string | undefined => one('SELECT value FROM settings WHERE name = ?', name)?.value as string | undefined;
@@ -112,5 +124,17 @@ export function indexNotes({ sql, all, one, run }: Statements): IndexNotes {
     leaveOut: (node) => run('INSERT OR IGNORE INTO left_out VALUES (?)', node),
     takeIn: (node) => run('DELETE FROM left_out WHERE node = ?', node),
     takeAllIn: () => run('DELETE FROM left_out'),
+    keepOut: ({ folder, name, source, pattern }) =>
+      run(
+        'INSERT INTO kept_out VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET source = excluded.source, pattern = excluded.pattern WHERE pattern <> excluded.pattern',
+        ...[folder, name, source, pattern],
+      ),
+    keptOut: (folder, name) => rule(one('SELECT source, pattern FROM kept_out WHERE folder = ? AND name = ?', folder, name)),
+    endKeptOut(isOver) {
+      for (const row of all('SELECT DISTINCT source, pattern FROM kept_out')) {
+        const over = rule(row);
+        if (over !== null && isOver(over)) run('DELETE FROM kept_out WHERE source = ? AND pattern = ?', over.source, over.pattern);
+      }
+    },
   };
 }

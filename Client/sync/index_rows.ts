@@ -34,7 +34,10 @@ CREATE TABLE listed (node INTEGER PRIMARY KEY) STRICT; -- while the remote side 
 `;
 
 /** Also made in an index of before: what is left out there is known once the remote side was listed whole. */
-export const LATER_SCHEMA = 'CREATE TABLE IF NOT EXISTS left_out (node INTEGER PRIMARY KEY) STRICT';
+export const LATER_SCHEMA = `
+CREATE TABLE IF NOT EXISTS left_out (node INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE IF NOT EXISTS kept_out (folder INTEGER, name TEXT, source TEXT NOT NULL, pattern TEXT NOT NULL, PRIMARY KEY (folder, name)) STRICT, WITHOUT ROWID;
+`;
 
 const KINDS = ['file', 'folder', 'symlink'] as const satisfies readonly NodeKind[];
 

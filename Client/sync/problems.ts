@@ -1,6 +1,7 @@
 import type { Stuck } from './core/plan.ts';
 import type { NodeId } from './core/tree.ts';
 import { folderOf } from './disk_paths.ts';
+import { nodeAt } from './node_at.ts';
 import type { Reason } from './reasons.ts';
 import { localPath, type NameForms, type ScanReport } from './scan.ts';
 import type { SyncIndex } from './sync_index.ts';
@@ -59,13 +60,14 @@ export class Problems {
   }
 
   /** Problems of scanning are known anew for each folder that was looked at. */
-  takeFindings(found: ScanReport): void {
-    const { index } = this.#deps;
+  takeFindings(found: ScanReport, { isWhole }: { readonly isWhole: boolean }): void {
+    const { index, names } = this.#deps;
+    const isGone = (folder: string): boolean => isWhole && !found.folders.has(folder) && nodeAt(index.local, names, folder) === null;
     const current = new Set(found.findings.map(({ path }) => path));
     for (const { path, id, reason } of index.problems()) {
       // of a known folder it is what is in it that could not be seen; what is mounted is seen from above
       const isInside = reason !== 'other_file_system' && id !== null && index.local.get(id)?.kind === 'folder';
-      const wasLookedAt = found.folders.has(isInside ? path : folderOf(path));
+      const wasLookedAt = found.folders.has(isInside ? path : folderOf(path)) || (id === null && isGone(folderOf(path)));
       if (!wasLookedAt || current.has(path) || (id !== null && !this.#sighted.has(path))) continue;
       this.#clear(path);
       this.#sighted.delete(path);

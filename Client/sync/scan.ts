@@ -5,6 +5,7 @@ import type { Disk, DiskFeatures, DiskStat } from './disk.ts';
 import { folderOf, inFolder } from './disk_paths.ts';
 import { pictureOf, type Shown } from './folder_picture.ts';
 import type { IgnoreRules, LeftOut } from './ignore_rules.ts';
+import { noteLeftOut } from './left_out_places.ts';
 import { PRIVATE_FOLDER } from './local_tree.ts';
 import type { LookAhead } from './look_ahead.ts';
 import type { Reason } from './reasons.ts';
@@ -23,7 +24,7 @@ export type NameForms = { toLocal(name: string): string | null; toRemote(localNa
 export type ScanDeps = {
   readonly disk: Disk;
   readonly index: SyncIndex;
-  readonly rules: Pick<IgnoreRules, 'match' | 'arePlaces'>;
+  readonly rules: Pick<IgnoreRules, 'match' | 'arePlaces' | 'standing'>;
   readonly names: NameForms;
   readonly features: DiskFeatures;
   readonly now: () => number; // ms
@@ -338,7 +339,8 @@ export class Scan {
       if (error !== null) this.#cannotRead(path, existing?.id ?? null, error);
       return;
     }
-    const rule = rules.match(path, stat.kind === 'other' ? 'file' : stat.kind);
+    const kind = stat.kind === 'other' ? 'file' : stat.kind;
+    const rule = existing === undefined ? noteLeftOut(this.#deps, { folder: folder.id, name, path, kind }) : rules.match(path, kind);
     if (rule !== null) {
       this.#leaveOut(path, existing, rule);
       if (existing !== undefined) seen.add(existing.id);

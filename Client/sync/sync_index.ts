@@ -242,6 +242,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
     for (const table of [tables.agreed, tables.local, tables.remote]) table.delete(id);
     tables.deletePicture(id);
     run('DELETE FROM sent WHERE id = ?', id);
+    run('DELETE FROM kept_out WHERE folder = ?', id);
   }
 
   function agree(id: NodeId): boolean {

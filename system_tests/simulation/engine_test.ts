@@ -272,7 +272,7 @@ suite('an ignore file that is being written', () => {
 suite('a line with a slash, when a folder above is renamed', () => {
   const textAt = (device: SimDevice, path: string): string | undefined => device.user.find(path)?.bytes.toString();
 
-  test('that left out what is in it: nothing of either device is lost, and it is synced where it is now', () =>
+  test('that left out what is in it: it stays left out on both devices, until that line is taken out', () =>
     play(async (scene) => {
       const { world, one, other } = scene;
       writeText(scene, one, '.driftlessignore', 'a/x\n');
@@ -285,10 +285,45 @@ suite('a line with a slash, when a folder above is renamed', () => {
       world.act(one, { kind: 'move', path: 'a', to: 'b' });
       world.pause(10_000);
       await settle(world);
+      writeText(scene, one, '.driftlessignore', '*.log\na/x\n');
+      world.act(other, { kind: 'move', path: 'b', to: 'c/b' });
+      world.pause(10_000);
+      await settle(world);
+      for (const [device, text] of [
+        [one, 'of one'],
+        [other, 'of the other'],
+      ] as const) {
+        assert.equal(textAt(device, 'c/b/x'), text);
+        assert.deepEqual(reasons(device), ['c/b/x: ignored']);
+      }
+      writeText(scene, one, '.driftlessignore', '*.log\n');
+      world.act(one, { kind: 'move', path: 'c/b', to: 'b' });
+      world.loosen();
+      await settle(world);
       for (const device of [one, other]) {
         const found = device.user.walk(['.driftless']).flatMap(({ path, bytes }) => (path.startsWith('b/x') ? [bytes.toString()] : []));
         assert.deepEqual(found.sort(), ['of one', 'of the other']);
       }
+    }));
+
+  test('the same when it came just before, and nobody had looked; what is new there is synced by its own name only', () =>
+    play(async (scene) => {
+      const { world, one, other } = scene;
+      writeText(scene, one, '.driftlessignore', 'a/x\na/deep/y\n');
+      for (const folder of ['a', 'a/deep']) one.user.makeFolder(folder);
+      writeText(scene, one, 'a/deep/z', 'z');
+      await settle(world);
+      writeText(scene, one, 'a/x', 'x');
+      writeText(scene, one, 'a/deep/y', 'y');
+      world.act(one, { kind: 'move', path: 'a', to: 'b' });
+      world.pause(10_000);
+      await settle(world);
+      writeText(scene, one, 'b/y', 'another');
+      world.loosen();
+      await settle(world);
+      assert.deepEqual(reasons(one), ['b/deep/y: ignored', 'b/x: ignored']);
+      assert.deepEqual([textAt(other, 'b/x'), textAt(other, 'b/deep/y')], [undefined, undefined]);
+      assert.deepEqual([textAt(other, 'b/deep/z'), textAt(other, 'b/y')], ['z', 'another']);
     }));
 
   test('that leaves out what is in it from now on: it is deleted nowhere', () =>

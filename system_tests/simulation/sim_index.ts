@@ -33,6 +33,8 @@ const WRITES: ReadonlySet<string> = new Set<keyof SyncIndex>([
   'listed',
   'endListing',
   'exclude',
+  'keepOut',
+  'endKeptOut',
   'newId',
 ]);
 
