@@ -62,6 +62,13 @@ export const LIMITS = {
   noticeBytesMax: 16 * KiB, // JSON of what a notice tells; an invitation's message fits, however much of it is escaped
   longRequestsMax: 16, // of those that look at much, at the same time: statistics, usage, differences, and going back
   longRequestsPerUserMax: 4,
+  searchesMax: 32, // at the same time
+  searchesPerUserMax: 4,
+  invitesMax: 200, // that one user makes at once
+  invitesPerUserMax: 20, // of one other
+  inviteRestoreMs: 30_000, // and then one each so often
+  announcesMax: 120, // requests that announce files, of one user at once
+  announceRestoreMs: 250, // and then
   devicesPerUserMax: 1024, // a user is told of so many new ones
   devicesListedMax: 1000, // those seen last
   sessionsListedMax: 1000,
@@ -82,6 +89,10 @@ export const LIMITS = {
   linkPasswordRestoreMs: 60_000, // and then one each so often
   linkPasswordsHashedMax: 2, // at the same time
   linkPasswordsWaitingMax: 32,
+  linkVisitsMax: 600, // requests of one address at once
+  linkVisitRestoreMs: 20, // and then one each so often
+  linkUploadsPerVisitorMax: 4, // of `uploadsMax` by links, for one address
+  zipsPerVisitorMax: 2, // of `zipsMax`
   linkPassMs: 12 * 3_600_000, // a browser that gave the password is not asked again for so long
   linkCheckMs: 100, // while content flows, so often is it asked whether the link is still open
   linkPageEntriesMax: 5000, // a page shows no more of a folder

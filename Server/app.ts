@@ -146,7 +146,16 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 
   const metadata = countingOperations(deps.metadata, metrics.operations);
   const inTurn = createTurns({ most: LIMITS.longRequestsMax, each: LIMITS.longRequestsPerUserMax });
-  const routeDeps = { ...deps, metadata, metrics, inTurn, linkPasswords: createLinkPasswords(), requireAdmin: adminGate(deps) };
+  const inSearchTurn = createTurns({ most: LIMITS.searchesMax, each: LIMITS.searchesPerUserMax });
+  const routeDeps = {
+    ...deps,
+    metadata,
+    metrics,
+    inTurn,
+    inSearchTurn,
+    linkPasswords: createLinkPasswords(),
+    requireAdmin: adminGate(deps),
+  };
   registerHealthRoutes(app, routeDeps);
   registerTicketKeyRoute(app, routeDeps);
   registerEntryRoutes(app, routeDeps);

@@ -15,10 +15,14 @@ export type FindRouteDeps = {
   readonly statistics: Statistics;
   readonly authenticate: Authenticate;
   readonly inTurn: Turns;
+  readonly inSearchTurn: Turns;
 };
 
 /** Finding by name and counting, over all that the caller can read. */
-export function registerFindRoutes(plain: FastifyInstance, { search, statistics, authenticate, inTurn }: FindRouteDeps): void {
+export function registerFindRoutes(
+  plain: FastifyInstance,
+  { search, statistics, authenticate, inTurn, inSearchTurn }: FindRouteDeps,
+): void {
   const app = plain.withTypeProvider<ZodTypeProvider>();
   app.get(
     ROUTES.search,
@@ -27,7 +31,8 @@ export function registerFindRoutes(plain: FastifyInstance, { search, statistics,
       const { principal } = await authenticate(request);
       const { text, kind = null, since, larger = null, after = null, limit } = request.query;
       const sinceUs = since === undefined ? null : microsecondsFromIso(since);
-      const page = await search.search(principal, { text, kind, sinceUs, largerBytes: larger, after, limit });
+      const wanted = { text, kind, sinceUs, largerBytes: larger, after, limit };
+      const page = await inSearchTurn(principal.userId, () => search.search(principal, wanted));
       return { entries: page.entries.map(restEntry), next: page.next };
     },
   );

@@ -29,7 +29,7 @@ import { commitOne, streamOf } from './commit_one.ts';
 import { readContent } from './content_stream.ts';
 import { NOTHING, PROBLEMS } from './openapi.ts';
 import { isoFromMilliseconds } from './rest_shapes.ts';
-import { textDiff } from './text_diff.ts';
+import { textDiffApart } from './text_diff_thread.ts';
 import type { Turns } from './turns.ts';
 
 export type HistoryRouteDeps = {
@@ -76,7 +76,7 @@ async function difference(deps: HistoryRouteDeps, principal: Principal, { path, 
   }
   const [before, after] = sides;
   if (before === undefined || after === undefined) throw new AppError('internal', 'two sides are compared');
-  return { path, from, to: newest, diff: textDiff(before, after) };
+  return { path, from, to: newest, diff: await textDiffApart(before, after) };
 }
 
 function registerPins(plain: FastifyInstance, { history, authenticate }: HistoryRouteDeps): void {

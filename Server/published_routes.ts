@@ -20,6 +20,7 @@ import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
 import type { Principal } from '../Storage/metadata.ts';
 import type { Audience, Publications, PublishedFile } from '../Storage/publications.ts';
+import { createAttempts } from './attempts.ts';
 import type { Authenticate } from './authenticate.ts';
 import { NOTHING, PROBLEMS } from './openapi.ts';
 import type { Presence } from './presence.ts';
@@ -33,6 +34,7 @@ export type PublishedRouteDeps = {
   readonly serving: Pick<Presence, 'isOnline'>;
   readonly news: Pick<PublishedNews, 'tell' | 'tellNow'>;
   readonly authenticate: Authenticate;
+  readonly monotonicMs: () => number;
 };
 
 /** What devices announce without storing it: announcing, and what there is. */
@@ -41,7 +43,9 @@ export function registerPublishedRoutes(plain: FastifyInstance, deps: PublishedR
   registerListing(plain, deps);
 }
 
-function registerAnnouncing(plain: FastifyInstance, { publications, accounts, news, authenticate }: PublishedRouteDeps): void {
+function registerAnnouncing(plain: FastifyInstance, deps: PublishedRouteDeps): void {
+  const { publications, accounts, news, authenticate, monotonicMs } = deps;
+  const announces = createAttempts({ most: LIMITS.announcesMax, restoreMs: LIMITS.announceRestoreMs }, monotonicMs);
   const app = plain.withTypeProvider<ZodTypeProvider>();
   app.post(
     ROUTES.publications,
@@ -72,6 +76,7 @@ function registerAnnouncing(plain: FastifyInstance, { publications, accounts, ne
     async (request, reply) => {
       const { principal } = await authenticate(request);
       const { id } = request.params;
+      if (announces.take(principal.userId) > 0) throw new AppError('too_many_requests', 'too much is announced at once');
       const { files, gone } = request.body;
       const announced = files.map(({ path, size, digest }) => ({ path, size, digest: Buffer.from(digest, 'hex') }));
       await publications.announce(principal, id, { files: announced, gone });

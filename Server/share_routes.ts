@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { AppError } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
 import { PathBody, PathQuery } from '../Models/rest.ts';
 import {
   AcceptBody,
@@ -17,6 +18,7 @@ import {
 import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
 import type { Sharing } from '../Storage/sharing.ts';
+import { createAttempts } from './attempts.ts';
 import type { Authenticate } from './authenticate.ts';
 import { NOTHING, PROBLEMS } from './openapi.ts';
 import { restInvitation } from './rest_shapes.ts';
@@ -25,6 +27,7 @@ export type ShareRouteDeps = {
   readonly metadata: Sharing;
   readonly accounts: Pick<AccountsReader, 'findUser'>;
   readonly authenticate: Authenticate;
+  readonly monotonicMs: () => number;
 };
 
 /** Sharing a folder: invite, answer, see who is in it and change that, leave it. */
@@ -41,7 +44,9 @@ async function userNamed(accounts: ShareRouteDeps['accounts'], name: string): Pr
   return { userId: found.id, userName: found.name };
 }
 
-function registerInviting(plain: FastifyInstance, { metadata, accounts, authenticate }: ShareRouteDeps): void {
+function registerInviting(plain: FastifyInstance, { metadata, accounts, authenticate, monotonicMs }: ShareRouteDeps): void {
+  const invites = createAttempts({ most: LIMITS.invitesMax, restoreMs: LIMITS.inviteRestoreMs }, monotonicMs);
+  const invitesOfOne = createAttempts({ most: LIMITS.invitesPerUserMax, restoreMs: LIMITS.inviteRestoreMs }, monotonicMs);
   const app = plain.withTypeProvider<ZodTypeProvider>();
   app.post(
     ROUTES.invitations,
@@ -49,7 +54,11 @@ function registerInviting(plain: FastifyInstance, { metadata, accounts, authenti
     async (request) => {
       const { principal } = await authenticate(request);
       const { path, user, role, message, lifetimeS } = request.body;
+      if (invites.take(principal.userId) > 0) throw new AppError('too_many_requests', 'you have invited very many; try again later');
       const invited = await userNamed(accounts, user);
+      if (invitesOfOne.take(`${principal.userId} ${invited.userId}`) > 0) {
+        throw new AppError('too_many_requests', 'you have invited this user very often; try again later');
+      }
       const wanted = { path, ...invited, role, message: message ?? null, lifetimeMs: lifetimeS * 1000 };
       return restInvitation(await metadata.invite(principal, wanted));
     },

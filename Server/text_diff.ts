@@ -2,7 +2,7 @@ import { createTwoFilesPatch } from 'diff';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 
-export type Side = { readonly name: string; readonly content: Buffer };
+export type Side = { readonly name: string; readonly content: Uint8Array };
 
 /**
  * A unified diff of two texts, empty if they are the same.

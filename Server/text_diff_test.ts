@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { test } from 'node:test';
+import { LIMITS } from '../Models/limits.ts';
 import { textDiff } from './text_diff.ts';
+import { textDiffApart } from './text_diff_thread.ts';
 
 const side = (name: string, content: string | Buffer) => ({ name, content: Buffer.from(content) });
 
@@ -16,6 +19,18 @@ test('what is not text is refused, whichever side it is', () => {
     assert.throws(() => textDiff(side('x', bytes), side('y', 'text')), { code: 'not_text' });
     assert.throws(() => textDiff(side('x', 'text'), side('y', bytes)), { code: 'not_text' });
   }
+});
+
+test('in a thread the same comes out, refusals too, and meanwhile others are answered', async () => {
+  assert.equal(await textDiffApart(side('x', 'a\n'), side('y', 'b\n')), textDiff(side('x', 'a\n'), side('y', 'b\n')));
+  await assert.rejects(textDiffApart(side('x', Buffer.of(0)), side('y', '')), { code: 'not_text', message: 'x is not text' });
+  const lines = (seed: string): string => Array.from({ length: 100_000 }, (_, i) => `${seed}${i}`).join('\n');
+  const [from, to] = [side('x', lines('a')), side('y', lines('b'))];
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
+  await assert.rejects(textDiffApart(from, to), { code: 'too_large' });
+  delay.disable();
+  assert.ok(delay.max < (LIMITS.diffTimeoutMs * 1e6) / 2, `${delay.max / 1e6} ms`);
 });
 
 test('two texts that differ in everything are given up on soon', () => {

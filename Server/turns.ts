@@ -1,27 +1,46 @@
 import { AppError } from '../Models/errors.ts';
 
+type Most = { readonly most: number; readonly each: number };
+
+/** Takes a place for somebody. @returns what gives it back, once @throws AppError `too_many_requests`, `busy` */
+export type Places = (whose: string) => () => void;
+
 /** Does some work for a user in a turn of theirs, or refuses. @throws AppError `too_many_requests`, `busy`, and what the work throws */
 export type Turns = <T>(userId: string, work: () => Promise<T>) => Promise<T>;
+
+/** So many places there are, and for each so many, so that nobody takes all. */
+export function createPlaces({ most, each }: Most): Places {
+  const taken = new Map<string, number>(); // by whose
+  let all = 0;
+  return (whose) => {
+    const own = taken.get(whose) ?? 0;
+    if (own >= each) throw new AppError('too_many_requests', `one may ask for ${each} such answers at the same time`);
+    if (all >= most) throw new AppError('busy', 'too much of this is going on');
+    taken.set(whose, own + 1);
+    all += 1;
+    let given = false;
+    return () => {
+      if (given) return;
+      given = true;
+      all -= 1;
+      const left = (taken.get(whose) ?? 1) - 1;
+      if (left === 0) taken.delete(whose);
+      else taken.set(whose, left);
+    };
+  };
+}
 
 /**
  * For what looks at much, or blocks: so many run at the same time, and of one user so many, so that nobody takes all turns.
  */
-export function createTurns({ most, each }: { readonly most: number; readonly each: number }): Turns {
-  const running = new Map<string, number>(); // by user
-  let all = 0;
+export function createTurns(most: Most): Turns {
+  const take = createPlaces(most);
   return async (userId, work) => {
-    const own = running.get(userId) ?? 0;
-    if (own >= each) throw new AppError('too_many_requests', `one user may ask for ${each} such answers at the same time`);
-    if (all >= most) throw new AppError('busy', 'too much of this is going on');
-    running.set(userId, own + 1);
-    all += 1;
+    const leave = take(userId);
     try {
       return await work();
     } finally {
-      all -= 1;
-      const left = (running.get(userId) ?? 1) - 1;
-      if (left === 0) running.delete(userId);
-      else running.set(userId, left);
+      leave();
     }
   };
 }

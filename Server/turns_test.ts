@@ -45,12 +45,16 @@ test('what looks at much is asked for by turns, on every route of it', async (t)
     inTurn: async (userId: string) => {
       throw new AppError('busy', `a turn of ${userId}`);
     },
+    inSearchTurn: async (userId: string) => {
+      throw new AppError('busy', `a turn of ${userId}`);
+    },
   } as never;
   for (const register of [registerFindRoutes, registerHistoryRoutes, registerPlanRoutes, registerQuotaRoutes]) register(app, deps);
   const time = new Date(0).toISOString();
   const plan = Buffer.from(JSON.stringify([{ kind: 'undo', operation: '1' }, '0'.repeat(64)])).toString('base64url');
   const asked: InjectOptions[] = [
     { url: ROUTES.statistics },
+    { url: `${ROUTES.search}?text=x` },
     { url: ROUTES.usage },
     { url: `${ROUTES.diff}?path=/f&from=1` },
     { url: `${ROUTES.plans}?plan=${plan}` },

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { addressGroup } from '../Models/addresses.ts';
 import { AppError, assertNever } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { allowsDownload, LINK_PREFIX } from '../Models/links.ts';
@@ -18,6 +19,7 @@ import { contentHeaders } from './content_headers.ts';
 import { readContent } from './content_stream.ts';
 import type { LinkPasswords } from './link_secrets.ts';
 import { BYTES, PROBLEMS } from './openapi.ts';
+import { createPlaces, type Places } from './turns.ts';
 import { answerRefusals, sendPage, sendText, wants } from './visit_answers.ts';
 import { entriesOf, listingJson, listingText } from './visit_listings.ts';
 import { dropPage, filePage, folderPage } from './visit_pages.ts';
@@ -34,7 +36,7 @@ export type VisitRouteDeps = {
   readonly audit: Pick<Audit, 'record'>;
   readonly monotonicMs: () => number;
 };
-type Deps = VisitRouteDeps & { readonly visits: Visits; readonly zips: { running: number } };
+type Deps = VisitRouteDeps & { readonly visits: Visits; readonly zipPlaces: Places };
 
 const VIEWS = ['page', 'json', 'text', 'file', 'preview', 'zip'] as const;
 type View = (typeof VIEWS)[number];
@@ -43,7 +45,11 @@ const VisitParams = z.object({ token: z.string(), '*': z.string().optional() });
 
 /** What visitors of public links use: no ticket, but all of it through `Visits.enter`. */
 export async function registerVisitRoutes(app: FastifyInstance, given: VisitRouteDeps): Promise<void> {
-  const deps: Deps = { ...given, visits: createVisits(given), zips: { running: 0 } };
+  const deps: Deps = {
+    ...given,
+    visits: createVisits(given),
+    zipPlaces: createPlaces({ most: LIMITS.zipsMax, each: LIMITS.zipsPerVisitorMax }),
+  };
   await app.register(async (scope) => {
     answerRefusals(scope);
     for (const url of [`${LINK_PREFIX}/:token`, `${LINK_PREFIX}/:token/*`]) {
@@ -218,7 +224,7 @@ async function sendPreviewPage(request: FastifyRequest, reply: FastifyReply, dep
 }
 
 async function sendZip(request: FastifyRequest, reply: FastifyReply, deps: Deps, { visit }: Shown): Promise<FastifyReply> {
-  const { metadata, zips } = deps;
+  const { metadata, zipPlaces } = deps;
   const name = visit.below.at(-1) ?? visit.link.name;
   reply.headers({ ...contentHeaders(`${name}.zip`), 'content-type': 'application/zip' });
   if (request.method === 'HEAD') return reply.send();
@@ -229,18 +235,15 @@ async function sendZip(request: FastifyRequest, reply: FastifyReply, deps: Deps,
       return manifests.map((manifest) => manifest && readContent(deps, visit.maker, manifest, { start: 0, end: manifest.size }));
     },
   };
-  if (zips.running >= LIMITS.zipsMax) throw new AppError('busy', 'too many zips at once');
-  zips.running += 1;
+  const leave = zipPlaces(addressGroup(visit.address));
   try {
     await checkZipSize(source, visit.path);
     const access = await deps.visits.begin(visit, { action: 'zip', content: null, joins: false, counts: true });
     const zip = watched(request, deps, { visit, access, source: zipOf(source, { path: visit.path, name }) });
-    zip.once('close', () => {
-      zips.running -= 1;
-    });
+    zip.once('close', leave);
     return reply.send(zip);
   } catch (error) {
-    zips.running -= 1;
+    leave();
     throw error;
   }
 }

@@ -1,9 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { addressGroup, plainAddress } from '../Models/addresses.ts';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { LINK_PREFIX } from '../Models/links.ts';
 import { visible, visibleJson } from '../Models/visible.ts';
 import type { Metadata } from '../Storage/metadata.ts';
+import { createTurns } from './turns.ts';
 import { formError } from './upload_form.ts';
 import { sendPage, sendText, wants } from './visit_answers.ts';
 import { entriesOf } from './visit_listings.ts';
@@ -22,14 +24,15 @@ const PASSWORD_FORM_BYTES_MAX = 4 * LIMITS.passwordBytesMax;
 
 /** Files from visitors: `PUT …/NAME` with the bytes, or a form; and the form of a password. */
 export function registerVisitUploads(scope: FastifyInstance, deps: VisitUploadRouteDeps): void {
-  const running = { uploads: 0 };
+  const turns = createTurns({ most: LIMITS.uploadsMax, each: LIMITS.linkUploadsPerVisitorMax });
+  const inTurn = <T>({ ip }: FastifyRequest, work: () => Promise<T>): Promise<T> => turns(addressGroup(plainAddress(ip)), work);
   scope.addContentTypeParser(PASSWORD_FORM, { parseAs: 'string', bodyLimit: PASSWORD_FORM_BYTES_MAX }, (_request, body, done) =>
     done(null, body),
   );
   for (const url of [`${LINK_PREFIX}/:token`, `${LINK_PREFIX}/:token/*`]) {
     const config = { public: true, stream: true, accepts: [FORM, PASSWORD_FORM] } as const;
     scope.post(url, { config, schema: { hide: true } }, (request, reply) =>
-      request.isMultipart() ? inTurn(running, () => takeForm(request, reply, deps)) : unlock(request, reply, deps),
+      request.isMultipart() ? inTurn(request, () => takeForm(request, reply, deps)) : unlock(request, reply, deps),
     );
   }
   void scope.register(async (plain) => {
@@ -37,19 +40,9 @@ export function registerVisitUploads(scope: FastifyInstance, deps: VisitUploadRo
     plain.addContentTypeParser('*', (_request, _body, done) => done(null)); // whatever type it says: the bytes are read as they come
     const config = { public: true, stream: true, accepts: 'any' } as const;
     plain.put(`${LINK_PREFIX}/:token/*`, { config, schema: { hide: true } }, (request, reply) =>
-      inTurn(running, () => takeBody(request, reply, deps)),
+      inTurn(request, () => takeBody(request, reply, deps)),
     );
   });
-}
-
-async function inTurn<T>(running: { uploads: number }, work: () => Promise<T>): Promise<T> {
-  if (running.uploads >= LIMITS.uploadsMax) throw new AppError('busy', 'too many uploads at once');
-  running.uploads += 1;
-  try {
-    return await work();
-  } finally {
-    running.uploads -= 1;
-  }
 }
 
 /** The folder that files go into, as `Metadata` names it. @throws AppError `forbidden`, `not_found`, `not_a_folder` */

@@ -51,6 +51,7 @@ export const PASS_COOKIE = 'driftless_link';
 
 export function createVisits({ links, accounts, linkPasswords, audit, monotonicMs }: VisitDeps): Visits {
   const guesses = createAttempts({ most: LIMITS.linkGuessesMax, restoreMs: 1000 / LIMITS.linkGuessesPerSecond }, monotonicMs);
+  const visits = createAttempts({ most: LIMITS.linkVisitsMax, restoreMs: LIMITS.linkVisitRestoreMs }, monotonicMs);
   const perAddress = createAttempts({ most: LIMITS.linkPasswordsPerAddressMax, restoreMs: LIMITS.linkPasswordRestoreMs }, monotonicMs);
   const perLink = createAttempts({ most: LIMITS.linkPasswordsPerLinkMax, restoreMs: LIMITS.linkPasswordRestoreMs }, monotonicMs);
 
@@ -69,6 +70,7 @@ export function createVisits({ links, accounts, linkPasswords, audit, monotonicM
     const link = token === null ? null : await openLink(token);
     if (token === null || link === null) throw new AppError('not_found', GONE);
     guesses.giveBack(group);
+    if (visits.take(group) > 0) throw new AppError('too_many_requests', 'too many requests at once; try again soon');
     if (link.usedUp && !mayGoOn(request)) throw new AppError('not_found', GONE);
     return { link, token, address };
   }

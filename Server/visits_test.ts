@@ -421,7 +421,7 @@ describe('uploads', () => {
     await server.ask(alice, uploadOf('/crowd/first.txt', 'x'));
     const { url } = await link('/crowd', { mode: 'both' });
     const sent = Array.from({ length: 8 }, (_, i) => `content ${i}`);
-    const put = (payload: string) => visit(`${url}/same.txt`, { method: 'PUT', payload });
+    const put = (payload: string, i: number) => visit(`${url}/same.txt`, { method: 'PUT', payload, remoteAddress: `192.0.2.${i}` });
     for (const { status } of await Promise.all(sent.map(put))) assert.equal(status, 201);
     const found = (await names(url)).filter((name) => name.startsWith('same'));
     const kept = await Promise.all(found.map(async (name) => (await visit(`${url}/${encodeURIComponent(name)}`)).bytes.toString()));

@@ -166,7 +166,7 @@ async function ofUser(db: Rows, { userId }: Principal): Promise<OwnPublication[]
 type Change = { readonly id: string; readonly files: readonly AnnouncedFile[]; readonly gone: readonly string[]; readonly nowMs: number };
 
 async function announce(trx: Rows, who: Principal, { id, files, gone, nowMs }: Change): Promise<void> {
-  for (const { path } of files) checkPath(path);
+  for (const path of [...files.map((file) => file.path), ...gone]) checkPath(path);
   await ofDevice(trx, who, id);
   for (const path of gone) await trx.deleteFrom('published_files').where('publication', '=', id).where('path', '=', path).execute();
   for (const { path, size, digest } of files) {
