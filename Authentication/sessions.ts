@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { AuditKind } from '../Models/audit.ts';
-import { prepareDeviceName } from '../Models/credentials.ts';
+import { prepareDeviceName, prepareDisplayName, prepareEmail } from '../Models/credentials.ts';
 import { beforeLast, type ClientDatagram, encodeError, encodeServer, headerOf } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
 import { begunSessionId, changeKeys, renewalKey, replyAssociated, replyMac, requestMac, seal, unseal } from '../Models/handshake.ts';
@@ -114,14 +114,27 @@ export async function answerBegin(deps: SessionDeps, { datagram, bytes, source }
   return deps.grants.datagram({ session, issuedAtMs: session.createdAtMs, key, transaction, request: bytes });
 }
 
-/** What is asked for in the form in which it is kept, or why it cannot be done. */
+/** The change with its text in the form in which it is kept. @throws AppError `name_invalid`, `request_invalid` */
+function inForm(change: Change): Change {
+  switch (change.kind) {
+    case 'renameDevice':
+      return { ...change, name: prepareDeviceName(change.name) };
+    case 'setDisplayName':
+      return { ...change, displayName: prepareDisplayName(change.displayName) };
+    case 'setEmail':
+      return { ...change, email: prepareEmail(change.email) };
+    default:
+      return change;
+  }
+}
+
+/** What is asked for, or why it cannot be done. */
 function prepared(change: Change | null): Change | ChangeResult {
   if (change === null) return 'protocol_mismatch';
-  if (change.kind !== 'renameDevice') return change;
   try {
-    return { ...change, name: prepareDeviceName(change.name) };
+    return inForm(change);
   } catch (error) {
-    if (error instanceof AppError && error.code === 'name_invalid') return 'name_invalid';
+    if (error instanceof AppError && (error.code === 'name_invalid' || error.code === 'request_invalid')) return error.code;
     throw error;
   }
 }
@@ -130,6 +143,8 @@ const AUDITED: Readonly<Record<ChangeKind, AuditKind>> = {
   renameDevice: 'device_renamed',
   revokeDevice: 'device_revoked',
   endSession: 'session_ended',
+  setDisplayName: 'profile_changed',
+  setEmail: 'profile_changed',
 };
 
 function recordChange(
@@ -142,7 +157,8 @@ function recordChange(
     what: AUDITED[kind],
     result: result === 'done' ? 'ok' : result,
     ...{ userId, userName, deviceId, address: source.address },
-    detail: Object.values(asked).join(' '),
+    // that a user changed what they say of themself, not what that is
+    detail: AUDITED[kind] === 'profile_changed' ? kind : Object.values(asked).join(' '),
   });
 }
 

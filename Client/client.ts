@@ -8,6 +8,7 @@ import type { RestChange, RestEntry, RestPage, WhoAmI } from '../Models/rest.ts'
 import type { RestEvent, RestOnline } from '../Models/rest_events.ts';
 import type { RestDeed, RestPlanConflict, RestPlanStep, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
 import type { RestLink, RestLinkAccess } from '../Models/rest_links.ts';
+import type { RestProfile } from '../Models/rest_profile.ts';
 import type { PublishedMessage, RestFetch, RestPublication, RestPublished } from '../Models/rest_published.ts';
 import type { RestPlaces, RestSyncedRoot } from '../Models/rest_receipt.ts';
 import type { RestDevice, RestSession } from '../Models/rest_sessions.ts';
@@ -69,6 +70,7 @@ export type {
   RestPlaces,
   RestPlanConflict,
   RestPlanStep,
+  RestProfile,
   RestPublication,
   RestPublished,
   RestSession,
@@ -279,7 +281,7 @@ function createDriftless(session: Session, home: string): Driftless {
     ...transferMethods(transfers.open),
     ...deviceMethods(http, session),
     ...findMethods(http),
-    ...accountMethods(session),
+    ...accountMethods(http, session),
     ...quotaMethods(http),
     ...sharingMethods(http),
     ...historyMethods(http),

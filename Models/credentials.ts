@@ -71,3 +71,21 @@ export function prepareDeviceName(name: string): string {
   }
   return prepared;
 }
+
+/** What a user is called, on one line; empty for nothing. @throws AppError `request_invalid` */
+export function prepareDisplayName(name: string): string {
+  const prepared = name.trim().normalize('NFC');
+  if (encoder.encode(prepared).length > LIMITS.displayNameBytesMax || visible(prepared) !== prepared) {
+    throw new AppError('request_invalid', `a name has at most ${LIMITS.displayNameBytesMax} bytes that can be shown on one line`);
+  }
+  return prepared;
+}
+
+/** An address that mail may reach, as far as that can be told from it; empty for none. @throws AppError `request_invalid` */
+export function prepareEmail(address: string): string {
+  const prepared = address.trim().normalize('NFC');
+  const isAddress =
+    /^[^\s@]+@[^\s@]+$/.test(prepared) && encoder.encode(prepared).length <= LIMITS.emailBytesMax && visible(prepared) === prepared;
+  if (prepared !== '' && !isAddress) throw new AppError('request_invalid', 'an e-mail address looks like alice@example.org');
+  return prepared;
+}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { prepareNewPassword, preparePassword, prepareUserName } from './credentials.ts';
+import { prepareDisplayName, prepareEmail, prepareNewPassword, preparePassword, prepareUserName } from './credentials.ts';
 
 test('a user name has one form: lower case, ordinary width, composed', () => {
   const table: readonly [string, string][] = [
@@ -52,4 +52,16 @@ test('what cannot be a password is refused when it is set and wrong when it is t
   }
   assert.equal(prepareNewPassword('éééé'), 'éééé'); // eight bytes
   assert.equal(prepareNewPassword('x'.repeat(1024)).length, 1024);
+});
+
+test('a display name and an e-mail address are one line each, composed, and may be empty', () => {
+  assert.equal(prepareDisplayName('  Zoe\u0308 Smith '), 'Zoë Smith');
+  assert.equal(prepareEmail(' zoe@example.org\n'), 'zoe@example.org');
+  assert.deepEqual([prepareDisplayName(' '), prepareEmail('')], ['', '']);
+  for (const name of ['two\nlines', '\u001b[31mred', 'a\u202eb', '\ud800', 'é'.repeat(65)]) {
+    assert.throws(() => prepareDisplayName(name), { code: 'request_invalid' }, JSON.stringify(name));
+  }
+  for (const address of ['zoe', '@example.org', 'zoe@', 'a b@c.org', 'a@b@c', `${'x'.repeat(250)}@b.org`, 'a\u202e@b.org']) {
+    assert.throws(() => prepareEmail(address), { code: 'request_invalid' }, JSON.stringify(address));
+  }
 });

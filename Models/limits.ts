@@ -9,6 +9,8 @@ export const LIMITS = {
   pathDepthMax: 128,
   userNameBytesMax: 64,
   deviceNameBytesMax: 64,
+  displayNameBytesMax: 128,
+  emailBytesMax: 254,
   passwordBytesMin: 8,
   passwordBytesMax: 1024,
 

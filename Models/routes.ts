@@ -31,6 +31,7 @@ export const ROUTES = {
   online: '/v1/online', // GET
   devices: '/v1/devices', // GET
   sessions: '/v1/sessions', // GET
+  profile: '/v1/profile', // GET
   publications: '/v1/publications', // GET; POST PublicationBody; DELETE :id; POST :id/files AnnounceBody
   published: '/v1/published', // GET PublishedParameters
   publishedContent: '/v1/published-content', // GET PublishedContentQuery: the file, from its owner's device

@@ -11,6 +11,9 @@ export const CHANGES = {
   /** Ends all its sessions; what it holds to be known by is worth nothing any more. */
   revokeDevice: { code: 2, fields: { deviceId: 'id' } },
   endSession: { code: 3, fields: { sessionId: 'id' } },
+  /** What the user is called, and where mail reaches them; empty: nothing of the kind. */
+  setDisplayName: { code: 4, fields: { displayName: 'text255' } },
+  setEmail: { code: 5, fields: { email: 'text255' } },
 } as const satisfies Record<string, { readonly code: number; readonly fields: Readonly<Record<string, FieldKind>> }>;
 
 type FieldKind = 'id' | 'text64' | 'text255';

@@ -8,6 +8,8 @@ const EXAMPLES: readonly Change[] = [
   { kind: 'renameDevice', deviceId: ID, name: 'zoë’s phone' },
   { kind: 'revokeDevice', deviceId: ID },
   { kind: 'endSession', sessionId: ID },
+  { kind: 'setDisplayName', displayName: 'Zoë Ångström' },
+  { kind: 'setEmail', email: 'zoe@example.org' },
 ];
 
 test('every change is read back as it was written, in a text of one length', () => {

@@ -59,6 +59,7 @@ import { registerPlanRoutes } from './plan_routes.ts';
 import { Presence } from './presence.ts';
 import { PresenceNews } from './presence_news.ts';
 import { registerPresenceRoutes } from './presence_routes.ts';
+import { registerProfileRoutes } from './profile_routes.ts';
 import { PublishedNews } from './published_news.ts';
 import { registerPublishedRoutes } from './published_routes.ts';
 import { registerQuotaRoutes } from './quota_routes.ts';
@@ -104,7 +105,7 @@ export type AppDeps = {
   readonly webhooks: Webhooks;
   readonly webhookHosts: WebhookHosts;
   readonly webhookDelivery: Pick<WebhookDelivery, 'refresh'>;
-  readonly accounts: Pick<AccountsReader, 'findUser' | 'invitedQuota' | 'devicesOf' | 'listDevices' | 'listSessions'>;
+  readonly accounts: Pick<AccountsReader, 'findUser' | 'invitedQuota' | 'userProfile' | 'devicesOf' | 'listDevices' | 'listSessions'>;
   readonly search: Search;
   readonly publications: Publications;
   readonly statistics: Statistics;
@@ -178,6 +179,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   registerWebhookRoutes(app, routeDeps);
   registerPresenceRoutes(app, { ...routeDeps, presence });
   registerSessionRoutes(app, routeDeps);
+  registerProfileRoutes(app, routeDeps);
   registerPlanRoutes(app, routeDeps);
   registerPublishedRoutes(app, { ...routeDeps, serving, news });
   registerRelayRoutes(app, { ...routeDeps, relays: new Relays(serving) });

@@ -2,11 +2,12 @@ import type { Account } from './account.ts';
 import type { Guesses } from './guesses.ts';
 import type { InviteCodes, InvitedReader } from './invite_codes.ts';
 import type { Passwords } from './passwords.ts';
+import type { ProfilesReader } from './profiles.ts';
 import type { Sessions, SessionsReader } from './sessions.ts';
 import type { UserAdmin } from './user_admin.ts';
 
 /** What the HTTP server may know of accounts. The daemon writes, the server only reads. */
-export interface AccountsReader extends SessionsReader, InvitedReader {
+export interface AccountsReader extends SessionsReader, InvitedReader, ProfilesReader {
   /** By any spelling that folds to the same name; `null` also for a disabled user. */
   findUser(name: string): Promise<{ readonly id: string; readonly name: string } | null>;
   /** Names of users that exist, disabled ones too; at most 1000 ids at a time. */

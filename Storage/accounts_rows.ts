@@ -57,6 +57,7 @@ export type AccountsSchema = {
     made_at_ms: number;
   };
   invited: { user_id: string; digest: Buffer; quota_bytes: number | null };
+  profiles: { user_id: string; display_name: string; email: string };
 } & GuessTables;
 type Reading = Kysely<AccountsSchema>;
 

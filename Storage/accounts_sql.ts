@@ -6,10 +6,12 @@ import { accountForLogin, accountWhere, addUser, NOBODY, type AccountsSchema as 
 import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
 import { groupWrites } from './group_writes.ts';
 import type { InvitedReader } from './invite_codes.ts';
+import type { ProfilesReader } from './profiles.ts';
 import type { SessionsReader } from './sessions.ts';
 import { guessesOn } from './sql_guesses.ts';
 import { inviteCodesOn, invitedReaderOn } from './sql_invite_codes.ts';
 import { passwordsOn } from './sql_passwords.ts';
+import { profilesReaderOn } from './sql_profiles.ts';
 import { sessionsOn, sessionsReaderOn } from './sql_sessions.ts';
 import { endSessions } from './sql_sessions_end.ts';
 import { userAdminOn } from './sql_user_admin.ts';
@@ -20,7 +22,7 @@ const NAMES_MAX = 1000;
 /** The reading half, on whatever `database` gives; `null` stands for accounts that nobody has set up yet. */
 function readerOn(
   database: () => Promise<Database<Schema> | null>,
-): Omit<AccountsReader, 'close' | keyof SessionsReader | keyof InvitedReader> {
+): Omit<AccountsReader, 'close' | keyof SessionsReader | keyof InvitedReader | keyof ProfilesReader> {
   return {
     async findUser(name) {
       const opened = await database();
@@ -49,6 +51,7 @@ export async function openAccounts(address: DatabaseAddress): Promise<Accounts> 
     ...readerOn(async () => database),
     ...sessionsReaderOn(async () => database),
     ...invitedReaderOn(async () => database),
+    ...profilesReaderOn(async () => database),
     ...sessionsOn(database, group),
     ...inviteCodesOn(database),
     ...passwordsOn(database),
@@ -102,6 +105,7 @@ export function openAccountsReader(address: DatabaseAddress): AccountsReader {
     ...readerOn(database),
     ...sessionsReaderOn(database),
     ...invitedReaderOn(database),
+    ...profilesReaderOn(database),
     async close() {
       await opening?.then((opened) => opened.close());
     },

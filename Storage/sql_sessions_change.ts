@@ -3,6 +3,7 @@ import { assertNever } from '../Models/errors.ts';
 import type { Change, ChangeOutcome, ChangeResult } from '../Models/session_changes.ts';
 import type { AccountsSchema } from './accounts_rows.ts';
 import type { ChangeRequest } from './sessions.ts';
+import { setProfile } from './sql_profiles.ts';
 import { endSessions } from './sql_sessions_end.ts';
 
 type Asker = { readonly userId: string; readonly atMs: number };
@@ -25,6 +26,12 @@ async function perform(trx: Transaction<AccountsSchema>, { userId, atMs }: Asker
       const ended = await endSessions(trx, (e) => e.and({ user_id: userId, id: change.sessionId }), { reason: 'revoked', atMs });
       return ended > 0 ? 'done' : 'not_found';
     }
+    case 'setDisplayName':
+      await setProfile(trx, userId, { display_name: change.displayName });
+      return 'done';
+    case 'setEmail':
+      await setProfile(trx, userId, { email: change.email });
+      return 'done';
     default:
       return assertNever(change);
   }

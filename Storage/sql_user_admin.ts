@@ -87,6 +87,7 @@ export function userAdminOn({ db, write }: Database<AccountsSchema>): UserAdmin 
       endingAll(
         async (trx) => {
           const gone = { record: NO_RECORD, role: 'user' as const, disabled: 1, deleted_at_ms: atMs };
+          await trx.deleteFrom('profiles').where('user_id', '=', userId).execute();
           const update = trx.updateTable('users').set(gone).where('id', '=', userId).where('deleted_at_ms', 'is', null);
           return (await update.executeTakeFirst()).numUpdatedRows > 0n;
         },

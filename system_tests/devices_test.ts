@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DaemonFixture, startDaemon } from '../Authentication/testing/daemon_fixture.ts';
+import { type AccountMethods, accountMethods } from '../Client/account_methods.ts';
 import { type DeviceMethods, deviceMethods } from '../Client/device_methods.ts';
 import { createHttp } from '../Client/http.ts';
 import { cheapSessions } from '../Client/testing/auth_client.ts';
@@ -20,7 +21,7 @@ const WHO = { username: 'alice', password: 'correct horse battery' };
 const SOON_MS = 2000;
 
 type Session = Awaited<ReturnType<typeof login>>;
-type Device = DeviceMethods & { readonly session: Session; get(route: string): Promise<unknown> };
+type Device = DeviceMethods & AccountMethods & { readonly session: Session; get(route: string): Promise<unknown> };
 type World = {
   readonly server: ServerFixture;
   readonly daemon: DaemonFixture;
@@ -64,7 +65,7 @@ async function world(t: TestContext): Promise<World> {
       const http = createHttp({ baseUrl: base, ticket: () => session.ticket(), refresh: () => session.refresh() });
       closers.push(() => http.close());
       await untilTrusted(() => http.json(null, 'GET', ROUTES.whoami));
-      return { ...deviceMethods(http, session), session, get: (route) => http.json(null, 'GET', route) };
+      return { ...deviceMethods(http, session), ...accountMethods(http, session), session, get: (route) => http.json(null, 'GET', route) };
     },
   };
 }
@@ -162,4 +163,31 @@ test('one session is ended by its id, with the reason, and the others of its dev
   await assert.rejects(desk.renameDevice(desk.session.deviceId, '\u202e'), { code: 'name_invalid' });
   await desk.renameDevice(phone.session.deviceId, 'kitchen');
   assert.deepEqual((await desk.devices()).map(({ name }) => name).sort(), ['desk', 'kitchen']);
+});
+
+test('what a user is called and their address are told to them alone, and are in no audit', async (t) => {
+  const { device, daemon, server } = await world(t);
+  const [one, other] = [await device('one'), await device('other')];
+  assert.deepEqual(await one.profile(), { user: 'alice', displayName: null, email: null });
+  const whole = { user: 'alice', displayName: 'Zoë Smith', email: 'zoe@example.org' };
+  assert.deepEqual(await one.setProfile({ displayName: ' Zoe\u0308 Smith', email: 'zoe@example.org ' }), whole);
+  assert.deepEqual(await other.profile(), whole);
+  assert.deepEqual(await other.setProfile({ displayName: null }), { ...whole, displayName: null });
+  await assert.rejects(one.setProfile({ displayName: 'x', email: 'no address' }), { code: 'request_invalid' });
+  // nor is it taken from a client that does not look
+  await assert.rejects(one.session.change({ kind: 'setEmail', email: 'no address' }), { code: 'request_invalid' });
+  await assert.rejects(one.session.change({ kind: 'setDisplayName', displayName: 'two\nlines' }), { code: 'request_invalid' });
+  assert.deepEqual(await one.profile(), { ...whole, displayName: null });
+  const audited = daemon.audited.filter(({ what }) => what === 'profile_changed');
+  assert.deepEqual(
+    audited.map(({ result, detail }) => [result, detail]),
+    [
+      ['ok', 'setDisplayName'],
+      ['ok', 'setEmail'],
+      ['ok', 'setDisplayName'],
+      ['request_invalid', 'setEmail'],
+      ['request_invalid', 'setDisplayName'],
+    ],
+  );
+  assert.doesNotMatch(JSON.stringify([daemon.audited, server.logged]), /example\.org|Smith/);
 });

@@ -256,12 +256,13 @@ test('no datagram holds the user name or a password, whatever is done', async (t
   await register(who);
   const session = await login({ ...who, deviceName: 'gardenhouse' });
   await session.refresh();
+  await session.change({ kind: 'setEmail', email: 'letters@lighthouse.example' });
   await changePassword(session, CHANGE);
   await refused(login(who), 'credentials_wrong');
   await refused(login({ ...who, username: 'nobodyatall' }), 'credentials_wrong');
   await session.logout();
-  assert.deepEqual(new Set(sent.map(kindOf)).size, 18);
-  for (const secret of ['wilhelmina', 'nobodyatall', 'gardenhouse', OLD, NEW]) {
+  assert.deepEqual(new Set(sent.map(kindOf)).size, 20);
+  for (const secret of ['wilhelmina', 'nobodyatall', 'gardenhouse', 'letters@lighthouse', OLD, NEW]) {
     const forms = [
       secret,
       Buffer.from(secret).toString('base64'),

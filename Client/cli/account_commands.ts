@@ -81,6 +81,25 @@ You are logged out everywhere else.`,
     },
   },
   {
+    name: 'profile',
+    args: '',
+    summary: 'show or set your display name and e-mail address',
+    about: 'Only you are told. An empty text takes it back.',
+    options: [
+      { flags: '--name <text>', text: 'what you are called' },
+      { flags: '--email <address>', text: 'where mail reaches you' },
+    ],
+    examples: ['profile', 'profile --name "Alice Liddell" --email alice@example.org', 'profile --email ""'],
+    async run(run, _, options) {
+      const client = await run.client();
+      const displayName = textOption(options, 'name');
+      const email = textOption(options, 'email');
+      const given = { ...(displayName === undefined ? {} : { displayName }), ...(email === undefined ? {} : { email }) };
+      const profile = Object.keys(given).length === 0 ? await client.profile() : await client.setProfile(given);
+      return facts(profile, `user    ${profile.user}`, `name    ${profile.displayName ?? '-'}`, `e-mail  ${profile.email ?? '-'}`);
+    },
+  },
+  {
     name: 'logout',
     args: '',
     summary: 'end the session, here and on the server',

@@ -72,6 +72,7 @@ export const RIGHTS: Readonly<Record<string, Row>> = {
   'GET /v1/search': [EVERYBODY, () => get(ROUTES.search, { text: 'file' })],
   'GET /v1/devices': [EVERYBODY, () => get(ROUTES.devices)],
   'GET /v1/sessions': [EVERYBODY, () => get(ROUTES.sessions)],
+  'GET /v1/profile': [EVERYBODY, () => get(ROUTES.profile)],
   'GET /v1/events': ['426 426 426 426 426', () => get(ROUTES.events)],
   'GET /v1/events/done': [EVERYBODY, () => get(ROUTES.eventsDone)],
   'POST /v1/events/done': ['400 400 400 400 400', () => post(ROUTES.eventsDone, { cursor: 'of nobody' })],

@@ -147,6 +147,20 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
     assert.equal((await accounts.session(bobs.id))?.state, 'pending');
   });
 
+  contract('what a user is called and their address are set each by itself, and gone with the user', async ({ accounts, reader }) => {
+    const [alice, bob] = [await addUser(accounts, 'alice'), await addUser(accounts, 'bob')];
+    const ask = asking(accounts, (await begin(accounts, alice.id)).id);
+    assert.deepEqual(await reader.userProfile(alice.id), { displayName: '', email: '' });
+    assert.equal(await ask({ kind: 'setDisplayName', displayName: 'Alice A.' }), 'done');
+    assert.equal(await ask({ kind: 'setEmail', email: 'alice@example.org' }), 'done');
+    assert.deepEqual(await reader.userProfile(alice.id), { displayName: 'Alice A.', email: 'alice@example.org' });
+    assert.equal(await ask({ kind: 'setDisplayName', displayName: '' }), 'done');
+    assert.deepEqual(await reader.userProfile(alice.id), { displayName: '', email: 'alice@example.org' });
+    assert.deepEqual(await reader.userProfile(bob.id), { displayName: '', email: '' });
+    await accounts.deleteUser(alice.id, 9000);
+    assert.deepEqual(await reader.userProfile(alice.id), { displayName: '', email: '' });
+  });
+
   contract('a change is done once: said again it gives what it gave, an older one is stale', async ({ accounts, reader }) => {
     const alice = await addUser(accounts, 'alice');
     const { id: sessionId, deviceId } = await begin(accounts, alice.id);

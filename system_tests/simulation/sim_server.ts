@@ -135,6 +135,7 @@ async function openSimServer(
       accounts: {
         findUser: async (name) => ({ id: principalOf(name, 0).userId, name }),
         invitedQuota: async () => null,
+        userProfile: async () => ({ displayName: '', email: '' }),
         devicesOf: async () => [],
         listDevices: async () => [],
         listSessions: async () => [],
