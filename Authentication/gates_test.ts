@@ -28,6 +28,16 @@ test('a cookie is good for its own address and port, for two to four minutes', (
   assert.ok(!cookies.check(HERE, cookie));
 });
 
+test('over HTTP a cookie is good for the address without the port, and one from there is not good over UDP', () => {
+  const cookies = createCookies(() => 1_000_000);
+  const there: Source = { address: '::ffff:192.0.2.1', port: 0, via: 'http' };
+  assert.ok(cookies.check(there, cookies.make(HERE)));
+  assert.ok(cookies.check(there, cookies.make(there)));
+  assert.ok(!cookies.check({ ...there, address: '192.0.2.2' }, cookies.make(there)));
+  assert.ok(!cookies.check(HERE, cookies.make(there)));
+  assert.ok(!cookies.check({ ...HERE, port: 0 }, cookies.make(there)));
+});
+
 test('a clock that goes back makes old cookies worthless, and new ones work', () => {
   const clock = clockAt(1_000_000);
   const cookies = createCookies(clock.now);
@@ -64,7 +74,8 @@ test('a sealed login opens for its own transaction and address, within a minute'
   const opened = states.open(sealed, transaction, HERE);
   assert.deepEqual({ ...opened, ...bytesIn(opened) }, login);
   assert.equal(states.open(sealed, Buffer.alloc(16, 5), HERE), null);
-  assert.equal(states.open(sealed, transaction, { ...HERE, port: 2 }), null);
+  assert.equal(states.open(sealed, transaction, { ...HERE, address: '192.0.2.2' }), null);
+  assert.notEqual(states.open(sealed, transaction, { ...HERE, port: 0, via: 'http' }), null, 'it may go on over HTTP');
   assert.equal(createSealedStates(clock.now).open(sealed, transaction, HERE), null);
   for (let at = 0; at < sealed.length; at += 1) {
     const changed = Uint8Array.from(sealed);
@@ -117,7 +128,10 @@ test('an IPv6 subscriber is one source, an IPv4 address in IPv6 clothes is itsel
 });
 
 test('loopback is loopback in every form, and nothing else is', () => {
-  for (const address of ['127.0.0.1', '127.8.9.10', '::1', '::ffff:127.0.0.1']) assert.ok(isLoopback({ address, port: 1 }), address);
+  for (const address of ['127.0.0.1', '127.8.9.10', '::1', '::ffff:127.0.0.1']) {
+    assert.ok(isLoopback({ address, port: 1 }), address);
+    assert.ok(!isLoopback({ address, port: 0, via: 'http' }), 'what was carried never is');
+  }
   for (const address of ['192.0.2.1', '2001:db8::1', '128.0.0.1', '::ffff:10.0.0.1', '127.evil', '::'])
     assert.ok(!isLoopback({ address, port: 1 }), address);
 });

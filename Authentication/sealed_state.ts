@@ -3,11 +3,11 @@ import { type Fields, headerOf, packFields, TEXTS, unpackFields } from '../Model
 import { seal, unseal } from '../Models/handshake.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import { rotatingKeys } from './rotating_keys.ts';
-import { type Source, sourceBytes } from './source.ts';
+import { addressBytes, type Source } from './source.ts';
 
 const LIFETIME_MS = 60_000;
 
-/** A half-open login. The daemon keeps none: it is sealed to itself, carried by the client, and bound to its address and transaction. */
+/** A half-open login. The daemon keeps none: it is sealed to itself, carried by the client, and bound to its address and transaction; not to the way it came, so that it can go on over HTTP. */
 export type HalfOpenLogin = {
   readonly issuedAtMs: number;
   readonly userId: Uint8Array; // 16 zeros for the account that does not exist
@@ -23,7 +23,7 @@ export type SealedStates = {
 };
 
 function associated(transaction: Uint8Array, source: Source): Uint8Array {
-  return Buffer.concat([headerOf('finish', transaction), sourceBytes(source)]);
+  return Buffer.concat([headerOf('finish', transaction), addressBytes(source)]);
 }
 
 function halfOpen(fields: Fields<typeof TEXTS.state>): HalfOpenLogin {

@@ -1,10 +1,11 @@
-import { addressGroup, isLoopbackAddress } from '../Models/addresses.ts';
+import { addressGroup, isLoopbackAddress, plainAddress } from '../Models/addresses.ts';
 
-/** Where a datagram came from. */
-export type Source = { readonly address: string; readonly port: number };
+/** Where a datagram came from. `via`: the HTTP server brought it, and the address is that of its client; there is no port then. */
+export type Source = { readonly address: string; readonly port: number; readonly via?: 'http' };
 
+/** What was carried never counts: whatever stands before the HTTP server on this machine would make all its clients local. */
 export function isLoopback(source: Source): boolean {
-  return isLoopbackAddress(source.address);
+  return source.via === undefined && isLoopbackAddress(source.address);
 }
 
 /** Whom to count. */
@@ -12,6 +13,11 @@ export function sourceGroup(source: Source): string {
   return addressGroup(source.address);
 }
 
+/** The same for both ways in. */
+export function addressBytes(source: Source): Uint8Array {
+  return Buffer.from(plainAddress(source.address));
+}
+
 export function sourceBytes(source: Source): Uint8Array {
-  return Buffer.from(`${source.address}|${source.port}`);
+  return Buffer.from(`${plainAddress(source.address)}|${source.via ?? source.port}`);
 }

@@ -4,7 +4,9 @@ import { isIPv6 } from 'node:net';
 import { AppError } from '../Models/errors.ts';
 import type { AuthDaemon } from './auth_daemon.ts';
 import type { AuthLog } from './auth_log.ts';
+import type { OpenCarried } from './carried_datagrams.ts';
 import { kernelDrops } from './kernel_drops.ts';
+import type { Source } from './source.ts';
 
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024; // a burst must not drop real clients while a login is worked on
 const SWEEP_MS = 5000;
@@ -14,15 +16,26 @@ export type Listening = { readonly host: string; readonly port: number; close():
 /**
  * Gives the daemon its socket and its clock tick.
  * @param place port 0 takes any free one
+ * @param openCarried takes what the HTTP server brings
  * @throws AppError `port_in_use`, `config_invalid` (the host is not an address of this machine)
  */
-export async function listen(daemon: AuthDaemon, place: { host: string; port: number }, log: AuthLog): Promise<Listening> {
+export async function listen(
+  daemon: AuthDaemon,
+  place: { host: string; port: number },
+  log: AuthLog,
+  openCarried: OpenCarried = () => null,
+): Promise<Listening> {
   const socket = createSocket({ type: isIPv6(place.host) ? 'udp6' : 'udp4', recvBufferSize: RECEIVE_BUFFER_BYTES });
   const working = new Set<Promise<void>>();
+  async function replyTo(bytes: Uint8Array, source: Source): Promise<Uint8Array | null> {
+    const carried = openCarried(bytes);
+    if (carried === null) return daemon.receive(bytes, source);
+    return carried.answer(await daemon.receive(carried.datagram, carried.source));
+  }
+
   socket.on('message', (bytes, source) => {
     if (source.port === 0) return; // forged: there is no such port to answer to
-    const work = daemon
-      .receive(bytes, source)
+    const work = replyTo(bytes, source)
       .then((reply) => {
         if (reply === null) return;
         socket.send(reply, source.port, source.address, (error) => {

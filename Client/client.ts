@@ -86,12 +86,16 @@ export type {
   TransferReport,
 };
 
-/** `home`: folder of the profile, `~/.driftless` if not given. `auth`: the daemon, `host:port`. */
+/**
+ * `home`: folder of the profile, `~/.driftless` if not given. `auth`: the daemon, `host:port`. `serverUrl`: the HTTP server, which carries the login where
+ * UDP does not get through; port 4811 of the daemon's host, or what the profile knows, if not given.
+ */
 export type ConnectOptions = {
   readonly username: string;
   readonly password?: string;
   readonly auth: string;
   readonly home?: string;
+  readonly serverUrl?: string | undefined;
 } & FirstContact;
 /** The daemon: its address, or a code of `driftless-admin invite-code`, which has its address and its key. */
 export type RegisterOptions = Omit<ConnectOptions, 'auth' | 'password'> & { readonly password: string } & (

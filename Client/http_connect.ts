@@ -24,6 +24,9 @@ export type Access = {
 
 /** Where nobody told of keys. */
 export const AUTHORITIES: Trust = { pins: () => [], renew: async () => undefined };
+/** For bytes that anybody may see, and answers that prove themselves. */
+export const ANYBODY: Trust = { pins: () => null, renew: async () => undefined };
+
 export function trustOf(access: Access): Trust {
   return { pins: () => access.pins(), renew: () => access.refresh() };
 }

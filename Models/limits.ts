@@ -110,6 +110,9 @@ export const LIMITS = {
   bodyWindowMs: 30_000, // looked at over so long: who goes from one network to another is still there afterwards
   answerWindowMs: 120_000, // longer, because the system tells only now and then that bytes were taken
   rateCheckMs: 1000,
+  carriedMax: 256, // datagrams that the HTTP server has taken to the daemon and not heard of yet
+  carriedPerAddressMax: 16,
+  carriedTimeoutMs: 3000,
   handshakeTimeoutMs: 10_000, // of TLS
   idleSocketTimeoutMs: 120_000, // no byte in or out during a request
   streamTimeoutMs: 24 * 3_600_000, // one upload, push or pull in all, as long as bytes flow

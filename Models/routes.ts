@@ -1,5 +1,6 @@
 /** The routes, so that client and server cannot disagree about them. */
 export const ROUTES = {
+  auth: '/v1/auth', // POST a datagram of 1200 bytes: the daemon's reply
   whoami: '/v1/whoami', // GET
   entry: '/v1/entry', // GET ?path: one entry; DELETE DeleteQuery
   list: '/v1/list', // GET ListQuery

@@ -34,6 +34,8 @@ import type { SyncStates } from '../Storage/sync_states.ts';
 import type { Webhooks } from '../Storage/webhooks.ts';
 import { adminGate, type IsAdmin } from './admins.ts';
 import { ANSWER_HEADERS } from './answer_headers.ts';
+import type { AuthCarrier } from './auth_carrier.ts';
+import { registerAuthRoute } from './auth_routes.ts';
 import type { Authenticate } from './authenticate.ts';
 import { registerChangeRoutes } from './change_routes.ts';
 import { limitConnections } from './connection_limits.ts';
@@ -123,6 +125,10 @@ export type AppDeps = {
   readonly monotonicMs: () => number;
   /** Listening on loopback only: then only loopback names are taken as Host. */
   readonly loopbackOnly: boolean;
+  /** To the authentication daemon. */
+  readonly carrier: Pick<AuthCarrier, 'carry'>;
+  /** Whose word counts for where a request came from: addresses and networks. */
+  readonly trustedProxies: readonly string[];
   /** Who the server is on HTTPS, or `null` for plain HTTP. */
   readonly tls: TlsIdentity | null;
 };
@@ -158,6 +164,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     requireAdmin: adminGate(deps),
   };
   registerHealthRoutes(app, routeDeps);
+  registerAuthRoute(app, deps);
   registerTicketKeyRoute(app, routeDeps);
   registerEntryRoutes(app, routeDeps);
   registerFileRoutes(app, routeDeps);
@@ -196,7 +203,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   return app;
 }
 
-function serverOptions({ log, tls }: AppDeps): FastifyHttpOptions<RawServerDefault, FastifyBaseLogger> {
+function serverOptions({ log, tls, trustedProxies }: AppDeps): FastifyHttpOptions<RawServerDefault, FastifyBaseLogger> {
   const http = {
     headersTimeout: LIMITS.headersTimeoutMs,
     maxHeaderSize: LIMITS.headerBytesMax,
@@ -211,6 +218,7 @@ function serverOptions({ log, tls }: AppDeps): FastifyHttpOptions<RawServerDefau
   };
   return {
     ...timeouts,
+    ...(trustedProxies.length > 0 && { trustProxy: [...trustedProxies] }),
     ...(tls === null ? { http } : { serverFactory: httpsServers(tls, { ...http, ...timeouts }) }),
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),

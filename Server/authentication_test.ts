@@ -13,13 +13,13 @@ before(async () => {
 });
 after(() => server[Symbol.asyncDispose]());
 
-const PUBLIC = ['/healthz', '/readyz', '/metrics', ROUTES.ticketKeys, ROUTES.openapi, '/docs'];
+const PUBLIC = ['/healthz', '/readyz', '/metrics', ROUTES.ticketKeys, ROUTES.auth, ROUTES.openapi, '/docs'];
 
 function concrete(url: string): string {
   return url.replace(':id', 'a'.repeat(32));
 }
 
-test('only health, metrics, the public keys, the documentation and what visitors of links see are public', () => {
+test('only the way to the daemon, health, metrics, the public keys, the documentation and what visitors of links see are public', () => {
   const open = server.app.routeTable.filter((route) => route.public).map((route) => route.url);
   for (const url of open) assert.ok(PUBLIC.includes(url) || url.startsWith('/docs') || url.startsWith(`${LINK_PREFIX}/:token`), url);
   const closed = new Set(server.app.routeTable.filter((route) => !route.public).map((route) => route.url));

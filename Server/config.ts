@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { HTTPS_MODES, speaksHttps } from '../Models/addresses.ts';
@@ -8,6 +9,9 @@ export type ServerConfig = {
   readonly dataFolder: string; // absolute
   readonly host: string; // address or name to listen on
   readonly port: number; // 0: any free port
+  readonly authPort: number; // UDP, of the daemon
+  /** Addresses and networks of proxies that say where a request came from. */
+  readonly trustedProxies: readonly string[];
   /** HTTPS with a certificate that was given, or one of our own; `null` for plain HTTP. */
   readonly tls: { readonly given: { readonly certificate: string; readonly key: string } | null } | null;
   readonly logFolder: string;
@@ -26,6 +30,12 @@ const Environment = z.object({
   DRIFTLESS_DATA: z.string().min(1).default('./data'),
   DRIFTLESS_HTTP_PORT: z.coerce.number().int().min(0).max(65535).default(4811),
   DRIFTLESS_HOST: z.string().min(1).default('127.0.0.1'),
+  DRIFTLESS_AUTH_PORT: z.coerce.number().int().min(0).max(65535).default(4810),
+  DRIFTLESS_TRUSTED_PROXIES: z
+    .string()
+    .default('')
+    .transform(listOf)
+    .refine((all) => all.every(isNetwork), 'must be addresses or networks like 10.0.0.0/8'),
   DRIFTLESS_TLS: z.enum(HTTPS_MODES).default('auto'),
   DRIFTLESS_TLS_CERT: z.string().min(1).optional(),
   DRIFTLESS_TLS_KEY: z.string().min(1).optional(),
@@ -54,6 +64,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     dataFolder: resolve(values.DRIFTLESS_DATA),
     host: values.DRIFTLESS_HOST,
     port: values.DRIFTLESS_HTTP_PORT,
+    authPort: values.DRIFTLESS_AUTH_PORT,
+    trustedProxies: values.DRIFTLESS_TRUSTED_PROXIES,
     tls: speaksHttps({ mode: values.DRIFTLESS_TLS, host: values.DRIFTLESS_HOST }) ? { given: givenPair(values) } : null,
     logFolder: resolve(values.DRIFTLESS_LOGS),
     logLevel: values.DRIFTLESS_LOG_LEVEL,
@@ -71,6 +83,14 @@ function givenPair(values: { DRIFTLESS_TLS_CERT?: string | undefined; DRIFTLESS_
     throw new AppError('config_invalid', 'DRIFTLESS_TLS_CERT and DRIFTLESS_TLS_KEY go together');
   }
   return { certificate: resolve(certificate), key: resolve(key) };
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const version = isIP(address);
+  return (
+    version !== 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)))
+  );
 }
 
 function listOf(text: string): string[] {

@@ -8,6 +8,8 @@ test('an empty environment gives a server on loopback with everything below the 
     dataFolder: resolve('data'),
     host: '127.0.0.1',
     port: 4811,
+    authPort: 4810,
+    trustedProxies: [],
     tls: null,
     logFolder: resolve('logs'),
     logLevel: 'info',
@@ -39,6 +41,7 @@ test('a bad value is refused with the name of its variable, and is not repeated'
     DRIFTLESS_HTTP_PORT: '70000',
     DRIFTLESS_HOST: '',
     DRIFTLESS_LOG_LEVEL: 'loud',
+    DRIFTLESS_TRUSTED_PROXIES: '10.0.0.0/33',
     DRIFTLESS_DATABASE: 'mysql://user:s3cret@host/db',
   };
   for (const [name, value] of Object.entries(bad)) {

@@ -7,6 +7,7 @@ import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { openAccountsReader } from '../Storage/accounts_sql.ts';
 import { openAudit } from '../Storage/audit_sql.ts';
+import { openCarrierKey } from '../Storage/carrier_key.ts';
 import type { DatabaseAddress } from '../Storage/database.ts';
 import { makeDurableFolder } from '../Storage/durable_file.ts';
 import { lockFolder } from '../Storage/folder_lock.ts';
@@ -14,6 +15,7 @@ import { openPackChunkStore } from '../Storage/pack_chunk_store.ts';
 import { openServerStore } from '../Storage/server_store.ts';
 import { adminsNamed } from './admins.ts';
 import { buildApp } from './app.ts';
+import { openAuthCarrier } from './auth_carrier.ts';
 import { createAuthenticator } from './authenticate.ts';
 import { readConfig, type ServerConfig, ticketKeysPath } from './config.ts';
 import { LocalFanOut } from './events_fan_out.ts';
@@ -73,6 +75,11 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   const loopbackOnly = isLoopbackName(config.host);
   const onTlsFailure = sparingly((err) => log.error({ err }, 'the HTTPS certificate cannot be looked after'));
   const tls = config.tls === null ? null : stack.adopt(await openTls(config, config.tls, onTlsFailure), close);
+  const daemon = { host: config.host, port: config.authPort };
+  const carrier = stack.adopt(
+    openAuthCarrier(daemon, () => openCarrierKey(config.dataFolder)),
+    close,
+  );
   const monotonicMs = (): number => performance.now();
   const webhookHosts = allowedWebhookHosts(config.webhookHosts);
   const sender = createWebhookSender({ hosts: webhookHosts, resolve: resolveName, timeoutMs: LIMITS.webhookTimeoutMs, now: Date.now });
@@ -105,7 +112,7 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
     monotonicMs,
     loopbackOnly,
   };
-  const app = await buildApp({ ...parts, webhookHosts, webhookDelivery, tls });
+  const app = await buildApp({ ...parts, webhookHosts, webhookDelivery, tls, carrier, trustedProxies: config.trustedProxies });
   stack.adopt(app, stopListening);
   const onThinned = (versions: number): void => log.info({ versions }, 'older versions were given up');
   const onThinFailure = (err: unknown): void => log.warn({ err }, 'older versions could not be given up');

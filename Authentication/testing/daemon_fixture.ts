@@ -4,8 +4,10 @@ import type { Ksf } from '../../Models/datagram_fields.ts';
 import type { Accounts } from '../../Storage/accounts.ts';
 import { openAccounts } from '../../Storage/accounts_sql.ts';
 import type { AuditEvent } from '../../Storage/audit.ts';
+import { openCarrierKey } from '../../Storage/carrier_key.ts';
 import { makeDurableFolder } from '../../Storage/durable_file.ts';
 import { AUTH_DEFAULTS, type AuthDaemon, type AuthDaemonDeps, createAuthDaemon } from '../auth_daemon.ts';
+import { carriedDatagrams } from '../carried_datagrams.ts';
 import { GUESS_LIMITS } from '../guess_limit.ts';
 import { createOpaqueServer } from '../opaque_server.ts';
 import { openSecrets, type Secrets } from '../secrets.ts';
@@ -52,7 +54,8 @@ export async function startDaemon(
     now: Date.now,
   };
   const daemon = createAuthDaemon({ ...defaults, ...rest, accounts, secrets });
-  const listening = await listen(daemon, { host: '127.0.0.1', port }, log);
+  const carried = carriedDatagrams(await openCarrierKey(folder), defaults.now);
+  const listening = await listen(daemon, { host: '127.0.0.1', port }, log, carried);
   let ended: Promise<void> | null = null;
   const end = async (): Promise<void> => {
     await listening.close();

@@ -17,7 +17,7 @@ async function enter(run: Run, username: string, how: 'register' | 'connect', op
   const password = run.settings.password ?? (await askPassword(username, how === 'register'));
   const client = await import('../client.ts');
   const auth = run.settings.auth ?? DEFAULT_AUTH;
-  const who = { username, password, home: run.settings.home, expectedKey: textOption(options, 'key') };
+  const who = { username, password, home: run.settings.home, serverUrl: run.settings.server, expectedKey: textOption(options, 'key') };
   const invite = textOption(options, 'invite');
   const known = { ...who, auth, onFirstContact: firstContact(run, auth) };
   const next = invite !== undefined ? await client.register({ ...who, invite }) : await client[how](known);

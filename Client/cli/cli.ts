@@ -32,6 +32,7 @@ export async function main(words: readonly string[]): Promise<void> {
   const settings: Settings = {
     home: process.env.DRIFTLESS_HOME || join(homedir(), '.driftless'),
     auth: process.env.DRIFTLESS_AUTH || undefined,
+    server: process.env.DRIFTLESS_SERVER || undefined,
     password: process.env.DRIFTLESS_PASSWORD || undefined,
     newPassword: process.env.DRIFTLESS_NEW_PASSWORD || undefined,
     linkPassword: process.env.DRIFTLESS_LINK_PASSWORD || undefined,

@@ -6,6 +6,7 @@ import type { Answer } from './output.ts';
 export type Settings = {
   readonly home: string; // folder
   readonly auth: string | undefined; // host:port
+  readonly server?: string | undefined; // URL, where UDP does not get through
   readonly password: string | undefined;
   readonly newPassword?: string | undefined;
   readonly linkPassword?: string | undefined;

@@ -56,6 +56,7 @@ const ENVIRONMENT = `
 Environment:
   DRIFTLESS_HOME            folder of your profile (~/.driftless)
   DRIFTLESS_AUTH            the authentication daemon, host:port (127.0.0.1:4810)
+  DRIFTLESS_SERVER          the file server, to log in where UDP does not get through (port 4811 of that host)
   DRIFTLESS_PASSWORD        for scripts: instead of asking for it
   DRIFTLESS_NEW_PASSWORD    the same for passwd
   DRIFTLESS_LINK_PASSWORD   the same for link --password

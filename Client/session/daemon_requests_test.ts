@@ -14,6 +14,7 @@ function exchangeWith(replies: (transaction: Uint8Array) => Uint8Array[]): Excha
   return {
     asked: 0,
     loopback: true,
+    way: () => 'udp',
     async request(datagram, accept) {
       this.asked += 1;
       assert.ok(this.asked < 10);

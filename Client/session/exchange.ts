@@ -1,17 +1,18 @@
-import { createSocket, type Socket } from 'node:dgram';
-import { lookup } from 'node:dns/promises';
-import { once } from 'node:events';
-import { isLoopbackAddress } from '../../Models/addresses.ts';
 import { decodeUint32 } from '../../Models/datagram_fields.ts';
 import { NEVER_MS, parseServer, type ServerDatagram } from '../../Models/datagrams.ts';
 import { AppError } from '../../Models/errors.ts';
+import { isLoopback } from '../loopback.ts';
 import type { AuthAddress } from './auth_address.ts';
 import { type RoundTrips, TIMING, waitMs, withSample } from './retransmission.ts';
+import { openUdpWay } from './udp_way.ts';
+import type { Way, WayName } from './way.ts';
 
-/** One conversation with the daemon over a socket of its own: a request is sent again until its reply is here. */
+/** One conversation with the daemon: a request is sent again until its reply is here. */
 export type Exchange = {
-  /** The daemon is on this machine. */
+  /** The daemon is on this machine, whichever way leads to it. */
   readonly loopback: boolean;
+  /** The way on which the last reply came; UDP before there was one. */
+  way(): WayName;
   /**
    * @param accept gives what the reply means, or `null` for a reply that is not to be believed (the next one may be)
    * @throws AppError `auth_unreachable` after 30 s, `busy` if that is what the daemon said last, `too_many_requests` if it says to wait longer than that, and what `accept` throws
@@ -21,25 +22,24 @@ export type Exchange = {
   close(): void;
 };
 
-async function connect(address: AuthAddress): Promise<Socket> {
-  let socket: Socket | undefined;
-  try {
-    // "localhost" is often ::1 first, where a daemon that listens on 127.0.0.1 is not
-    const found = await lookup(address.host, { order: 'ipv4first' });
-    socket = createSocket(found.family === 6 ? 'udp6' : 'udp4');
-    socket.connect(address.port, found.address);
-    await once(socket, 'connect');
-    return socket;
-  } catch (cause) {
-    socket?.close();
-    throw new AppError('auth_unreachable', `cannot find the authentication daemon at ${address.text}`, { cause });
-  }
-}
+export type ExchangeOptions = {
+  readonly giveUpMs?: number;
+  /** The HTTP server that carries datagrams too; without it there is UDP alone. */
+  readonly serverUrl?: string;
+  /** Where to begin: the way that was good the last time. */
+  readonly first?: WayName;
+  /** How long the first way may be silent before the other is tried as well; a third of `giveUpMs` at most. */
+  readonly patienceMs?: number;
+};
 
-function unreachable(address: AuthAddress, hint: string | null, wasBusy: boolean): AppError {
+const OTHER = { udp: 'http', http: 'udp' } as const;
+
+function unreachable(address: AuthAddress, ways: readonly (Way | null)[], wasBusy: boolean): AppError {
   if (wasBusy) return new AppError('busy', `the authentication daemon at ${address.text} is overloaded`);
-  const cause = hint === 'ECONNREFUSED' ? 'nothing listens there' : (hint ?? 'it does not run, or something on the way blocks UDP');
-  return new AppError('auth_unreachable', `no answer from the authentication daemon at ${address.text}: ${cause}`);
+  const [udp, http] = ways.map((way) => way?.hint() ?? null);
+  const overHttp = http === null || http === undefined ? '' : `; over HTTP: ${http}`;
+  const cause = udp ?? 'it does not run, or something on the way blocks UDP';
+  return new AppError('auth_unreachable', `no answer from the authentication daemon at ${address.text}: ${cause}${overHttp}`);
 }
 
 function tooMany(retryAfterMs: number): AppError {
@@ -58,89 +58,111 @@ export function waitText(ms: number): string {
   return minutes < 48 * 60 ? `${Math.ceil(minutes / 60)} hours` : `${Math.ceil(minutes / 1440)} days`;
 }
 
-export async function openExchange(address: AuthAddress, options: { giveUpMs?: number } = {}): Promise<Exchange> {
-  const socket = await connect(address);
-  let roundTrips: RoundTrips = null;
-  let hint: string | null = null;
+/** Over UDP, and after three seconds of silence also over HTTP; what answers first is where the conversation goes on. */
+export async function openExchange(address: AuthAddress, options: ExchangeOptions = {}): Promise<Exchange> {
+  const { giveUpMs = TIMING.giveUpMs, serverUrl } = options;
+  const patienceMs = Math.min(options.patienceMs ?? TIMING.patienceMs, giveUpMs / 3);
+  const udp = await openUdpWay(address);
+  let http: Way | null = null;
+  const roundTrips: Record<WayName, RoundTrips> = { udp: null, http: null };
+  let first: WayName = serverUrl === undefined ? 'udp' : (options.first ?? 'udp');
   const pending = new Set<(error: unknown) => void>();
   let isOpen = true;
-  socket.on('error', (error: NodeJS.ErrnoException) => {
-    // An ICMP message can be forged, or be about a daemon that is just starting: a hint for the message, no more.
-    hint = error.code ?? null;
-  });
+
+  /** @returns `null` where there is no such way, or no use for it any more */
+  async function wayOf(name: WayName): Promise<Way | null> {
+    if (name === 'udp') return udp;
+    if (serverUrl === undefined) return null;
+    const { openHttpWay } = await import('./http_way.ts');
+    if (isOpen) http ??= openHttpWay(serverUrl);
+    return isOpen ? http : null;
+  }
 
   function request<Result>(datagram: Uint8Array, accept: (reply: ServerDatagram, bytes: Uint8Array) => Result | null): Promise<Result> {
     const transaction = datagram.subarray(4, 20);
-    const giveUpAt = performance.now() + (options.giveUpMs ?? TIMING.giveUpMs);
     return new Promise<Result>((resolve, reject) => {
-      let repeats = -1;
-      let sentAt = 0;
+      const stops: (() => void)[] = [];
+      let isOver = false;
       let wasBusy = false;
-      let timer: NodeJS.Timeout | undefined;
       const end = (): void => {
-        clearTimeout(timer);
-        socket.off('message', receive);
+        isOver = true;
+        for (const stop of stops) stop();
         pending.delete(fail);
       };
       const fail = (error: unknown): void => {
         end();
         reject(error);
       };
-      const sendIn = (delayMs: number): void => {
-        clearTimeout(timer);
-        timer = setTimeout(send, Math.min(delayMs, giveUpAt - performance.now()));
+      const after = (delayMs: number, then: () => void): void => {
+        const timer = setTimeout(then, delayMs);
+        stops.push(() => clearTimeout(timer));
       };
-      const send = (): void => {
-        if (performance.now() >= giveUpAt - 1) {
-          fail(unreachable(address, hint, wasBusy));
-          return;
-        }
-        repeats += 1;
-        sentAt = performance.now();
-        socket.send(datagram, (error) => {
-          if (error !== null) hint = (error as NodeJS.ErrnoException).code ?? null;
-        });
-        sendIn(waitMs(roundTrips, repeats, Math.random()));
-      };
-      const receive = (bytes: Uint8Array): void => {
-        const reply = parseServer(bytes);
-        if (reply === null || Buffer.compare(reply.transaction, transaction) !== 0) return;
-        hint = null;
-        wasBusy = reply.kind === 'busy';
-        if (reply.kind === 'busy') {
-          const retryAfterMs = decodeUint32(reply.retryAfterMs);
-          if (retryAfterMs >= TIMING.giveUpMs) {
-            fail(tooMany(retryAfterMs));
+
+      /** Sends again and again on one way. */
+      const begin = (name: WayName, way: Way | null): void => {
+        if (isOver || way === null) return;
+        let repeats = -1;
+        let sentAt = 0;
+        let timer: NodeJS.Timeout | undefined;
+        const sendIn = (delayMs: number): void => {
+          clearTimeout(timer);
+          timer = setTimeout(send, delayMs);
+        };
+        const send = (): void => {
+          repeats += 1;
+          sentAt = performance.now();
+          way.send(datagram);
+          sendIn(waitMs(roundTrips[name], repeats, Math.random()));
+        };
+        const receive = (bytes: Uint8Array): void => {
+          const reply = parseServer(bytes);
+          if (reply === null || Buffer.compare(reply.transaction, transaction) !== 0) return;
+          wasBusy = reply.kind === 'busy';
+          if (reply.kind === 'busy') {
+            const retryAfterMs = decodeUint32(reply.retryAfterMs);
+            if (retryAfterMs >= TIMING.giveUpMs) fail(tooMany(retryAfterMs));
+            else sendIn(retryAfterMs * (1 + Math.random()));
             return;
           }
-          sendIn(retryAfterMs * (1 + Math.random()));
-          return;
-        }
-        try {
-          const result = accept(reply, bytes);
-          if (result === null) return;
-          // A repeated request tells the round trip only roughly (Karn): good enough where there is no better sample yet.
-          if (repeats === 0 || roundTrips === null) roundTrips = withSample(roundTrips, performance.now() - sentAt);
-          end();
-          resolve(result);
-        } catch (error) {
-          fail(error);
-        }
+          try {
+            const result = accept(reply, bytes);
+            if (result === null) return;
+            // A repeated request tells the round trip only roughly (Karn): good enough where there is no better sample yet.
+            if (repeats === 0 || roundTrips[name] === null) roundTrips[name] = withSample(roundTrips[name], performance.now() - sentAt);
+            first = name;
+            end();
+            resolve(result);
+          } catch (error) {
+            fail(error);
+          }
+        };
+        stops.push(way.listen(receive), () => clearTimeout(timer));
+        send();
       };
+      const open = (name: WayName): void => {
+        wayOf(name).then((way) => begin(name, way), fail);
+      };
+
+      const began = first;
       pending.add(fail);
-      socket.on('message', receive);
-      send();
+      after(giveUpMs, () => fail(unreachable(address, [udp, http], wasBusy)));
+      after(patienceMs, () => {
+        if (!wasBusy) open(OTHER[began]);
+      });
+      open(began);
     });
   }
 
   return {
-    loopback: isLoopbackAddress(socket.remoteAddress().address),
+    loopback: udp.loopback && (serverUrl === undefined || isLoopback(serverUrl)),
+    way: () => first,
     request,
     close() {
       if (!isOpen) return;
       isOpen = false;
       for (const fail of pending) fail(new AppError('cancelled', 'the conversation with the authentication daemon was closed'));
-      socket.close();
+      udp.close();
+      http?.close();
     },
   };
 }

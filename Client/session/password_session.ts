@@ -6,8 +6,9 @@ import { decodeInvite } from '../../Models/invite_code.ts';
 import { foldName } from '../../Models/names.ts';
 import { type AuthAddress, parseAuthAddress } from './auth_address.ts';
 import { checkFirstContact, type DaemonPins, type FirstContact } from './daemon_pins.ts';
-import { openExchange } from './exchange.ts';
+import { type Exchange, openExchange } from './exchange.ts';
 import { type HandshakeDeps, performLogin, performRegistration } from './handshake.ts';
+import { rememberServer, waysTo } from './known_server.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import { openOpaqueThread } from './opaque_thread.ts';
 import { type PasswordChange, performPasswordChange } from './password_change.ts';
@@ -20,6 +21,7 @@ type Options = {
   readonly password: string;
   readonly home: string;
   readonly ksfFloor: Ksf;
+  readonly serverUrl?: string | undefined;
 } & FirstContact;
 
 /** The address and the key of an invitation code go before any other. */
@@ -33,12 +35,13 @@ const DEVICE_NAME_BYTES_MAX = 64;
 
 async function withDaemon<Result>(
   address: AuthAddress,
-  { ksfFloor, pins, ...contact }: FirstContact & { readonly ksfFloor: Ksf; readonly pins: DaemonPins | undefined },
+  { ksfFloor, data, serverUrl, ...contact }: FirstContact & Pick<Options, 'ksfFloor' | 'serverUrl'> & { readonly data: ProfileData },
   body: (deps: HandshakeDeps) => Promise<Result>,
 ): Promise<Result> {
+  const pins = data.daemons[address.text];
   await using stack = new AsyncDisposableStack();
   const steps = stack.adopt(openOpaqueThread(), (thread) => thread.close());
-  const exchange = stack.adopt(await openExchange(address), (opened) => opened.close());
+  const exchange = stack.adopt(await openExchange(address, waysTo(address, data, serverUrl)), (opened) => opened.close());
   const admitted = new Map<string, Promise<void>>(); // each key is asked about once, however often the handshake begins anew
   const admit = (daemonKey: Uint8Array): Promise<void> => {
     const key = fingerprint(p, daemonKey);
@@ -56,7 +59,7 @@ function shortened(name: string): string {
   return text;
 }
 
-type LoggedIn = { readonly login: StoredLogin; readonly deviceProof: string };
+type LoggedIn = { readonly login: StoredLogin; readonly deviceProof: string; readonly exchange: Exchange };
 
 /** All spellings of a name are one. */
 function proofKey(address: AuthAddress, username: string): string {
@@ -67,7 +70,8 @@ async function remember(home: string, address: AuthAddress, pins: DaemonPins, lo
   await openProfile(home).update((data) => {
     data.daemons[address.text] ??= pins;
     if (loggedIn === null) return;
-    const { login, deviceProof } = loggedIn;
+    const { login, deviceProof, exchange } = loggedIn;
+    rememberServer(data, login.auth, login.serverUrl, exchange);
     data.deviceProofs = { ...data.deviceProofs, [proofKey(address, login.user.name)]: deviceProof };
     const others = data.sessions.filter((one) => one.auth !== login.auth || one.user.id !== login.user.id);
     data.sessions = [...others, login];
@@ -85,9 +89,9 @@ export const withPassword = {
   async register({ auth, invite, ...options }: NewAccount): Promise<string> {
     const invited = invite === undefined ? undefined : decodeInvite(p, invite);
     const address = parseAuthAddress(invited?.auth ?? auth ?? '');
-    const { daemons } = await openProfile(options.home).read();
+    const data = await openProfile(options.home).read();
     const expectedKey = invited?.key ?? options.expectedKey;
-    const pins = await withDaemon(address, { ...options, expectedKey, pins: daemons[address.text] }, (deps) =>
+    const pins = await withDaemon(address, { ...options, expectedKey, data }, (deps) =>
       performRegistration(deps, { ...options, code: invited?.secret }),
     );
     await remember(options.home, address, pins, null);
@@ -96,22 +100,24 @@ export const withPassword = {
 
   async changePassword(profile: Profile, login: StoredLogin, { ksfFloor, ...passwords }: PasswordOptions): Promise<void> {
     const address = parseAuthAddress(login.auth);
-    const { daemons, deviceProofs } = await profile.read();
-    const device = { deviceId: Buffer.from(login.deviceId, 'hex'), deviceProof: proofIn(deviceProofs, address, login.user.name) };
+    const data = await profile.read();
+    const device = { deviceId: Buffer.from(login.deviceId, 'hex'), deviceProof: proofIn(data.deviceProofs, address, login.user.name) };
     const change = { ...passwords, ...device, username: login.user.name, sessionId: Buffer.from(login.sessionId, 'hex') };
-    await withDaemon(address, { ksfFloor, pins: daemons[address.text] }, (deps) => performPasswordChange(deps, change));
+    await withDaemon(address, { ksfFloor, data, serverUrl: login.serverUrl }, (deps) => performPasswordChange(deps, change));
   },
 
   async login(options: Options & { readonly deviceName?: string }): Promise<StoredLogin> {
     const address = parseAuthAddress(options.auth);
-    const { daemons, deviceId, deviceProofs } = await openProfile(options.home).update(() => undefined); // from now on this device has its id
+    const data = await openProfile(options.home).update(() => undefined); // from now on this device has its id
+    const { deviceId, deviceProofs } = data;
     const deviceProof = proofIn(deviceProofs, address, options.username);
     const device = { deviceProof, deviceId: Buffer.from(deviceId, 'hex'), deviceName: shortened(options.deviceName ?? hostname()) };
-    const granted = await withDaemon(address, { ...options, pins: daemons[address.text] }, (deps) =>
-      performLogin(deps, { ...options, ...device }),
-    );
-    const login = storedLogin(address, granted, Date.now());
-    await remember(options.home, address, granted.pins, { login, deviceProof: Buffer.from(granted.grant.deviceProof).toString('hex') });
-    return login;
+    return withDaemon(address, { ...options, data }, async (deps) => {
+      const granted = await performLogin(deps, { ...options, ...device });
+      const login = storedLogin(address, granted, Date.now());
+      const deviceProof = Buffer.from(granted.grant.deviceProof).toString('hex');
+      await remember(options.home, address, granted.pins, { login, deviceProof, exchange: deps.exchange });
+      return login;
+    });
   },
 };

@@ -27,6 +27,8 @@ export type ProfileData = {
   sessions: StoredLogin[]; // one for each daemon and user
   /** By HOST:PORT and folded user name, 32 hex digits: this device is known there, also when it is logged out. */
   deviceProofs?: Record<string, string>;
+  /** By HOST:PORT of the daemon. `way`: datagrams got there only over HTTP the last time. */
+  servers?: Record<string, { readonly url: string; readonly way?: 'http' }>;
 };
 
 /** The client's profile: HOME/profile.json, a small file a person may open. It holds secrets, so it is for its owner only. */
@@ -56,6 +58,10 @@ function isPins(value: unknown): value is DaemonPins {
   return isRecord(value) && isText(value.key) && isText(value.opaqueKey);
 }
 
+function isServer(value: unknown): boolean {
+  return isRecord(value) && isText(value.url) && URL.canParse(value.url) && (value.way === undefined || value.way === 'http');
+}
+
 /** Checked by hand: a schema library would take longer to load than the rest of a command's start. */
 function isProfile(value: unknown): value is ProfileData {
   return (
@@ -65,6 +71,7 @@ function isProfile(value: unknown): value is ProfileData {
     isRecord(value.daemons) &&
     Object.values(value.daemons).every(isPins) &&
     (value.deviceProofs === undefined || (isRecord(value.deviceProofs) && Object.values(value.deviceProofs).every(isId))) &&
+    (value.servers === undefined || (isRecord(value.servers) && Object.values(value.servers).every(isServer))) &&
     Array.isArray(value.sessions) &&
     value.sessions.every(isLogin)
   );

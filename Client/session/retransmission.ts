@@ -1,5 +1,5 @@
 /** When to send a datagram again (RFC 6298, RFC 9002; the ceiling is lower: decision 0005). */
-export const TIMING = { firstMs: 1000, floorMs: 250, ceilingMs: 2000, giveUpMs: 30_000, jitter: 0.1 } as const;
+export const TIMING = { firstMs: 1000, floorMs: 250, ceilingMs: 2000, giveUpMs: 30_000, patienceMs: 3000, jitter: 0.1 } as const;
 
 /** Round-trip times seen so far, in milliseconds; `null` before the first. */
 export type RoundTrips = { readonly smoothedMs: number; readonly variationMs: number } | null;

@@ -44,6 +44,8 @@ type Credentials = {
   readonly username: string;
   readonly password: string;
   readonly home: string;
+  /** The HTTP server that carries datagrams where UDP does not get through; else what the profile knows, or port 4811 of the daemon's host. */
+  readonly serverUrl?: string | undefined;
 } & FirstContact;
 /** For tests alone: what is accepted instead of KSF_FLOOR. */
 type Stretching = { readonly insecureKsfFloor?: Ksf };

@@ -5,6 +5,7 @@ import { performChange } from './changes.ts';
 import type { InSession } from './daemon_requests.ts';
 import { type Exchange, openExchange } from './exchange.ts';
 import { type Granted, performBegin, performHeard, performLogout, performRenewal } from './handshake.ts';
+import { rememberServer, waysTo } from './known_server.ts';
 import type { Profile, ProfileData, StoredLogin } from './profile.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -39,11 +40,14 @@ function without(data: ProfileData, sessionId: string): StoredLogin[] {
 /** A new ticket for the session, kept in the profile unless the session was logged out meanwhile. @throws AppError as `performRenewal` */
 export async function renewed(profile: Profile, login: StoredLogin, patience: { giveUpMs?: number }): Promise<StoredLogin> {
   const address = parseAuthAddress(login.auth);
-  const granted = await inConversation(profile, login, performRenewal, patience);
+  const renew = async (exchange: Exchange, session: InSession) => ({ exchange, granted: await performRenewal(exchange, session) });
+  const { exchange, granted } = await inConversation(profile, login, renew, patience);
   const next = storedLogin(address, granted, login.loggedInAtMs);
   await profile.update((data) => {
     const at = data.sessions.findIndex((one) => one.sessionId === login.sessionId);
-    if (at >= 0) data.sessions[at] = next;
+    if (at < 0) return;
+    data.sessions[at] = next;
+    rememberServer(data, next.auth, next.serverUrl, exchange);
   });
   return next;
 }
@@ -54,8 +58,10 @@ async function inConversation<Result>(
   body: (exchange: Exchange, session: InSession) => Promise<Result>,
   patience: { giveUpMs?: number } = {},
 ): Promise<Result> {
-  const session = inSession(login, await profile.read());
-  const exchange = await openExchange(parseAuthAddress(login.auth), patience);
+  const address = parseAuthAddress(login.auth);
+  const data = await profile.read();
+  const session = inSession(login, data);
+  const exchange = await openExchange(address, { ...waysTo(address, data, login.serverUrl), ...patience });
   try {
     return await body(exchange, session);
   } finally {

@@ -8,7 +8,7 @@ import { parseAuthAddress } from '../session/auth_address.ts';
 import { performChange } from '../session/changes.ts';
 import { checkFirstContact, type DaemonPins, type FirstContact } from '../session/daemon_pins.ts';
 import { BEGIN_AGAIN, makeContact, requestInBox } from '../session/daemon_requests.ts';
-import { type Exchange, openExchange } from '../session/exchange.ts';
+import { type Exchange, type ExchangeOptions, openExchange } from '../session/exchange.ts';
 import { type Granted, performBegin, performLogin, performLogout, performRegistration, performRenewal } from '../session/handshake.ts';
 import { nodePrimitives } from '../session/node_primitives.ts';
 import { openOpaqueThread } from '../session/opaque_thread.ts';
@@ -44,7 +44,7 @@ type NewPassword = { readonly current: string; readonly next: string; readonly k
 
 /** Many conversations over one OPAQUE thread and without a profile. */
 export type BareClient = AsyncDisposable & {
-  exchange(address: string): Promise<Exchange>;
+  exchange(address: string, options?: ExchangeOptions): Promise<Exchange>;
   register(exchange: Exchange, credentials: Credentials, contact?: FirstContact): Promise<DaemonPins>;
   /** What the daemon makes of a KE1 for a name, sent as it is written here. @returns KE2 */
   challenge(exchange: Exchange, input: { readonly ke1: Uint8Array; readonly name: string; readonly known?: Known }): Promise<Uint8Array>;
@@ -62,7 +62,7 @@ export function openBareClient(): BareClient {
   const steps = openOpaqueThread();
   const common = { steps, pins: null, ksfFloor: NO_FLOOR };
   return {
-    exchange: (address) => openExchange(parseAuthAddress(address)),
+    exchange: (address, options) => openExchange(parseAuthAddress(address), options),
     register: (exchange, credentials, contact) => {
       const met = { loopback: exchange.loopback, pinned: false };
       const admit = (key: Uint8Array): Promise<void> => checkFirstContact(contact ?? {}, { ...met, fingerprint: fingerprintOf(key) });
@@ -100,6 +100,7 @@ export function openBareClient(): BareClient {
 export function directExchange(deliver: (datagram: Uint8Array) => Promise<Uint8Array | null>): Exchange {
   return {
     loopback: true,
+    way: () => 'udp',
     async request(datagram, accept) {
       const bytes = await deliver(datagram);
       const parsed = bytes === null ? null : parseServer(bytes);

@@ -19,6 +19,7 @@ import type { Quotas } from '../../Storage/quota.ts';
 import { openServerStore } from '../../Storage/server_store.ts';
 import { adminsNamed } from '../admins.ts';
 import { buildApp } from '../app.ts';
+import type { AuthCarrier } from '../auth_carrier.ts';
 import { createAuthenticator } from '../authenticate.ts';
 import { ticketKeysPath } from '../config.ts';
 import { LocalFanOut } from '../events_fan_out.ts';
@@ -71,6 +72,8 @@ export type FixtureOptions = {
   /** Stands between the app and the real chunk store. */
   readonly wrapChunks?: (chunks: ChunkStore) => ChunkStore;
   readonly loopbackOnly?: boolean;
+  readonly carrier?: Pick<AuthCarrier, 'carry'>;
+  readonly trustedProxies?: readonly string[];
   /** Makes who it is on HTTPS. */
   readonly tls?: (dataFolder: string) => Promise<TlsIdentity>;
   /** An empty database in place of one on SQLite. */
@@ -146,6 +149,8 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
       log: pino({ level: 'trace' }, { write: (line) => logged.push(line) }),
       loopbackOnly: options.loopbackOnly ?? true,
       tls,
+      carrier: options.carrier ?? { carry: async () => null },
+      trustedProxies: options.trustedProxies ?? [],
     }),
   );
 

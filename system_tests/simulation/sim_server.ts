@@ -146,6 +146,8 @@ async function openSimServer(
       audit: { record: () => undefined },
       ticketKeys: { published: [] },
       tls: null,
+      carrier: { carry: async () => null },
+      trustedProxies: [],
       readiness: async () => [],
       log: pino({ level: 'silent' }),
       loopbackOnly: true,
