@@ -9,6 +9,7 @@ import { fingerprint } from '../../Models/handshake.ts';
 import { decodeInvite } from '../../Models/invite_code.ts';
 import { foldName } from '../../Models/names.ts';
 import { openAccounts } from '../../Storage/accounts_sql.ts';
+import { publishServerPins, requestedReplacement } from '../../Storage/server_pins.ts';
 import { nodePrimitives } from '../node_primitives.ts';
 import { openSecrets, readSecretContent } from '../secrets.ts';
 import { type AdminIo, openAdmin } from './admin.ts';
@@ -314,4 +315,13 @@ test('an invitation code says where and whom, and its secret is stored as a hash
     assert.equal((await admin('invite-code', ...words)).code, 2, words.join(' '));
   }
   assert.equal((await json('invite-codes')).length, 2);
+});
+
+test('the server is asked to replace its key for HTTPS, once it has one', async (t) => {
+  const { admin, json, folder } = await place(t);
+  assert.match((await admin('keys', 'replace-certificate')).err, /there is no .*server/);
+  const pin = randomBytes(32).toString('base64');
+  await publishServerPins(folder, [pin, randomBytes(32).toString('base64')]);
+  assert.deepEqual(await json('keys', 'replace-certificate'), { replaced: pin });
+  assert.equal(await requestedReplacement(folder), pin);
 });

@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import { AppError } from '../../Models/errors.ts';
 import { TICKET } from '../../Models/ticket.ts';
+import { requestKeyReplacement } from '../../Storage/server_pins.ts';
 import { readSecretContent, rotateKeys } from '../secrets.ts';
 import { ROTATION, type SigningKey, stateOfKey } from '../signing_keys.ts';
 import { type Answer, type Command, table, timeText } from './command.ts';
@@ -31,6 +33,24 @@ Tickets that somebody made with a stolen key are good until then; to stop them a
       await admin.requireOwner(join(admin.settings.data, 'auth', 'secrets.json'));
       const made = await admin.act('keys_rotated', { detail: 'by hand' }, () => rotateKeys(admin.settings.data, admin.now()));
       return keysAnswer(made, admin.now());
+    },
+  },
+  {
+    name: 'keys replace-certificate',
+    args: '',
+    summary: 'the file server changes its own HTTPS key for the next one, within two seconds',
+    about: `For when somebody may have seen DATA/server/tls.json. Clients that are logged in were told of the next key already. Not for a certificate of your own (DRIFTLESS_TLS_CERT):
+replace its files. A server that does not run does it when it starts.`,
+    examples: ['keys replace-certificate'],
+    async run(admin) {
+      const { data } = admin.settings;
+      await admin.requireOwner(join(data, 'server'));
+      const old = await admin.act('certificate_changed', { detail: 'asked for' }, async () => {
+        const pin = await requestKeyReplacement(data);
+        if (pin === null) throw new AppError('data_folder_unusable', 'the file server has made no key for HTTPS yet');
+        return pin;
+      });
+      return { json: { replaced: old }, lines: [`the key with the fingerprint sha256//${old} is being replaced`] };
     },
   },
 ];

@@ -25,7 +25,7 @@ const ABOUT = `For whoever runs the server, on its machine. Works on the data fo
 const GROUPS: Readonly<Record<string, string>> = {
   users: 'accounts: who may log in, as what',
   sessions: 'who is logged in',
-  keys: 'what tickets are signed with',
+  keys: 'what tickets are signed with, and the key for HTTPS',
 };
 const ENVIRONMENT = `
 Environment:

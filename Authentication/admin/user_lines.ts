@@ -45,7 +45,7 @@ export async function* userLines(pieces: AsyncIterable<Uint8Array>): AsyncGenera
       isTooLong ||= held.length + part.length > LINE_BYTES_MAX;
       held = isTooLong ? new Uint8Array(0) : Buffer.concat([held, part]);
       if (at >= 0) yield* ended();
-      from += part.length + (at < 0 ? 0 : 1);
+      from += part.length + 1;
     }
   }
   if (held.length > 0 || isTooLong) yield* ended();
