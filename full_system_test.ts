@@ -425,6 +425,19 @@ async function publishing({ step, note, folder }: World, { alice, bob, carol }: 
 
 async function leave(world: World, { alice, bob, carol }: Users) {
   const { step, note } = world;
+  await step('alice revokes another device of hers: it is refused soon after, and told why', async () => {
+    await using phone = await connect({ ...account(world, 'alice'), home: join(world.folder, 'home-phone') });
+    const { device } = await phone.whoami();
+    await alice.renameDevice(device, 'phone');
+    assert.equal((await alice.devices()).find(({ id }) => id === device)?.name, 'phone');
+    await alice.revokeDevice(device);
+    const since = performance.now();
+    while ((await phone.ended()) !== 'revoked') {
+      assert.ok(performance.now() - since < REVOKED_WITHIN_MS, 'it is still let in');
+      await sleep(50);
+    }
+    note(`refused after ${Math.round(performance.now() - since)} ms`);
+  });
   const ticket = await alice.ticket();
   const withTicket = (): Promise<Response> => fetch(`${bob.serverUrl}${ROUTES.whoami}`, { headers: { authorization: `Bearer ${ticket}` } });
   await step('alice logs out', async () => {

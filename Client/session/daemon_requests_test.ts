@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeError, encodeServer, headerOf, parseServer } from '../../Models/datagrams.ts';
 import { replyMac } from '../../Models/handshake.ts';
+import { encodeEndReason } from '../../Models/session_ends.ts';
 import type { Exchange } from './exchange.ts';
-import { performLogout } from './handshake.ts';
+import { performLogout, performRenewal } from './handshake.ts';
 import { nodePrimitives } from './node_primitives.ts';
 
 const proof = { sessionId: new Uint8Array(16).fill(1), renewalSecret: new Uint8Array(32).fill(2) };
@@ -53,4 +54,16 @@ test('a logout is done only when the daemon has proved it: anybody can say that 
     exchangeWith((transaction) => [forged(transaction), confirmed(transaction)]),
     session,
   );
+});
+
+test('that the session has ended, and why, is believed when the daemon has proved it, and from nobody else', async () => {
+  const ended = (transaction: Uint8Array, renewalSecret: Uint8Array): Uint8Array => {
+    const reason = encodeEndReason('revoked');
+    const mac = replyMac(nodePrimitives, { sessionId: proof.sessionId, renewalSecret, header: headerOf('ended', transaction), reason });
+    return encodeServer('ended', transaction, { reason, mac });
+  };
+  const forged = exchangeWith((transaction) => [ended(transaction, new Uint8Array(32).fill(3))]);
+  await assert.rejects(performRenewal(forged, session), /no believable answer/);
+  const proved = exchangeWith((transaction) => [ended(transaction, new Uint8Array(32)), ended(transaction, proof.renewalSecret)]);
+  await assert.rejects(performRenewal(proved, session), { code: 'session_unknown', reason: 'revoked' });
 });

@@ -276,6 +276,25 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
   );
 
   contract(
+    'a session that is from another one begins only while that lasts, and leaves the name of the device as it is',
+    async ({ accounts, reader }) => {
+      const alice = await addUser(accounts, 'alice');
+      const login = await begin(accounts, alice.id);
+      const from = { deviceId: login.deviceId, deviceName: null, from: login.id, interactive: true };
+      assert.equal((await accounts.openSession(newSession(alice.id, from)))?.state, 'pending');
+      assert.deepEqual(
+        (await reader.listDevices(alice.id)).map(({ name }) => name),
+        ['desk'],
+      );
+      await accounts.endSession(login.id, 2000);
+      const late = newSession(alice.id, from);
+      assert.equal(await accounts.openSession(late), null);
+      assert.equal(await accounts.session(late.id), null);
+      assert.equal(await accounts.openSession(newSession(alice.id, { ...from, from: newId() })), null);
+    },
+  );
+
+  contract(
     'sessions at a prompt end when nothing is done in them, others do not, and none if there is no such limit',
     async ({ accounts }) => {
       const alice = await addUser(accounts, 'alice');
