@@ -33,7 +33,7 @@ before(async () => {
 });
 after(() => postgres.close());
 
-const postgresAddress = async (): Promise<DatabaseAddress> => ({ kind: 'postgres', url: await postgres.createDatabase() });
+const postgresAddress = async (): Promise<DatabaseAddress> => ({ kind: 'postgres', url: await postgres.createServerDatabase() });
 
 const one = contentOf('one');
 const many = contentOf('part one', 'part two');

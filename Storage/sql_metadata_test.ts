@@ -56,5 +56,5 @@ metadataContract('PostgreSQL', async (t) => {
   t.after(async () => {
     for (const store of opened) await store.close();
   });
-  return onPostgres(opened, await postgres.createDatabase());
+  return onPostgres(opened, await postgres.createServerDatabase());
 });

@@ -5,7 +5,6 @@ import { PROBES, UNPROBED } from '../Server/testing/rights_probes.ts';
 import { nameOf, VISIT } from '../Server/testing/rights_walk.ts';
 import { openServer } from '../Server/testing/server_fixture.ts';
 import { startPostgres, type TestPostgres } from '../Storage/testing/postgres.ts';
-import { openThread } from './apart.ts';
 import { walk } from './rights_walks.ts';
 
 const WALKS = 10;
@@ -13,14 +12,12 @@ const STEPS = 1_000; // each
 /** Of each route, of what can be seen and of what cannot, in all walks together. */
 const ASKED_MIN = 10;
 const begun = Date.now() % 2 ** 31;
-const WALK = new URL('./rights_walks.ts', import.meta.url).href;
 
-const thread = openThread();
 let postgres: TestPostgres;
 before(async () => {
   postgres = await startPostgres();
 });
-after(() => Promise.all([postgres.close(), thread.close()]));
+after(() => postgres.close());
 
 const asked = new Map<string, { shown: number; hidden: number }>();
 
@@ -41,7 +38,7 @@ test('every route there is has a probe, or a reason why it has none', async () =
 for (let n = 0; n < WALKS; n += 1) {
   const seed = begun + n;
   test(`what is shared, moved, taken back and left is for each user what a model of rights says (walk ${n + 1}, seed ${seed})`, async () => {
-    const coverage = await thread.run(WALK, walk, { seed, steps: STEPS, probes: 1 });
+    const coverage = await walk({ seed, steps: STEPS, probes: 1 });
     for (const [route, { shown, hidden }] of coverage) {
       const sum = asked.get(route) ?? { shown: 0, hidden: 0 };
       asked.set(route, { shown: sum.shown + shown, hidden: sum.hidden + hidden });
@@ -58,10 +55,10 @@ test('in these walks every route was asked of what can be seen and of what canno
 });
 
 test(`for a while every route is asked by every user after each change (seed ${begun})`, async () => {
-  await thread.run(WALK, walk, { seed: begun, steps: 200, probes: 0, afterwards: { steps: 20, probes: 'all' } });
+  await walk({ seed: begun, steps: 200, probes: 0, afterwards: { steps: 20, probes: 'all' } });
 });
 
 test(`on PostgreSQL too (seed ${begun})`, async () => {
-  const url = await postgres.createDatabase();
-  await thread.run(WALK, walk, { seed: begun, steps: 150, probes: 1, metadata: { kind: 'postgres', url } });
+  const url = await postgres.createServerDatabase();
+  await walk({ seed: begun, steps: 150, probes: 1, metadata: { kind: 'postgres', url } });
 });

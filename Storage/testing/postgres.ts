@@ -7,10 +7,13 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { openServerStore } from '../server_store.ts';
 
 export type TestPostgres = {
-  /** Makes an empty database. @returns its URL */
+  /** Makes an empty database, or a copy of one that nobody is connected to. @returns its URL */
   createDatabase(copyOf?: string): Promise<string>;
+  /** Makes one with the tables of the file server and nothing in them: they are made once and copied. */
+  createServerDatabase(): Promise<string>;
   close(): Promise<void>;
 };
 
@@ -87,15 +90,27 @@ export async function startPostgres(): Promise<TestPostgres> {
   await ready(server);
   const url = (database: string): string => `postgres://driftless@localhost/${database}?host=${encodeURIComponent(folder)}`;
   let databases = 0;
+  const createDatabase: TestPostgres['createDatabase'] = async (copyOf) => {
+    databases += 1;
+    const name = `test_${databases}`;
+    const template = copyOf === undefined ? '' : ` TEMPLATE ${new URL(copyOf).pathname.slice(1)}`;
+    const client = new pg.Client({ connectionString: url('postgres') });
+    await client.connect();
+    await client.query(`CREATE DATABASE ${name}${template} STRATEGY FILE_COPY`); // the other one writes all of it to its log
+    await client.end();
+    return url(name);
+  };
+  const makeTemplate = async (): Promise<string> => {
+    const made = await createDatabase();
+    await (await openServerStore({ kind: 'postgres', url: made })).close();
+    return made;
+  };
+  let template: Promise<string> | null = null;
   return {
-    async createDatabase(copyOf) {
-      databases += 1;
-      const template = copyOf === undefined ? '' : ` TEMPLATE ${new URL(copyOf).pathname.slice(1)}`;
-      const client = new pg.Client({ connectionString: url('postgres') });
-      await client.connect();
-      await client.query(`CREATE DATABASE test_${databases}${template}`);
-      await client.end();
-      return url(`test_${databases}`);
+    createDatabase,
+    async createServerDatabase() {
+      template ??= makeTemplate();
+      return createDatabase(await template);
     },
     async close() {
       server.stdin.end();
