@@ -81,7 +81,7 @@ export async function answerChangePassword(deps: PasswordChangeDeps, incoming: I
     record: Buffer.from(fields.record),
     ksf: deps.ksf,
     endSessions: isZeros(fields.keepOthers),
-    exceptSession: isZeros(fields.sessionId) ? null : hex(fields.sessionId),
+    exceptSessions: [fields.sessionId, fields.parentId].filter((id) => !isZeros(id)).map(hex),
     atMs: deps.now(),
   });
   if (outcome === 'stale') return refusal(deps, incoming, expired);

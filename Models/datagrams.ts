@@ -30,8 +30,8 @@ export const TEXTS = {
   change: { number: 8, action: 1, body: 768 },
   changed: { result: 1, number: 8 },
   newPassword: { request: 32 },
-  /** Zeros in `keepOthers`: all sessions of the user end but `sessionId`. */
-  changePassword: { record: 192, ksf: KSF, sessionId: ID, keepOthers: 1 },
+  /** Zeros in `keepOthers`: all sessions of the user end but `sessionId` and the one it was begun from (zeros: none). */
+  changePassword: { record: 192, ksf: KSF, sessionId: ID, parentId: ID, keepOthers: 1 },
 } as const satisfies Record<string, Layout>;
 
 /** The fields after the header. The field `rest` of a ticket goes up to the datagram's end. */

@@ -48,7 +48,7 @@ const GOLDEN: readonly [bytes: Uint8Array, hex: string][] = [
   ...(
     [
       ['newPassword', '8', 60],
-      ['changePassword', '9', 243],
+      ['changePassword', '9', 259],
     ] as const
   ).map(([kind, code, bytes]): [Uint8Array, string] => [
     encodeClient(kind, TRANSACTION, { cookie: fill(16, 1), state: fill(260, 2), ke3: fill(64, 3), sealed: fill(bytes, 4) }),

@@ -5,8 +5,8 @@ export type PasswordChange = {
   readonly provenDigest: Uint8Array; // SHA-256 of the record whose password was proved
   readonly record: Buffer; // the new one, 192 bytes
   readonly ksf: Ksf;
-  readonly endSessions: boolean; // of the user, but for `exceptSession`
-  readonly exceptSession: string | null;
+  readonly endSessions: boolean; // of the user, but for `exceptSessions`
+  readonly exceptSessions: readonly string[];
   readonly atMs: number;
 };
 

@@ -112,6 +112,20 @@ test('a changed password is the only one; other sessions end for that reason, th
   await login(who);
 });
 
+test('at a prompt both go on, the session of the prompt and the device’s that it was begun from', async (t) => {
+  const folder = await folderFor(t);
+  await using server = await startDaemon(join(folder, 'data'));
+  const { register, login, changePassword } = cheapSessions;
+  const who = { auth: server.address, username: 'alice', password: OLD, home: join(folder, 'home') };
+  await register(who);
+  const device = await login(who);
+  const elsewhere = await login({ ...who, home: join(folder, 'elsewhere') });
+  const prompt = await device.atPrompt();
+  await changePassword(prompt, CHANGE);
+  await Promise.all([prompt.refresh(), device.refresh()]);
+  await refused(elsewhere.refresh(), 'session_unknown');
+});
+
 test('without the current password, or with one that cannot be, nothing is changed and nothing more is said', async (t) => {
   const there = await world(t);
   const me = await loggedIn(there);

@@ -14,10 +14,13 @@ export type PasswordChange = {
   readonly next: string;
   readonly deviceId: Uint8Array;
   readonly deviceProof: Uint8Array | null;
-  /** The session that goes on in any case. */
+  /** The session that goes on in any case, and the one it was begun from. */
   readonly sessionId: Uint8Array;
+  readonly parentId: Uint8Array | null;
   readonly keepOthers: boolean;
 };
+
+const NO_SESSION = new Uint8Array(16);
 
 function wrong(): AppError {
   return new AppError('credentials_wrong', 'wrong password');
@@ -75,7 +78,8 @@ export async function performPasswordChange(deps: HandshakeDeps, change: Passwor
       ksf: checkedKsf(fields.ksf, ksfFloor),
     });
     checkPin(pins, 'opaqueKey', made.serverKey);
-    const sessions = { sessionId: change.sessionId, keepOthers: Uint8Array.of(change.keepOthers ? 1 : 0) };
+    const { sessionId, parentId, keepOthers } = change;
+    const sessions = { sessionId, parentId: parentId ?? NO_SESSION, keepOthers: Uint8Array.of(keepOthers ? 1 : 0) };
     const changing = proven.say('changePassword', packFields(TEXTS.changePassword, { record: made.record, ksf: fields.ksf, ...sessions }));
     isAsked = true;
     const done = await exchange.request(changing, opened(proven, { kind: 'passwordChanged', request: changing }));

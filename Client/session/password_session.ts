@@ -27,7 +27,7 @@ type Options = {
 /** The address and the key of an invitation code go before any other. */
 type NewAccount = Omit<Options, 'auth'> & { readonly auth?: string | undefined; readonly invite?: string | undefined };
 
-type PasswordOptions = Pick<PasswordChange, 'current' | 'next' | 'keepOthers'> & {
+type PasswordOptions = Pick<PasswordChange, 'current' | 'next' | 'keepOthers' | 'parentId'> & {
   readonly ksfFloor: Ksf;
 };
 

@@ -172,7 +172,9 @@ function sessionOf(profile: Profile, login: StoredLogin, prompt: AtPrompt | null
     async changePassword({ current: password, next, keepOtherSessions = false, insecureKsfFloor }) {
       const { withPassword } = await import('./password_session.ts');
       const ksfFloor = insecureKsfFloor ?? KSF_FLOOR;
-      await withPassword.changePassword(profile, login, { current: password, next, keepOthers: keepOtherSessions, ksfFloor });
+      const parentId = prompt === null ? null : Buffer.from(prompt.parent.sessionId, 'hex');
+      const change = { current: password, next, keepOthers: keepOtherSessions, parentId, ksfFloor };
+      await withPassword.changePassword(profile, login, change);
     },
     idleMs,
     heard,

@@ -87,7 +87,7 @@ export function openBareClient(): BareClient {
     change: (exchange, { grant, clockOffsetMs }, change) => performChange(exchange, { proof: grant, clockOffsetMs, pins: null }, change),
     changePassword: (exchange, { grant, pins }, passwords) => {
       const { userName: username, deviceId, deviceProof, sessionId } = grant;
-      const who = { username, deviceId, deviceProof, sessionId };
+      const who = { username, deviceId, deviceProof, sessionId, parentId: null };
       return performPasswordChange({ ...common, exchange, pins }, { keepOthers: false, ...passwords, ...who });
     },
     begin: (exchange, { grant, clockOffsetMs }) => performBegin(exchange, { proof: grant, clockOffsetMs, pins: null }),

@@ -20,7 +20,7 @@ export function passwordsContract(kind: string, open: (t: TestContext) => Promis
   function changeOf({ id, record }: Account, more: Partial<PasswordChange> = {}): PasswordChange {
     const ksf = { memoryKiB: 32_768, iterations: 2, parallelism: 1 };
     const change = { userId: id, provenDigest: digestOf(record), record: randomBytes(192), ksf };
-    return { ...change, endSessions: true, exceptSession: null, atMs: 5, ...more };
+    return { ...change, endSessions: true, exceptSessions: [], atMs: 5, ...more };
   }
   async function begin(accounts: Accounts, { id: userId }: Account, provenDigest?: Uint8Array): Promise<string | null> {
     const session = { id: newId(), userId, deviceId: newId(), deviceName: 'desk', atMs: 1, ...(provenDigest ? { provenDigest } : {}) };
@@ -37,7 +37,7 @@ export function passwordsContract(kind: string, open: (t: TestContext) => Promis
       await begin(accounts, alice),
       await begin(accounts, bob),
     ];
-    const change = changeOf(alice, { exceptSession: own });
+    const change = changeOf(alice, { exceptSessions: [own ?? ''] });
     assert.equal(await accounts.changePassword(change), 'changed');
     assert.deepEqual(await accounts.findAccount('alice'), { ...alice, record: change.record, ksf: change.ksf });
     assert.deepEqual(await endedOf(accounts), [other, third].toSorted());
@@ -63,7 +63,7 @@ export function passwordsContract(kind: string, open: (t: TestContext) => Promis
     const since = await begin(accounts, alice);
     assert.equal(await accounts.changePassword(first), 'same');
     assert.equal(await accounts.changePassword(changeOf(alice)), 'stale');
-    const second = changeOf({ ...alice, record: first.record }, { exceptSession: since });
+    const second = changeOf({ ...alice, record: first.record }, { exceptSessions: [since ?? ''] });
     assert.equal(await accounts.changePassword(second), 'changed');
     assert.equal(await accounts.changePassword(first), 'stale'); // said again, it does not come back
     assert.deepEqual((await accounts.findAccount('alice'))?.record, second.record);
