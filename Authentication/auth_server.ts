@@ -41,7 +41,7 @@ async function main(config: AuthConfig): Promise<void> {
   const onFailure = (err: unknown): void => log.error({ err }, 'the audit record cannot be written');
   const audit = opened.adopt(await openAudit(address('audit.db'), { process: 'auth', onFailure }), (open) => open.close());
   const secrets = await openSecrets(config.data, { mayCreate: !(await accounts.hasAccounts()) });
-  opened.use(tendKeys(secrets, log));
+  opened.use(tendKeys({ secrets, log, audit }));
   // A public address is that of a proxy, with a certificate that is none of ours.
   const pinned = config.https && config.publicUrl === null;
   const pins = pinned ? opened.use(watchPins(config.data, (err) => log.warn({ err }, 'the pins of the server cannot be read'))) : NO_PINS;

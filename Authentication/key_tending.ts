@@ -1,19 +1,20 @@
+import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
 import type { Secrets } from './secrets.ts';
 
 const PERIOD_MS = 1000;
 
 /** Each second, so that a change by the administrator's program is taken over within two. */
-export function tendKeys(secrets: Secrets, log: AuthLog): Disposable {
+export function tendKeys({ secrets, log, audit }: { secrets: Secrets; log: AuthLog; audit: Pick<Audit, 'record'> }): Disposable {
   let isFailing = false;
   let isTending = false;
   const tend = async (): Promise<void> => {
     if (isTending) return;
     isTending = true;
     try {
-      const isChanged = await secrets.tend();
+      const made = await secrets.tend();
       isFailing = false;
-      if (isChanged) log.info({ key: secrets.signingKeyAt(Date.now()).id }, 'ticket keys looked through');
+      if (made !== null) audit.record({ what: 'keys_rotated', result: 'ok', detail: `by age, key ${made}` });
     } catch (err) {
       if (!isFailing) log.error({ err }, 'the ticket keys stay as they are');
       isFailing = true;

@@ -20,10 +20,10 @@ export type Secrets = {
   signingKeyAt(issuedAtMs: number): SigningKey;
   /**
    * Takes over keys that were changed by another process, makes a new one when it is time, takes away those that are over. To be called each second.
-   * @returns whether there was anything to do
+   * @returns the id of the key that it made, if it made one
    * @throws AppError `data_folder_unusable`; the keys stay what they were
    */
-  tend(): Promise<boolean>;
+  tend(): Promise<string | null>;
 };
 
 const LOCK_WAIT_MS = 10_000;
@@ -141,14 +141,16 @@ export async function openSecrets(dataFolder: string, options: { mayCreate: bool
     async tend() {
       const atMs = now();
       const found = (await stampOf(path)) ?? 'gone';
-      if (found === stamp && !isRotationDue(keys, atMs) && publishedKeysAt(keys, atMs).length === keys.length) return false;
+      if (found === stamp && !isRotationDue(keys, atMs) && publishedKeysAt(keys, atMs).length === keys.length) return null;
+      let isMade = false;
       const change = (content: SecretContent | null): SecretContent | Promise<SecretContent> => {
         const current = existing(dataFolder, content);
-        return isRotationDue(current.ticketKeys, atMs) ? withNewKey(current, atMs) : current;
+        isMade = isRotationDue(current.ticketKeys, atMs);
+        return isMade ? withNewKey(current, atMs) : current;
       };
       keys = (await revise(dataFolder, change, atMs)).ticketKeys;
       stamp = found; // of before: what was written meanwhile, also by this, is looked at the next time
-      return true;
+      return isMade ? (keys.at(-1)?.id ?? null) : null;
     },
   };
 }

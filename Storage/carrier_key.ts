@@ -7,7 +7,7 @@ import { makeDurableFolder, syncFolder, writeDurableFile } from './durable_file.
 const KEY_BYTES = 32;
 
 /**
- * The key that daemon and server know each other by, DATA/auth/carrier_key (hex, 0600). Whoever comes first makes it; nothing but what is under way
+ * The key that daemon and server know each other by, DATA/auth/carrier_key (hex, 0640: the two may run as two users of a group). Whoever comes first makes it; nothing but what is under way
  * depends on it.
  * @throws AppError `data_folder_unusable`
  */
@@ -25,7 +25,7 @@ export async function openCarrierKey(dataFolder: string): Promise<Uint8Array> {
 async function readKey(path: string): Promise<Uint8Array | null> {
   let text: string;
   try {
-    if (((await stat(path)).mode & 0o077) !== 0 && process.platform !== 'win32') {
+    if (((await stat(path)).mode & 0o027) !== 0 && process.platform !== 'win32') {
       throw new AppError('data_folder_unusable', `others may use ${path}: remove it, a new one will be made`);
     }
     text = await readFile(path, 'utf8');
@@ -42,7 +42,7 @@ async function readKey(path: string): Promise<Uint8Array | null> {
 async function makeKey(folder: string, path: string): Promise<Uint8Array> {
   await makeDurableFolder(folder, 0o700);
   const own = `${path}.${randomBytes(8).toString('hex')}`;
-  await writeDurableFile(own, `${randomBytes(KEY_BYTES).toString('hex')}\n`, 0o600);
+  await writeDurableFile(own, `${randomBytes(KEY_BYTES).toString('hex')}\n`, 0o640);
   try {
     await link(own, path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, chown, mkdir, mkdtemp, open, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,6 +10,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { connect } from '../Client/client.ts';
+import { encodeClient } from '../Models/datagrams.ts';
 import { freePort, type ProcessName, type Running, startProcess } from '../processes.ts';
 
 const SYSTEMD = new URL('../docs/systemd/', import.meta.url);
@@ -47,6 +49,8 @@ async function system(t: TestContext) {
   t.after(() => rm(root, { recursive: true, force: true }));
   await chmod(root, 0o755);
   await makeFolders(root);
+  const umask = process.umask(0o027); // of the units
+  t.after(() => process.umask(umask));
   const ports = { DRIFTLESS_AUTH_PORT: String(await freePort('udp')), DRIFTLESS_HTTP_PORT: String(await freePort('tcp')) };
   const envOf = (who: Who): NodeJS.ProcessEnv => ({
     PATH: process.env.PATH,
@@ -100,6 +104,19 @@ test('daemon and server run as two users that may do no more than they must, and
     try { openSync(path, how); process.stdout.write('opened'); } catch (error) { process.stdout.write(error.code + ' '); } }`;
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'], ...runAs('driftless-server') });
   assert.equal(await text(child.stdout), 'EACCES EACCES EACCES ');
+
+  const datagram = encodeClient('renew', randomBytes(16), {
+    cookie: Buffer.alloc(16),
+    timeMs: Buffer.alloc(8),
+    sessionId: Buffer.alloc(16),
+    mac: Buffer.alloc(32),
+  });
+  const carried = await fetch(`${server.url}/v1/auth`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/octet-stream' },
+    body: datagram,
+  });
+  assert.equal(carried.status, 200, 'both have the key that they know each other by');
 
   // The server alone: it may read the accounts, and makes nothing beside them that the daemon could not write.
   await server.stop();

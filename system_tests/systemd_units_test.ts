@@ -20,7 +20,7 @@ function settingsOf(text: string): Map<string, string[]> {
 
 const REQUIRED: Readonly<Record<string, string>> = {
   Group: 'driftless',
-  UMask: '0077',
+  UMask: '0027', // the other process is in the group: it reads public keys and fingerprints
   LimitCORE: '0', // what is in memory is not written to a disk
   NoNewPrivileges: 'yes',
   CapabilityBoundingSet: '',
