@@ -11,6 +11,8 @@ import { lockSpaces } from './sql_metadata_view.ts';
 /** Rows of the journal that one transaction looks at. */
 const PAGE = 1024;
 const DAY_MS = 86_400_000;
+/** How far a clock may be ahead of the last commit and be believed. */
+const CLOCK_AHEAD_MS = 7 * DAY_MS;
 const DELETE = JOURNAL_KINDS.indexOf('delete');
 
 export type Place = { readonly space: number; readonly seq: number };
@@ -41,9 +43,15 @@ export async function setPin({ store, view }: HistoryReading, { userName }: Prin
 
 /** The two ages at which versions become fewer. */
 type Pass = { readonly column: 'daily_seq' | 'weekly_seq'; readonly olderMs: number; readonly bucketMs: number };
+type DatedPass = Pass & { readonly cutoffMs: number };
 
-/** See History.thin. Goes on where it stopped: each row is looked at twice, once for each pass. */
+/**
+ * See History.thin. Goes on where it stopped: each row is looked at twice, once for each pass. A clock that is far ahead would make everything
+ * old: it is believed only so far beyond the last commit, so a server on which nothing happens keeps what it has.
+ */
 export async function thin(store: Store, { allMs, dailyMs }: KeepPolicy): Promise<number> {
+  const last = await store.database.db.selectFrom('commits').select('at_ms').orderBy('id', 'desc').limit(1).executeTakeFirst();
+  const nowMs = Math.min(store.now(), (last?.at_ms ?? 0) + CLOCK_AHEAD_MS);
   const passes: Pass[] = [
     { column: 'daily_seq', olderMs: allMs, bucketMs: DAY_MS },
     { column: 'weekly_seq', olderMs: dailyMs, bucketMs: 7 * DAY_MS },
@@ -52,14 +60,14 @@ export async function thin(store: Store, { allMs, dailyMs }: KeepPolicy): Promis
   for (let after = 0; ; ) {
     const spaces = await store.database.db.selectFrom('spaces').select('id').where('id', '>', after).orderBy('id').limit(PAGE).execute();
     for (const { id } of spaces) {
-      for (const pass of passes) thinned += await thinSpace(store, id, pass);
+      for (const pass of passes) thinned += await thinSpace(store, id, { ...pass, cutoffMs: nowMs - pass.olderMs });
       after = id;
     }
     if (spaces.length < PAGE) return thinned;
   }
 }
 
-async function thinSpace(store: Store, space: number, pass: Pass): Promise<number> {
+async function thinSpace(store: Store, space: number, pass: DatedPass): Promise<number> {
   let thinned = 0;
   for (;;) {
     const done = await store.database.write((trx) => thinPage(store, trx, { space, pass }));
@@ -81,9 +89,9 @@ type Successor = {
 async function thinPage(
   { now, database }: Store,
   trx: Parameters<Parameters<Store['database']['write']>[0]>[0],
-  { space, pass }: { space: number; pass: Pass },
+  { space, pass }: { space: number; pass: DatedPass },
 ): Promise<{ thinned: number; more: boolean }> {
-  const { column, olderMs, bucketMs } = pass;
+  const { column, cutoffMs, bucketMs } = pass;
   await lockSpaces(trx, database.dialect, [space]); // a pin comes before this or after it
   const mark = await trx.selectFrom('thinning').select(column).where('space', '=', space).executeTakeFirst();
   const from: number = mark?.[column] ?? 0;
@@ -93,7 +101,6 @@ async function thinPage(
     LEFT JOIN journal p ON p.space = j.space AND p.seq = j.prev AND p.node = j.node AND p.digest IS NOT NULL AND p.thinned_at_ms IS NULL
     LEFT JOIN commits pc ON pc.id = p.commit_id
     WHERE j.space = ${space} AND j.seq > ${from} ORDER BY j.seq LIMIT ${PAGE}`.execute(trx);
-  const cutoffMs = now() - olderMs;
   const young = rows.findIndex((row) => row.at_ms > cutoffMs);
   const old = young === -1 ? rows : rows.slice(0, young);
   const last = old.at(-1);

@@ -20,6 +20,12 @@ async function writes({ metadata, clock }: HistoryPlace, path: string): Promise<
   return made;
 }
 
+/** Time goes by, and something is done at its end. */
+async function pass({ metadata, clock }: HistoryPlace, days: number): Promise<void> {
+  clock.ms += days * DAY;
+  await done(metadata, bob, [put(`/at ${clock.ms}`, contentOf('tick'))], [contentOf('tick')]);
+}
+
 async function kept({ history }: HistoryPlace, path: string): Promise<number[]> {
   const { rows } = await history.versions(alice, { path, after: null, limit: 100 });
   return rows.map(({ version }) => version).reverse();
@@ -29,20 +35,20 @@ async function kept({ history }: HistoryPlace, path: string): Promise<number[]> 
 export function contractOfKeeping(open: OpenHistory): void {
   test('all versions are kept for a while, then one a day, then one a week, and the newest for ever', async (t) => {
     const place = await open(t);
-    const { metadata, history, clock } = place;
+    const { metadata, history } = place;
     const made = await writes(place, '/f');
     const [first, second, third, fourth, fifth] = made as [number, number, number, number, number];
     const { cursor, changes } = await allChanges(metadata, alice);
     assert.equal(await history.thin(POLICY), 0);
     assert.deepEqual(await kept(place, '/f'), made);
-    clock.ms += 31 * DAY;
+    await pass(place, 31);
     assert.equal(await history.thin(POLICY), 2);
     assert.deepEqual(await kept(place, '/f'), [second, fourth, fifth]);
     assert.equal(await history.thin(POLICY), 0);
-    clock.ms += 60 * DAY;
+    await pass(place, 60);
     assert.equal(await history.thin(POLICY), 1);
     assert.deepEqual(await kept(place, '/f'), [fourth, fifth]);
-    clock.ms += 10_000 * DAY;
+    await pass(place, 10_000);
     assert.equal(await history.thin(POLICY), 0);
     for (const gone of [first, second, third]) {
       await assert.rejects(history.version(alice, '/f', gone), { code: 'not_found' });
@@ -58,9 +64,20 @@ export function contractOfKeeping(open: OpenHistory): void {
     );
   });
 
+  test('a clock that is far ahead of all that was done makes nothing old', async (t) => {
+    const place = await open(t);
+    const made = await writes(place, '/f');
+    place.clock.ms += 10_000 * DAY;
+    assert.equal(await place.history.thin(POLICY), 0);
+    assert.deepEqual(await kept(place, '/f'), made);
+    await pass(place, 0);
+    assert.equal(await place.history.thin(POLICY), 3);
+    assert.deepEqual(await kept(place, '/f'), made.slice(3));
+  });
+
   test('a pinned version is kept whatever its age, until it is not pinned any more', async (t) => {
     const place = await open(t);
-    const { metadata, history, clock } = place;
+    const { metadata, history } = place;
     const made = await writes(place, '/f');
     const other = contentOf('other');
     const [stranger] = await done(metadata, alice, [put('/g', other)], [other]);
@@ -68,7 +85,7 @@ export function contractOfKeeping(open: OpenHistory): void {
     await history.pin(alice, '/f', made[0] ?? 0);
     await history.pin(alice, '/f', made[2] ?? 0);
     await history.unpin(alice, '/f', made[2] ?? 0);
-    clock.ms += 100 * DAY;
+    await pass(place, 100);
     await history.thin(POLICY);
     assert.deepEqual(await kept(place, '/f'), [made[0], made[3], made[4]]);
     const { rows } = await history.versions(alice, { path: '/f', after: null, limit: 9 });
@@ -84,10 +101,10 @@ export function contractOfKeeping(open: OpenHistory): void {
 
   test('what was moved and what was deleted keeps its last content', async (t) => {
     const place = await open(t);
-    const { metadata, history, clock } = place;
+    const { metadata, history } = place;
     await writes(place, '/f');
     await done(metadata, alice, [move('/f', '/g'), remove('/g')]);
-    clock.ms += 200 * DAY;
+    await pass(place, 200);
     await history.thin(POLICY);
     await history.undelete(alice, '/g', null);
     const [row] = (await history.versions(alice, { path: '/g', after: null, limit: 1 })).rows;
