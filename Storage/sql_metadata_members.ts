@@ -106,6 +106,8 @@ async function writeStanding(batch: Batch, space: number, { userId, userName, gr
   const { trx, ledger } = batch;
   if (role === null) {
     await trx.deleteFrom('members').where('space', '=', space).where('user_id', '=', userId).execute();
+    // What their devices had of it they may give up now without a word; should they be members again, the devices say anew what they have.
+    await trx.deleteFrom('sync_reports').where('user_id', '=', userId).execute();
   } else if (before === undefined) {
     const joined_seq = ledger.head(space);
     await trx.insertInto('members').values({ space, user_id: userId, user_name: userName, role, granted, joined_seq }).execute();

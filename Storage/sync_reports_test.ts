@@ -227,8 +227,9 @@ for (const [name, addressFor] of emptyDatabases(() => postgres)) {
     await done(store.metadata, alice, [put('/team/a/g', one)]);
     assert.equal(await devicesWith(store, '/team/a/f', bob), null);
     await share(store.metadata, '/team', bob);
-    assert.deepEqual(await devicesWith(store, '/team/a/f', bob), [hex('desk')], 'it is as it was, there and here');
-    assert.deepEqual(await devicesWith(store, '/team/a/g', bob), [], 'this came while bob was away');
+    assert.deepEqual(await devicesWith(store, '/team/a/f', bob), [], 'who is out may have given it up');
+    assert.ok(await disks[2]?.report());
+    assert.deepEqual(await devicesWith(store, '/team/a/f', bob), [hex('desk')]);
   });
 
   test(`of random histories no device is ever said to have what it has not, and of a fresh report all of it counts, on ${name}`, async (t) => {
