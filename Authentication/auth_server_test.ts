@@ -85,6 +85,9 @@ test('the configuration has defaults, and a wrong value is named without being s
     [rest.host, rest.port, rest.httpPort, rest.database, rest.publicUrl, rest.registration],
     ['127.0.0.1', 4810, 4811, null, null, 'local'],
   );
+  const proxied = { DRIFTLESS_HOST: '0.0.0.0', DRIFTLESS_PUBLIC_URL: 'http://files.example.org' };
+  assert.throws(() => readConfig(proxied), { code: 'config_invalid', message: /DRIFTLESS_PUBLIC_URL.*https/ });
+  assert.equal(readConfig({ ...proxied, DRIFTLESS_PUBLIC_URL: 'https://files.example.org' }).publicUrl, 'https://files.example.org');
   const wrong = {
     DRIFTLESS_AUTH_PORT: '70000',
     DRIFTLESS_HTTP_PORT: '-1',

@@ -48,14 +48,19 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     throw new AppError('config_invalid', `${issue?.path.join('.')}: ${issue?.message}`);
   }
   const env = parsed.data;
+  const publicUrl = env.DRIFTLESS_PUBLIC_URL ?? null;
+  const https = speaksHttps({ mode: env.DRIFTLESS_TLS, host: env.DRIFTLESS_HOST });
+  if (https && publicUrl?.startsWith('http:') === true) {
+    throw new AppError('config_invalid', 'DRIFTLESS_PUBLIC_URL: away from loopback it must be https');
+  }
   return {
     data: resolve(env.DRIFTLESS_DATA),
     logs: resolve(env.DRIFTLESS_LOGS),
     host: env.DRIFTLESS_HOST,
     port: env.DRIFTLESS_AUTH_PORT,
     httpPort: env.DRIFTLESS_HTTP_PORT,
-    publicUrl: env.DRIFTLESS_PUBLIC_URL ?? null,
-    https: speaksHttps({ mode: env.DRIFTLESS_TLS, host: env.DRIFTLESS_HOST }),
+    publicUrl,
+    https,
     database: env.DRIFTLESS_DATABASE ?? null,
     registration: env.DRIFTLESS_REGISTRATION,
     sessionRules: {

@@ -36,11 +36,11 @@ export async function publishServerPins(dataFolder: string, pins: readonly strin
 
 /**
  * Asks the server to put its next key in the place of the present one; a server that runs does so within two seconds, another when it starts.
- * @returns the key that is to go, or `null` where the server has not made one yet
+ * @returns the key that is to go, or `null` where there is no next one: the server has none of its own, or none yet
  */
 export async function requestKeyReplacement(dataFolder: string): Promise<string | null> {
-  const [replace] = await readServerPins(dataFolder);
-  if (replace === undefined) return null;
+  const [replace, next] = await readServerPins(dataFolder);
+  if (replace === undefined || next === undefined) return null;
   await writeDurableFile(requestPath(dataFolder), textOf({ version: 1, replace }), 0o600);
   return replace;
 }

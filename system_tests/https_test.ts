@@ -14,11 +14,12 @@ import { type Driftless, register, resume } from '../Client/client.ts';
 import { AppError } from '../Models/errors.ts';
 import { privateEnvironment, type System, startSystem } from '../processes.ts';
 import { makeCertificate } from '../Server/tls_certificate.ts';
-import { readServerPins, requestKeyReplacement } from '../Storage/server_pins.ts';
+import { readServerPins } from '../Storage/server_pins.ts';
 
 /** Both processes and the client as they are away from loopback: HTTPS with a certificate that no authority knows. */
 
 const BIN = fileURLToPath(new URL('../Client/cli/driftless.js', import.meta.url));
+const ADMIN = fileURLToPath(new URL('../Authentication/admin/driftless_admin.js', import.meta.url));
 const PASSWORD = 'correct horse battery staple';
 
 let folder: string;
@@ -98,7 +99,9 @@ test('a client lives through the replacement of the key without asking anybody, 
 });
 
 async function replaceKey(): Promise<void> {
-  const old = await requestKeyReplacement(data);
+  const [old] = await readServerPins(data);
+  const child = spawn(process.execPath, [ADMIN, 'keys', 'replace-certificate'], { env: { DRIFTLESS_DATA: data }, stdio: 'ignore' });
+  assert.deepEqual(await once(child, 'close'), [0, null]);
   await until(async () => (await readServerPins(data))[0] !== old);
 }
 

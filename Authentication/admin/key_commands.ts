@@ -47,7 +47,11 @@ replace its files. A server that does not run does it when it starts.`,
       await admin.requireOwner(join(data, 'server'));
       const old = await admin.act('certificate_changed', { detail: 'asked for' }, async () => {
         const pin = await requestKeyReplacement(data);
-        if (pin === null) throw new AppError('data_folder_unusable', 'the file server has made no key for HTTPS yet');
+        if (pin === null)
+          throw new AppError(
+            'data_folder_unusable',
+            'the file server has no next key for HTTPS: it made none yet, or uses a certificate of yours',
+          );
         return pin;
       });
       return { json: { replaced: old }, lines: [`the key with the fingerprint sha256//${old} is being replaced`] };
