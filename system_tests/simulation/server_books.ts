@@ -123,8 +123,10 @@ export class ServerBooks {
       ) ??
       this.#first(
         'folders that are in each other',
-        `WITH RECURSIVE below (id) AS (SELECT root FROM spaces WHERE id = ?1 UNION SELECT n.id FROM nodes n JOIN below b ON n.parent = b.id)
-         SELECT id, name FROM nodes WHERE space = ?1 AND deleted_seq IS NULL AND id NOT IN (SELECT id FROM below)`,
+        `WITH RECURSIVE below (id) AS (
+           SELECT root FROM spaces WHERE id = ?1 UNION SELECT id FROM nodes WHERE space = ?1 AND deleted_seq IS NOT NULL
+           UNION SELECT n.id FROM nodes n JOIN below b ON n.parent = b.id)
+         SELECT id, name FROM nodes WHERE space = ?1 AND id NOT IN (SELECT id FROM below)`,
         space,
       ) ??
       this.#auditContents(space)
