@@ -132,3 +132,13 @@ export function historySize({ steps }: History): number {
   };
   return steps.reduce((sum, step) => sum + 1 + inside(step), 0);
 }
+
+/** The power is cut somewhere in it. */
+export function losesPower(steps: readonly Step[]): boolean {
+  const inFaults = (faults: readonly PassFault[]): boolean =>
+    faults.some(({ effect }) => effect.kind === 'power' || (effect.kind === 'pass' && inFaults(effect.faults)));
+  return steps.some((step) => {
+    if (step.kind === 'pass') return inFaults(step.faults);
+    return step.kind === 'power' || (step.kind === 'live' && inFaults(step.passFaults.flat()));
+  });
+}

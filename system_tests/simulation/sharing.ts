@@ -99,7 +99,7 @@ export class Sharing {
     if (pass === undefined) return null;
     for (const key of contentsOf(device)) {
       const id = this.#ids.get(key);
-      if (id === undefined || pass.had.has(key) || pass.readable.has(id) || this.#written.get(device.account)?.has(key)) continue;
+      if (id === undefined || key === 'empty' || pass.had.has(key) || pass.readable.has(id) || this.#written.get(device.account)?.has(key)) continue;
       return `${this.#deps.ledger.nameOf(key)} came to ${device.name}, whose user may not read it`;
     }
     return null;
@@ -126,7 +126,7 @@ export class Sharing {
     for (const user of this.#deps.users) {
       for (const id of this.#deps.server().books.atHome(idOf(user))) {
         const key = this.#keys.get(id);
-        if (key === undefined || this.#written.get(user)?.has(key) || this.#home.get(user)?.has(id)) continue;
+        if (key === undefined || key === 'empty' || this.#written.get(user)?.has(key) || this.#home.get(user)?.has(id)) continue;
         return `${this.#deps.ledger.nameOf(key)} became a file of ${user}, who did nothing to it`;
       }
     }

@@ -31,6 +31,7 @@ export type DeviceDeps = {
   readonly clock: Clock;
   readonly server: () => SimServer;
   readonly mutant: Mutant;
+  readonly losesPower: boolean;
   readonly beforeDisk: (device: SimDevice, call: DiskCall) => void;
   readonly beforeNet: (device: SimDevice, call: NetworkCall) => ReturnType<Parameters<typeof openSimNetwork>[0]['before']>;
   readonly afterNet: (device: SimDevice, call: NetworkCall) => Promise<void>;
@@ -78,7 +79,7 @@ export class SimDevice {
   readonly user: OtherProgram;
   readonly events: EngineEvent[] = [];
   readonly #deps: DeviceDeps;
-  readonly #indexFile = new SimIndexFile();
+  readonly #indexFile: SimIndexFile;
   #process: Process | null = null;
   readonly #manifests = memoryCache();
   #backup: Uint8Array | null = null;
@@ -99,6 +100,7 @@ export class SimDevice {
 
   constructor(deps: DeviceDeps) {
     this.#deps = deps;
+    this.#indexFile = new SimIndexFile(deps.losesPower);
     this.number = deps.number;
     this.name = deps.name;
     const { options } = deps;

@@ -47,6 +47,12 @@ export class SimIndexFile {
   /** As it was before each `observe` since something was last made durable, oldest first. */
   readonly #lagging: Uint8Array[] = [];
   #depth = 0;
+  readonly #losesPower: boolean;
+
+  /** @param losesPower the power may be cut: what was not durable is remembered */
+  constructor(losesPower: boolean) {
+    this.#losesPower = losesPower;
+  }
 
   open(): SyncIndex {
     const db = new DatabaseSync(':memory:');
@@ -100,7 +106,7 @@ export class SimIndexFile {
       ...(Object.fromEntries(writes) as Partial<SyncIndex>),
       transaction: (work) => durable(() => index.transaction(work)),
       observe: (work) => {
-        if (this.#depth === 0 && this.#lagging.length < OBSERVED_MAX) this.#lagging.push(this.#now());
+        if (this.#losesPower && this.#depth === 0 && this.#lagging.length < OBSERVED_MAX) this.#lagging.push(this.#now());
         return within(() => index.observe(work));
       },
       close: () => {

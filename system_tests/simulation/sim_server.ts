@@ -71,10 +71,22 @@ export async function openSimFolder(worldsPerServer: number): Promise<SimFolder>
   };
 }
 
+const IDS = new Map<string, string>();
+const IDS_MAX = 1000;
+
+/** 32 hex digits that are the same for the same text. */
+function idOf(text: string): string {
+  const known = IDS.get(text);
+  if (known !== undefined) return known;
+  if (IDS.size >= IDS_MAX) IDS.clear();
+  const id = createHash('sha256').update(text).digest('hex').slice(0, 32);
+  IDS.set(text, id);
+  return id;
+}
+
 /** Who a simulated device is. @param user name; @param device number */
 export function principalOf(user: string, device: number): Principal {
-  const id = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 32);
-  return { userId: id(user), userName: user, deviceId: id(`${user} ${device}`) };
+  return { userId: idOf(user), userName: user, deviceId: idOf(`${user} ${device}`) };
 }
 
 /** What a device sends as its ticket. */

@@ -10,7 +10,7 @@ import { seededRandom } from '../seeded_random.ts';
 import { contentIdOf } from './content.ts';
 import { Epoch } from './epoch.ts';
 import { type Folders, foldersIn } from './folder_shapes.ts';
-import type { DeviceOptions, DiskFault, History, NetFault, PassFault, ShareAction, UserAction } from './history.ts';
+import { type DeviceOptions, type DiskFault, type History, type NetFault, type PassFault, type ShareAction, type UserAction, losesPower } from './history.ts';
 import { type ContentKey, contentKey, Ledger, liveContents } from './ledger.ts';
 import { Sharing } from './sharing.ts';
 import { type Mutant, REMOTE_ROOT, SimDevice } from './sim_device.ts';
@@ -28,7 +28,7 @@ export class Violation extends Error {
   }
 }
 
-export type WorldOptions = Pick<History, 'tickMs' | 'devices' | 'names' | 'plannedTogether'>;
+export type WorldOptions = Pick<History, 'tickMs' | 'devices' | 'names' | 'plannedTogether'> & Partial<Pick<History, 'steps'>>;
 export type Plants = { readonly device?: Mutant; readonly server?: WrapMetadata };
 
 const PRIVATE = ['.driftless'];
@@ -67,6 +67,7 @@ export class World {
   readonly #plants: Plants;
   readonly #names: readonly string[];
   readonly #plannedTogether: number | undefined;
+  readonly #losesPower: boolean;
   /** Names; of devices each says whose it is. */
   readonly users: readonly string[];
   readonly userIds: readonly string[];
@@ -88,6 +89,7 @@ export class World {
     this.mayDouble = this.#mayAlwaysDouble;
     this.#names = history.names ?? [];
     this.#plannedTogether = history.plannedTogether;
+    this.#losesPower = history.steps === undefined || losesPower(history.steps);
     this.devices = history.devices.map((options, number) => this.newDevice(options, number));
   }
 
@@ -123,6 +125,7 @@ export class World {
       },
       server: () => this.server,
       mutant: this.#plants.device ?? {},
+      losesPower: this.#losesPower,
       beforeDisk: (device, call) => this.#beforeDisk(device, call),
       beforeNet: (device) => this.#onNet(device, 'before'),
       afterNet: async (device, call) => {
