@@ -36,6 +36,9 @@ const SCANNED: ReadonlySet<Reason> = new Set([
 /** Not to be tried, however often: only a scan finds out that it is over. */
 const UNTIL_SEEN: ReadonlySet<Reason> = new Set(['other_file_system']);
 
+/** What the server refused of what is here. */
+const OF_THE_SERVER: ReadonlySet<Reason> = new Set(['no_permission_remote', 'over_quota', 'type_refused', 'too_large', 'remote_error']);
+
 /** Why entries are not in sync, when each is tried again, and when it is a problem no more. They are kept in the index. */
 export class Problems {
   readonly #deps: ProblemsDeps;
@@ -84,13 +87,22 @@ export class Problems {
     const differing = new Set(index.changed());
     const stuckIds = new Set(stuck.map(({ id }) => id));
     for (const { path, id, reason } of index.problems()) {
-      if (id === null || this.#sighted.has(path) || (reason === 'name_collides' ? stuckIds.has(id) : differing.has(id))) continue;
+      if (id === null || this.#sighted.has(path)) continue;
+      const isStill = reason === 'name_collides' ? stuckIds.has(id) : differing.has(id);
+      if (isStill && !(OF_THE_SERVER.has(reason) && this.#isElsewhere(id, path))) continue;
       this.#clear(path);
     }
     for (const { id, reason } of stuck) {
       const path = localPath(index, names, id);
       if (path !== null) index.setProblem({ path, id, reason, detail: '', sinceMs: now(), retryAtMs: 0 });
     }
+  }
+
+  /** A person has moved it: it is told where it is now. */
+  #isElsewhere(id: NodeId, path: string): boolean {
+    const { index, names } = this.#deps;
+    const now = index.local.get(id) === undefined ? null : localPath(index, names, id);
+    return now !== null && now !== path;
   }
 
   /** Nodes that are not to be touched: those not to be tried before it is time, and those that must be seen to be free first. */

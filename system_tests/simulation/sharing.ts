@@ -99,7 +99,8 @@ export class Sharing {
     if (pass === undefined) return null;
     for (const key of contentsOf(device)) {
       const id = this.#ids.get(key);
-      if (id === undefined || key === 'empty' || pass.had.has(key) || pass.readable.has(id) || this.#written.get(device.account)?.has(key)) continue;
+      if (id === undefined || key === 'empty' || pass.had.has(key) || pass.readable.has(id) || this.#written.get(device.account)?.has(key))
+        continue;
       return `${this.#deps.ledger.nameOf(key)} came to ${device.name}, whose user may not read it`;
     }
     return null;

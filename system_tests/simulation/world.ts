@@ -10,7 +10,16 @@ import { seededRandom } from '../seeded_random.ts';
 import { contentIdOf } from './content.ts';
 import { Epoch } from './epoch.ts';
 import { type Folders, foldersIn } from './folder_shapes.ts';
-import { type DeviceOptions, type DiskFault, type History, type NetFault, type PassFault, type ShareAction, type UserAction, losesPower } from './history.ts';
+import {
+  type DeviceOptions,
+  type DiskFault,
+  type History,
+  losesPower,
+  type NetFault,
+  type PassFault,
+  type ShareAction,
+  type UserAction,
+} from './history.ts';
 import { type ContentKey, contentKey, Ledger, liveContents } from './ledger.ts';
 import { Sharing } from './sharing.ts';
 import { type Mutant, REMOTE_ROOT, SimDevice } from './sim_device.ts';
