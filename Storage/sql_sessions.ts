@@ -7,7 +7,7 @@ import type { Database } from './database.ts';
 import type { groupWrites } from './group_writes.ts';
 import type { EndedSession, NewSession, Sessions, SessionsReader, StoredSession } from './sessions.ts';
 import { changeInSession } from './sql_sessions_change.ts';
-import { endSessions, lockCounter, type Picks } from './sql_sessions_end.ts';
+import { endSessions, lockCounter, OPEN, type Picks } from './sql_sessions_end.ts';
 import { endOverdue, makeRoom, overdue } from './sql_sessions_room.ts';
 
 const ENDED_PAGE = 10_000;
@@ -46,7 +46,7 @@ function devicesIn(db: Kysely<AccountsSchema>) {
         .select((s) => s.fn.countAll<number>().as('count'))
         .whereRef('s.user_id', '=', 'd.user_id')
         .whereRef('s.device_id', '=', 'd.id')
-        .where('s.state', '<>', 'ended')
+        .where('s.state', 'in', OPEN)
         .as('sessions'),
     );
 }
@@ -87,7 +87,7 @@ export function sessionsReaderOn(database: () => Promise<Database<AccountsSchema
         .select(['s.id', 's.device_id as deviceId', shownName.as('deviceName'), 's.interactive'])
         .select(['s.created_at_ms as createdAtMs', 's.last_seen_ms as lastSeenMs'])
         .where('s.user_id', '=', userId)
-        .where('s.state', '<>', 'ended')
+        .where('s.state', 'in', OPEN)
         .orderBy('s.last_seen_ms', 'desc')
         .orderBy('s.id')
         .limit(LIMITS.sessionsListedMax)

@@ -2,6 +2,9 @@ import { type Expression, type ExpressionBuilder, type SqlBool, sql, type Transa
 import type { EndReason } from '../Models/session_ends.ts';
 import type { AccountsSchema } from './accounts_rows.ts';
 
+/** States of a session that has not ended, in the form that the index is good for. */
+export const OPEN = ['pending', 'live'] as const;
+
 export type Picks = (e: ExpressionBuilder<AccountsSchema, 'sessions'>) => Expression<SqlBool>;
 
 /** The counter's row, locked: whoever begins or ends a session waits here for the one before, so counts are exact and numbers follow each other as the commits do. */
@@ -17,7 +20,7 @@ export async function endSessions(
   { reason, atMs }: { reason: EndReason; atMs: number },
 ): Promise<number> {
   const { value, open_sessions } = await lockCounter(trx);
-  const picked = await trx.selectFrom('sessions').select('id').where('state', '!=', 'ended').where(which).orderBy('id').execute();
+  const picked = await trx.selectFrom('sessions').select('id').where('state', 'in', OPEN).where(which).orderBy('id').execute();
   for (const [index, { id }] of picked.entries()) {
     await trx
       .updateTable('sessions')

@@ -1,7 +1,7 @@
 import { sql, type Transaction } from 'kysely';
 import type { AccountsSchema } from './accounts_rows.ts';
 import type { NewSession, SessionLifetimes, SessionLimits } from './sessions.ts';
-import { endSessions, lockCounter, type Picks } from './sql_sessions_end.ts';
+import { endSessions, lockCounter, OPEN, type Picks } from './sql_sessions_end.ts';
 
 /** As the index has it, whose condition must be written out. */
 const atPrompt: Picks = (e) => e.and([e('state', '=', sql.lit('live')), e('interactive', '=', e.lit(1))]);
@@ -33,7 +33,7 @@ async function openOf(trx: Transaction<AccountsSchema>, userId: string): Promise
     .selectFrom('sessions')
     .select((e) => e.fn.countAll<number>().as('count'))
     .where('user_id', '=', userId)
-    .where('state', '!=', 'ended')
+    .where('state', 'in', OPEN)
     .executeTakeFirstOrThrow();
   return Number(count);
 }
@@ -44,7 +44,7 @@ async function formerOf(trx: Transaction<AccountsSchema>, { userId, deviceId, in
     .selectFrom('sessions')
     .select('id')
     .where((e) => e.and({ user_id: userId, device_id: deviceId, interactive: interactive ? 1 : 0 }))
-    .where('state', '!=', 'ended')
+    .where('state', 'in', OPEN)
     .orderBy('last_seen_ms')
     .orderBy('id')
     .limit(1)

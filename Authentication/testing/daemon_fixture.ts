@@ -11,6 +11,7 @@ import { carriedDatagrams } from '../carried_datagrams.ts';
 import { GUESS_LIMITS } from '../guess_limit.ts';
 import { createOpaqueServer } from '../opaque_server.ts';
 import { openSecrets, type Secrets } from '../secrets.ts';
+import { SESSION_RULES } from '../session_rules.ts';
 import { listen } from '../udp_listener.ts';
 
 /** Stretching that costs nothing: only for tests, whose clients must be told to accept it. */
@@ -44,6 +45,7 @@ export async function startDaemon(
     rate: UNLIMITED,
     beginRate: UNLIMITED,
     guessLimits: UNLIMITED_GUESSES,
+    sessionRules: { ...SESSION_RULES, max: 1e9, maxPerUser: 1e9 },
     queueMax: 1024,
     registration: 'local' as const,
     place,

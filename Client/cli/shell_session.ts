@@ -42,6 +42,14 @@ export function createShellSession({ resume, tell }: ShellSessionDeps): ShellSes
     }
   }
 
+  function begun(): Promise<Driftless> {
+    const beginning = begin();
+    beginning.catch(() => {
+      if (current === beginning) current = null; // the next command tries again
+    });
+    return beginning;
+  }
+
   async function drop(): Promise<void> {
     clearTimeout(timer);
     watching += 1;
@@ -78,16 +86,13 @@ export function createShellSession({ resume, tell }: ShellSessionDeps): ShellSes
   return {
     open() {
       if (ended !== null) return Promise.reject(new AppError('session_unknown', endText(ended), { reason: ended }));
-      current ??= begin();
-      current.catch(() => {
-        current = null; // the next command tries again
-      });
+      current ??= begun();
       return current;
     },
     replace,
     async again() {
       await replace(null);
-      current = begin();
+      current = begun();
       await current;
     },
     async during(command) {
