@@ -1,4 +1,4 @@
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { createSocket, type RemoteInfo } from 'node:dgram';
 import { once } from 'node:events';
 
 /** How bad the link is, each way. */
@@ -17,6 +17,10 @@ export type LossyLink = AsyncDisposable & {
 };
 
 const HELD_BACK_MS = 60;
+/** A client's port at the target. */
+type Back = { send(bytes: Buffer): void; close(): void };
+
+const UNUSED_MS = 20_000; // a client that was silent for so long is over
 
 /** Numbers from 0 to 1, the same for the same seed (mulberry32). */
 function seeded(seed: number): () => number {
@@ -35,10 +39,12 @@ export async function lossyLink(options: { target: string } & Partial<LinkFaults
   const [host = '', port = ''] = options.target.split(':');
   const random = seeded(options.seed ?? 1);
   const front = createSocket('udp4');
-  const backs = new Map<string, Promise<Socket>>();
+  const backs = new Map<string, Promise<Back>>();
   const timers = new Set<NodeJS.Timeout>();
   const listeners: ((bytes: Buffer, way: 'up' | 'down') => void)[] = [];
   let closed = false;
+
+  const keyOf = (client: RemoteInfo): string => `${client.address}:${client.port}`;
 
   function carry(bytes: Buffer, way: 'up' | 'down', deliver: () => void): void {
     for (const listener of listeners) listener(bytes, way);
@@ -53,20 +59,33 @@ export async function lossyLink(options: { target: string } & Partial<LinkFaults
     }
   }
 
-  async function openBack(client: RemoteInfo): Promise<Socket> {
+  async function openBack(client: RemoteInfo): Promise<Back> {
     const back = createSocket('udp4');
     back.on('error', () => undefined); // the target is away: datagrams vanish
     back.on('message', (bytes) => carry(bytes, 'down', () => front.send(bytes, client.port, client.address)));
+    const key = keyOf(client);
+    let isOpen = true;
+    const close = (): void => {
+      if (isOpen) back.close();
+      isOpen = false;
+      backs.delete(key);
+    };
+    const unused = setTimeout(close, UNUSED_MS);
+    timers.add(unused);
     back.connect(Number(port), host);
     await once(back, 'connect');
-    return back;
+    const send = (bytes: Buffer): void => {
+      unused.refresh();
+      if (isOpen) back.send(bytes, () => undefined);
+    };
+    return { send, close };
   }
 
   front.on('message', (bytes, client) => {
-    const key = `${client.address}:${client.port}`;
+    const key = keyOf(client);
     const back = backs.get(key) ?? openBack(client);
     backs.set(key, back);
-    void back.then((socket) => carry(bytes, 'up', () => socket.send(bytes, () => undefined)));
+    void back.then((socket) => carry(bytes, 'up', () => socket.send(bytes)));
   });
   front.bind(0, '127.0.0.1');
   await once(front, 'listening');

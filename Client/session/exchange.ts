@@ -104,15 +104,18 @@ export async function openExchange(address: AuthAddress, options: ExchangeOption
         let repeats = -1;
         let sentAt = 0;
         let timer: NodeJS.Timeout | undefined;
-        const sendIn = (delayMs: number): void => {
+        let secondProbe: NodeJS.Timeout | undefined;
+        const sendIn = (delayMs: number, isProbe: boolean): void => {
           clearTimeout(timer);
-          timer = setTimeout(send, delayMs);
+          timer = setTimeout(send, delayMs, isProbe);
         };
-        const send = (): void => {
+        const send = (isProbe: boolean): void => {
           repeats += 1;
           sentAt = performance.now();
           way.send(datagram);
-          sendIn(waitMs(roundTrips[name], repeats, Math.random()));
+          clearTimeout(secondProbe);
+          if (isProbe && name === 'udp') secondProbe = setTimeout(() => way.send(datagram), TIMING.secondProbeMs);
+          sendIn(waitMs(roundTrips[name], repeats, Math.random()), true);
         };
         const receive = (bytes: Uint8Array): void => {
           const reply = parseServer(bytes);
@@ -120,8 +123,9 @@ export async function openExchange(address: AuthAddress, options: ExchangeOption
           wasBusy = reply.kind === 'busy';
           if (reply.kind === 'busy') {
             const retryAfterMs = decodeUint32(reply.retryAfterMs);
+            clearTimeout(secondProbe);
             if (retryAfterMs >= TIMING.giveUpMs) fail(tooMany(retryAfterMs));
-            else sendIn(retryAfterMs * (1 + Math.random()));
+            else sendIn(retryAfterMs * (1 + Math.random()), false);
             return;
           }
           try {
@@ -136,8 +140,12 @@ export async function openExchange(address: AuthAddress, options: ExchangeOption
             fail(error);
           }
         };
-        stops.push(way.listen(receive), () => clearTimeout(timer));
-        send();
+        stops.push(
+          way.listen(receive),
+          () => clearTimeout(timer),
+          () => clearTimeout(secondProbe),
+        );
+        send(false);
       };
       const open = (name: WayName): void => {
         wayOf(name).then((way) => begin(name, way), fail);

@@ -6,6 +6,7 @@ import { encodeUint32 } from '../../Models/datagram_fields.ts';
 import { encodeClient, encodeServer } from '../../Models/datagrams.ts';
 import { parseAuthAddress } from './auth_address.ts';
 import { openExchange } from './exchange.ts';
+import { TIMING } from './retransmission.ts';
 
 type Answer = (bytes: Buffer, from: RemoteInfo, count: number) => Uint8Array[];
 
@@ -39,6 +40,15 @@ test('a request is sent again, byte for byte, until it is answered', async (t) =
   assert.equal(await exchange.request(request, (reply) => reply.kind), 'acked');
   assert.equal(got.length, 2);
   for (const bytes of got) assert.deepEqual(new Uint8Array(bytes), request);
+});
+
+test('what was not answered in time is sent twice, so that one more loss costs no other wait', async (t) => {
+  const { address, got } = await fakeDaemon(t, (_bytes, _from, count) => (count < 3 ? [] : [acked(transaction, 1)]));
+  const exchange = await exchangeWith(t, address);
+  const begun = performance.now();
+  assert.equal(await exchange.request(request, (reply) => reply.kind), 'acked');
+  assert.ok(performance.now() - begun < TIMING.firstMs * 2);
+  assert.equal(got.length, 3);
 });
 
 test('rubbish, replies of another transaction and replies that are not to be believed are passed over', async (t) => {

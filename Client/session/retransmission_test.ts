@@ -4,10 +4,10 @@ import { TIMING, waitMs, withSample } from './retransmission.ts';
 
 const MIDDLE = 0.5; // no jitter
 
-test('before the first sample the wait is a second, doubled with each repeat up to the ceiling', () => {
+test('before the first sample the wait is a second, doubled from the second repeat on up to the ceiling', () => {
   assert.deepEqual(
     [0, 1, 2, 3, 30].map((repeats) => waitMs(null, repeats, MIDDLE)),
-    [1000, 2000, TIMING.ceilingMs, TIMING.ceilingMs, TIMING.ceilingMs],
+    [1000, 1000, 2000, TIMING.ceilingMs, TIMING.ceilingMs],
   );
 });
 

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { encodeText, type Ksf } from '../../Models/datagram_fields.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { server as opaqueLibrary, ready as opaqueReady } from '@serenity-kit/opaque';
+import { encodeText, KSF_DEFAULT, type Ksf } from '../../Models/datagram_fields.ts';
 import { packFields, parseServer, TEXTS, unpackFields } from '../../Models/datagrams.ts';
 import { fingerprint } from '../../Models/handshake.ts';
 import { encodeInvite, type Invite } from '../../Models/invite_code.ts';
@@ -58,8 +60,15 @@ export type BareClient = AsyncDisposable & {
   logout(exchange: Exchange, granted: Granted): Promise<void>;
 };
 
-export function openBareClient(): BareClient {
-  const steps = openOpaqueThread();
+/** @param options.stretchingMs how long stretching seems to take, where the daemon's asks for nothing: it is waited, and many can wait at once */
+export function openBareClient(options: { readonly stretchingMs?: number } = {}): BareClient {
+  const thread = openOpaqueThread();
+  const { stretchingMs = 0 } = options;
+  const finishLogin: typeof thread.finishLogin = async (input) => {
+    if (stretchingMs > 0) await sleep(stretchingMs);
+    return thread.finishLogin(input);
+  };
+  const steps = { ...thread, finishLogin };
   const common = { steps, pins: null, ksfFloor: NO_FLOOR };
   return {
     exchange: (address, options) => openExchange(parseAuthAddress(address), options),
@@ -111,4 +120,31 @@ export function directExchange(deliver: (datagram: Uint8Array) => Promise<Uint8A
     },
     close: () => undefined,
   };
+}
+
+/** What stretching a password costs this machine, with what the daemon asks of new accounts: median of some, in milliseconds. */
+export async function measureStretchingMs(): Promise<number> {
+  const password = 'correct horse battery';
+  await opaqueReady;
+  const setup = opaqueLibrary.createSetup();
+  const thread = openOpaqueThread();
+  try {
+    const times: number[] = [];
+    for (let n = 0; n < 7; n += 1) {
+      const { state, request } = await thread.startRegistration(password);
+      const registrationRequest = Buffer.from(request).toString('base64url');
+      const { registrationResponse } = opaqueLibrary.createRegistrationResponse({
+        serverSetup: setup,
+        userIdentifier: 'A',
+        registrationRequest,
+      });
+      const response = Buffer.from(registrationResponse, 'base64url');
+      const begun = performance.now();
+      await thread.finishRegistration({ password, state, response, ksf: KSF_DEFAULT });
+      times.push(performance.now() - begun);
+    }
+    return times.toSorted((one, other) => one - other)[3] ?? Number.NaN;
+  } finally {
+    await thread.close();
+  }
 }
