@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
-import { EventEmitter } from 'node:events';
+import { generateKeyPairSync } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+import { createServer } from 'node:https';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { LIMITS } from '../Models/limits.ts';
 import { limitConnections } from './connection_limits.ts';
+import { makeCertificate } from './tls_certificate.ts';
 
 /** What a server tells of: a connection as it counts here. */
 class Connection extends EventEmitter {
@@ -77,4 +82,38 @@ test('connections from this machine are not counted', () => {
   for (const address of ['127.0.0.1', '127.8.9.1', '::1', '::ffff:127.0.0.1']) {
     for (let n = 0; n < 2 * most; n += 1) assert.ok(!connect(address).destroyed, address);
   }
+});
+
+test('a request over TLS makes the connection under it a known one', async (t) => {
+  const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const cert = await makeCertificate({ key, names: ['localhost'], atMs: Date.now() });
+  const server = createServer({ key: key.export({ type: 'pkcs8', format: 'pem' }), cert }, (request, response) => {
+    limits.known(request.socket);
+    response.end('x');
+  });
+  const limits = limitConnections(server, () => false);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const opened: Socket[] = [];
+  t.after(() => {
+    for (const socket of opened) socket.destroy();
+    server.close();
+  });
+  const known = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false });
+  opened.push(known);
+  known.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await once(known, 'data');
+  let accepted = 0;
+  server.on('connection', ({ destroyed }: Socket) => {
+    if (!destroyed) accepted += 1;
+  });
+  for (let n = 0; n < most; n += 1) {
+    const socket = connect(port, '127.0.0.1');
+    opened.push(socket);
+    await once(socket, 'connect');
+  }
+  const refused = connect(port, '127.0.0.1').on('error', () => undefined);
+  await once(refused, 'close');
+  assert.equal(accepted, most);
 });
