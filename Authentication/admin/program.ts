@@ -97,7 +97,7 @@ function addCommand(parent: Commander, word: string, command: Command, deps: Pro
   const added = parent
     .command(`${word} ${args}`.trim())
     .summary(summary)
-    .description(about === undefined ? summary : `${summary}\n\n${about}`);
+    .description(about === undefined ? summary : `${summary}\n\n${about.replaceAll('\n', ' ')}`);
   for (const { flags, text, choices } of options) {
     const option = new Option(flags, text);
     if (choices !== undefined) option.choices(choices);
