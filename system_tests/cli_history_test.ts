@@ -126,6 +126,19 @@ test('a folder is rewound after a preview, which changes nothing and holds only 
   await fails(['undo'], 2, 'request_invalid');
 });
 
+test('a device of yours goes by its name where the past is told and taken back, and by no name that is not there', async () => {
+  await done('devices', 'rename', 'laptop-3');
+  await save('/by/device', 'one\n');
+  const [{ device } = { device: '' }] = await json<RestVersion[]>('versions', '/by/device');
+  assert.match(device, /^[0-9a-f]{32}$/);
+  for (const word of ['versions', 'who']) assert.match(await done(word, '/by/device'), / by alice on laptop-3 {2}operation /);
+  const stepsOf = async (named: string) => (await json<Plan>('undo', '--device', named, '--since', '1h', '--dry-run')).steps;
+  const steps = await stepsOf('laptop-3');
+  assert.ok(steps.some(({ kind, path }) => kind === 'delete' && path === '/by'));
+  assert.deepEqual(await stepsOf(device), steps);
+  await fails(['undo', '--device', 'laptop-4', '--since', '1h', '--dry-run'], 4, 'not_found');
+});
+
 test('names that turn the direction of writing are shown, not obeyed, wherever the past is told', async () => {
   const path = `/${NAME}/${NAME}`;
   for (const content of ['one', 'and two']) await save(path, content);

@@ -2,6 +2,7 @@ import { AppError } from '../../Models/errors.ts';
 import { formatBytes } from '../../Models/format_bytes.ts';
 import type { Driftless, Plan, RestPlanConflict, RestPlanStep } from '../client.ts';
 import { argument, type Command, type Options, type Outcome, type Run, textOption } from './command.ts';
+import { type DeviceNames, deviceNames } from './device_names.ts';
 import { countOf, formatTime } from './format.ts';
 import { facts } from './output.ts';
 import { parseTime } from './times.ts';
@@ -25,8 +26,8 @@ function stepLine({ kind, path, from, entry, size }: RestPlanStep): string {
   return `${VERB[kind].padEnd(11)}  ${(entry === 'folder' ? '-' : formatBytes(size)).padStart(9)}  ${name}${from === null ? '' : ` (is ${from})`}`;
 }
 
-function conflictLine({ path, reason, by }: RestPlanConflict): string {
-  return `stays as it is: ${path}: ${REASON[reason]}${by === null ? '' : `, by ${by.user} on ${by.device} at ${formatTime(by.at)}`}`;
+function conflictLine({ path, reason, by }: RestPlanConflict, { nameOf }: DeviceNames): string {
+  return `stays as it is: ${path}: ${REASON[reason]}${by === null ? '' : `, by ${by.user} on ${nameOf(by.device)} at ${formatTime(by.at)}`}`;
 }
 
 function summary(counts: Plan['counts'], conflicts: number): string {
@@ -40,7 +41,7 @@ function positionOf(text: string): { time: Date } | { cursor: string } {
   return /^[A-Za-z0-9_-]{16,}$/.test(text) && !/^[0-9]{4}-/.test(text) ? { cursor: text } : { time: parseTime(text, new Date()) };
 }
 
-type Preview = (client: Driftless) => Promise<Plan>;
+type Preview = (client: Driftless, names: DeviceNames) => Promise<Plan>;
 
 /** Previews, and does just that; with `--dry-run` it stays at the first, with `--plan` it is a preview of before. */
 async function back(run: Run, options: Options, preview: Preview): Promise<Outcome> {
@@ -50,16 +51,18 @@ async function back(run: Run, options: Options, preview: Preview): Promise<Outco
     const result = await client.goBack({ plan: before });
     return facts(result, `${summary(result.counts, 0)}; to take this back: driftless undo ${result.operation}`);
   }
-  const plan = await preview(client);
+  const names = await deviceNames(client);
+  const plan = await preview(client, names);
   const { steps, conflicts, counts } = plan;
+  const kept = conflicts.map((conflict) => conflictLine(conflict, names));
   if (options.dryRun === true) {
-    const lines = [...steps.map(stepLine), ...conflicts.map(conflictLine), `would be: ${summary(counts, conflicts.length)}`];
+    const lines = [...steps.map(stepLine), ...kept, `would be: ${summary(counts, conflicts.length)}`];
     return facts(plan, ...lines, `plan ${plan.plan}`);
   }
-  if (steps.length === 0) return facts({ operation: null, counts, conflicts }, ...conflicts.map(conflictLine), 'nothing to do');
+  if (steps.length === 0) return facts({ operation: null, counts, conflicts }, ...kept, 'nothing to do');
   const result = await client.goBack(plan);
   const done = `${summary(counts, conflicts.length)}; to take this back: driftless undo ${result.operation}`;
-  return facts({ ...result, conflicts }, ...conflicts.map(conflictLine), done);
+  return facts({ ...result, conflicts }, ...kept, done);
 }
 
 const PLAN_OPTIONS = [
@@ -89,7 +92,7 @@ export const BACK_COMMANDS: readonly Command[] = [
     args: '[operation]',
     summary: 'take back one operation, or all that a device did',
     options: [
-      { flags: '-d, --device <device>', text: 'what this device did, see who or changes' },
+      { flags: '-d, --device <device>', text: 'what this device of yours did, by its name or id, see devices and who' },
       { flags: '--since <when>', text: 'behind this time (14:05, "2026-03-01 14:05", 2h)' },
       { flags: '--user <name>', text: 'whose device; yours if not given' },
       ...PLAN_OPTIONS,
@@ -101,11 +104,11 @@ export const BACK_COMMANDS: readonly Command[] = [
       if (options.plan === undefined && (operation === undefined) === (device === undefined)) {
         throw new AppError('request_invalid', 'what? an operation, or --device and --since');
       }
-      return back(run, options, (client) => {
+      return back(run, options, (client, names) => {
         if (operation !== undefined) return client.undo({ operation });
         const user = textOption(options, 'user');
         const since = parseTime(textOption(options, 'since') ?? '', new Date());
-        return client.undo({ device: device ?? '', since, ...(user === undefined ? {} : { user }) });
+        return client.undo({ device: names.idOf(device ?? ''), since, ...(user === undefined ? {} : { user }) });
       });
     },
   },

@@ -1,7 +1,8 @@
 import { AppError } from '../../Models/errors.ts';
 import { formatBytes } from '../../Models/format_bytes.ts';
-import type { RestDeed, RestTrashItem, RestVersion } from '../client.ts';
-import { argument, type Command, type Options, textOption } from './command.ts';
+import type { Driftless, RestDeed, RestTrashItem, RestVersion } from '../client.ts';
+import { argument, type Command, type Options, type Outcome, type Run, textOption } from './command.ts';
+import { type DeviceNames, deviceNames } from './device_names.ts';
 import { formatTime } from './format.ts';
 import { facts, rowsOf } from './output.ts';
 
@@ -29,22 +30,33 @@ type Done = {
   readonly operation: string;
   readonly at: string;
 };
-const by = ({ user, device, reason, operation }: Done): string =>
-  `by ${user} on ${device}${reason === null ? '' : ` (${reason})`}  operation ${operation}`;
+const by = ({ user, device, reason, operation }: Done, { nameOf }: DeviceNames): string =>
+  `by ${user} on ${nameOf(device)}${reason === null ? '' : ` (${reason})`}  operation ${operation}`;
 
-function versionLine(row: RestVersion): string {
+function versionLine(row: RestVersion, names: DeviceNames): string {
   const marks = [row.current ? 'current' : '', row.pinned ? 'pinned' : ''].filter((mark) => mark !== '').join(', ');
-  return `${String(row.version).padStart(8)}  ${formatTime(row.at)}  ${formatBytes(row.size).padStart(9)}  ${row.path}${marks === '' ? '' : `  (${marks})`}  ${by(row)}`;
+  return `${String(row.version).padStart(8)}  ${formatTime(row.at)}  ${formatBytes(row.size).padStart(9)}  ${row.path}${marks === '' ? '' : `  (${marks})`}  ${by(row, names)}`;
 }
 
-function deedLine(row: RestDeed): string {
+function deedLine(row: RestDeed, names: DeviceNames): string {
   const from = row.from === null ? '' : ` (was ${row.from})`;
-  return `${String(row.version).padStart(8)}  ${formatTime(row.at)}  ${row.kind.padEnd(10)}  ${row.path}${from}  ${by(row)}`;
+  return `${String(row.version).padStart(8)}  ${formatTime(row.at)}  ${row.kind.padEnd(10)}  ${row.path}${from}  ${by(row, names)}`;
 }
 
-function trashLine(row: RestTrashItem): string {
+function trashLine(row: RestTrashItem, names: DeviceNames): string {
   const size = row.kind === 'folder' ? '-' : formatBytes(row.size);
-  return `@${row.id}  ${formatTime(row.at)}  ${size.padStart(9)}  ${row.path}${row.kind === 'folder' ? '/' : ''}  ${by(row)}`;
+  return `@${row.id}  ${formatTime(row.at)}  ${size.padStart(9)}  ${row.path}${row.kind === 'folder' ? '/' : ''}  ${by(row, names)}`;
+}
+
+/** One line for each row, with the names of the user's devices. */
+async function named<T>(
+  run: Run,
+  rowsFrom: (client: Driftless) => AsyncIterable<T>,
+  lineOf: (row: T, names: DeviceNames) => string,
+): Promise<Outcome> {
+  const client = await run.client();
+  const names = await deviceNames(client);
+  return { kind: 'rows', rows: rowsOf(rowsFrom(client), (row) => lineOf(row, names)) };
 }
 
 async function* once(text: string): AsyncGenerator<Uint8Array> {
@@ -62,7 +74,7 @@ export const HISTORY_COMMANDS: readonly Command[] = [
     about: 'The first column is the number that cat, get, restore, diff and pin take. Works for deleted files too.',
     examples: ['versions /report.odt', 'versions /report.odt --json'],
     async run(run, args) {
-      return { kind: 'rows', rows: rowsOf((await run.client()).versions(argument(args, 0)), versionLine) };
+      return named(run, (client) => client.versions(argument(args, 0)), versionLine);
     },
   },
   {
@@ -119,7 +131,7 @@ export const HISTORY_COMMANDS: readonly Command[] = [
     about: 'Each line names the user, the device and the operation, which undo takes. Works for paths that are gone too.',
     examples: ['who /reports/q3.pdf', 'who /reports --json'],
     async run(run, args) {
-      return { kind: 'rows', rows: rowsOf((await run.client()).deeds(argument(args, 0)), deedLine) };
+      return named(run, (client) => client.deeds(argument(args, 0)), deedLine);
     },
   },
   {
@@ -129,7 +141,7 @@ export const HISTORY_COMMANDS: readonly Command[] = [
     about: 'A deleted folder is one line. The first column is what undelete takes.',
     examples: ['trash', 'trash /reports --json'],
     async run(run, [path = '/']) {
-      return { kind: 'rows', rows: rowsOf((await run.client()).trash(path), trashLine) };
+      return named(run, (client) => client.trash(path), trashLine);
     },
   },
   {
