@@ -23,6 +23,7 @@ export const UNPROBED: Readonly<Record<string, string>> = {
   [`GET ${ROUTES.webhooks}`]: OF_THE_CALLER,
   [`POST ${ROUTES.webhooks}`]: OF_THE_CALLER,
   [`DELETE ${ROUTES.webhooks}/:id`]: OF_THE_CALLER,
+  [`GET ${ROUTES.profile}`]: OF_THE_CALLER,
   [`GET ${ROUTES.devices}`]: OF_THE_CALLER,
   [`GET ${ROUTES.sessions}`]: OF_THE_CALLER,
   [`GET ${ROUTES.fetches}`]: OF_THE_CALLER,
