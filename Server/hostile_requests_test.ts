@@ -272,14 +272,11 @@ test('no header ends the process, or fails a request', async () => {
 test('what is longer than its route takes is refused by its length alone', async () => {
   for (const { url } of routesOf('POST')) {
     if (url.startsWith('/l/') || [ROUTES.files, ROUTES.push, ROUTES.relay].includes(url as never)) continue; // streams
-    const type = [ROUTES.have, ROUTES.pull, ROUTES.signature].includes(url as never) ? 'application/octet-stream' : 'application/json';
-    const head = [
-      `POST ${concrete(url)} HTTP/1.1`,
-      'Host: 127.0.0.1',
-      `Authorization: Bearer ${administrator.ticket}`,
-      `Content-Type: ${type}`,
-    ];
-    const answer = await answersTo(`${head.join('\r\n')}\r\nContent-Length: ${LIMITS.treeBodyBytesMax * 16}\r\n\r\n{`);
+    const head = [`POST ${concrete(url)} HTTP/1.1`, 'Host: 127.0.0.1', `Authorization: Bearer ${administrator.ticket}`];
+    const send = (type: string): Promise<string> =>
+      answersTo(`${head.join('\r\n')}\r\nContent-Type: ${type}\r\nContent-Length: ${LIMITS.treeBodyBytesMax * 16}\r\n\r\n{`);
+    let answer = await send('application/json');
+    if (statusesIn(answer)[0] === 415) answer = await send('application/octet-stream');
     assert.deepEqual([statusesIn(answer), /"code":"(\w+)"/.exec(answer)?.[1]], [[413], 'too_large'], url);
   }
   await assertSound('lengths');
