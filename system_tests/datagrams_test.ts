@@ -257,8 +257,9 @@ test('one source is held to its rate in every kind of datagram, each by itself',
 });
 
 /** As seen from elsewhere: REGISTER and ENROL with `code`, and what became of it. */
-function registering({ server, client }: World, address: string) {
-  const exchange = directExchange((up) => server.daemon.receive(up, { address, port: 5 }));
+function registering({ server, client }: World, address: string, via?: 'http') {
+  const source = { address, port: 5, ...(via === undefined ? {} : { via }) };
+  const exchange = directExchange((up) => server.daemon.receive(up, source));
   return (username: string, code?: Uint8Array): Promise<string> =>
     client.register(exchange, { ...WHO, username, ...(code === undefined ? {} : { code }) }).then(
       () => 'registered',
@@ -274,7 +275,8 @@ async function inviteCode({ accounts }: DaemonFixture, usesLeft = 100, expiresAt
 }
 
 const HERE = ['::1', '127.0.0.9', '::ffff:127.0.0.1'];
-const ELSEWHERE = ['192.0.2.7', '2001:db8::1', '::ffff:192.0.2.7'];
+/** What comes through the HTTP server is from elsewhere, whatever the address. */
+const ELSEWHERE = ['192.0.2.7', '2001:db8::1', '::ffff:192.0.2.7', ['127.0.0.1', 'http'] as const];
 const MODES: readonly [mode: RegistrationMode, here: string, elsewhere: string, withCode: string][] = [
   ['local', 'registered', 'registration_closed', 'registered'],
   ['invite', 'registration_closed', 'registration_closed', 'registered'],
@@ -285,8 +287,9 @@ for (const [registration, here, elsewhere, withCode] of MODES) {
   test(`registration ${registration}: here ${here}, elsewhere ${elsewhere}, with a code ${withCode}`, async (t) => {
     const there = await world(t, { registration });
     const code = await inviteCode(there.server);
-    for (const [n, address] of [...HERE, ...ELSEWHERE].entries()) {
-      const register = registering(there, address);
+    for (const [n, from] of [...HERE, ...ELSEWHERE].entries()) {
+      const [address, via] = typeof from === 'string' ? [from] : from;
+      const register = registering(there, address, via);
       assert.equal(await register(`free${n}`), n < HERE.length ? here : elsewhere, address);
       assert.equal(await register(`invited${n}`, code), withCode, address);
       // nobody gets in by a code that is none, not even where none is needed
