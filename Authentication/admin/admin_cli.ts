@@ -11,6 +11,10 @@ import { readSettings } from './settings.ts';
 /** The administrator's program's main: reads the environment, puts the parts together, sets the exit code. */
 export async function main(words: readonly string[]): Promise<void> {
   const { stdout, stderr, env } = process;
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(); // `driftless-admin audit | head`: the reader has seen enough
+    throw error;
+  });
   const uid = process.getuid?.() ?? null;
   const io: AdminIo = {
     now: Date.now,
