@@ -38,7 +38,7 @@ import type { AuthCarrier } from './auth_carrier.ts';
 import { registerAuthRoute } from './auth_routes.ts';
 import type { Authenticate } from './authenticate.ts';
 import { registerChangeRoutes } from './change_routes.ts';
-import { limitConnections } from './connection_limits.ts';
+import { exemptFrom, limitConnections } from './connection_limits.ts';
 import { registerApprovalRoute } from './delete_approval_route.ts';
 import { DeleteFuse } from './delete_fuse.ts';
 import { holdingDeletes } from './delete_holding.ts';
@@ -146,7 +146,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const metrics = registerMetrics(app);
   registerRequestLog(app);
   registerSlowRequests(app, deps.monotonicMs);
-  registerRequestRules(app, { ...deps, answerNotFound, connections: limitConnections(app.server) });
+  registerRequestRules(app, { ...deps, answerNotFound, connections: limitConnections(app.server, exemptFrom(deps.trustedProxies)) });
   registerDeviceWatch(app, deps);
   registerInvitedQuota(app, deps);
   await registerOpenApi(app);

@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
-import type { Socket } from 'node:net';
-import { addressGroup, isLoopbackAddress } from '../Models/addresses.ts';
+import { BlockList, isIPv6, type Socket } from 'node:net';
+import { addressGroup, isLoopbackAddress, plainAddress } from '../Models/addresses.ts';
 import { LIMITS } from '../Models/limits.ts';
 
 export type ConnectionLimits = {
@@ -11,13 +11,9 @@ type Place = { readonly remoteAddress?: string | undefined; readonly remotePort?
 
 /**
  * How many connections one address may have open: few before a ticket was shown on them, many after that, since many people can be behind one address.
- * Those from this machine are not counted: a proxy, or the sync clients of all its users, come from there.
- * @param server of HTTP or HTTPS
+ * @param server of HTTP or HTTPS. @param isExempt see `exemptFrom`
  */
-export function limitConnections(
-  server: Pick<EventEmitter, 'on'>,
-  isExempt: (address: string) => boolean = isLoopbackAddress,
-): ConnectionLimits {
+export function limitConnections(server: Pick<EventEmitter, 'on'>, isExempt: (address: string) => boolean): ConnectionLimits {
   const strangers = new Map<string, number>(); // by address group
   const known = new Map<string, number>();
   const counted = new Map<string, Map<string, number>>(); // by address and port: where it is counted
@@ -49,6 +45,21 @@ export function limitConnections(
       add(known, group, 1);
       counted.set(place, known);
     },
+  };
+}
+
+/** From where connections are not counted: from this machine, where the sync clients of all its users are, and from proxies. @param proxies addresses and networks */
+export function exemptFrom(proxies: readonly string[]): (address: string) => boolean {
+  const trusted = new BlockList();
+  for (const proxy of proxies) {
+    const [address = '', bits] = proxy.split('/');
+    const kind = isIPv6(address) ? 'ipv6' : 'ipv4';
+    if (bits === undefined) trusted.addAddress(address, kind);
+    else trusted.addSubnet(address, Number(bits), kind);
+  }
+  return (address) => {
+    const plain = plainAddress(address);
+    return isLoopbackAddress(plain) || trusted.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
   };
 }
 

@@ -6,7 +6,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { LIMITS } from '../Models/limits.ts';
-import { limitConnections } from './connection_limits.ts';
+import { exemptFrom, limitConnections } from './connection_limits.ts';
 import { makeCertificate } from './tls_certificate.ts';
 
 /** What a server tells of: a connection as it counts here. */
@@ -29,7 +29,7 @@ function openServer() {
   const server = new EventEmitter();
   let port = 0;
   return {
-    limits: limitConnections(server),
+    limits: limitConnections(server, exemptFrom(['198.51.100.7', '10.1.0.0/16', '2001:db8:7::/48'])),
     connect(address: string): Connection {
       port += 1;
       const connection = new Connection(address, port);
@@ -77,9 +77,9 @@ test('a known one that closes takes no place of a stranger with it', () => {
   assert.ok(!connect('192.0.2.1').destroyed);
 });
 
-test('connections from this machine are not counted', () => {
+test('connections from this machine and from proxies are not counted', () => {
   const { connect } = openServer();
-  for (const address of ['127.0.0.1', '127.8.9.1', '::1', '::ffff:127.0.0.1']) {
+  for (const address of ['127.0.0.1', '127.8.9.1', '::1', '::ffff:127.0.0.1', '198.51.100.7', '::ffff:10.1.2.3', '2001:db8:7::9']) {
     for (let n = 0; n < 2 * most; n += 1) assert.ok(!connect(address).destroyed, address);
   }
 });
