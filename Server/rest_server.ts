@@ -75,6 +75,7 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   const loopbackOnly = isLoopbackName(config.host);
   const onTlsFailure = sparingly((err) => log.error({ err }, 'the HTTPS certificate cannot be looked after'));
   const tls = config.tls === null ? null : stack.adopt(await openTls(config, config.tls, onTlsFailure), close);
+  tls?.onChange(() => audit.record({ what: 'certificate_changed', result: 'ok', detail: 'in use' }));
   const daemon = { host: config.host, port: config.authPort };
   const carrier = stack.adopt(
     openAuthCarrier(daemon, () => openCarrierKey(config.dataFolder)),

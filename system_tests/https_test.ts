@@ -96,6 +96,8 @@ test('a client lives through the replacement of the key without asking anybody, 
   await using slept = await resume({ home });
   assert.equal((await slept.whoami()).user, 'alice');
   assert.deepEqual(await storedPins(), await readServerPins(data), 'it asked the daemon');
+  const shown = spawn(process.execPath, [ADMIN, 'audit', '--what', 'certificate_changed'], { env: { DRIFTLESS_DATA: data } });
+  assert.match(await text(shown.stdout), /in use/);
 });
 
 async function replaceKey(): Promise<void> {
