@@ -34,6 +34,7 @@ export class Sharing {
   readonly #doubtful = new Set<ContentKey>();
   readonly #invitations: { readonly id: string; readonly by: number }[] = [];
   readonly #marks = new Map<string, string>(); // by user: the cursor when all was quiet
+  readonly #ever = new Map<SimDevice, Set<ContentKey>>(); // what a device had once: a power cut may bring back what was deleted
   readonly #home = new Map<string, Set<string>>(); // by user: what may be in their home
   #sampledAt = -1;
 
@@ -76,7 +77,11 @@ export class Sharing {
   }
 
   begin(device: SimDevice): void {
-    this.#passes.set(device, { had: contentsOf(device), readable: new Set() });
+    const had = contentsOf(device);
+    const ever = this.#ever.get(device) ?? new Set();
+    for (const key of had) ever.add(key);
+    this.#ever.set(device, ever);
+    this.#passes.set(device, { had, readable: new Set() });
     this.#sampledAt = -1;
     this.sample();
   }
@@ -97,9 +102,10 @@ export class Sharing {
     const pass = this.#passes.get(device);
     this.#passes.delete(device);
     if (pass === undefined) return null;
+    const had = device.hasLostPower ? (this.#ever.get(device) ?? pass.had) : pass.had;
     for (const key of contentsOf(device)) {
       const id = this.#ids.get(key);
-      if (id === undefined || key === 'empty' || pass.had.has(key) || pass.readable.has(id) || this.#written.get(device.account)?.has(key))
+      if (id === undefined || key === 'empty' || had.has(key) || pass.readable.has(id) || this.#written.get(device.account)?.has(key))
         continue;
       return `${this.#deps.ledger.nameOf(key)} came to ${device.name}, whose user may not read it`;
     }

@@ -91,6 +91,7 @@ export class SimDevice {
   pushes = 0;
   diskCalls = 0;
   busy = false;
+  hasLostPower = false;
   /** Set before the process is killed: the power goes with it. */
   powerSeed: number | null = null;
   /** Folders in which something was changed since the last pass: what a watcher would tell. */
@@ -192,6 +193,7 @@ export class SimDevice {
   }
 
   #losePower(random: () => number): void {
+    this.hasLostPower = true;
     this.volume.cutPower(random);
     this.#indexFile.cutPower(random);
   }
