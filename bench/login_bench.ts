@@ -66,11 +66,11 @@ function medians(rates: readonly LoginRate[]): LoginRate {
  */
 async function measureLogins(scale = 1): Promise<LoginRates> {
   const folder = await mkdtemp(join(tmpdir(), 'driftless-login-bench-'));
+  const radius = await startRadius(join(folder, 'radius'));
   const child = fork(new URL('login_daemon.ts', import.meta.url), [join(folder, 'data')]);
   const address = await answer<'address', string>(child, 'address');
   await using client = openBareClient();
   const exchanges = await Promise.all(Array.from({ length: PARALLEL }, () => client.exchange(address)));
-  const radius = await startRadius(join(folder, 'radius'));
   const radiusClients = await Promise.all(radius === null ? [] : exchanges.map(() => radius.client()));
   const hashed = await hash(PASSWORD, { cost: BCRYPT_COST });
   const who = (n: number) => ({ username: `user-${n}`, password: PASSWORD });

@@ -9,6 +9,8 @@ process.on('message', (question) => {
   else void Promise.resolve(daemon[Symbol.asyncDispose]()).then(() => process.disconnect?.());
 });
 
+process.once('disconnect', () => process.exit()); // whoever measures was killed
+
 function cpuMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;

@@ -37,27 +37,49 @@ max_request_time = 30
 cleanup_delay = 0
 max_requests = 65536
 hostname_lookups = no
-log { destination = files
-  file = ${folder}/log }
-security { allow_core_dumps = no
+log {
+  destination = files
+  file = ${folder}/log
+}
+security {
+  allow_core_dumps = no
   max_attributes = 200
   reject_delay = 0
-  status_server = no }
-thread pool { start_servers = 2
+  status_server = no
+}
+thread pool {
+  start_servers = 2
   max_servers = 8
   min_spare_servers = 1
   max_spare_servers = 4
-  max_requests_per_server = 0 }
-client bench { ipaddr = 127.0.0.1
-  secret = ${SECRET} }
-modules { pap { normalise = no } }
+  max_requests_per_server = 0
+}
+client bench {
+  ipaddr = 127.0.0.1
+  secret = ${SECRET}
+}
+modules {
+  pap {
+    normalise = no
+  }
+}
 server default {
-  listen { type = auth
+  listen {
+    type = auth
     ipaddr = 127.0.0.1
-    port = ${port} }
-  authorize { update control { &Cleartext-Password := "${WHO.password}" }
-    pap }
-  authenticate { Auth-Type PAP { pap } }
+    port = ${port}
+  }
+  authorize {
+    update control {
+      &Cleartext-Password := "${WHO.password}"
+    }
+    pap
+  }
+  authenticate {
+    Auth-Type PAP {
+      pap
+    }
+  }
 }
 `;
 }

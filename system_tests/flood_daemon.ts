@@ -42,6 +42,7 @@ async function receiveForged(count: number, seed: number): Promise<void> {
   }
 }
 
+process.once('disconnect', () => process.exit()); // whoever floods was killed
 process.send?.({ address: started.address });
 process.on('message', (question: { forged?: number; seed?: number } | 'state' | 'end') => {
   if (question === 'state') process.send?.(state());
