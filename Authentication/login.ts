@@ -94,7 +94,7 @@ export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: 
     datagram.transaction,
     source,
   );
-  deps.unfinished.begun(datagram.transaction, { userId: account?.id ?? null, source });
+  deps.unfinished.begun(state, { userId: account?.id ?? null, source });
   return box.reply('challenge', packFields(TEXTS.challenge, { ke2, ksf, state }));
 }
 

@@ -45,7 +45,7 @@ export async function provenLogin(
   const { transaction, kind } = datagram;
   const login = deps.states.open(datagram.state, transaction, source);
   if (login === null) return { refused: 'login_expired', userId: null };
-  deps.unfinished.finished(transaction);
+  deps.unfinished.finished(datagram.state);
   const userId = Buffer.from(login.userId).toString('hex');
   const sessionKey = await deps.opaque.finishLogin({ state: login.opaque, ke3: datagram.ke3 });
   if (sessionKey === null) return { refused: 'credentials_wrong', userId: userId === NOBODY_ID ? null : userId };

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { Audit } from '../Storage/audit.ts';
 import type { Source } from './source.ts';
 
@@ -9,15 +10,16 @@ const OPEN_MAX = 4096;
  * finished any more. Kept for that alone; of more than so many at once the oldest is taken for a guess early.
  */
 export type UnfinishedLogins = {
-  /** A challenge went out. @param userId `null` for a name that nobody has */
-  begun(transaction: Uint8Array, login: { readonly userId: string | null; readonly source: Source }): void;
-  finished(transaction: Uint8Array): void;
+  /** A challenge went out. @param state the sealed login in it: unlike the transaction, the client cannot choose it. @param userId `null` for a name that nobody has */
+  begun(state: Uint8Array, login: { readonly userId: string | null; readonly source: Source }): void;
+  /** @param state one that has opened */
+  finished(state: Uint8Array): void;
   sweep(): void;
 };
 
 export function createUnfinishedLogins(audit: Pick<Audit, 'record'>, now: () => number): UnfinishedLogins {
   const open = new Map<string, { userId: string | null; source: Source; atMs: number }>();
-  const keyOf = (transaction: Uint8Array): string => Buffer.from(transaction).toString('base64');
+  const keyOf = (state: Uint8Array): string => hash('sha256', state, 'base64');
 
   function giveUp(key: string): void {
     const login = open.get(key);
@@ -28,13 +30,13 @@ export function createUnfinishedLogins(audit: Pick<Audit, 'record'>, now: () => 
   }
 
   return {
-    begun(transaction, { userId, source }) {
-      open.set(keyOf(transaction), { userId, source, atMs: now() });
+    begun(state, { userId, source }) {
+      open.set(keyOf(state), { userId, source, atMs: now() });
       if (open.size <= OPEN_MAX) return;
       const [oldest] = open.keys();
       if (oldest !== undefined) giveUp(oldest);
     },
-    finished: (transaction) => void open.delete(keyOf(transaction)),
+    finished: (state) => void open.delete(keyOf(state)),
     sweep() {
       for (const [key, { atMs }] of open) if (Math.abs(now() - atMs) > OPEN_MS) giveUp(key);
     },
