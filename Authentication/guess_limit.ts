@@ -28,6 +28,8 @@ export type GuessLimit = {
   spend(guess: { foldedName: string; device: Uint8Array | null; ke1: Uint8Array }): Promise<{ counter: Uint8Array; waitMs: number }>;
   /** The password was right. */
   forgive(guess: { foldedName: string; counter: Uint8Array }): Promise<void>;
+  /** Those of strangers, for whom the administrator has set another password: who has no known device left could never say it otherwise. */
+  forget(foldedName: string): Promise<void>;
 };
 
 const KE1S_MAX = 4096;
@@ -76,5 +78,6 @@ export function createGuessLimit(deps: { guesses: Guesses; master: Uint8Array; l
         ]),
       );
     },
+    forget: (foldedName) => guesses.shorten(new Map([[hex(counterOf(foldedName, null)), 0]])),
   };
 }

@@ -10,6 +10,7 @@ import { decodeInvite } from '../../Models/invite_code.ts';
 import { foldName } from '../../Models/names.ts';
 import { openAccounts } from '../../Storage/accounts_sql.ts';
 import { publishServerPins, requestedReplacement } from '../../Storage/server_pins.ts';
+import { createGuessLimit, GUESS_LIMITS } from '../guess_limit.ts';
 import { nodePrimitives } from '../node_primitives.ts';
 import { openSecrets, readSecretContent } from '../secrets.ts';
 import { type AdminIo, openAdmin } from './admin.ts';
@@ -99,6 +100,26 @@ async function begin({ folder }: Place, name: string): Promise<string> {
   await accounts.close();
   return id;
 }
+
+test('who was locked out by strangers, and has no known device, may log in with the password that the administrator set', async (t) => {
+  const here = await place(t);
+  const { admin, json } = here;
+  const { master } = await readSecretContent(here.folder);
+  await admin('users', 'add', 'Ålice');
+  const guess = async (): Promise<number> => {
+    await using opened = new AsyncDisposableStack();
+    const { guesses } = opened.adopt(await accountsIn(here.folder), (accounts) => accounts.close());
+    const limit = createGuessLimit({ guesses, master, limits: { ...GUESS_LIMITS, free: 1, max: 1 }, now: Date.now });
+    return (await limit.spend({ foldedName: foldName('ålice'), device: null, ke1: randomBytes(96) })).waitMs;
+  };
+  for (const words of [['reset-password'], ['restore']]) {
+    assert.deepEqual([await guess(), await guess()], [0, Number.POSITIVE_INFINITY]);
+    if (words[0] === 'restore') await admin('users', 'delete', 'ålice', '--yes');
+    assert.equal((await admin('users', ...words, 'ålice')).code, 0);
+  }
+  assert.equal(await guess(), 0);
+  assert.equal((await json('users', 'list'))[0].state, 'active');
+});
 
 test('the life of an account, from being added to being restored', async (t) => {
   const here = await place(t);

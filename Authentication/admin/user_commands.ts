@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { prepareNewPassword, prepareUserName } from '../../Models/credentials.ts';
 import { AppError } from '../../Models/errors.ts';
 import { formatBytes } from '../../Models/format_bytes.ts';
+import { foldName } from '../../Models/names.ts';
 import { parseBytes } from '../../Models/parse_bytes.ts';
 import type { ListedUser, NewPassword } from '../../Storage/user_admin.ts';
+import { createGuessLimit, GUESS_LIMITS } from '../guess_limit.ts';
 import { readSecretContent } from '../secrets.ts';
 import type { Admin } from './admin.ts';
 import { argument, type Command, countText, table, timeText } from './command.ts';
@@ -16,6 +18,13 @@ const SESSIONS_END = 'Sessions end within two seconds.';
 async function newPassword(admin: Admin, name: string): Promise<NewPassword> {
   const { opaqueSetup } = await readSecretContent(admin.settings.data);
   return makeRecord({ opaqueSetup, name, password: prepareNewPassword(await admin.askPassword(name)) });
+}
+
+/** Guesses at the password before are none at this one. */
+async function forgetGuesses(admin: Admin, name: string): Promise<void> {
+  const { master } = await readSecretContent(admin.settings.data);
+  const { guesses } = await admin.accounts();
+  await createGuessLimit({ guesses, master, limits: GUESS_LIMITS, now: admin.now }).forget(foldName(name));
 }
 
 export async function* everyUser(admin: Admin): AsyncGenerator<ListedUser> {
@@ -126,7 +135,10 @@ by it. "users restore" brings the account and its files back, with another passw
       if (user.state !== 'deleted') throw new AppError('already_exists', `${user.name} is not deleted`);
       const password = await newPassword(admin, user.name);
       const accounts = await admin.accounts();
-      await admin.act('user_added', { ...named(user), detail: 'restored' }, () => accounts.restoreUser(user.id, password));
+      await admin.act('user_added', { ...named(user), detail: 'restored' }, async () => {
+        await accounts.restoreUser(user.id, password);
+        await forgetGuesses(admin, user.name);
+      });
       return { json: { user: user.name, state: 'active' }, lines: [`${user.name} is back`] };
     },
   },
@@ -134,14 +146,19 @@ by it. "users restore" brings the account and its files back, with another passw
     name: 'users reset-password',
     args: '<name>',
     summary: 'give a user another password',
-    about: `${PASSWORD} ${SESSIONS_END} The user's devices must log in again with the new one.`,
+    about: `${PASSWORD} ${SESSIONS_END} The user's devices must log in again with the new one. Strangers' guesses are
+forgotten, so that who was locked out by them, and has no known device left, may log in.`,
     examples: ['users reset-password bob'],
     async run(admin, args) {
       const user = await admin.user(argument(args, 0));
       assertThere(user);
       const password = await newPassword(admin, user.name);
       const accounts = await admin.accounts();
-      const sessions = await admin.act('password_reset', named(user), () => accounts.resetPassword(user.id, password, admin.now()));
+      const sessions = await admin.act('password_reset', named(user), async () => {
+        const endedSessions = await accounts.resetPassword(user.id, password, admin.now());
+        await forgetGuesses(admin, user.name);
+        return endedSessions;
+      });
       return { json: { user: user.name, sessionsEnded: sessions }, lines: [`${user.name} has another password, ${ended(sessions)}`] };
     },
   },
