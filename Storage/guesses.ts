@@ -8,7 +8,7 @@ export type GuessPolicy = (row: GuessRow) => number;
  * All methods throw AppError `storage_unavailable`, `storage_full`, `corrupt`. Contract: Storage/testing/guesses_contract.ts.
  */
 export interface Guesses {
-  /** Counts one more, if the policy lets it be tried; of two at the same time each sees the other. @returns what the policy said */
+  /** Counts one more, if the policy lets it be tried; of two at the same time each sees the other. The time of one that was counted is never later than the last that was refused. @returns what the policy said */
   spend(counter: string, atMs: number, policy: GuessPolicy): Promise<number>;
   /** Each row has at most so many guesses now; 0 forgets it. */
   shorten(rows: ReadonlyMap<string, number>): Promise<void>;

@@ -19,10 +19,12 @@ export function guessesOn(database: Database<GuessTables>, group: Group<GuessTab
           .returning(['in_row as inRow', 'last_ms as lastMs'])
           .executeTakeFirstOrThrow();
         const waitMs = policy(row);
-        if (waitMs > 0) return waitMs;
-        const counted = trx.updateTable('guess_counters').set({ in_row: row.inRow + 1, last_ms: atMs });
-        await counted.where('counter', '=', counter).execute();
-        return 0;
+        // A time to come is that of a clock that went back since: nobody waits until it is reached.
+        if (waitMs > 0 && row.lastMs <= atMs) return waitMs;
+        const inRow = waitMs > 0 ? row.inRow : row.inRow + 1;
+        const said = trx.updateTable('guess_counters').set({ in_row: inRow, last_ms: atMs });
+        await said.where('counter', '=', counter).execute();
+        return waitMs;
       }),
     shorten: (rows) =>
       group(async (trx) => {

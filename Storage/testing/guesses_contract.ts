@@ -33,6 +33,15 @@ export function guessesContract(kind: string, open: (t: TestContext) => Promise<
     assert.equal((await rowOf(guesses, other)).inRow, 0);
   });
 
+  contract('the wait after a clock that went back begins when the next is refused, not at a time to come', async (guesses) => {
+    const counter = newCounter();
+    await guesses.spend(counter, 1_000_000, always);
+    assert.equal(await guesses.spend(counter, 5000, () => 60_000), 60_000);
+    const wait: GuessPolicy = ({ lastMs }) => Math.max(0, lastMs + 60_000 - 65_000);
+    assert.equal(await guesses.spend(counter, 65_000, wait), 0);
+    assert.equal((await rowOf(guesses, counter)).inRow, 2);
+  });
+
   contract('of many at the same time each sees those before it', async (guesses) => {
     const counter = newCounter();
     const atMostTen: GuessPolicy = ({ inRow }) => (inRow < 10 ? 0 : 1);
