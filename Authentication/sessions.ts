@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { AuditKind } from '../Models/audit.ts';
 import { prepareDeviceName, prepareDisplayName, prepareEmail } from '../Models/credentials.ts';
-import { beforeLast, type ClientDatagram, encodeError, encodeServer, headerOf } from '../Models/datagrams.ts';
+import { beforeLast, type ClientDatagram, encodeServer, headerOf } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
 import { begunSessionId, changeKeys, renewalKey, replyAssociated, replyMac, requestMac, seal, unseal } from '../Models/handshake.ts';
 import { type Change, type ChangeKind, type ChangeResult, decodeChange, encodeOutcome } from '../Models/session_changes.ts';
@@ -49,12 +49,12 @@ export function isProven(grants: Grants, datagram: SessionDatagram, bytes: Uint8
   return timingSafeEqual(requestMac(p, { renewalSecret, before: beforeLast(datagram.kind, bytes) }), datagram.mac);
 }
 
-/** ENDED with the reason; ERROR when not even that is known any more. */
+/** ENDED with the reason; of a session that was forgotten since, that it lapsed. */
 async function over(deps: SessionDeps, datagram: SessionDatagram): Promise<Uint8Array> {
   const { transaction, sessionId } = datagram;
   const session = await deps.accounts.session(idOf(datagram));
-  if (session === null) return encodeError(transaction, 'session_unknown');
-  const reason = encodeEndReason(endOf(session, lifetimesOf(deps.sessionRules), deps.now()) ?? 'lapsed');
+  const end = session === null ? null : endOf(session, lifetimesOf(deps.sessionRules), deps.now());
+  const reason = encodeEndReason(end ?? 'lapsed');
   const proof = { renewalSecret: deps.grants.renewalSecret(sessionId), header: headerOf('ended', transaction), sessionId, reason };
   return encodeServer('ended', transaction, { reason, mac: replyMac(p, proof) });
 }
@@ -109,7 +109,7 @@ export async function answerBegin(deps: SessionDeps, { datagram, bytes, source }
     deps.audit.record({ what: 'login', result: 'busy', userId, userName, deviceId, address: source.address });
     return session;
   }
-  if (session.state === 'ended') return encodeError(transaction, 'session_unknown');
+  if (session.state === 'ended') return over(deps, datagram);
   const key = renewalKey(p, { renewalSecret, sessionId });
   return deps.grants.datagram({ session, issuedAtMs: session.createdAtMs, key, transaction, request: bytes });
 }

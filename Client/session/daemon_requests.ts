@@ -147,8 +147,8 @@ export async function requestInSession<Result>(
         checkPin(pins, 'key', reply.daemonKey);
         return { cookie: Uint8Array.from(reply.cookie) };
       }
-      // Unproven. To a LOGOUT a daemon that holds this session's secret answers LOGGED_OUT, whatever became of the session.
-      if (kind === 'logout' && isSessionUnknown(reply)) return null;
+      // Unproven, and anybody can send it. A daemon that holds this session's secret proves what became of it.
+      if (isSessionUnknown(reply)) return null;
       endIn(reply, proof);
       if (refusalIn(reply) !== null) return null;
       const result = accept(reply, datagram, transaction);

@@ -64,6 +64,8 @@ test('that the session has ended, and why, is believed when the daemon has prove
   };
   const forged = exchangeWith((transaction) => [ended(transaction, new Uint8Array(32).fill(3))]);
   await assert.rejects(performRenewal(forged, session), /no believable answer/);
+  const said = exchangeWith((transaction) => [encodeError(transaction, 'session_unknown')]);
+  await assert.rejects(performRenewal(said, session), /no believable answer/);
   const proved = exchangeWith((transaction) => [ended(transaction, new Uint8Array(32)), ended(transaction, proof.renewalSecret)]);
   await assert.rejects(performRenewal(proved, session), { code: 'session_unknown', reason: 'revoked' });
 });
