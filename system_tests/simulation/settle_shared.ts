@@ -1,6 +1,8 @@
 import { type NodeId, ROOT } from '../../Client/sync/core/tree.ts';
 import { folderOf } from '../../Client/sync/disk_paths.ts';
+import { portableNames } from '../../Client/sync/portable_names.ts';
 import type { Reason } from '../../Client/sync/reasons.ts';
+import { localPath } from '../../Client/sync/scan.ts';
 import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
 import type { FeedNode } from '../../Models/tree_frames.ts';
 import { comparable, isApart } from './comparable.ts';
@@ -41,10 +43,23 @@ function checkTree(device: SimDevice, nodes: readonly FeedNode[]): void {
   const there = new Map(nodes.map((node) => [paths.get(node.nodeId) ?? '', ofServer(node, timeStepMs)]));
   there.delete('');
   const here = new Map(comparable(device).map((found) => [found.path, ofDisk(found, timeStepMs)]));
+  const waiting = nodes.filter(({ nodeId }) => waitsElsewhere(device, nodeId)).map(({ nodeId }) => paths.get(nodeId) ?? '');
   for (const path of new Set([...there.keys(), ...here.keys()])) {
     if (isApart(device, path) || there.get(path) === here.get(path)) continue;
+    if (waiting.some((above) => `${path}/`.startsWith(`${above}/`))) continue;
     throw new Violation('I4', `${path}: ${device.name} has ${here.get(path) ?? 'nothing'}, the server ${there.get(path) ?? 'nothing'}`);
   }
+}
+
+/** A person has put it into something that cannot be sent. */
+function waitsElsewhere(device: SimDevice, node: number): boolean {
+  const { index } = device;
+  const id = index.byServerNode(node);
+  if (id === undefined || id === ROOT) return false;
+  const [here, there] = [index.local.get(id), index.remote.get(id)];
+  if (here === undefined || there === undefined || (here.parent === there.parent && here.name === there.name)) return false;
+  const path = localPath(index, portableNames(device.features), id);
+  return path !== null && isApart(device, path);
 }
 
 function ofServer({ kind, mode, mtimeUs, digest, target }: FeedNode, timeStepMs: number): string {
