@@ -1,4 +1,5 @@
 import { AppError, assertNever, type ErrorCode } from '../../Models/errors.ts';
+import { foldName } from '../../Models/names.ts';
 import type { OperationResult } from '../../Models/operations.ts';
 import { mtimeUs } from '../transfer/local_files.ts';
 import type { Action } from './core/plan.ts';
@@ -159,6 +160,10 @@ export class Uploads {
       case 'make': {
         const path = this.#place(action.parent, action.name);
         if (here === undefined || path === null) return null;
+        if (this.#isTaken(action)) {
+          this.#refused(action, { status: 'refused', code: 'already_exists', message: 'another folder has this place on the server' });
+          return null;
+        }
         this.#making.set(action.id, action);
         return { key, operation: { kind: 'mkdir', path, existingOk: true, mode: here.mode, mtimeUs: here.mtimeUs } };
       }
@@ -208,6 +213,14 @@ export class Uploads {
         onSend: (snapshot) => this.#note(here, snapshot),
       },
     };
+  }
+
+  /**
+   * Another folder is there, and what takes it away is not answered yet: if that is refused, what is made would be the other one, and all that is
+   * put into it would go there.
+   */
+  #isTaken({ id, parent, name }: { readonly id: NodeId; readonly parent: NodeId; readonly name: string }): boolean {
+    return this.#scope.deps.index.remote.named(parent, foldName(name)).some((other) => other.id !== id);
   }
 
   /** Begins at the nearest folder that the server has already. */

@@ -62,6 +62,7 @@ export const SHARED: Readonly<Record<string, History>> = {
     write(0, 'deep/h', 10),
   ),
   'what may not be sent is named where it is': shared('viewer', write(1, 'm/new', 10), settle, move(1, 'm', 'own/n')),
+  'what may not be moved into it has another one in its place': shared('viewer', move(1, 'own', 'm/a/b'), write(1, 'own/own/x', 10)),
   'its owner deletes it, and takes that back': shared(
     'viewer',
     ...[write(1, 'm/f', 10), share({ kind: 'remove', by: 0, path: 's' }), settle, share({ kind: 'undelete', by: 0, nth: 0 })],
