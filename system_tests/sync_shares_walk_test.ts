@@ -193,7 +193,14 @@ async function walk(seed: number): Promise<Count> {
           for (const text of texts) deleted.add(text);
         }),
     ],
-    [1, () => tryTo('undelete', () => owner.undelete(`/work/${pick(['two', 'one/inner'])}`))],
+    [
+      1,
+      () =>
+        tryTo('undelete', async () => {
+          await owner.undelete(`/work/${pick(['two', 'one/inner'])}`);
+          await pass(a); // what came back may be the guest's to read, and is not on this disk yet
+        }),
+    ],
   ];
   const choices = deeds.flatMap(([weight, deed]) => Array.from({ length: weight }, () => deed));
 
