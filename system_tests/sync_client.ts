@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 import { resume, type Sync, type SyncEvent } from '../Client/client.ts';
 import { openSync } from '../Client/sync.ts';
 import { AppError } from '../Models/errors.ts';
+import { ticketSession } from './ticket_session.ts';
 
 /**
  * A client as a process of its own, for tests that kill it or run it as somebody else. What it is to sync is its argument (JSON), what it is
@@ -37,25 +38,9 @@ async function open(config: ClientConfig): Promise<Sync> {
     const me = await resume({ home });
     return me.sync(local, remote, { watch: false });
   }
-  const good = async (): Promise<string> => ticket.text;
-  const session = {
-    auth: '127.0.0.1:9',
-    user: { id: ticket.userId, name: ticket.userName },
-    deviceId: '3'.repeat(32),
-    sessionId: '4'.repeat(32),
-    serverUrl: ticket.serverUrl,
-    ticket: good,
-    refresh: good,
-    idleMs: null,
-    heard: () => undefined,
-    lastTicket: () => '',
-    atPrompt: () => Promise.reject(new Error('there is no prompt')),
-    change: async () => undefined,
-    changePassword: async () => undefined,
-    pins: () => [],
-    logout: async () => undefined,
-    close: async () => undefined,
-  };
+  const { text, serverUrl, userId, userName } = ticket;
+  const own = { user: { id: userId, name: userName }, deviceId: '3'.repeat(32), sessionId: '4'.repeat(32), serverUrl };
+  const session = ticketSession(own, async () => text);
   return openSync({ session, home }, { local, remote });
 }
 

@@ -12,6 +12,7 @@ import { openSync, type PassReport, type Sync, type SyncEvent, type SyncOptions,
 import { type FixtureOptions, openServer, type ServerFixture, type User } from '../Server/testing/server_fixture.ts';
 import type { ClientConfig } from './sync_client.ts';
 import { assertSameFolders } from './sync_equality.ts';
+import { ticketSession } from './ticket_session.ts';
 
 type Session = Parameters<typeof openSync>[0]['session'];
 type Done = Extract<SyncEvent, { type: 'done' }>['done'];
@@ -76,24 +77,8 @@ export class Device {
     this.#remote = options.remote ?? '/work';
     this.#probe = options.probe ?? probeDisk;
     const ticket = (): Promise<string> => server.ticketFor(user, { claims: { dev: this.id } });
-    this.#session = {
-      auth: '127.0.0.1:9',
-      user: { id: user.id, name: user.name },
-      deviceId: this.id,
-      sessionId: user.sessionId,
-      serverUrl: options.url ?? url,
-      ticket,
-      refresh: ticket,
-      idleMs: null,
-      heard: () => undefined,
-      lastTicket: () => '',
-      atPrompt: () => Promise.reject(new Error('there is no prompt')),
-      change: async () => undefined,
-      changePassword: async () => undefined,
-      pins: () => [],
-      logout: async () => undefined,
-      close: async () => undefined,
-    };
+    const own = { user: { id: user.id, name: user.name }, deviceId: this.id, sessionId: user.sessionId, serverUrl: options.url ?? url };
+    this.#session = ticketSession(own, ticket);
     this.#names = async () => {
       const answer = await server.ask(user, { method: 'GET', url: `/v1/list?path=${encodeURIComponent(this.#remote)}` });
       const { entries }: { entries: { path: string }[] } = answer.json();
