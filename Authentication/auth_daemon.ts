@@ -34,6 +34,7 @@ export type AuthDaemonDeps = {
   readonly registration: RegistrationMode;
   readonly rate: Rate; // new datagrams of one kind from one source
   readonly beginRate: Rate; // logins and registrations begun by all sources
+  readonly sessionRate: Rate; // sessions begun by one user
   readonly guessLimits: GuessLimits; // for each name and known device
   readonly sessionRules: SessionRules;
   readonly queueMax: number; // requests being worked on
@@ -56,6 +57,7 @@ export type AuthDaemon = {
 export const AUTH_DEFAULTS = {
   rate: { perSecond: 20, burst: 5 },
   beginRate: { perSecond: LIMITS.loginsPerSecondMax, burst: 128 },
+  sessionRate: { perSecond: 1000 / LIMITS.sessionRestoreMs, burst: LIMITS.sessionsBegunMax },
   guessLimits: GUESS_LIMITS,
   sessionRules: SESSION_RULES,
   queueMax: 128,
@@ -106,7 +108,8 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   const grants = createGrants(secrets, options.place, options.sessionRules.idleMs);
   const unfinished = createUnfinishedLogins(audit, now);
   const guessLimit = createGuessLimit({ guesses: accounts.guesses, master: secrets.master, limits: options.guessLimits, now });
-  const deps = { ...options, grants, guessLimit, states: createSealedStates(now), unfinished };
+  const sessionWaitMs = createRateLimit(options.sessionRate, now);
+  const deps = { ...options, sessionWaitMs, grants, guessLimit, states: createSealedStates(now), unfinished };
 
   /** Cheap, before any curve operation: is the sender where it says, and is it known? @returns a reply that ends the matter, or `null` to go on */
   function doorkeeper(datagram: ClientDatagram, bytes: Uint8Array, source: Source): Uint8Array | null {

@@ -20,7 +20,7 @@ export type ServerPlace = {
 export type Grants = {
   renewalSecret(sessionId: Uint8Array): Uint8Array;
   /** Was this proof given to this device of this user? */
-  isDeviceProof(device: { userId: Uint8Array; deviceId: Uint8Array; revokedAtMs: number; proof: Uint8Array }): boolean;
+  isDeviceProof(device: { userId: Uint8Array; deviceId: Uint8Array; sinceMs: number; proof: Uint8Array }): boolean;
   datagram(input: {
     session: StoredSession;
     issuedAtMs: number;
@@ -38,9 +38,9 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, 
     p.hkdf({ secret: secrets.master, salt: sessionId, info: 'driftless renewal secret 1', bytes: 32 });
 
   const deviceKey = p.hkdf({ secret: secrets.master, salt: new Uint8Array(0), info: 'driftless device proof 1', bytes: 32 });
-  /** Another one after each time the device was revoked. */
-  const deviceProof = (userId: Uint8Array, deviceId: Uint8Array, revokedAtMs: number): Uint8Array =>
-    p.hmac(deviceKey, userId, deviceId, encodeTimeMs(revokedAtMs)).subarray(0, DEVICE_PROOF_BYTES);
+  /** Another one after each time the device was revoked, or forgotten. */
+  const deviceProof = (userId: Uint8Array, deviceId: Uint8Array, sinceMs: number): Uint8Array =>
+    p.hmac(deviceKey, userId, deviceId, encodeTimeMs(sinceMs)).subarray(0, DEVICE_PROOF_BYTES);
 
   function ticket(session: StoredSession, issuedAtMs: number): Promise<string> {
     const iat = Math.floor(issuedAtMs / 1000);
@@ -61,7 +61,7 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, 
 
   return {
     renewalSecret,
-    isDeviceProof: ({ userId, deviceId, revokedAtMs, proof }) => timingSafeEqual(deviceProof(userId, deviceId, revokedAtMs), proof),
+    isDeviceProof: ({ userId, deviceId, sinceMs, proof }) => timingSafeEqual(deviceProof(userId, deviceId, sinceMs), proof),
     async datagram({ session, issuedAtMs, key, transaction, request }) {
       const [userId, deviceId, sessionId] = [bytesOf(session.userId), bytesOf(session.deviceId), bytesOf(session.id)];
       const text = encodeGrant({
@@ -70,7 +70,7 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, 
         deviceId,
         sessionId,
         renewalSecret: renewalSecret(sessionId),
-        deviceProof: deviceProof(userId, deviceId, session.deviceRevokedAtMs),
+        deviceProof: deviceProof(userId, deviceId, session.deviceSinceMs),
         idleS: session.interactive && idleMs !== null ? Math.ceil(idleMs / 1000) : 0,
         httpPort: place.httpPort,
         publicUrl: place.publicUrl,

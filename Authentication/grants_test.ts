@@ -19,7 +19,7 @@ const session = (userName: string): StoredSession => ({
   userDisabled: false,
   role: 'admin',
   deviceId: 'b'.repeat(32),
-  deviceRevokedAtMs: 0,
+  deviceSinceMs: 0,
   interactive: false,
   state: 'pending',
   endReason: null,

@@ -11,18 +11,18 @@ import type { AuthLog } from './auth_log.ts';
 import { openBox } from './box.ts';
 import type { Grants } from './grants.ts';
 import type { GuessLimit } from './guess_limit.ts';
-import { isLater, type Later, orLater } from './later.ts';
+import { isLater, type Later } from './later.ts';
 import { forgiveGuess, provenLogin, recordDigest } from './login_proof.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import type { OpaqueServer } from './opaque_server.ts';
 import type { SealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
-import { limitsOf, type SessionRules } from './session_rules.ts';
+import { type OpeningDeps, openSession } from './session_opening.ts';
 import type { Source } from './source.ts';
 import type { UnfinishedLogins } from './unfinished_logins.ts';
 
-export type LoginDeps = {
-  readonly accounts: Pick<Accounts, 'accountForLogin' | 'accountById' | 'deviceRevokedAtMs' | 'openSession'>;
+export type LoginDeps = OpeningDeps & {
+  readonly accounts: Pick<Accounts, 'accountForLogin' | 'accountById' | 'deviceSinceMs'>;
   readonly secrets: Secrets;
   readonly opaque: OpaqueServer;
   readonly states: SealedStates;
@@ -32,7 +32,6 @@ export type LoginDeps = {
   readonly log: AuthLog;
   readonly audit: Pick<Audit, 'record'>;
   readonly unfinished: UnfinishedLogins;
-  readonly sessionRules: SessionRules;
   readonly now: () => number;
 };
 type Incoming<K extends 'hello' | 'finish'> = { readonly datagram: ClientDatagram<K>; readonly bytes: Uint8Array; readonly source: Source };
@@ -62,9 +61,9 @@ async function knownDevice(
   hello: { deviceId: Uint8Array; deviceProof: Uint8Array },
 ): Promise<Uint8Array | null> {
   const { deviceId, deviceProof: proof } = hello;
-  const revokedAtMs = await deps.accounts.deviceRevokedAtMs(hex(userId), hex(deviceId));
-  const isProven = deps.grants.isDeviceProof({ userId, deviceId, revokedAtMs: revokedAtMs ?? 0, proof });
-  return revokedAtMs !== null && isProven ? deviceId : null;
+  const sinceMs = await deps.accounts.deviceSinceMs(hex(userId), hex(deviceId));
+  const isProven = deps.grants.isDeviceProof({ userId, deviceId, sinceMs: sinceMs ?? 0, proof });
+  return sinceMs !== null && isProven ? deviceId : null;
 }
 
 /** HELLO to CHALLENGE. Nothing is kept but the count. @returns `null` (silence) for what no client of ours sends */
@@ -115,10 +114,7 @@ export async function answerFinish(deps: LoginDeps, { datagram, bytes, source }:
   if (fields === null || deviceName === null) return null;
   const deviceId = hex(fields.deviceId);
   const session = { id: hex(keys.sessionId), userId: account.id, deviceId, deviceName, provenDigest: login.record, atMs: deps.now() };
-  const [opened] = await Promise.all([
-    orLater(deps.accounts.openSession({ ...session, limits: limitsOf(deps.sessionRules) })),
-    forgiveGuess(deps, proven),
-  ]);
+  const [opened] = await Promise.all([openSession(deps, session), forgiveGuess(deps, proven)]);
   if (opened === null) return refused('login_expired', account.id); // the password was changed meanwhile
   const who = { userId: account.id, userName: account.name, deviceId, address };
   if (isLater(opened)) {

@@ -1,3 +1,4 @@
+import { LIMITS } from '../Models/limits.ts';
 import type { EndReason } from '../Models/session_ends.ts';
 import { SESSION } from '../Models/ticket.ts';
 import type { SessionLifetimes, SessionLimits, StoredSession } from '../Storage/sessions.ts';
@@ -15,7 +16,7 @@ export function lifetimesOf({ idleMs }: SessionRules): SessionLifetimes {
 }
 
 export function limitsOf(rules: SessionRules): SessionLimits {
-  return { all: rules.max, perUser: rules.maxPerUser, lifetimes: lifetimesOf(rules) };
+  return { all: rules.max, perUser: rules.maxPerUser, devices: LIMITS.devicesPerUserMax, lifetimes: lifetimesOf(rules) };
 }
 
 /** Why the session is over at this time, whether that was written already or not; `null` while it is not. */

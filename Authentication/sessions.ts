@@ -11,17 +11,17 @@ import type { Audit } from '../Storage/audit.ts';
 import type { StoredSession } from '../Storage/sessions.ts';
 import type { AuthLog } from './auth_log.ts';
 import type { Grants } from './grants.ts';
-import { isLater, type Later, orLater } from './later.ts';
+import { isLater, type Later } from './later.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
-import { endOf, lifetimesOf, limitsOf, type SessionRules } from './session_rules.ts';
+import { type OpeningDeps, openSession } from './session_opening.ts';
+import { endOf, lifetimesOf } from './session_rules.ts';
 import type { Source } from './source.ts';
 
-export type SessionDeps = {
-  readonly accounts: Pick<Accounts, 'session' | 'openSession' | 'touchSession' | 'endSession' | 'changeInSession'>;
+export type SessionDeps = OpeningDeps & {
+  readonly accounts: Pick<Accounts, 'session' | 'touchSession' | 'endSession' | 'changeInSession'>;
   readonly grants: Grants;
   readonly log: AuthLog;
   readonly audit: Pick<Audit, 'record'>;
-  readonly sessionRules: SessionRules;
   readonly now: () => number;
 };
 export type SessionDatagram = ClientDatagram<'ack' | 'renew' | 'logout' | 'change' | 'begin'>;
@@ -102,8 +102,7 @@ export async function answerBegin(deps: SessionDeps, { datagram, bytes, source }
   const id = Buffer.from(begunSessionId(p, { renewalSecret, transaction })).toString('hex');
   const { userId, userName, deviceId } = parent;
   const wanted = { id, from: parent.id, userId, deviceId, deviceName: null, interactive: true, atMs };
-  const opening = deps.accounts.openSession({ ...wanted, limits: limitsOf(deps.sessionRules) });
-  const session = await orLater(opening);
+  const session = await openSession(deps, wanted);
   if (session === null) return over(deps, datagram);
   if (isLater(session)) {
     deps.audit.record({ what: 'login', result: 'busy', userId, userName, deviceId, address: source.address });

@@ -71,7 +71,10 @@ export const LIMITS = {
   inviteRestoreMs: 30_000, // and then one each so often
   announcesMax: 120, // requests that announce files, of one user at once
   announceRestoreMs: 250, // and then
-  devicesPerUserMax: 1024, // a user is told of so many new ones
+  sessionsBegunMax: 1000, // by one user at once, so that what is kept of ended ones has a bound
+  sessionRestoreMs: 10_000, // and then one each so often
+  devicesPerUserMax: 1024, // of more the one not seen for longest, without a session, is forgotten; a user is told of so many new ones
+  devicesAskedMax: 1000, // looked up together
   devicesListedMax: 1000, // those seen last
   sessionsListedMax: 1000,
   usersRememberedMax: 100_000, // whose first limits a server knows to be set

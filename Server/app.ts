@@ -107,7 +107,7 @@ export type AppDeps = {
   readonly webhooks: Webhooks;
   readonly webhookHosts: WebhookHosts;
   readonly webhookDelivery: Pick<WebhookDelivery, 'refresh'>;
-  readonly accounts: Pick<AccountsReader, 'findUser' | 'invitedQuota' | 'userProfile' | 'devicesOf' | 'listDevices' | 'listSessions'>;
+  readonly accounts: Pick<AccountsReader, 'findUser' | 'invitedQuota' | 'userProfile' | 'devices' | 'listDevices' | 'listSessions'>;
   readonly search: Search;
   readonly publications: Publications;
   readonly statistics: Statistics;

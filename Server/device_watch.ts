@@ -7,7 +7,7 @@ import type { Authenticate } from './authenticate.ts';
 
 export type DeviceWatchDeps = {
   readonly notices: Pick<Notices, 'deviceSeen'>;
-  readonly accounts: Pick<AccountsReader, 'devicesOf'>;
+  readonly accounts: Pick<AccountsReader, 'devices'>;
   readonly authenticate: Authenticate;
   readonly log: FastifyBaseLogger;
 };
@@ -19,8 +19,8 @@ export function registerDeviceWatch(app: FastifyInstance, { notices, accounts, a
 
   async function note(who: Principal, key: string): Promise<void> {
     try {
-      const devices = await accounts.devicesOf([who.userId]);
-      await notices.deviceSeen(who, devices.find(({ deviceId }) => deviceId === who.deviceId)?.name ?? '');
+      const [device] = await accounts.devices([who]);
+      await notices.deviceSeen(who, device?.name ?? '');
     } catch (err) {
       seen.delete(key);
       log.warn({ err, user: who.userId }, 'a device could not be noted');

@@ -7,7 +7,7 @@ import { isoFromMilliseconds } from './rest_shapes.ts';
 export type PresenceNewsDeps = {
   readonly presence: Pick<Presence, 'onChange'>;
   readonly companionsOf: Companions;
-  readonly accounts: Pick<AccountsReader, 'devicesOf'>;
+  readonly accounts: Pick<AccountsReader, 'devices'>;
   readonly log: FastifyBaseLogger;
 };
 
@@ -45,8 +45,8 @@ export class PresenceNews {
     const users = new Set([userId, ...(await companionsOf(userId))]);
     const following = [...users].flatMap((id) => [...(this.#followers.get(id) ?? [])]);
     if (following.length === 0) return;
-    const devices = await accounts.devicesOf([userId]);
-    const name = devices.find((device) => device.deviceId === deviceId)?.name ?? '';
+    const [device] = await accounts.devices([{ userId, deviceId }]);
+    const name = device?.name ?? '';
     const text = JSON.stringify({ type: 'presence', user: userName, device: deviceId, name, online, since: isoFromMilliseconds(sinceMs) });
     for (const tell of following) tell(text);
   }

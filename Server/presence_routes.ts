@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { LIMITS } from '../Models/limits.ts';
 import { OnlineList } from '../Models/rest_events.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
@@ -12,11 +13,9 @@ import { isoFromMilliseconds } from './rest_shapes.ts';
 export type PresenceRouteDeps = {
   readonly presence: Pick<Presence, 'online'>;
   readonly companionsOf: Companions;
-  readonly accounts: Pick<AccountsReader, 'devicesOf'>;
+  readonly accounts: Pick<AccountsReader, 'devices'>;
   readonly authenticate: Authenticate;
 };
-
-const USERS = 1000; // asked for at once
 
 /** Who is online, of those who share a folder with the caller now, and of the caller's own devices. */
 export function registerPresenceRoutes(app: FastifyInstance, { presence, companionsOf, accounts, authenticate }: PresenceRouteDeps): void {
@@ -47,10 +46,9 @@ export function registerPresenceRoutes(app: FastifyInstance, { presence, compani
 const keyOf = ({ userId, deviceId }: { readonly userId: string; readonly deviceId: string }): string => `${userId} ${deviceId}`;
 
 async function namesOf(accounts: PresenceRouteDeps['accounts'], devices: readonly OnlineDevice[]): Promise<Map<string, string>> {
-  const users = [...new Set(devices.map(({ userId }) => userId))];
   const names = new Map<string, string>();
-  for (let at = 0; at < users.length; at += USERS) {
-    for (const device of await accounts.devicesOf(users.slice(at, at + USERS))) names.set(keyOf(device), device.name);
+  for (let at = 0; at < devices.length; at += LIMITS.devicesAskedMax) {
+    for (const device of await accounts.devices(devices.slice(at, at + LIMITS.devicesAskedMax))) names.set(keyOf(device), device.name);
   }
   return names;
 }

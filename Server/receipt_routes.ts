@@ -22,7 +22,7 @@ export type ReceiptRouteDeps = {
   readonly syncReports: SyncReports;
   readonly chunks: Pick<ChunkStore, 'copies'>;
   readonly presence: Pick<Presence, 'isOnline'>;
-  readonly accounts: Pick<AccountsReader, 'devicesOf'>;
+  readonly accounts: Pick<AccountsReader, 'devices'>;
   readonly authenticate: Authenticate;
 };
 
@@ -50,7 +50,11 @@ export function registerReceiptRoutes(plain: FastifyInstance, deps: ReceiptRoute
     async (request) => {
       const { principal } = await authenticate(request);
       const found = await syncReports.places(principal, request.body.paths);
-      const devices = await devicesOf(deps, principal.userId);
+      const devices = await devicesNamed(
+        deps,
+        principal.userId,
+        found.flatMap((place) => place?.devices ?? []),
+      );
       return {
         places: found.map((place) => {
           if (place === null) return null;
@@ -72,7 +76,7 @@ export function registerReceiptRoutes(plain: FastifyInstance, deps: ReceiptRoute
     async (request) => {
       const { principal } = await authenticate(request);
       const roots = await syncReports.roots(principal);
-      const devices = await devicesOf(deps, principal.userId);
+      const devices = await devicesNamed(deps, principal.userId, roots);
       return {
         roots: roots.map(({ state: _, deviceId, path, reportedAtMs, seenAtMs, ...root }) => {
           const device = devices.get(deviceId);
@@ -101,7 +105,13 @@ function stateOf(
   return behind > 0 || waiting > 0 ? 'working' : 'in_sync';
 }
 
-async function devicesOf({ accounts }: ReceiptRouteDeps, userId: string): Promise<Map<string, UsersDevice>> {
-  const devices = await accounts.devicesOf([userId]);
+/** No user has more than `LIMITS.syncStatesPerUserMax` that tell anything. */
+async function devicesNamed(
+  { accounts }: ReceiptRouteDeps,
+  userId: string,
+  named: readonly { readonly deviceId: string }[],
+): Promise<Map<string, UsersDevice>> {
+  const ids = new Set(named.map(({ deviceId }) => deviceId));
+  const devices = await accounts.devices([...ids].map((deviceId) => ({ userId, deviceId })));
   return new Map(devices.map((device) => [device.deviceId, device]));
 }

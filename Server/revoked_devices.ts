@@ -4,7 +4,7 @@ import type { EndedSession } from '../Storage/sessions.ts';
 
 export type RevokedDevicesDeps = {
   readonly notices: Pick<Notices, 'deviceRevoked'>;
-  readonly accounts: Pick<AccountsReader, 'devicesOf' | 'userNames'>;
+  readonly accounts: Pick<AccountsReader, 'devices' | 'userNames'>;
   readonly onFailure: (error: unknown) => void;
 };
 
@@ -38,7 +38,7 @@ export class RevokedDevices {
     for (const [key, { userId, deviceId, endedAtMs }] of this.#waiting) {
       try {
         const userName = (await accounts.userNames([userId])).get(userId) ?? '';
-        const device = (await accounts.devicesOf([userId])).find((one) => one.deviceId === deviceId);
+        const [device] = await accounts.devices([{ userId, deviceId }]);
         await notices.deviceRevoked({ userId, userName, deviceId }, { name: device?.name ?? '', atMs: endedAtMs });
         this.#waiting.delete(key);
       } catch (error) {

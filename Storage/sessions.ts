@@ -11,7 +11,7 @@ export type StoredSession = {
   readonly userDisabled: boolean;
   readonly role: 'user' | 'admin';
   readonly deviceId: string;
-  readonly deviceRevokedAtMs: number; // as of `Sessions.deviceRevokedAtMs`
+  readonly deviceSinceMs: number; // as of `Sessions.deviceSinceMs`; later than `createdAtMs` if the device was revoked since
   readonly interactive: boolean; // of a person at a prompt
   readonly state: SessionState;
   readonly endReason: EndReason | null; // of one that has ended
@@ -46,8 +46,8 @@ export type ListedSession = Pick<StoredSession, 'id' | 'deviceId' | 'interactive
 
 /** What the HTTP server may know of sessions and devices. */
 export interface SessionsReader {
-  /** All devices of these users, at most 1000 at a time. Two users can have one device id. */
-  devicesOf(userIds: readonly string[]): Promise<UsersDevice[]>;
+  /** Those of these devices that there are, at most `LIMITS.devicesAskedMax` at a time. Two users can have one device id. */
+  devices(which: readonly Pick<UsersDevice, 'userId' | 'deviceId'>[]): Promise<UsersDevice[]>;
   /** The user's devices, the one seen last first, at most `LIMITS.devicesListedMax`. */
   listDevices(userId: string): Promise<ListedDevice[]>;
   /** The user's sessions that have not ended, the one seen last first, at most `LIMITS.sessionsListedMax`. */
@@ -76,8 +76,13 @@ export type SessionLifetimes = {
   readonly liveMs: number;
   readonly idleMs: number | null; // of a person at a prompt; `null`: as long as others
 };
-/** Sessions that have not ended. */
-export type SessionLimits = { readonly all: number; readonly perUser: number; readonly lifetimes: SessionLifetimes };
+/** `all`, `perUser`: sessions that have not ended. `devices`: of a user. */
+export type SessionLimits = {
+  readonly all: number;
+  readonly perUser: number;
+  readonly devices: number;
+  readonly lifetimes: SessionLifetimes;
+};
 export type ChangeRequest = {
   readonly sessionId: string;
   readonly transaction: string; // 32 hex digits
@@ -90,7 +95,8 @@ export type ChangeRequest = {
 export interface Sessions extends SessionsReader {
   /**
    * Begins a pending session and records its device; the same session once more changes nothing. Where there is no place for one more, the session of the
-   * same device and kind that was heard of longest ago gives up its own.
+   * same device and kind that was heard of longest ago gives up its own. Above its limit of devices of the user, that one is forgotten that was seen
+   * longest ago and of which no session is known any more.
    * @returns what is stored under this id now; `null`, and nothing is written, if the user has another record than the proven one, or the session it is from has ended
    * @throws AppError `busy` with the time until a place may become free; then nothing was written
    */
@@ -108,8 +114,8 @@ export interface Sessions extends SessionsReader {
    * @returns `null` if the session has ended or does not exist
    */
   changeInSession(request: ChangeRequest): Promise<ChangeOutcome | null>;
-  /** When the user's device was revoked the last time; 0: never; `null`: the user never logged in from it. */
-  deviceRevokedAtMs(userId: string, deviceId: string): Promise<number | null>;
+  /** When the user's device was first seen, or revoked the last time: what it was given before to prove itself with is worth nothing. `null`: the user has no such device. */
+  deviceSinceMs(userId: string, deviceId: string): Promise<number | null>;
   /** Ends what is over, and forgets what ended before `endedBeforeMs`. @returns how many it ended */
   lapseSessions(options: { lifetimes: SessionLifetimes; endedBeforeMs: number; atMs: number }): Promise<number>;
 }

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { type Kysely, sql, type Transaction } from 'kysely';
+import { type Kysely, type SqlBool, sql, type Transaction } from 'kysely';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { AccountsSchema } from './accounts_rows.ts';
@@ -7,12 +7,16 @@ import type { Database } from './database.ts';
 import type { groupWrites } from './group_writes.ts';
 import type { EndedSession, NewSession, Sessions, SessionsReader, StoredSession } from './sessions.ts';
 import { changeInSession } from './sql_sessions_change.ts';
+import { makeDeviceRoom } from './sql_sessions_devices.ts';
 import { endSessions, lockCounter, OPEN, type Picks } from './sql_sessions_end.ts';
 import { endOverdue, makeRoom, overdue } from './sql_sessions_room.ts';
 
 const ENDED_PAGE = 10_000;
-const USERS_MAX = 1000;
+const DEVICE_RETRY_MS = 3_600_000; // sessions that have ended are forgotten one after another
 type GroupedWrites = ReturnType<typeof groupWrites<Transaction<AccountsSchema>>>;
+
+/** A device that was forgotten and comes back is another one, to which nothing that it was given before belongs. */
+const DEVICE_SINCE = sql<number>`CASE WHEN revoked_at_ms > 0 THEN revoked_at_ms ELSE first_seen_ms END`;
 
 async function sessionById(db: Kysely<AccountsSchema>, id: string): Promise<StoredSession | null> {
   const row = await db
@@ -20,13 +24,8 @@ async function sessionById(db: Kysely<AccountsSchema>, id: string): Promise<Stor
     .innerJoin('users', 'users.id', 'sessions.user_id')
     .select(['sessions.id', 'sessions.user_id as userId', 'users.name as userName', 'disabled', 'role', 'device_id as deviceId', 'state'])
     .innerJoin('devices', (join) => join.onRef('devices.user_id', '=', 'sessions.user_id').onRef('devices.id', '=', 'sessions.device_id'))
-    .select([
-      'revoked_at_ms as deviceRevokedAtMs',
-      'interactive',
-      'end_reason as endReason',
-      'sessions.created_at_ms as createdAtMs',
-      'sessions.last_seen_ms as lastSeenMs',
-    ])
+    .select(['interactive', 'end_reason as endReason', 'sessions.created_at_ms as createdAtMs', 'sessions.last_seen_ms as lastSeenMs'])
+    .select(DEVICE_SINCE.as('deviceSinceMs'))
     .where('sessions.id', '=', id)
     .executeTakeFirst();
   if (row === undefined) return null;
@@ -58,11 +57,12 @@ function withSignedIn<Row extends { sessions: number | null }>({ sessions, ...de
 /** The reading half, on whatever `database` gives; `null` stands for accounts that nobody has set up yet. */
 export function sessionsReaderOn(database: () => Promise<Database<AccountsSchema> | null>): SessionsReader {
   return {
-    async devicesOf(userIds) {
-      if (userIds.length > USERS_MAX) throw new RangeError(`at most ${USERS_MAX} users at a time`);
+    async devices(which) {
+      if (which.length > LIMITS.devicesAskedMax) throw new RangeError(`at most ${LIMITS.devicesAskedMax} devices at a time`);
       const opened = await database();
-      if (opened === null || userIds.length === 0) return [];
-      return (await devicesIn(opened.db).where('d.user_id', 'in', userIds).execute()).map(withSignedIn);
+      if (opened === null || which.length === 0) return [];
+      const asked = sql.join(which.map(({ userId, deviceId }) => sql`(${userId}, ${deviceId})`));
+      return (await devicesIn(opened.db).where(sql<SqlBool>`(d.user_id, d.id) IN (VALUES ${asked})`).execute()).map(withSignedIn);
     },
     async listDevices(userId) {
       const opened = await database();
@@ -137,11 +137,14 @@ async function openSession(trx: Transaction<AccountsSchema>, session: NewSession
   const freeAtMs = limits === undefined ? null : await makeRoom(trx, session, limits);
   if (freeAtMs !== null) return { freeAtMs };
   const seen = { last_seen_ms: atMs };
-  await trx
+  const device = await trx
     .insertInto('devices')
     .values({ user_id: userId, id: deviceId, first_seen_ms: atMs, given_name: null, revoked_at_ms: 0, name: deviceName ?? '', ...seen })
     .onConflict((conflict) => conflict.columns(['user_id', 'id']).doUpdateSet(deviceName === null ? seen : { name: deviceName, ...seen }))
-    .execute();
+    .returning('first_seen_ms')
+    .executeTakeFirstOrThrow();
+  const isNew = Number(device.first_seen_ms) === atMs;
+  if (isNew && limits !== undefined && !(await makeDeviceRoom(trx, session, limits))) return { freeAtMs: atMs + DEVICE_RETRY_MS };
   const unchanged = { change_number: 0, change_transaction: null, change_result: null };
   const times = { created_at_ms: atMs, last_seen_ms: atMs, ended_at_ms: null, ended_sequence: null, end_reason: null };
   await trx
@@ -203,9 +206,9 @@ export function sessionsOn(database: Database<AccountsSchema>, group: GroupedWri
     endSessionsOf: (userId, { reason, except, atMs }) =>
       group((trx) => endSessions(trx, (e) => e.and([e('user_id', '=', userId), e('id', '!=', except ?? '')]), { reason, atMs })),
     changeInSession: (request) => group((trx) => changeInSession(trx, request)),
-    async deviceRevokedAtMs(userId, deviceId) {
-      const query = database.db.selectFrom('devices').select('revoked_at_ms').where('user_id', '=', userId).where('id', '=', deviceId);
-      return (await query.executeTakeFirst())?.revoked_at_ms ?? null;
+    async deviceSinceMs(userId, deviceId) {
+      const device = database.db.selectFrom('devices').where('user_id', '=', userId).where('id', '=', deviceId);
+      return (await device.select(DEVICE_SINCE.as('sinceMs')).executeTakeFirst())?.sinceMs ?? null;
     },
     async lapseSessions({ lifetimes, endedBeforeMs, atMs }) {
       const { idle, lapsed } = overdue(lifetimes, atMs);

@@ -47,6 +47,24 @@ test('who comes, goes and is refused is written down once, with the device, the 
   ]);
 });
 
+test('who knows a password begins so many sessions and no more, which is written down; others are not held up, and strangers not told', async (t) => {
+  const { data, home } = await place(t);
+  const clock = { atMs: Date.now() };
+  await using server = await startDaemon(data, { now: () => clock.atMs, sessionRate: { perSecond: 1 / 60, burst: 2 } });
+  const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+  await register(who);
+  await register({ ...who, username: 'bob' });
+  const session = await login(who);
+  await session.atPrompt();
+  await assert.rejects(login(who), { code: 'busy', retryAfterMs: 60_000 });
+  await assert.rejects(session.atPrompt(), { code: 'busy' });
+  await assert.rejects(login({ ...who, password: 'not the password' }), { code: 'credentials_wrong' });
+  await login({ ...who, username: 'bob' });
+  assert.equal(server.audited.filter(({ what, result }) => what === 'login' && result === 'busy').length, 2);
+  clock.atMs += 60_000;
+  await login(who);
+});
+
 test('who asks too fast is written down, and sessions that lapse', async (t) => {
   const { data, home } = await place(t);
   const clock = { atMs: Date.now() };

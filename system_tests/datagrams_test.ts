@@ -47,7 +47,7 @@ test('a change said again, by whomever, is not done again, and gives the same by
   const deviceId = hex(granted.grant.deviceId);
   const rename = (name: string) =>
     recorded(server, (exchange) => client.change(exchange, granted, { kind: 'renameDevice', deviceId, name }));
-  const nameNow = async () => (await server.accounts.devicesOf([hex(granted.grant.userId)]))[0]?.name;
+  const nameNow = async () => (await server.accounts.listDevices(hex(granted.grant.userId)))[0]?.name;
   const [first] = await rename('one');
   assert.ok(first?.down);
   assert.deepEqual(await server.daemon.receive(first.up, SOURCE), first.down);
@@ -80,7 +80,7 @@ test('a client whose numbers fell behind, or whose clock was set back, goes on w
     };
     assert.equal((await there.server.accounts.changeInSession(ahead))?.result, 'done');
     await there.client.change(exchange, granted, { ...change, name: 'near' });
-    assert.equal((await there.server.accounts.devicesOf([hex(granted.grant.userId)]))[0]?.name, 'near');
+    assert.equal((await there.server.accounts.listDevices(hex(granted.grant.userId)))[0]?.name, 'near');
     for (const name of ['', ' ', 'a\nb', 'x\u202ey']) {
       await assert.rejects(there.client.change(exchange, granted, { ...change, name }), { code: 'name_invalid' });
     }

@@ -26,7 +26,7 @@ const SESSION: StoredSession = {
   userDisabled: false,
   role: 'user',
   deviceId: 'b'.repeat(32),
-  deviceRevokedAtMs: 0,
+  deviceSinceMs: 0,
   interactive: false,
   state: 'live',
   endReason: null,

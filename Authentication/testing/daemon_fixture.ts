@@ -44,6 +44,7 @@ export async function startDaemon(
     ...AUTH_DEFAULTS,
     rate: UNLIMITED,
     beginRate: UNLIMITED,
+    sessionRate: UNLIMITED,
     guessLimits: UNLIMITED_GUESSES,
     sessionRules: { ...SESSION_RULES, max: 1e9, maxPerUser: 1e9 },
     queueMax: 1024,

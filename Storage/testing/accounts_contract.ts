@@ -65,7 +65,7 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     const names = await reader.userNames([bob.id, newId(), alice.id]);
     assert.deepEqual([...names].sort(), [[alice.id, 'alice'] as const, [bob.id, 'bob'] as const].sort());
     assert.equal((await reader.userNames([])).size, 0);
-    assert.deepEqual(await reader.devicesOf([]), []);
+    assert.deepEqual(await reader.devices([]), []);
   });
 
   contract('a session begins pending, is live once heard of, and ends once', async ({ accounts, reader }) => {
@@ -81,7 +81,7 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
       userName: 'alice',
       userDisabled: false,
       role: 'user',
-      deviceRevokedAtMs: 0,
+      deviceSinceMs: 1000,
       interactive: false,
       state: 'pending',
       endReason: null,
@@ -90,7 +90,14 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     };
     assert.deepEqual({ ...opened }, expected);
     const device = { userId, deviceId, name: 'desk' };
-    assert.deepEqual(await reader.devicesOf([userId]), [{ ...device, signedIn: true }]);
+    assert.deepEqual(
+      await reader.devices([
+        { userId, deviceId },
+        { userId: newId(), deviceId },
+        { userId, deviceId: newId() },
+      ]),
+      [{ ...device, signedIn: true }],
+    );
     assert.deepEqual(await accounts.openSession({ ...session, atMs: 2000 }), opened);
     assert.equal(await accounts.touchSession(id, 3000), true);
     assert.deepEqual({ ...(await accounts.session(id)) }, { ...expected, state: 'live', lastSeenMs: 3000 });
@@ -102,9 +109,16 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
       [{ sequence: 1, id, endedAtMs: 4000, reason: 'logout', deviceRevoked: false, userId, deviceId }],
     );
     assert.equal(await accounts.touchSession(id, 5000), false);
-    assert.deepEqual(await reader.devicesOf([userId]), [{ ...device, signedIn: false }]);
+    assert.deepEqual(
+      await reader.devices([
+        { userId, deviceId },
+        { userId: newId(), deviceId },
+        { userId, deviceId: newId() },
+      ]),
+      [{ ...device, signedIn: false }],
+    );
     assert.equal((await accounts.session(id))?.state, 'ended');
-    assert.deepEqual([await accounts.deviceRevokedAtMs(userId, deviceId), await accounts.deviceRevokedAtMs(newId(), deviceId)], [0, null]);
+    assert.deepEqual([await accounts.deviceSinceMs(userId, deviceId), await accounts.deviceSinceMs(newId(), deviceId)], [1000, null]);
     assert.equal((await accounts.openSession(session))?.state, 'ended'); // said again after the end, it does not come back
     assert.equal(await accounts.session(newId()), null);
     assert.equal(await accounts.touchSession(newId(), 1), false);

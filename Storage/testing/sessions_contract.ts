@@ -106,7 +106,7 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
     assert.equal(await asking(accounts, id)({ kind: 'renameDevice', deviceId, name: 'kitchen' }), 'done');
     await begin(accounts, alice.id, { deviceId });
     assert.deepEqual(
-      (await reader.devicesOf([alice.id])).map(({ name }) => name),
+      (await reader.listDevices(alice.id)).map(({ name }) => name),
       ['kitchen'],
     );
     assert.equal((await reader.listSessions(alice.id))[0]?.deviceName, 'kitchen');
@@ -118,20 +118,49 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
     const [lost, prompt] = [await begin(accounts, alice.id), newId()];
     await accounts.openSession({ ...lost, id: prompt, interactive: true });
     const bobs = await begin(accounts, bob.id, { deviceId: lost.deviceId });
-    assert.equal(await accounts.deviceRevokedAtMs(alice.id, lost.deviceId), 0);
+    assert.equal(await accounts.deviceSinceMs(alice.id, lost.deviceId), 1000);
     const ask = asking(accounts, mine.id);
     assert.equal(await ask({ kind: 'revokeDevice', deviceId: lost.deviceId }), 'done');
     assert.deepEqual((await reader.endedSessions(0)).map(({ id }) => id).sort(), [lost.id, prompt].sort());
     for (const { reason, deviceRevoked } of await reader.endedSessions(0)) assert.deepEqual([reason, deviceRevoked], ['revoked', true]);
-    assert.equal(await accounts.deviceRevokedAtMs(alice.id, lost.deviceId), 5000);
-    assert.equal(await accounts.deviceRevokedAtMs(bob.id, lost.deviceId), 0);
+    assert.equal(await accounts.deviceSinceMs(alice.id, lost.deviceId), 5000);
+    assert.equal(await accounts.deviceSinceMs(bob.id, lost.deviceId), 1000);
     assert.equal((await accounts.session(bobs.id))?.state, 'pending');
     assert.equal((await accounts.session(mine.id))?.state, 'live');
     const again = await begin(accounts, alice.id, { deviceId: lost.deviceId, atMs: 6000 });
-    const { state, deviceRevokedAtMs } = (await accounts.session(again.id)) ?? {};
-    assert.deepEqual([state, deviceRevokedAtMs], ['pending', 5000]); // it may log in anew
-    assert.equal(await accounts.deviceRevokedAtMs(alice.id, lost.deviceId), 5000);
+    const { state, deviceSinceMs } = (await accounts.session(again.id)) ?? {};
+    assert.deepEqual([state, deviceSinceMs], ['pending', 5000]); // it may log in anew
+    assert.equal(await accounts.deviceSinceMs(alice.id, lost.deviceId), 5000);
   });
+
+  contract(
+    'a user has so many devices: of more those go that were not seen for longest and of which no session is known',
+    async ({ accounts }) => {
+      const [alice, bob] = [await addUser(accounts, 'alice'), await addUser(accounts, 'bob')];
+      const limits = { all: 1e6, perUser: 1e6, devices: 4, lifetimes: LIFETIMES };
+      const from = (deviceId: string, atMs: number) =>
+        accounts.openSession({ id: newId(), userId: alice.id, deviceId, deviceName: 'new', atMs, limits });
+      const [kept, first, second, third, further, next] = [newId(), newId(), newId(), newId(), newId(), newId()];
+      await begin(accounts, bob.id, { deviceId: first });
+      await from(kept, 1000); // not seen for longest, but its session goes on
+      const opened = [await from(first, 2000), await from(second, 2001), await from(third, 2002)];
+      const there = async (...ids: string[]) =>
+        (await accounts.devices(ids.map((deviceId) => ({ userId: alice.id, deviceId })))).map(({ deviceId }) => deviceId).sort();
+      await assert.rejects(from(further, 5000), { code: 'busy' });
+      assert.deepEqual(await there(kept, first, second, third, further), [kept, first, second, third].sort());
+      assert.equal((await from(kept, 5000))?.state, 'pending', 'a device that is known');
+      for (const session of opened.slice(0, 2)) await accounts.endSession(session?.id ?? '', 6000);
+      await assert.rejects(from(further, 7000), { code: 'busy' }); // of an end that must still be told
+      await accounts.lapseSessions({ lifetimes: LIFETIMES, endedBeforeMs: 6001, atMs: 6001 });
+      assert.equal((await from(further, 7000))?.state, 'pending');
+      assert.deepEqual(await there(kept, first, second, third, further), [kept, second, third, further].sort());
+      const again = await from(first, 8000);
+      assert.equal(again?.deviceSinceMs, 8000, 'nothing that it was given before is worth anything');
+      assert.deepEqual(await there(kept, first, second, third, further), [kept, first, third, further].sort());
+      await assert.rejects(from(next, 8000), { code: 'busy' });
+      assert.equal(await accounts.deviceSinceMs(bob.id, first), 1000);
+    },
+  );
 
   contract('what belongs to another user, or to nobody, is not found and stays as it is', async ({ accounts, reader }) => {
     const [alice, bob] = [await addUser(accounts, 'alice'), await addUser(accounts, 'bob')];
@@ -174,7 +203,7 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
     assert.deepEqual(await accounts.changeInSession(first), { result: 'stale', number: 20 });
     assert.deepEqual(await accounts.changeInSession(rename(20, 'three')), { result: 'stale', number: 20 });
     assert.deepEqual(
-      (await reader.devicesOf([alice.id])).map(({ name }) => name),
+      (await reader.listDevices(alice.id)).map(({ name }) => name),
       ['two'],
     );
   });
@@ -206,7 +235,7 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
   /** Logs in within limits. @returns null, or how long to wait */
   async function tryToBegin(accounts: Accounts, session: NewSession, limits: Partial<SessionLimits>): Promise<number | null> {
     try {
-      await accounts.openSession({ ...session, limits: { all: 1e6, perUser: 1e6, lifetimes: LIFETIMES, ...limits } });
+      await accounts.openSession({ ...session, limits: { all: 1e6, perUser: 1e6, devices: 1e6, lifetimes: LIFETIMES, ...limits } });
       return null;
     } catch (error) {
       assert.ok(error instanceof AppError && error.code === 'busy' && error.retryAfterMs !== undefined, String(error));
