@@ -77,16 +77,11 @@ async function planSpace(reading: BackReading, selection: Selection): Promise<{ 
     by,
   });
   const loaded = await load(reading, selection);
-  if (selection.folder !== null && !wasThere(selection, loaded, selection.folder.id)) {
-    throw new AppError('not_found', 'the folder was not there then');
-  }
   const blocked: BackConflict[] = [];
   const wants: Want[] = [];
-  const { folder } = selection;
-  const now = belowFolder(folder?.id ?? null, (id) => loaded.nodes.get(id)?.parent);
-  const then = belowFolder(folder?.id ?? null, (id) => parentThen(selection, loaded, id));
+  const scope = scopeOf(selection, loaded);
   for (const [id, track] of tracks) {
-    if (!now(id) && !then(id)) continue;
+    if (!scope.isAsked(id)) continue;
     const node = loaded.nodes.get(id);
     if (node === undefined || node.space !== space.id) {
       blocked.push(conflict(track.path, 'shared'));
@@ -101,7 +96,7 @@ async function planSpace(reading: BackReading, selection: Selection): Promise<{ 
       blocked.push(conflict(track.path, 'changed_since', row === undefined ? null : actOf(row)));
     }
     if (!track.isOpen) continue;
-    const { want, reason } = wantOf({ folder, loaded, then }, node, track);
+    const { want, reason } = wantOf(scope, node, track);
     if (want !== null) wants.push(await wholeIfUntouched(reading, selection, want, track));
     if (reason !== null) blocked.push(conflict(track.path, reason));
   }
@@ -117,7 +112,7 @@ async function planSpace(reading: BackReading, selection: Selection): Promise<{ 
 }
 
 /** The nodes as they are and as they were, and all folders above them, then and now. */
-async function load({ store, db }: BackReading, { space, tracks, folder }: Selection): Promise<Loaded> {
+async function load({ store, db }: BackReading, { space, tracks, within }: Selection): Promise<Loaded> {
   const ask = statements(store.database.dialect);
   const seqs = new Set<number>();
   for (const { before, first } of tracks.values()) for (const seq of [before, first]) if (seq !== null) seqs.add(seq);
@@ -128,7 +123,7 @@ async function load({ store, db }: BackReading, { space, tracks, folder }: Selec
   );
   for (const row of rows) earlier.set(row.seq, row);
   const nodes = new Map<number, AnyNode>();
-  let missing = new Set([...tracks.keys(), ...(folder === null ? [] : [folder.id])]);
+  let missing = new Set([...tracks.keys(), ...(within === null ? [] : [within.folder.id])]);
   for (const { parent } of rows) if (parent !== null) missing.add(parent);
   while (missing.size > 0) {
     const found = await ask.nodes(
@@ -142,30 +137,53 @@ async function load({ store, db }: BackReading, { space, tracks, folder }: Selec
   return { nodes, earlier };
 }
 
-/** What a node was in before what is to be taken back; undefined if it was not there. */
-function parentThen({ tracks, space }: Selection, { nodes, earlier }: Loaded, id: number): number | null | undefined {
+/** What a node was in just before a row of the journal, as far as is known; undefined if it was not there. */
+function parentBefore({ tracks, space }: Selection, { nodes, earlier }: Loaded, id: number, seq: number): number | null | undefined {
   const track = tracks.get(id);
   const node = nodes.get(id);
-  if (track === undefined || node?.id === space.root) return node?.parent; // a space always had its root
+  if (node === undefined || id === space.root) return null; // a space always had its root
+  if (track === undefined) return node.deletedSeq === null || node.deletedSeq >= seq ? node.parent : undefined;
+  if (track.since < seq) return node.parent; // it was changed by then
   const row = track.before === null ? undefined : earlier.get(track.before);
   return row === undefined || row.kind === DELETE ? undefined : row.parent;
 }
 
-function wasThere(selection: Selection, loaded: Loaded, id: number): boolean {
-  for (let at: number | null = id; at !== null; ) {
-    const parent = parentThen(selection, loaded, at);
-    const wasDeleted = !selection.tracks.has(at) && loaded.nodes.get(at)?.deletedSeq !== null;
-    if (parent === undefined || wasDeleted) return false;
+/** Whether it was in the trash just before a row of the journal, or in something that was; not if that is not known. */
+function wasGone(selection: Selection, loaded: Loaded, id: number, seq: number): boolean {
+  const met = new Set<number>();
+  for (let at: number | null = id; at !== null && !met.has(at); ) {
+    met.add(at);
+    const parent = parentBefore(selection, loaded, at, seq);
+    if (parent === undefined) return true;
     at = parent;
   }
-  return true;
+  return false;
+}
+
+type Scope = {
+  readonly loaded: Loaded;
+  readonly folder: Node | null;
+  readonly isAsked: IsBelow;
+  /** It was there, and in the folder. */
+  readonly then: (id: number, track: Track) => boolean;
+};
+
+/** @throws AppError `not_found` */
+function scopeOf(selection: Selection, loaded: Loaded): Scope {
+  if (selection.within === null) {
+    const then: Scope['then'] = (id, { since }) => !wasGone(selection, loaded, id, since);
+    return { loaded, folder: null, isAsked: () => true, then };
+  }
+  const { folder, position } = selection.within;
+  if (wasGone(selection, loaded, folder.id, position + 1)) throw new AppError('not_found', 'the folder was not there then');
+  const now = belowFolder(folder.id, (id) => loaded.nodes.get(id)?.parent);
+  const then = belowFolder(folder.id, (id) => parentBefore(selection, loaded, id, position + 1));
+  return { loaded, folder, isAsked: (id) => now(id) || then(id), then };
 }
 
 type IsBelow = (id: number) => boolean;
 
-/** @param folder null: everything is below it */
-function belowFolder(folder: number | null, parentOf: (id: number) => number | null | undefined): IsBelow {
-  if (folder === null) return () => true;
+function belowFolder(folder: number, parentOf: (id: number) => number | null | undefined): IsBelow {
   const known = new Map<number, boolean>([[folder, true]]);
   return (id) => {
     const way: number[] = [];
@@ -198,8 +216,6 @@ function isAlready(node: AnyNode, row: Earlier | undefined): boolean {
 
 type Wanting = { readonly want: Want | null; readonly reason: BackConflict['reason'] | null };
 
-type Scope = { readonly folder: Node | null; readonly loaded: Loaded; readonly then: IsBelow };
-
 function wantOf({ folder, loaded, then }: Scope, node: AnyNode, track: Track): Wanting {
   const row = track.before === null ? null : loaded.earlier.get(track.before);
   if (row === undefined) return { want: null, reason: 'unknown' };
@@ -218,14 +234,14 @@ function wantOf({ folder, loaded, then }: Scope, node: AnyNode, track: Track): W
   if (row.parent === null) return { want: null, reason: 'unknown' };
   const name = lastName(row.path);
   const place = { parent: row.parent, name, key: foldName(name) };
-  if (then(id)) return { want: { id, place, content, orGone: false, whole: false }, reason };
-  // It came into the folder since: it goes back to where it was, as it is.
-  return { want: node.deletedSeq === null ? { id, place, content: false, orGone: true, whole: true } : null, reason: null };
+  if (then(id, track)) return { want: { id, place, content, orGone: false, whole: false }, reason };
+  // It came into the folder since, or out of the trash with what it was in: it goes back to where it was, as it is.
+  return { want: node.deletedSeq === null ? { id, place, content: false, orGone: true, whole: folder !== null } : null, reason: null };
 }
 
 /** What was brought back goes again with all that came with it, if nobody else changed anything in it since. */
 async function wholeIfUntouched({ db }: BackReading, { tracks }: Selection, want: Want, { before, since }: Track): Promise<Want> {
-  if (want.place !== null || want.whole || before === null) return want;
+  if ((want.place !== null && !want.orGone) || want.whole || before === null) return want;
   const { rows } = await sql<{ id: number }>`
     WITH RECURSIVE sub (id, kind) AS (
       SELECT n.id, n.kind FROM nodes n WHERE n.id = ${want.id}
@@ -262,7 +278,7 @@ async function knownFor({ store, db, view }: BackReading, { nodes }: Loaded, wan
   for (const node of nodes.values()) add(node, node.deletedSeq === null);
   const spots = wants.flatMap(({ place }) => (place === null || place === 'keep' ? [] : [[place.parent, place.key]]));
   for (const node of await store.lookups.children(db, spots)) add(node, true);
-  const leaving = wants.flatMap(({ id, place }) => (place === null && known.get(id)?.isFolder === true ? [[id]] : []));
+  const leaving = wants.flatMap(({ id, place, orGone }) => ((place === null || orGone) && known.get(id)?.isFolder === true ? [[id]] : []));
   for (const node of await statements(store.database.dialect).childrenOf(db, leaving)) add(node, true);
   return [...known.values()];
 }

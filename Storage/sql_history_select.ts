@@ -28,8 +28,8 @@ export type Track = {
 export type Selection = {
   readonly space: SpaceView;
   readonly tracks: ReadonlyMap<number, Track>;
-  /** Only what is or was below this folder; null: all of them. */
-  readonly folder: Node | null;
+  /** Only what is below this folder, or was behind this row of the journal; null: all of them. */
+  readonly within: { readonly folder: Node; readonly position: number } | null;
 };
 
 export type BackReading = HistoryReading & { readonly epoch: string };
@@ -54,13 +54,13 @@ async function selectFolder(reading: BackReading, request: BackRequest & { kind:
   const position = await positionOf(reading, space, request.to);
   if (position < Math.max(1, space.joinedSeq)) throw new AppError('not_found', 'that is before the beginning');
   const above = place.top === null ? place.path.slice(space.path === '/' ? 0 : space.path.length) : '/';
-  const within = (path: string | null): boolean => path !== null && (above === '/' || path === above || path.startsWith(`${above}/`));
-  const narrow = above !== '/' && (await staysInside(reading, { space, position, folder, within }));
+  const isWithin = (path: string | null): boolean => path !== null && (above === '/' || path === above || path.startsWith(`${above}/`));
+  const narrow = above !== '/' && (await staysInside(reading, { space, position, folder, isWithin }));
   const tracks = new Map<number, Track>();
   for await (const rows of journalPages(reading, space, position)) {
-    for (const row of rows) if (!narrow || within(row.path) || within(row.from_path)) note(tracks, row, true);
+    for (const row of rows) if (!narrow || isWithin(row.path) || isWithin(row.from_path)) note(tracks, row, true);
   }
-  return [{ space, tracks, folder }];
+  return [{ space, tracks, within: { folder, position } }];
 }
 
 /** The last journal number before or at a time, or that of a cursor. */
@@ -79,14 +79,14 @@ async function positionOf(reading: BackReading, space: SpaceView, to: (BackReque
   return later?.first == null ? space.head : later.first - 1;
 }
 
-type Border = { space: SpaceView; position: number; folder: Node; within: (path: string | null) => boolean };
+type Border = { space: SpaceView; position: number; folder: Node; isWithin: (path: string | null) => boolean };
 
 /** Neither the folder nor what is above it was moved since, and nothing went over its border: then paths of then tell what was below it. */
-async function staysInside(reading: BackReading, { space, position, folder, within }: Border): Promise<boolean> {
+async function staysInside(reading: BackReading, { space, position, folder, isWithin }: Border): Promise<boolean> {
   const { db, store } = reading;
   const chain = new Set((await store.lookups.chains(db, [[folder.id]])).map(({ id }) => id));
   for await (const rows of journalPages(reading, space, position, RELOCATES)) {
-    for (const row of rows) if (chain.has(row.node) || within(row.path) !== within(row.from_path)) return false;
+    for (const row of rows) if (chain.has(row.node) || isWithin(row.path) !== isWithin(row.from_path)) return false;
   }
   return true;
 }
@@ -141,7 +141,7 @@ async function selectCommits(reading: BackReading, request: BackRequest & { kind
     for await (const rows of journalPages(reading, space, Math.max(first - 1, space.joinedSeq))) {
       for (const row of rows) note(tracks, row, commits.has(row.commit_id));
     }
-    if (tracks.size > 0) selections.push({ space, tracks, folder: null });
+    if (tracks.size > 0) selections.push({ space, tracks, within: null });
   }
   if (selections.length === 0 && 'operation' in request) throw new AppError('not_found', 'no such operation');
   return selections;

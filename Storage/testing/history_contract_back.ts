@@ -123,6 +123,48 @@ export function contractOfGoingBack(open: OpenHistory): void {
     );
   });
 
+  test('what came out of a folder in the trash since goes from sight again when that folder was in the trash then', async (t) => {
+    const place = await open(t);
+    const { metadata } = place;
+    await done(metadata, phone, [put('/a/f', one)], contents);
+    const whole = (await allChanges(metadata, alice)).cursor;
+    await done(metadata, phone, [mkdir('/e'), move('/a', '/e/a'), remove('/e')]);
+    const empty = (await allChanges(metadata, alice)).cursor;
+    assert.deepEqual((await goBack(place, phone, { kind: 'rewind', path: '/', to: { cursor: whole } })).conflicts, []);
+    assert.deepEqual(await paths(place), ['/a', '/a/f']); // out of /e, which stays in the trash
+    const [own] = (await allChanges(metadata, alice)).changes.slice(-1);
+    assert.deepEqual([own?.kind, own?.path], ['restore', '/a']);
+    const plan = await goBack(place, phone, { kind: 'rewind', path: '/', to: { cursor: empty } });
+    assert.deepEqual([told(plan), plan.steps.map(({ kind, path }) => `${kind} ${path}`)], [[], ['delete /a']]);
+    assert.deepEqual(await paths(place), []);
+  });
+
+  test('a rewind that took something out of a folder in the trash is undone, and what others put into it meanwhile stays', async (t) => {
+    for (const others of [false, true]) {
+      const place = await open(t);
+      const { metadata, history } = place;
+      await done(metadata, phone, [put('/a/f', one)], contents);
+      const { cursor } = await allChanges(metadata, alice);
+      await done(metadata, phone, [mkdir('/e'), move('/a', '/e/a'), remove('/e')]);
+      const rewind: BackRequest = { kind: 'rewind', path: '/', to: { cursor } };
+      const { operation } = await history.goBack(phone, rewind, (await history.preview(phone, rewind)).digest);
+      if (others) await done(metadata, laptop, [put('/a/g', one)], contents);
+      const plan = await goBack(place, phone, { kind: 'undo', operation });
+      assert.deepEqual(told(plan), others ? ['/a not_empty'] : []);
+      assert.deepEqual(await paths(place), others ? ['/a', '/a/f', '/a/g'] : []);
+    }
+  });
+
+  test('undo takes nothing into the trash because the folder that it was in went there since', async (t) => {
+    const place = await open(t);
+    await done(place.metadata, phone, [put('/e/a', one)], contents);
+    const undo = sinceNow(place);
+    await done(place.metadata, laptop, [move('/e/a', '/a')]);
+    await done(place.metadata, phone, [remove('/e')]);
+    const plan = await goBack(place, phone, undo);
+    assert.deepEqual([told(plan), plan.steps, await paths(place)], [['/a folder_gone'], [], ['/a']]);
+  });
+
   test('in a shared folder an editor goes back and a viewer does not, and only what happened since they joined', async (t) => {
     const place = await open(t);
     const { metadata, history, clock } = place;
