@@ -8,8 +8,12 @@ import { databaseError, isFatalForWrites, isRetryable } from './database_errors.
 import { syncFolder } from './durable_file.ts';
 import { type Applied, checkMigrated, type Dialect, type MigrationTarget, migrate } from './migrate.ts';
 import { openSqlite, sqliteShim } from './sqlite_shim.ts';
+import { typedDialect } from './typed_dialect.ts';
 
-/** Parameters and results hold only null, numbers (integers below 2^53), strings and Buffers. */
+/**
+ * Parameters and results hold only null, numbers (integers below 2^53), strings and Buffers. What fails fails as `AppError` `storage_full`,
+ * `storage_unavailable` or `corrupt`, reads too; what no code is for comes as the database gave it.
+ */
 export type Database<Schema> = {
   /** For reading. On SQLite a read-only connection of its own, so that a read never waits for the writer and never sees half of a `write`. */
   readonly db: Kysely<Schema>;
@@ -18,7 +22,7 @@ export type Database<Schema> = {
    * One transaction, durable when the promise resolves, nothing kept when it rejects. On SQLite one at a time, in the order of the
    * calls; on PostgreSQL (read committed) it is run again after a deadlock or serialization failure, so `body` must have no other effects
    * and must wait for nothing but the database.
-   * @throws AppError `storage_full`, `storage_unavailable`, `corrupt`, and whatever `body` throws
+   * @throws whatever `body` throws
    */
   write<Result>(body: (trx: Transaction<Schema>) => Promise<Result>): Promise<Result>;
   close(): Promise<void>;
@@ -64,8 +68,8 @@ function refuseWrite(): Promise<never> {
 }
 
 function kyselyOn<Schema>(connection: DatabaseSync): Kysely<Schema> {
-  const database = sqliteShim(connection);
-  return new Kysely<Schema>({ dialect: new SqliteDialect({ database: { prepare: database.prepare, close: () => undefined } }) });
+  const database = { ...sqliteShim(connection), close: () => undefined };
+  return new Kysely<Schema>({ dialect: typedDialect(new SqliteDialect({ database })) });
 }
 
 async function createPrivately(file: string): Promise<void> {
@@ -140,7 +144,7 @@ function oneWriter<Schema>(db: Kysely<Schema>): Database<Schema>['write'] {
         return await db.transaction().execute(body);
       } catch (error) {
         if (isFatalForWrites(error)) broken = error;
-        throw databaseError(error);
+        throw error;
       }
     });
     last = run.then(
@@ -210,7 +214,7 @@ async function openOnPostgres<Schema>(url: string, readOnly: boolean, migrations
     await pool.end();
     throw error;
   }
-  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  const db = new Kysely<Schema>({ dialect: typedDialect(new PostgresDialect({ pool })) });
   return { db, dialect: 'postgres', write: readOnly ? refuseWrite : retrying(db), close: once(() => pool.end()) };
 }
 
@@ -220,7 +224,7 @@ function retrying<Schema>(db: Kysely<Schema>): Database<Schema>['write'] {
       try {
         return await db.transaction().execute(body);
       } catch (error) {
-        if (!isRetryable(error) || attempt === WRITE_ATTEMPTS_MAX) throw databaseError(error);
+        if (!isRetryable(error) || attempt === WRITE_ATTEMPTS_MAX) throw error;
       }
     }
   };

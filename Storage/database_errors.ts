@@ -19,7 +19,7 @@ export function isRetryable(error: unknown): boolean {
 
 /** True when a write or sync of the database file itself failed: what was acknowledged later might not survive, so nothing may be. */
 export function isFatalForWrites(error: unknown): boolean {
-  const code = sqliteCode(error);
+  const code = sqliteCode(error instanceof AppError ? error.cause : error);
   return code === SQLITE_PRIMARY.ioError || code === SQLITE_PRIMARY.corrupt || code === SQLITE_PRIMARY.notADatabase;
 }
 

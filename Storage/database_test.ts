@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
 import { openDatabase } from './database.ts';
+import { databaseError } from './database_errors.ts';
 
 type Schema = { things: { id: number; name: string; bytes: Buffer | null } };
 
@@ -130,6 +131,28 @@ test('a file that is no database, and a folder that is not there, are refused by
   await assert.rejects(openDatabase({ kind: 'sqlite', file: join(file, 'x.db') }, migrations), { code: 'data_folder_unusable' });
 });
 
+test('what finds the file damaged says so, be it a read or a write', async (t) => {
+  const { file, migrations } = await place(t);
+  const before = await openDatabase<Schema>({ kind: 'sqlite', file }, migrations);
+  const rows = Array.from({ length: 500 }, (_, id) => ({ id, name: 'x'.repeat(200), bytes: null }));
+  await before.write((trx) => trx.insertInto('things').values(rows).execute());
+  await before.close();
+  const content = await readFile(file);
+  await writeFile(file, content.fill(0xff, content.length / 2));
+  const database = await openDatabase<Schema>({ kind: 'sqlite', file }, migrations);
+  t.after(() => database.close());
+  await assert.rejects(database.db.selectFrom('things').selectAll().execute(), { code: 'corrupt' });
+  await assert.rejects(
+    database.write((trx) => trx.updateTable('things').set({ name: '' }).execute()),
+    { code: 'corrupt' },
+  );
+  await assert.rejects(
+    database.write(async () => undefined),
+    { code: 'storage_unavailable' },
+    'nothing more is acknowledged',
+  );
+});
+
 test('a full database says so, keeps what it has, and goes on once there is room', async (t) => {
   const { file, migrations } = await place(t);
   const database = await openDatabase<Schema>({ kind: 'sqlite', file }, migrations);
@@ -153,7 +176,7 @@ test('after an I/O error nothing more is acknowledged', async (t) => {
   const { file, migrations } = await place(t);
   const database = await openDatabase<Schema>({ kind: 'sqlite', file }, migrations);
   t.after(() => database.close());
-  const fsyncFailed = Object.assign(new Error('disk I/O error'), { errcode: 1034 });
+  const fsyncFailed = databaseError(Object.assign(new Error('disk I/O error'), { errcode: 1034 })); // as a statement fails
   await assert.rejects(
     database.write(() => Promise.reject(fsyncFailed)),
     { code: 'storage_unavailable' },

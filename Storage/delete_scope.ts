@@ -3,7 +3,6 @@ import { AppError } from '../Models/errors.ts';
 import { splitPath } from '../Models/names.ts';
 import type { Operation } from '../Models/operations.ts';
 import type { Database } from './database.ts';
-import { databaseError } from './database_errors.ts';
 import type { Principal } from './metadata.ts';
 import { findAnchors, placesFrom } from './sql_metadata_anchors.ts';
 import { KIND, type MetadataSchema, type Node, type Rows } from './sql_metadata_schema.ts';
@@ -32,7 +31,7 @@ export function sqlDeleteScope({ db, dialect }: Database<MetadataSchema>): Delet
     const row = await db.selectFrom('spaces').select('root').where('id', '=', space).executeTakeFirst();
     return row === undefined ? 0 : openCount(db).below(row.root);
   };
-  return typed({
+  return {
     livingFiles,
     async taken(principal, operations) {
       const view = await loadView(db, principal.userId);
@@ -58,17 +57,6 @@ export function sqlDeleteScope({ db, dialect }: Database<MetadataSchema>): Delet
       }
       throw new AppError('not_found', `nothing at ${path}`);
     },
-  });
-}
-
-function typed(scope: DeleteScope): DeleteScope {
-  const rethrown = (error: unknown): never => {
-    throw databaseError(error);
-  };
-  return {
-    taken: (principal, operations) => scope.taken(principal, operations).catch(rethrown),
-    livingFiles: (space) => scope.livingFiles(space).catch(rethrown),
-    spaceAt: (principal, path) => scope.spaceAt(principal, path).catch(rethrown),
   };
 }
 

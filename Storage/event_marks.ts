@@ -1,5 +1,4 @@
 import { AppError } from '../Models/errors.ts';
-import { databaseError } from './database_errors.ts';
 import type { Principal } from './metadata.ts';
 import type { Store } from './sql_metadata_batch.ts';
 import { type Marks, openCursor, writeCursor } from './sql_metadata_cursor.ts';
@@ -18,36 +17,26 @@ export function sqlEventMarks(store: Store, epoch: string): EventMarks {
   const { database } = store;
   return {
     mark: (who, cursor) =>
-      typed(() =>
-        database.write(async (trx) => {
-          const view = await loadView(trx, who.userId);
-          if (view.home !== null) await lockSpaces(trx, database.dialect, [view.home.id]); // one mark after the other
-          const reading = { db: trx, view, epoch };
-          const { starts } = await openCursor(reading, cursor, { withHeads: false });
-          const known = await markOf(trx, who);
-          const before = known === null ? null : await startsOf(reading, known);
-          const after = writeCursor(epoch, before === null ? starts : later(starts, before));
-          const row = { user_id: who.userId, device: who.deviceId, cursor: after, marked_at_ms: store.now() };
-          await trx
-            .insertInto('event_marks')
-            .values(row)
-            .onConflict((conflict) =>
-              conflict.columns(['user_id', 'device']).doUpdateSet({ cursor: row.cursor, marked_at_ms: row.marked_at_ms }),
-            )
-            .execute();
-          return after;
-        }),
-      ),
-    marked: (who) => typed(() => markOf(database.db, who)),
+      database.write(async (trx) => {
+        const view = await loadView(trx, who.userId);
+        if (view.home !== null) await lockSpaces(trx, database.dialect, [view.home.id]); // one mark after the other
+        const reading = { db: trx, view, epoch };
+        const { starts } = await openCursor(reading, cursor, { withHeads: false });
+        const known = await markOf(trx, who);
+        const before = known === null ? null : await startsOf(reading, known);
+        const after = writeCursor(epoch, before === null ? starts : later(starts, before));
+        const row = { user_id: who.userId, device: who.deviceId, cursor: after, marked_at_ms: store.now() };
+        await trx
+          .insertInto('event_marks')
+          .values(row)
+          .onConflict((conflict) =>
+            conflict.columns(['user_id', 'device']).doUpdateSet({ cursor: row.cursor, marked_at_ms: row.marked_at_ms }),
+          )
+          .execute();
+        return after;
+      }),
+    marked: (who) => markOf(database.db, who),
   };
-}
-
-async function typed<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw databaseError(error);
-  }
 }
 
 async function markOf(db: Rows, { userId, deviceId }: Principal): Promise<string | null> {

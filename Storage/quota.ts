@@ -1,7 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { type DatabaseAddress, openDatabase } from './database.ts';
-import { databaseError } from './database_errors.ts';
 import type { Principal } from './metadata.ts';
 import { MIGRATIONS, openStore } from './sql_metadata.ts';
 import { EVERYBODY, type LimitRow, NO_LIMIT, rulesOf } from './sql_metadata_allowance.ts';
@@ -54,39 +53,28 @@ export async function openQuotas(address: DatabaseAddress): Promise<Quotas & { c
 
 export function sqlQuotas(store: Store): Quotas {
   const { db, write } = store.database;
-  const typed = async <T>(call: () => Promise<T>): Promise<T> => {
-    try {
-      return await call();
-    } catch (error) {
-      throw databaseError(error);
-    }
-  };
   return {
-    usage: (principal) => typed(() => usage(store, principal)),
-    limits: (userId) => typed(async () => limitsOf(await rowOf(db, userId))),
+    usage: (principal) => usage(store, principal),
+    limits: async (userId) => limitsOf(await rowOf(db, userId)),
     setLimits: (userId, limits) =>
-      typed(() =>
-        write(async (trx) => {
-          const row: LimitRow = { ...(await rowOf(trx, userId)), ...columnsOf(limits) };
-          await trx
-            .insertInto('limits')
-            .values(row)
-            .onConflict((conflict) => conflict.column('user_id').doUpdateSet(columnsOf(limits)))
-            .execute();
-          return limitsOf(row);
-        }),
-      ),
+      write(async (trx) => {
+        const row: LimitRow = { ...(await rowOf(trx, userId)), ...columnsOf(limits) };
+        await trx
+          .insertInto('limits')
+          .values(row)
+          .onConflict((conflict) => conflict.column('user_id').doUpdateSet(columnsOf(limits)))
+          .execute();
+        return limitsOf(row);
+      }),
     setFirstLimits: (userId, limits) =>
-      typed(() =>
-        write(async (trx) => {
-          const row: LimitRow = { ...NOTHING_SET, user_id: userId, ...columnsOf(limits) };
-          await trx
-            .insertInto('limits')
-            .values(row)
-            .onConflict((conflict) => conflict.doNothing())
-            .execute();
-        }),
-      ),
+      write(async (trx) => {
+        const row: LimitRow = { ...NOTHING_SET, user_id: userId, ...columnsOf(limits) };
+        await trx
+          .insertInto('limits')
+          .values(row)
+          .onConflict((conflict) => conflict.doNothing())
+          .execute();
+      }),
   };
 }
 

@@ -5,7 +5,6 @@ import { LIMITS } from '../Models/limits.ts';
 import { foldName } from '../Models/names.ts';
 import type { Entry, EntryKind } from '../Models/operations.ts';
 import { type Database, runSql } from './database.ts';
-import { databaseError } from './database_errors.ts';
 import type { Page, Principal } from './metadata.ts';
 import { indexedName, type NameIndex, spaceMark } from './name_index.ts';
 import { reachedPaths } from './sql_metadata_anchors.ts';
@@ -99,13 +98,7 @@ export function sqlSearch(database: Database<MetadataSchema>, names: Pick<NameIn
   }
 
   return {
-    async search(principal, query) {
-      try {
-        return await page(await loadView(db, principal.userId), query);
-      } catch (error) {
-        throw databaseError(error);
-      }
-    },
+    search: async (principal, query) => page(await loadView(db, principal.userId), query),
   };
 }
 

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { Database } from './database.ts';
-import { databaseError } from './database_errors.ts';
 import { pageMark, readPageMark } from './publication_marks.ts';
 import type { Publications } from './publications.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
@@ -28,27 +27,23 @@ export function sqlFetches(database: Database<MetadataSchema>, now: () => number
       };
     },
     async fetches({ userId }, { after, limit }) {
-      try {
-        let query = db.selectFrom('fetches').selectAll().where('owner_id', '=', userId);
-        if (after !== null) {
-          const [atMs, id] = readMark(after);
-          query = query.where((e) => e(e.refTuple('at_ms', 'id'), '<', e.tuple(atMs, id)));
-        }
-        const rows = await query
-          .orderBy('at_ms', 'desc')
-          .orderBy('id', 'desc')
-          .limit(limit + 1)
-          .execute();
-        const last = rows.length > limit ? rows[limit - 1] : undefined;
-        return {
-          fetches: rows
-            .slice(0, limit)
-            .map(({ owner_id: _, user_id: __, user_name: user, at_ms, ...row }) => ({ ...row, user, atMs: at_ms })),
-          next: last === undefined ? null : pageMark([String(last.at_ms), last.id]),
-        };
-      } catch (error) {
-        throw databaseError(error);
+      let query = db.selectFrom('fetches').selectAll().where('owner_id', '=', userId);
+      if (after !== null) {
+        const [atMs, id] = readMark(after);
+        query = query.where((e) => e(e.refTuple('at_ms', 'id'), '<', e.tuple(atMs, id)));
       }
+      const rows = await query
+        .orderBy('at_ms', 'desc')
+        .orderBy('id', 'desc')
+        .limit(limit + 1)
+        .execute();
+      const last = rows.length > limit ? rows[limit - 1] : undefined;
+      return {
+        fetches: rows
+          .slice(0, limit)
+          .map(({ owner_id: _, user_id: __, user_name: user, at_ms, ...row }) => ({ ...row, user, atMs: at_ms })),
+        next: last === undefined ? null : pageMark([String(last.at_ms), last.id]),
+      };
     },
   };
 }

@@ -1,5 +1,4 @@
 import { NOTICE_KINDS } from '../Models/notices.ts';
-import { databaseError } from './database_errors.ts';
 import type { Follower, Following, LatestRows, News } from './following.ts';
 import type { Change } from './metadata.ts';
 import type { Store } from './sql_metadata_batch.ts';
@@ -19,29 +18,17 @@ export function sqlFollowing(store: Store, epoch: string): Following {
   const { db } = store.database;
   return {
     async follow({ userId }, after) {
-      return typed(async () => {
-        const view = await loadView(db, userId);
-        const isNow = after === 'now';
-        const { starts, heads } = await openCursor({ db, view, epoch }, isNow ? null : after, { withHeads: isNow });
-        return new SqlFollower({ db, epoch }, view, new Map(isNow ? heads : starts));
-      });
+      const view = await loadView(db, userId);
+      const isNow = after === 'now';
+      const { starts, heads } = await openCursor({ db, view, epoch }, isNow ? null : after, { withHeads: isNow });
+      return new SqlFollower({ db, epoch }, view, new Map(isNow ? heads : starts));
     },
     async latestRows(spaces) {
-      return typed(async () => {
-        const latest = new Map<number, readonly JournalRow[]>();
-        for (const space of spaces) latest.set(space, await latestJournalRows(db, space, LATEST));
-        return latest satisfies LatestRows;
-      });
+      const latest = new Map<number, readonly JournalRow[]>();
+      for (const space of spaces) latest.set(space, await latestJournalRows(db, space, LATEST));
+      return latest satisfies LatestRows;
     },
   };
-}
-
-async function typed<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw databaseError(error);
-  }
 }
 
 class SqlFollower implements Follower {
@@ -63,15 +50,13 @@ class SqlFollower implements Follower {
   }
 
   async read(limit: number): ReturnType<Follower['read']> {
-    return typed(async () => {
-      const view = await loadView(this.#deps.db, this.#view.userId);
-      const marks = alignedTo(view, this.#marks);
-      const page = await nextChanges({ ...this.#deps, view }, marks, limit);
-      this.#view = view;
-      this.#viewAt = view.home?.head ?? 0;
-      this.#marks = marks;
-      return page;
-    });
+    const view = await loadView(this.#deps.db, this.#view.userId);
+    const marks = alignedTo(view, this.#marks);
+    const page = await nextChanges({ ...this.#deps, view }, marks, limit);
+    this.#view = view;
+    this.#viewAt = view.home?.head ?? 0;
+    this.#marks = marks;
+    return page;
   }
 
   take({ latest, readers }: News): { changes: Change[]; behind: boolean } {

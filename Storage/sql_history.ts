@@ -1,6 +1,5 @@
 import { sql } from 'kysely';
 import { AppError } from '../Models/errors.ts';
-import { databaseError } from './database_errors.ts';
 import type { Deed, History, HistoryPage, HistoryQuery, Version } from './history.ts';
 import type { ChangeKind, Manifest, Principal } from './metadata.ts';
 import { goBack } from './sql_history_back.ts';
@@ -43,7 +42,7 @@ export function sqlHistory(store: Store, epoch: string): History {
     if (row === undefined) throw nothingAt(path);
     return row;
   };
-  return typed({
+  return {
     versions: async (principal, query) => versions(await reading(principal), query),
     version: async (principal, path, version) => versionAt(await reading(principal), path, version),
     deeds: async (principal, query) => deeds(await reading(principal), query),
@@ -54,22 +53,7 @@ export function sqlHistory(store: Store, epoch: string): History {
     thin: (policy) => thin(store, policy),
     preview: async (principal, request) => (await makePlan({ ...(await reading(principal)), epoch }, request)).shown,
     goBack: (principal, request, digest) => goBack({ store, epoch, principal }, request, digest),
-  });
-}
-
-/** What the databases report is given the codes of Models/errors.ts. */
-function typed(history: History): History {
-  const wrapped = Object.entries(history).map(([name, method]) => [
-    name,
-    async (...args: unknown[]) => {
-      try {
-        return await (method as (...args: unknown[]) => unknown)(...args);
-      } catch (error) {
-        throw databaseError(error);
-      }
-    },
-  ]);
-  return Object.fromEntries(wrapped) as History;
+  };
 }
 
 /** All rows of a node from the newest on, or behind a position that a page ended with. @throws AppError `cursor_invalid` */

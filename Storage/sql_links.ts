@@ -3,7 +3,6 @@ import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { allowsUpload, type LinkState } from '../Models/links.ts';
 import { runSql } from './database.ts';
-import { databaseError } from './database_errors.ts';
 import type { Links, ManagedLink, NewLink, OpenLink } from './links.ts';
 import type { Principal } from './metadata.ts';
 import { accessLog } from './sql_link_accesses.ts';
@@ -18,7 +17,7 @@ type Context = Pick<Store, 'database' | 'touchedBy' | 'lookups' | 'now'>;
 export function sqlLinks(context: Context): Links {
   const { database } = context;
   const log = accessLog(database, context.now);
-  return typed({
+  return {
     create: (principal, link) => create(context, principal, link),
     managed: (principal, query) => managed(context, principal, query),
     revoke: (principal, id) => revoke(context, principal, id),
@@ -30,18 +29,7 @@ export function sqlLinks(context: Context): Links {
     begin: log.begin,
     end: log.end,
     undo: log.undo,
-  });
-}
-
-function typed(links: Links): Links {
-  const wrapped: Record<string, unknown> = {};
-  for (const [name, method] of Object.entries(links)) {
-    wrapped[name] = (...args: unknown[]) =>
-      (method as (...given: unknown[]) => Promise<unknown>)(...args).catch((error: unknown) => {
-        throw databaseError(error);
-      });
-  }
-  return wrapped as unknown as Links;
+  };
 }
 
 /** What a path of the caller's leads to, if it is something that can be linked. */

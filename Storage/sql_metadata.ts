@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { bulkQuery } from './bulk.ts';
 import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
-import { databaseError } from './database_errors.ts';
 import type { Metadata, Principal, StoredChunk } from './metadata.ts';
 import type { ManifestRow, Store } from './sql_metadata_batch.ts';
 import { changes } from './sql_metadata_changes.ts';
@@ -75,38 +74,6 @@ async function withHome(store: Store, principal: Principal): Promise<WriterView>
   return store.database.write((trx) => viewForWriting(trx, principal, { ids: store.ids, nowMs: store.now() }));
 }
 
-/** What the databases report is given the codes of Models/errors.ts, whichever call it comes from. */
-function typed(metadata: Metadata): Metadata {
-  const wrapped: Record<string, unknown> = { epoch: metadata.epoch };
-  for (const [name, method] of Object.entries(metadata)) {
-    if (typeof method !== 'function') continue;
-    wrapped[name] = ITERABLE.has(name) ? typedIteration(method) : typedCall(method);
-  }
-  return wrapped as unknown as Metadata;
-}
-const ITERABLE: ReadonlySet<string> = new Set<keyof Metadata>(['readFolders', 'walkFolders', 'feed']);
-type Method = (...args: unknown[]) => unknown;
-
-function typedCall(method: Method): Method {
-  return async (...args) => {
-    try {
-      return await method(...args);
-    } catch (error) {
-      throw databaseError(error);
-    }
-  };
-}
-
-function typedIteration(method: Method): Method {
-  return async function* (...args) {
-    try {
-      yield* method(...args) as AsyncIterable<unknown>;
-    } catch (error) {
-      throw databaseError(error);
-    }
-  };
-}
-
 export type MetadataOptions = {
   /** Milliseconds since 1970. */
   readonly now?: () => number;
@@ -129,7 +96,7 @@ export async function sqlMetadata(store: Store): Promise<Metadata> {
   const lists = listStatements(database.dialect);
   const { db } = database;
   const reading = async (principal: Principal): Promise<Reading> => ({ store, lists, db, view: await loadView(db, principal.userId) });
-  return typed({
+  return {
     epoch,
     recordChunks: (principal, chunks) => recordChunks(store, principal, chunks),
     commit: (principal, stream, chunks, operations) => commit(store, { principal, stream, chunks, operations }),
@@ -161,5 +128,5 @@ export async function sqlMetadata(store: Store): Promise<Metadata> {
       await database.write((trx) => sql`SELECT 1`.execute(trx));
     },
     close: () => database.close(),
-  });
+  };
 }

@@ -1,6 +1,5 @@
 import { LIMITS } from '../Models/limits.ts';
 import type { Notice } from '../Models/notices.ts';
-import { databaseError } from './database_errors.ts';
 import type { Principal } from './metadata.ts';
 import type { Notices } from './notices.ts';
 import type { Store } from './sql_metadata_batch.ts';
@@ -11,25 +10,20 @@ import type { Rows } from './sql_metadata_schema.ts';
 export function sqlNotices(store: Store): Notices {
   const { db, write } = store.database;
   return {
-    tell: (who, notice) => typed(() => write((trx) => tellIn(store, trx, { who, notice }))),
+    tell: (who, notice) => write((trx) => tellIn(store, trx, { who, notice })),
     async deviceSeen(who, name) {
-      const known = await typed(() => isKnown(db, who));
-      if (known) return;
-      await typed(() =>
-        write(async (trx) => {
-          const isFurther = await noteDevice(trx, who, store.now());
-          if (isFurther) await tellIn(store, trx, { who, notice: { kind: 'device', details: { device: who.deviceId, name } } });
-        }),
-      );
+      if (await isKnown(db, who)) return;
+      await write(async (trx) => {
+        const isFurther = await noteDevice(trx, who, store.now());
+        if (isFurther) await tellIn(store, trx, { who, notice: { kind: 'device', details: { device: who.deviceId, name } } });
+      });
     },
     deviceRevoked: (who, { name, atMs }) =>
-      typed(() =>
-        write(async (trx) => {
-          const isNews = await forgetDevice(trx, who, atMs);
-          const details = { device: who.deviceId, name, revoked: true };
-          if (isNews) await tellIn(store, trx, { who, notice: { kind: 'device', details } });
-        }),
-      ),
+      write(async (trx) => {
+        const isNews = await forgetDevice(trx, who, atMs);
+        const details = { device: who.deviceId, name, revoked: true };
+        if (isNews) await tellIn(store, trx, { who, notice: { kind: 'device', details } });
+      }),
   };
 }
 
@@ -37,14 +31,6 @@ export function sqlNotices(store: Store): Notices {
 async function forgetDevice(trx: Rows, { userId, deviceId }: Principal, beforeMs: number): Promise<boolean> {
   const seen = trx.deleteFrom('known_devices').where('user_id', '=', userId).where('device', '=', deviceId);
   return (await seen.where('first_seen_ms', '<=', beforeMs).returning('device').executeTakeFirst()) !== undefined;
-}
-
-async function typed<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw databaseError(error);
-  }
 }
 
 /** Inside a transaction that writes nothing else to a space. */

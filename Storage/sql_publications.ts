@@ -4,7 +4,6 @@ import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { checkName, splitPath } from '../Models/names.ts';
 import type { Database } from './database.ts';
-import { databaseError } from './database_errors.ts';
 import type { Principal } from './metadata.ts';
 import { pageMark, readPageMark } from './publication_marks.ts';
 import type {
@@ -23,27 +22,18 @@ import { loadView } from './sql_metadata_view.ts';
 
 /** @param now milliseconds since 1970 */
 export function sqlPublications(database: Database<MetadataSchema>, now: () => number = Date.now): Publications {
-  const { db } = database;
-  const write: typeof database.write = (body) => typed(() => database.write(body));
+  const { db, write } = database;
   return {
     ...sqlFetches(database, now),
     open: (who, wanted) => write((trx) => open(trx, who, { ...wanted, nowMs: now() })),
-    own: (who, id) => typed(() => ofDevice(db, who, id)),
-    ofUser: (who) => typed(() => ofUser(db, who)),
+    own: (who, id) => ofDevice(db, who, id),
+    ofUser: (who) => ofUser(db, who),
     announce: (who, id, change) => write((trx) => announce(trx, who, { id, ...change, nowMs: now() })),
     withdraw: (who, id) => write((trx) => withdraw(trx, who, id)),
-    list: (who, query) => typed(() => list(db, who, query)),
-    find: (who, file) => typed(() => find(db, who, file)),
-    toldOf: (id) => typed(() => toldOf(db, id)),
+    list: (who, query) => list(db, who, query),
+    find: (who, file) => find(db, who, file),
+    toldOf: (id) => toldOf(db, id),
   };
-}
-
-async function typed<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw databaseError(error);
-  }
 }
 
 const COLUMNS = ['p.id', 'p.user_id', 'p.user_name', 'p.device', 'p.name'] as const;

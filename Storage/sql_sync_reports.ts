@@ -2,7 +2,6 @@ import { sql } from 'kysely';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { Database } from './database.ts';
-import { databaseError } from './database_errors.ts';
 import type { Dialect } from './migrate.ts';
 import type { Principal } from './principal.ts';
 import { reachedPaths } from './sql_metadata_anchors.ts';
@@ -72,18 +71,10 @@ export function sqlSyncReports(database: Database<MetadataSchema>, { epoch, now 
   }
 
   return {
-    take: (principal, report) => typed(() => database.write((trx) => takeReport(trx, principal, report, now()))),
-    places: (principal, paths) => typed(() => places(principal, paths)),
-    roots: (principal) => typed(() => roots(principal)),
+    take: (principal, report) => database.write((trx) => takeReport(trx, principal, report, now())),
+    places,
+    roots,
   };
-}
-
-async function typed<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw databaseError(error);
-  }
 }
 
 async function takeReport(trx: Rows, { userId, deviceId }: Principal, report: SyncReport, nowMs: number): Promise<boolean> {

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { WEBHOOK_KINDS } from '../Models/webhooks.ts';
-import { databaseError } from './database_errors.ts';
 import type { Principal } from './metadata.ts';
 import type { Store } from './sql_metadata_batch.ts';
 import { openCursor, writeCursor } from './sql_metadata_cursor.ts';
@@ -16,53 +15,41 @@ type Row = MetadataSchema['webhooks'];
 export function sqlWebhooks(store: Store, epoch: string): Webhooks {
   const { db, write } = store.database;
   return {
-    add: (who, webhook) => typed(() => write((trx) => add(store, trx, { epoch, who, webhook }))),
-    list: ({ userId }) =>
-      typed(async () => {
-        const rows = await db
-          .selectFrom('webhooks')
-          .selectAll()
-          .where('user_id', '=', userId)
-          .orderBy('created_at_ms')
-          .orderBy('id')
-          .execute();
-        return rows.map(webhookOf);
-      }),
-    remove: ({ userId }, id) =>
-      typed(async () => {
-        const query = (trx: Rows) => trx.deleteFrom('webhooks').where('id', '=', id).where('user_id', '=', userId).returning('id');
-        const removed = await write((trx) => query(trx).executeTakeFirst());
-        if (removed === undefined) throw new AppError('not_found', 'no such webhook');
-      }),
-    active: () => typed(async () => (await db.selectFrom('webhooks').selectAll().where('state', '=', 'active').execute()).map(webhookOf)),
-    find: (id) =>
-      typed(async () => {
-        const row = await db.selectFrom('webhooks').selectAll().where('id', '=', id).executeTakeFirst();
-        return row === undefined ? null : webhookOf(row);
-      }),
-    claim: ({ id, cursor, dueAtMs }, untilMs) =>
-      typed(async () => {
-        const query = (trx: Rows) =>
-          trx
-            .updateTable('webhooks')
-            .set({ due_at_ms: untilMs })
-            .where('id', '=', id)
-            .where('state', '=', 'active')
-            .where('cursor', '=', cursor)
-            .where('due_at_ms', '=', dueAtMs)
-            .returning('id');
-        return (await write((trx) => query(trx).executeTakeFirst())) !== undefined;
-      }),
-    settle: (claimed, outcome) => typed(() => write((trx) => settle(store, trx, claimed, outcome))),
+    add: (who, webhook) => write((trx) => add(store, trx, { epoch, who, webhook })),
+    async list({ userId }) {
+      const rows = await db
+        .selectFrom('webhooks')
+        .selectAll()
+        .where('user_id', '=', userId)
+        .orderBy('created_at_ms')
+        .orderBy('id')
+        .execute();
+      return rows.map(webhookOf);
+    },
+    async remove({ userId }, id) {
+      const query = (trx: Rows) => trx.deleteFrom('webhooks').where('id', '=', id).where('user_id', '=', userId).returning('id');
+      const removed = await write((trx) => query(trx).executeTakeFirst());
+      if (removed === undefined) throw new AppError('not_found', 'no such webhook');
+    },
+    active: async () => (await db.selectFrom('webhooks').selectAll().where('state', '=', 'active').execute()).map(webhookOf),
+    async find(id) {
+      const row = await db.selectFrom('webhooks').selectAll().where('id', '=', id).executeTakeFirst();
+      return row === undefined ? null : webhookOf(row);
+    },
+    async claim({ id, cursor, dueAtMs }, untilMs) {
+      const query = (trx: Rows) =>
+        trx
+          .updateTable('webhooks')
+          .set({ due_at_ms: untilMs })
+          .where('id', '=', id)
+          .where('state', '=', 'active')
+          .where('cursor', '=', cursor)
+          .where('due_at_ms', '=', dueAtMs)
+          .returning('id');
+      return (await write((trx) => query(trx).executeTakeFirst())) !== undefined;
+    },
+    settle: (claimed, outcome) => write((trx) => settle(store, trx, claimed, outcome)),
   };
-}
-
-async function typed<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw databaseError(error);
-  }
 }
 
 type Added = { readonly epoch: string; readonly who: Principal; readonly webhook: Pick<Webhook, 'url' | 'kinds' | 'secret'> };

@@ -1,6 +1,5 @@
 import { type FileKind, fileKindOf } from '../Models/file_kinds.ts';
 import type { Database } from './database.ts';
-import { databaseError } from './database_errors.ts';
 import type { Principal } from './metadata.ts';
 import { asSeen } from './sql_metadata_changes.ts';
 import { childrenOf, listStatements, type Reading, walk } from './sql_metadata_list.ts';
@@ -45,13 +44,9 @@ export function sqlStatistics(database: Database<MetadataSchema>, now: () => num
   const lists = listStatements(dialect);
   return {
     async report(principal, path) {
-      try {
-        const view = await loadView(db, principal.userId);
-        const content = await countContent({ store: { lookups, database }, lists, db, view }, path);
-        return { ...content, ...(await countChanges({ db, view }, path, now())) };
-      } catch (error) {
-        throw databaseError(error);
-      }
+      const view = await loadView(db, principal.userId);
+      const content = await countContent({ store: { lookups, database }, lists, db, view }, path);
+      return { ...content, ...(await countChanges({ db, view }, path, now())) };
     },
   };
 }

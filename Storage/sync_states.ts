@@ -1,6 +1,5 @@
 import { LIMITS } from '../Models/limits.ts';
 import type { Database } from './database.ts';
-import { databaseError } from './database_errors.ts';
 import type { MetadataSchema, Rows } from './sql_metadata_schema.ts';
 
 /**
@@ -22,18 +21,13 @@ export type SyncStates = {
 
 export function sqlSyncStates(database: Database<MetadataSchema>, now: () => number = Date.now): SyncStates {
   return {
-    async advance(userId, { state, counter, reported }) {
-      try {
-        return await database.write(async (trx) => {
-          const accepted = await showState(trx, userId, { state, counter, nowMs: now() }, '<');
-          const report = trx.deleteFrom('sync_reports').where('user_id', '=', userId).where('state', '=', state);
-          await (accepted && reported !== undefined ? report.where('mark', '<>', reported) : report).execute();
-          return accepted;
-        });
-      } catch (error) {
-        throw databaseError(error);
-      }
-    },
+    advance: (userId, { state, counter, reported }) =>
+      database.write(async (trx) => {
+        const accepted = await showState(trx, userId, { state, counter, nowMs: now() }, '<');
+        const report = trx.deleteFrom('sync_reports').where('user_id', '=', userId).where('state', '=', state);
+        await (accepted && reported !== undefined ? report.where('mark', '<>', reported) : report).execute();
+        return accepted;
+      }),
   };
 }
 
