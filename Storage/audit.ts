@@ -44,6 +44,8 @@ export type AuditQuery = {
   readonly what?: AuditKind | undefined;
   /** `next` of the page before. */
   readonly after?: number | undefined;
+  /** Nothing with a lower number. */
+  readonly from?: number | undefined;
   /** At most `LIMITS.auditPageMax`. */
   readonly limit: number;
 };

@@ -172,7 +172,8 @@ async function prune(trx: Transaction<Schema>, atMs: number): Promise<void> {
   }
 }
 
-async function readPage(db: Kysely<Schema>, { since, user, what, after, limit }: AuditQuery): Promise<Awaited<ReturnType<Audit['page']>>> {
+async function readPage(db: Kysely<Schema>, query: AuditQuery): ReturnType<Audit['page']> {
+  const { since, user, what, after, from, limit } = query;
   const wanted = Math.min(limit, LIMITS.auditPageMax);
   let rows = db
     .selectFrom('audit')
@@ -182,6 +183,7 @@ async function readPage(db: Kysely<Schema>, { since, user, what, after, limit }:
   if (since !== undefined) rows = rows.where('last_at_ms', '>=', since);
   if (what !== undefined) rows = rows.where('what', '=', what);
   if (after !== undefined) rows = rows.where('number', '<', after);
+  if (from !== undefined) rows = rows.where('number', '>=', from);
   if (user !== undefined) {
     // A refusal knows the id alone; a name is told with what succeeded, and the account may be gone by now.
     const idsOf = db.selectFrom('audit').select('user_id').where('user_name', '=', user);

@@ -1,12 +1,18 @@
 import type { Admin } from './admin.ts';
 
+/** One thing that happened, as `Answer` tells it. */
+export type Happening = { readonly line: string; readonly json: unknown };
+
 /** What a command has to say: the same facts for a person and, with `--json`, for a program. */
-export type Answer = {
-  readonly json: unknown;
-  readonly lines: readonly string[];
-  /** Some of it could not be done; `lines` say what. */
-  readonly failed?: boolean;
-};
+export type Answer =
+  | {
+      readonly json: unknown;
+      readonly lines: readonly string[];
+      /** Some of it could not be done; `lines` say what. */
+      readonly failed?: boolean;
+    }
+  /** As it happens: each is said at once, as JSON on a line of its own. May never end. */
+  | { readonly happening: AsyncIterable<Happening> };
 export type Options = Readonly<Record<string, string | boolean | undefined>>;
 
 /** One command. `name` has one word or two; `args` are in commander's notation; `examples` come without the leading `driftless-admin`. */

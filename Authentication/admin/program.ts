@@ -113,7 +113,12 @@ function addCommand(parent: Commander, word: string, command: Command, deps: Pro
 
 async function perform(command: Command, args: readonly string[], options: Options, deps: ProgramDeps): Promise<number> {
   await using admin = deps.open();
-  const { json, lines, failed = false } = await command.run(admin, args, options);
+  const answer = await command.run(admin, args, options);
+  if ('happening' in answer) {
+    for await (const { line, json } of answer.happening) deps.out(`${options.json === true ? visibleJson(json) : visible(line)}\n`);
+    return EXIT.done;
+  }
+  const { json, lines, failed = false } = answer;
   const shown = options.json === true ? [visibleJson(json)] : lines.map(visible);
   deps.out(shown.map((line) => `${line}\n`).join(''));
   return failed ? EXIT.failed : EXIT.done;
