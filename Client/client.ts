@@ -233,6 +233,12 @@ export async function register({ home = defaultHome(), invite, ...options }: Reg
   return connect({ ...options, auth, home });
 }
 
+/** HOST:PORT of the daemon that the profile was logged in at last, `null` before the first time. @throws AppError `local_io` */
+export async function usualDaemon({ home = defaultHome() }: { readonly home?: string | undefined } = {}): Promise<string | null> {
+  const [{ openProfile }, known] = await Promise.all([import('./session/profile.ts'), import('./session/known_server.ts')]);
+  return known.usualDaemon(await openProfile(home).read());
+}
+
 /** Goes on with a session of the profile. @throws AppError `not_logged_in`, `session_unknown`, `auth_unreachable`, `server_key_changed`; interactive also `busy` */
 export async function resume({ home = defaultHome(), interactive = false, ...which }: ResumeOptions = {}): Promise<Driftless> {
   const session = await (await import('./session/session.ts')).resume({ home, ...which });

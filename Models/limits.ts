@@ -10,6 +10,7 @@ export const LIMITS = {
   userNameBytesMax: 64,
   deviceNameBytesMax: 64,
   displayNameBytesMax: 128,
+  inviteLabelCharsMax: 128,
   emailBytesMax: 254,
   passwordBytesMin: 8,
   passwordBytesMax: 1024,

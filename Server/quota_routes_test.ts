@@ -74,7 +74,7 @@ test('limits that make no sense are refused', async () => {
 });
 
 test('who was invited with a quota has it from the first request on, until an administrator sets another', async () => {
-  const invite = { digest: randomBytes(32), usesLeft: 2, expiresAtMs: 2, quotaBytes: 40, madeBy: 'root', madeAtMs: 1 };
+  const invite = { digest: randomBytes(32), usesLeft: 2, expiresAtMs: 2, quotaBytes: 40, label: null, madeBy: 'root', madeAtMs: 1 };
   await server.accounts.addInviteCode(invite);
   const ksf = { memoryKiB: 8, iterations: 1, parallelism: 1 };
   const invited = async (name: string): Promise<User> => {

@@ -53,6 +53,7 @@ export type AccountsSchema = {
     uses_left: number;
     expires_at_ms: number;
     quota_bytes: number | null;
+    label: string | null;
     made_by: string;
     made_at_ms: number;
   };

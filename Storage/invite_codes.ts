@@ -6,6 +6,7 @@ export type InviteCode = {
   readonly usesLeft: number;
   readonly expiresAtMs: number;
   readonly quotaBytes: number | null; // of whoever registers with it; null: as for everybody
+  readonly label: string | null; // whom it is for, for people
   readonly madeBy: string; // for people
   readonly madeAtMs: number;
 };
@@ -19,8 +20,10 @@ export interface InvitedReader {
 /** Contract: Storage/testing/invite_codes_contract.ts. Errors as of Accounts. */
 export interface InviteCodes {
   addInviteCode(code: InviteCode): Promise<void>;
-  /** All that were made, also used up and expired ones, the newest first; at most 1000. */
+  /** All that were made and not withdrawn, also used up and expired ones, the newest first; at most 1000. */
   inviteCodes(): Promise<InviteCode[]>;
+  /** Nobody registers with it any more; who has, stays. @returns false when there is no such code */
+  withdrawInviteCode(digest: Uint8Array): Promise<boolean>;
   /** Would it do for one more account? */
   isInviteGood(digest: Uint8Array, atMs: number): Promise<boolean>;
   /**

@@ -7,8 +7,8 @@ import type { InviteCode, InviteCodes, InvitedReader } from './invite_codes.ts';
 type Row = AccountsSchema['invite_codes'];
 const LISTED_MAX = 1000;
 
-function codeOf({ digest, uses_left, expires_at_ms, quota_bytes, made_by, made_at_ms }: Row): InviteCode {
-  return { digest, usesLeft: uses_left, expiresAtMs: expires_at_ms, quotaBytes: quota_bytes, madeBy: made_by, madeAtMs: made_at_ms };
+function codeOf({ digest, uses_left, expires_at_ms, quota_bytes, label, made_by, made_at_ms }: Row): InviteCode {
+  return { digest, usesLeft: uses_left, expiresAtMs: expires_at_ms, quotaBytes: quota_bytes, label, madeBy: made_by, madeAtMs: made_at_ms };
 }
 
 /** @returns what whoever takes this use may store; `null`: there is none to take */
@@ -37,13 +37,14 @@ export function invitedReaderOn(database: () => Promise<Database<AccountsSchema>
 
 export function inviteCodesOn({ db, write }: Pick<Database<AccountsSchema>, 'db' | 'write'>): InviteCodes {
   return {
-    addInviteCode: ({ digest, usesLeft, expiresAtMs, quotaBytes, madeBy, madeAtMs }) =>
+    addInviteCode: ({ digest, usesLeft, expiresAtMs, quotaBytes, label, madeBy, madeAtMs }) =>
       write(async (trx) => {
         const row = {
           digest,
           uses_left: usesLeft,
           expires_at_ms: expiresAtMs,
           quota_bytes: quotaBytes,
+          label,
           made_by: madeBy,
           made_at_ms: madeAtMs,
         };
@@ -59,6 +60,11 @@ export function inviteCodesOn({ db, write }: Pick<Database<AccountsSchema>, 'db'
         .execute();
       return rows.map(codeOf);
     },
+    withdrawInviteCode: (digest) =>
+      write(async (trx) => {
+        const gone = await trx.deleteFrom('invite_codes').where('digest', '=', Buffer.from(digest)).executeTakeFirst();
+        return gone.numDeletedRows > 0n;
+      }),
     async isInviteGood(digest, atMs) {
       const row = await db.selectFrom('invite_codes').selectAll().where('digest', '=', Buffer.from(digest)).executeTakeFirst();
       return row !== undefined && row.uses_left > 0 && row.expires_at_ms > atMs;

@@ -270,7 +270,7 @@ function registering({ server, client }: World, address: string, via?: 'http') {
 async function inviteCode({ accounts }: DaemonFixture, usesLeft = 100, expiresAtMs = Number.MAX_SAFE_INTEGER): Promise<Buffer> {
   const secret = randomBytes(16);
   const digest = hash('sha256', secret, 'buffer');
-  await accounts.addInviteCode({ digest, usesLeft, expiresAtMs, quotaBytes: null, madeBy: 'root', madeAtMs: 1 });
+  await accounts.addInviteCode({ digest, usesLeft, expiresAtMs, quotaBytes: null, label: null, madeBy: 'root', madeAtMs: 1 });
   return secret;
 }
 

@@ -365,7 +365,7 @@ test('at first contact the key of the daemon is shown, whoever it is, and not ag
 /** A code of this daemon, as the administrator gives it, for registering through `auth`. */
 async function inviteFor({ accounts, secrets }: DaemonFixture, auth: string): Promise<string> {
   const secret = randomBytes(16);
-  const code = { usesLeft: 1, expiresAtMs: Date.now() + 60_000, quotaBytes: null, madeBy: 'root', madeAtMs: Date.now() };
+  const code = { usesLeft: 1, expiresAtMs: Date.now() + 60_000, quotaBytes: null, label: null, madeBy: 'root', madeAtMs: Date.now() };
   await accounts.addInviteCode({ ...code, digest: hash('sha256', secret, 'buffer') });
   return makeInvite({ auth, key: fingerprintOf(secrets.boxPublicKey), secret });
 }

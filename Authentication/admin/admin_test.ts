@@ -318,8 +318,8 @@ test('an invitation code says where and whom, and its secret is stored as a hash
   const [stored] = await json('invite-codes');
   const digest = nodePrimitives.sha256(invite.secret);
   assert.deepEqual(
-    [stored.digest, stored.usesLeft, stored.quotaBytes, stored.madeBy],
-    [Buffer.from(digest).toString('hex'), 3, 2e9, 'operator'],
+    [stored.id, stored.usesLeft, stored.quotaBytes, stored.madeBy],
+    [Buffer.from(digest).toString('hex', 0, 6), 3, 2e9, 'operator'],
   );
   assert.ok(Math.abs(stored.expiresAtMs - Date.now() - 86_400_000) < 60_000);
   const plain = (await admin('invite-code')).out.trim();

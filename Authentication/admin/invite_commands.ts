@@ -5,10 +5,12 @@ import { AppError } from '../../Models/errors.ts';
 import { formatBytes } from '../../Models/format_bytes.ts';
 import { fingerprint } from '../../Models/handshake.ts';
 import { encodeInvite } from '../../Models/invite_code.ts';
+import { LIMITS } from '../../Models/limits.ts';
 import { parseBytes } from '../../Models/parse_bytes.ts';
+import type { InviteCode } from '../../Storage/invite_codes.ts';
 import { nodePrimitives } from '../node_primitives.ts';
 import { readSecretContent } from '../secrets.ts';
-import { type Command, countText, table, textOption, timeText } from './command.ts';
+import { argument, type Command, countText, table, textOption, timeText } from './command.ts';
 import type { Settings } from './settings.ts';
 
 const USES_MAX = 100_000;
@@ -38,6 +40,16 @@ function usesOf(text: string): number {
   return uses;
 }
 
+/** What a code is named by: enough of its digest, which tells nothing of the code. */
+const idOf = ({ digest }: Pick<InviteCode, 'digest'>): string => digest.toString('hex', 0, 6);
+
+function labelOf(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  if (text === '' || text.length > LIMITS.inviteLabelCharsMax)
+    throw new AppError('request_invalid', `--for takes a text of 1 to ${LIMITS.inviteLabelCharsMax} characters`);
+  return text;
+}
+
 export const INVITE_COMMANDS: readonly Command[] = [
   {
     name: 'invite-code',
@@ -48,9 +60,10 @@ export const INVITE_COMMANDS: readonly Command[] = [
       { flags: '--uses <n>', text: 'for so many accounts (1)' },
       { flags: '--expires <time>', text: `how long it is good (${EXPIRES_DEFAULT})` },
       { flags: '--quota <size>', text: 'how much whoever registers with it may store' },
+      { flags: '--for <text>', text: 'whom it is for, shown to administrators' },
       { flags: '--auth <host:port>', text: "the daemon's address (DRIFTLESS_HOST and DRIFTLESS_AUTH_PORT)" },
     ],
-    examples: ['invite-code', 'invite-code --uses 30 --expires 2w --quota 10GB', 'invite-code --auth files.example.org:4810'],
+    examples: ['invite-code --for Zoë', 'invite-code --uses 30 --expires 2w --quota 10GB', 'invite-code --auth files.example.org:4810'],
     async run(admin, _args, options) {
       const auth = authAddress(textOption(options, 'auth'), admin.settings);
       const uses = usesOf(textOption(options, 'uses') ?? '1');
@@ -66,14 +79,17 @@ export const INVITE_COMMANDS: readonly Command[] = [
         usesLeft: uses,
         expiresAtMs,
         quotaBytes,
+        label: labelOf(textOption(options, 'for')),
         madeBy: admin.operator,
         madeAtMs: admin.now(),
       };
       const accounts = await admin.accounts();
+      const id = idOf(stored);
       const detail = `${countText(uses, 'use')}, until ${timeText(expiresAtMs)}`;
-      await admin.act('invite_code_made', { detail }, () => accounts.addInviteCode(stored));
+      await admin.act('invite_code_made', { detail: `${id}, ${detail}` }, () => accounts.addInviteCode(stored));
       admin.tell(`good for ${detail}: driftless register NAME --invite CODE`);
-      return { json: { code, uses, expiresAt: new Date(expiresAtMs).toISOString(), quota: quotaBytes, auth }, lines: [code] };
+      admin.tell(`to take it back: driftless-admin invite-codes withdraw ${id}`);
+      return { json: { id, code, uses, expiresAt: new Date(expiresAtMs).toISOString(), quota: quotaBytes, auth }, lines: [code] };
     },
   },
   {
@@ -83,15 +99,32 @@ export const INVITE_COMMANDS: readonly Command[] = [
     examples: ['invite-codes', 'invite-codes --json'],
     async run(admin) {
       const codes = await (await admin.accounts()).inviteCodes();
-      const facts = codes.map(({ digest, ...rest }) => ({ digest: digest.toString('hex'), ...rest }));
-      const rows = facts.map((one) => [
-        one.digest.slice(0, 8),
-        one.expiresAtMs <= admin.now() ? 'expired' : String(one.usesLeft),
-        timeText(one.expiresAtMs),
-        one.quotaBytes === null ? '-' : formatBytes(one.quotaBytes),
-        one.madeBy,
+      const facts = codes.map(({ digest, ...rest }) => ({ id: idOf({ digest }), ...rest }));
+      const rows = facts.map(({ id, expiresAtMs, usesLeft, quotaBytes, label, madeBy }) => [
+        id,
+        expiresAtMs <= admin.now() ? 'expired' : String(usesLeft),
+        timeText(expiresAtMs),
+        quotaBytes === null ? '-' : formatBytes(quotaBytes),
+        madeBy,
+        label ?? '-',
       ]);
-      return { json: facts, lines: table([['code', 'uses left', 'good until', 'quota', 'made by'], ...rows]) };
+      return { json: facts, lines: table([['code', 'uses left', 'good until', 'quota', 'made by', 'for'], ...rows]) };
+    },
+  },
+  {
+    name: 'invite-codes withdraw',
+    args: '<id>',
+    summary: 'nobody registers with a code any more',
+    about: 'The id is what "invite-codes" lists, never the code itself. Who has registered with it stays.',
+    examples: ['invite-codes withdraw 0123456789ab'],
+    async run(admin, args) {
+      const accounts = await admin.accounts();
+      const wanted = argument(args, 0).toLowerCase();
+      const code = (await accounts.inviteCodes()).find((one) => idOf(one) === wanted);
+      if (code === undefined) throw new AppError('not_found', 'there is no such code; "invite-codes" lists them');
+      await admin.act('invite_code_withdrawn', { detail: wanted }, () => accounts.withdrawInviteCode(code.digest));
+      const { usesLeft } = code;
+      return { json: { id: wanted, usesLeft }, lines: [`withdrew ${wanted}, ${countText(usesLeft, 'use')} left`] };
     },
   },
 ];

@@ -69,7 +69,7 @@ function buildProgram(deps: ProgramDeps, result: { code: number }): Commander {
   for (const command of COMMANDS) {
     const [first = '', second] = command.name.split(' ');
     if (second === undefined) {
-      addCommand(program, first, command, deps, result);
+      groups.set(first, addCommand(program, first, command, deps, result)); // words may follow it too
       continue;
     }
     const group = groups.get(first) ?? dressed(program.command(first), deps).description(GROUPS[first] ?? first);
@@ -92,7 +92,7 @@ function dressed(commander: Commander, deps: ProgramDeps): Commander {
     });
 }
 
-function addCommand(parent: Commander, word: string, command: Command, deps: ProgramDeps, result: { code: number }): void {
+function addCommand(parent: Commander, word: string, command: Command, deps: ProgramDeps, result: { code: number }): Commander {
   const { args, summary, about, options = [], examples } = command;
   const added = parent
     .command(`${word} ${args}`.trim())
@@ -109,6 +109,7 @@ function addCommand(parent: Commander, word: string, command: Command, deps: Pro
   added.action(async () => {
     result.code = await perform(command, added.args, added.opts<Options>(), deps);
   });
+  return added;
 }
 
 async function perform(command: Command, args: readonly string[], options: Options, deps: ProgramDeps): Promise<number> {

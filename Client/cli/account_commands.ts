@@ -16,7 +16,7 @@ async function enter(run: Run, username: string, how: 'register' | 'connect', op
   const { askPassword } = await import('./prompt.ts');
   const password = run.settings.password ?? (await askPassword(username, how === 'register'));
   const client = await import('../client.ts');
-  const auth = run.settings.auth ?? DEFAULT_AUTH;
+  const auth = run.settings.auth ?? (await client.usualDaemon({ home: run.settings.home })) ?? DEFAULT_AUTH;
   const who = { username, password, home: run.settings.home, serverUrl: run.settings.server, expectedKey: textOption(options, 'key') };
   const invite = textOption(options, 'invite');
   const known = { ...who, auth, onFirstContact: firstContact(run, auth) };

@@ -21,6 +21,12 @@ export function waysTo(address: AuthAddress, { servers = {} }: ProfileData, give
   return { serverUrl: given ?? known?.url ?? usual, first: known?.way ?? 'udp' };
 }
 
+/** The daemon that a profile speaks with when nothing else is said: of the newest session, else the one that was met last. HOST:PORT */
+export function usualDaemon({ sessions, daemons }: Pick<ProfileData, 'sessions' | 'daemons'>): string | null {
+  const [newest] = sessions.toSorted((one, other) => other.loggedInAtMs - one.loggedInAtMs);
+  return newest?.auth ?? Object.keys(daemons).at(-1) ?? null;
+}
+
 export function rememberServer(data: ProfileData, auth: string, url: string, exchange: Pick<Exchange, 'way'>): void {
   const way = exchange.way();
   data.servers = { ...data.servers, [auth]: way === 'http' ? { url, way } : { url } };

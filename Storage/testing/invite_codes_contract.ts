@@ -11,7 +11,7 @@ function account(name: string): Account {
 }
 
 function code(usesLeft: number, more: Partial<InviteCode> = {}): InviteCode {
-  return { digest: randomBytes(32), usesLeft, expiresAtMs: 1000, quotaBytes: null, madeBy: 'root', madeAtMs: 1, ...more };
+  return { digest: randomBytes(32), usesLeft, expiresAtMs: 1000, quotaBytes: null, label: null, madeBy: 'root', madeAtMs: 1, ...more };
 }
 
 /** What every implementation of InviteCodes must do. @param open gives empty accounts, closed with the test */
@@ -23,7 +23,7 @@ export function inviteCodesContract(kind: string, open: (t: TestContext) => Prom
     (await accounts.inviteCodes()).find((one) => one.digest.equals(digest))?.usesLeft;
 
   contract('a code is good for its uses until it expires, and read back as it was', async (accounts) => {
-    const [one, other] = [code(1, { quotaBytes: 10_000_000_000 }), code(5, { madeAtMs: 2 })];
+    const [one, other] = [code(1, { quotaBytes: 10_000_000_000, label: 'Zoë' }), code(5, { madeAtMs: 2 })];
     for (const each of [one, other]) await accounts.addInviteCode(each);
     assert.deepEqual(await accounts.inviteCodes(), [other, one]);
     assert.equal(await accounts.isInviteGood(one.digest, 999), true);
@@ -52,6 +52,19 @@ export function inviteCodesContract(kind: string, open: (t: TestContext) => Prom
       assert.deepEqual(await accounts.addInvited(n === 0 ? alice : again, { digest: invite.digest, atMs: 1 }), alice);
     }
     assert.equal(await left(accounts, invite), 0);
+  });
+
+  contract('a code that was withdrawn is good for nobody, and whoever registered with it stays', async (accounts) => {
+    const [gone, other] = [code(2, { quotaBytes: 5 }), code(1)];
+    for (const each of [gone, other]) await accounts.addInviteCode(each);
+    const alice = account('alice');
+    await accounts.addInvited(alice, { digest: gone.digest, atMs: 1 });
+    assert.deepEqual([await accounts.withdrawInviteCode(gone.digest), await accounts.withdrawInviteCode(gone.digest)], [true, false]);
+    assert.equal(await accounts.isInviteGood(gone.digest, 1), false);
+    assert.equal(await accounts.addInvited(account('bob'), { digest: gone.digest, atMs: 1 }), null);
+    assert.deepEqual(await accounts.addInvited(alice, { digest: gone.digest, atMs: 1 }), alice); // whose answer was lost
+    assert.equal(await accounts.invitedQuota(alice.id), 5);
+    assert.deepEqual(await accounts.inviteCodes(), [other]);
   });
 
   contract('a name that somebody has takes no use, and is told to those with a good code only', async (accounts) => {
