@@ -2,9 +2,9 @@ import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
 import type { Secrets } from './secrets.ts';
 
-const PERIOD_MS = 1000;
+/** A change by the administrator's program is taken over within so long. */
+export const KEYS_TENDED_MS = 500;
 
-/** Each second, so that a change by the administrator's program is taken over within two. */
 export function tendKeys({ secrets, log, audit }: { secrets: Secrets; log: AuthLog; audit: Pick<Audit, 'record'> }): Disposable {
   let isFailing = false;
   let isTending = false;
@@ -22,7 +22,7 @@ export function tendKeys({ secrets, log, audit }: { secrets: Secrets; log: AuthL
       isTending = false;
     }
   };
-  const timer = setInterval(() => void tend(), PERIOD_MS);
+  const timer = setInterval(() => void tend(), KEYS_TENDED_MS);
   return {
     [Symbol.dispose]: () => clearInterval(timer),
   };

@@ -47,15 +47,15 @@ async function locked(folder: string): Promise<Disposable> {
   }
 }
 
-/** A JWKS, with what is public alone. */
-function keySetOf(keys: readonly SigningKey[]): string {
-  const set = keys.map(({ id, key }) => ({
+/** A JWKS, with what is public alone, and beside its keys the ids of those that were withdrawn. */
+function keySetOf({ ticketKeys, withdrawnKeys }: Pick<SecretContent, 'ticketKeys' | 'withdrawnKeys'>): string {
+  const keys = ticketKeys.map(({ id, key }) => ({
     ...createPublicKey(key).export({ format: 'jwk' }),
     kid: id,
     alg: TICKET.algorithm,
     use: 'sig',
   }));
-  return `${JSON.stringify({ keys: set }, null, 2)}\n`;
+  return `${JSON.stringify({ keys, ...(withdrawnKeys.length > 0 && { withdrawn: withdrawnKeys }) }, null, 2)}\n`;
 }
 
 async function textOf(path: string): Promise<string | null> {
@@ -83,7 +83,7 @@ async function revise(
     const before = await readSecrets(secrets);
     const changed = await change(before);
     const content = { ...changed, ticketKeys: publishedKeysAt(changed.ticketKeys, nowMs) };
-    const keySet = keySetOf(content.ticketKeys);
+    const keySet = keySetOf(content);
     if ((await textOf(published)) !== keySet) await writeDurableFile(published, keySet, 0o644);
     const text = encodeSecrets(content);
     if ((await textOf(secrets)) !== text) await writeDurableFile(secrets, text, 0o600);
@@ -116,6 +116,30 @@ export async function rotateKeys(dataFolder: string, nowMs: number): Promise<rea
   return (await revise(dataFolder, change, nowMs)).ticketKeys;
 }
 
+const WITHDRAWN_MAX = 100;
+
+/**
+ * For when somebody may have the keys: one that signs at once takes their place, and what they signed is good for nothing, wherever it is in use. The
+ * daemon takes over the new key between the two steps, so that nobody is given a ticket that is refused. Killed between them, nothing is withdrawn yet.
+ * @param taken resolves when a daemon that runs has had time to look
+ * @throws AppError `data_folder_unusable`, `data_folder_locked`
+ */
+export async function withdrawKeys(dataFolder: string, now: () => number, taken: () => Promise<void>): Promise<readonly SigningKey[]> {
+  const made = await makeSigningKey(now());
+  const addNow = (content: SecretContent | null): SecretContent => {
+    const current = existing(dataFolder, content);
+    return { ...current, ticketKeys: [...current.ticketKeys.filter(({ signsFromMs }) => signsFromMs <= made.signsFromMs), made] };
+  };
+  const leaveAlone = (content: SecretContent | null): SecretContent => {
+    const { ticketKeys, withdrawnKeys, ...lasting } = existing(dataFolder, content);
+    const others = ticketKeys.filter(({ id }) => id !== made.id);
+    return { ...lasting, ticketKeys: [made], withdrawnKeys: [...withdrawnKeys, ...others.map(({ id }) => id)].slice(-WITHDRAWN_MAX) };
+  };
+  await revise(dataFolder, addNow, made.signsFromMs);
+  await taken();
+  return (await revise(dataFolder, leaveAlone, now())).ticketKeys;
+}
+
 /** As they are now; changes nothing. @throws AppError `data_folder_unusable` */
 export async function readSecretContent(dataFolder: string): Promise<SecretContent> {
   return existing(dataFolder, await readSecrets(placeIn(dataFolder).secrets));
@@ -132,7 +156,7 @@ export async function openSecrets(dataFolder: string, options: { mayCreate: bool
   const path = placeIn(dataFolder).secrets;
   let stamp = (await stampOf(path)) ?? 'none yet';
   const made = (content: SecretContent | null) => (content === null && mayCreate ? makeSecrets(now()) : existing(dataFolder, content));
-  const { ticketKeys, ...lasting } = await revise(dataFolder, made, now());
+  const { ticketKeys, withdrawnKeys: _, ...lasting } = await revise(dataFolder, made, now());
   let keys = ticketKeys;
   return {
     ...lasting,

@@ -13,6 +13,8 @@ export type SecretContent = {
   readonly dummyRecord: Buffer; // 192 bytes
   readonly boxKey: KeyObject; // X25519
   readonly ticketKeys: readonly SigningKey[]; // by `signsFromMs`, at least one
+  /** Ids of keys that somebody else may have: what they signed is good for nothing. The newest are last. */
+  readonly withdrawnKeys: readonly string[];
 };
 
 const Base64url = z.string().regex(/^[A-Za-z0-9_-]+$/);
@@ -21,7 +23,7 @@ const TicketKey = z.object({ key: Base64url, signsFromMs: z.int().min(0) }); // 
 /** The first version had one ticket key, as old as the file. */
 const SecretsFile = z.discriminatedUnion('version', [
   z.object({ version: z.literal(1), ...Lasting, ticketKey: Base64url }),
-  z.object({ version: z.literal(2), ...Lasting, ticketKeys: z.array(TicketKey).min(1) }),
+  z.object({ version: z.literal(2), ...Lasting, ticketKeys: z.array(TicketKey).min(1), withdrawnKeys: z.array(z.string()).default([]) }),
 ]);
 
 const derOf = (key: KeyObject): string => key.export({ format: 'der', type: 'pkcs8' }).toString('base64url');
@@ -59,6 +61,7 @@ export async function makeSecrets(atMs: number): Promise<SecretContent> {
     dummyRecord: makeDummyRecord(opaqueSetup),
     boxKey: generateKeyPairSync('x25519').privateKey,
     ticketKeys: [await makeSigningKey(atMs)],
+    withdrawnKeys: [],
   };
 }
 
@@ -70,6 +73,7 @@ export function encodeSecrets(content: SecretContent): string {
     dummyRecord: content.dummyRecord.toString('base64url'),
     boxKey: derOf(content.boxKey),
     ticketKeys: content.ticketKeys.map(({ key, signsFromMs }) => ({ key: derOf(key), signsFromMs })),
+    withdrawnKeys: [...content.withdrawnKeys],
   };
   return `${JSON.stringify(file, null, 2)}\n`;
 }
@@ -84,6 +88,7 @@ async function decodeSecrets(text: string, madeAtMs: number): Promise<SecretCont
     dummyRecord: Buffer.from(file.dummyRecord, 'base64url'),
     boxKey: keyOf(file.boxKey),
     ticketKeys: inOrder(ticketKeys),
+    withdrawnKeys: file.version === 1 ? [] : file.withdrawnKeys,
   };
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { compactVerify, createLocalJWKSet, importPKCS8 } from 'jose';
-import { openSecrets, readSecretContent, rotateKeys, type Secrets } from './secrets.ts';
+import { openSecrets, readSecretContent, rotateKeys, type Secrets, withdrawKeys } from './secrets.ts';
 import { ROTATION, type SigningKey } from './signing_keys.ts';
 
 async function dataFolder(t: TestContext): Promise<string> {
@@ -109,6 +109,29 @@ test('a key that was made elsewhere is taken over, signs when its minute has pas
   assert.deepEqual(await publishedIds(folder), [second, third]);
   assert.equal(await secrets.tend(), null);
   assert.equal((await publishedIds(folder)).length, 2);
+});
+
+test('a stolen key is withdrawn for good: the new one signs before the others are refused, and no key of theirs is left', async (t) => {
+  const folder = await dataFolder(t);
+  const clock = { ms: 1_800_000_000_000 };
+  const secrets = await openSecrets(folder, { mayCreate: true, now: () => clock.ms });
+  await rotateKeys(folder, clock.ms); // its key would sign in a minute
+  const stolen = await publishedIds(folder);
+  const made = await withdrawKeys(
+    folder,
+    () => clock.ms,
+    async () => {
+      await secrets.tend();
+      assert.ok(!stolen.includes(secrets.signingKeyAt(clock.ms).id) && (await publishedIds(folder)).includes(stolen[0] ?? ''));
+    },
+  );
+  const [current] = made;
+  assert.deepEqual([made.length, secrets.signingKeyAt(clock.ms).id], [1, current?.id]);
+  const published = async () => JSON.parse(await readFile(join(folder, 'auth', 'ticket_keys.json'), 'utf8'));
+  assert.deepEqual([await publishedIds(folder), (await published()).withdrawn], [[current?.id], [stolen[0]]]);
+  clock.ms += ROTATION.everyMs;
+  for (const reopened of [secrets, await openSecrets(folder, { mayCreate: false, now: () => clock.ms })]) await reopened.tend();
+  assert.deepEqual((await published()).withdrawn, [stolen[0]]);
 });
 
 test('a file of the first version keeps its key and all else', async (t) => {

@@ -18,6 +18,7 @@ export function createAuthenticator({ tickets, revocations, audit }: Authenticat
     let session = known.get(request);
     try {
       session ??= await tickets.verify(bearerToken(request.headers.authorization));
+      tickets.assertTrusted(session);
       revocations.check(session.claims.sid);
     } catch (error) {
       if (error instanceof AppError && AUDITED.has(error.code)) {

@@ -274,7 +274,7 @@ test('a client that does not read is dropped, one that does is kept', async (t) 
   );
   const principal = { userId: 'pia', userName: 'pia', deviceId: '1' };
   const nobody = { following: { follow: async () => assert.fail() }, presenceNews: { follow: () => () => undefined } };
-  const authenticate = async () => ({ principal, claims: {} as TicketClaims });
+  const authenticate = async () => ({ principal, claims: {} as TicketClaims, keyId: '' });
   await registerEventRoute(
     app,
     {

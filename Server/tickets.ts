@@ -7,11 +7,18 @@ import { LIMITS } from '../Models/limits.ts';
 import { TICKET, TicketClaims } from '../Models/ticket.ts';
 import type { Principal } from '../Storage/metadata.ts';
 
-export type Session = { readonly principal: Principal; readonly claims: TicketClaims };
+export type Session = {
+  readonly principal: Principal;
+  readonly claims: TicketClaims;
+  readonly keyId: string; // of the key that signed the ticket
+};
+
+const LOOK_AGAIN_MS = 100;
 
 /** The public half alone: were a private part in the file, it would be dropped here. */
 const KeySet = z.object({
   keys: z.array(z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string().length(43), kid: z.string().min(1).max(128) })),
+  withdrawn: z.array(z.string()).default([]), // ids of keys that somebody else may have
 });
 type PublicKey = z.infer<typeof KeySet>['keys'][number];
 
@@ -21,6 +28,7 @@ export class TicketKeys {
   readonly #nowMs: () => number;
   #keys: ReadonlyMap<string, CryptoKey> = new Map();
   #published: readonly PublicKey[] = [];
+  #withdrawn: ReadonlySet<string> = new Set();
   #stamp = '';
   #nextReadMs = 0;
   #reading: Promise<void> | undefined;
@@ -42,7 +50,11 @@ export class TicketKeys {
     return this.#published;
   }
 
-  /** For an unknown `kid` the file is looked at again, at most once a second. */
+  isWithdrawn(kid: string): boolean {
+    return this.#withdrawn.has(kid);
+  }
+
+  /** For an unknown `kid` the file is looked at again, now and then: a new key may sign at once. */
   async find(kid: string): Promise<CryptoKey | undefined> {
     const known = this.#keys.get(kid);
     if (known !== undefined) return known;
@@ -59,26 +71,28 @@ export class TicketKeys {
     return this.#reading;
   }
 
-  #replace(published: readonly PublicKey[], keys: ReadonlyMap<string, CryptoKey>, stamp: string): void {
+  #replace({ keys: published, withdrawn }: z.infer<typeof KeySet>, keys: ReadonlyMap<string, CryptoKey>, stamp: string): void {
     this.#published = published;
+    this.#withdrawn = new Set(withdrawn);
     this.#keys = keys;
     this.#stamp = stamp;
     this.generation += 1;
   }
 
   async #read(): Promise<void> {
-    this.#nextReadMs = this.#nowMs() + 1000;
+    this.#nextReadMs = this.#nowMs() + LOOK_AGAIN_MS;
     try {
       const { mtimeMs, ino, size } = await stat(this.#path);
       const stamp = `${mtimeMs} ${ino} ${size}`;
       if (stamp === this.#stamp) return;
-      const { keys } = KeySet.parse(JSON.parse(await readFile(this.#path, 'utf8')));
+      const set = KeySet.parse(JSON.parse(await readFile(this.#path, 'utf8')));
       const imported = await Promise.all(
-        keys.map(async (key) => [key.kid, (await importJWK(key, TICKET.algorithm)) as CryptoKey] as const),
+        set.keys.map(async (key) => [key.kid, (await importJWK(key, TICKET.algorithm)) as CryptoKey] as const),
       );
-      this.#replace(keys, new Map(imported), stamp);
+      this.#replace(set, new Map(imported), stamp);
     } catch (cause) {
-      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return this.#replace([], new Map(), '');
+      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')
+        return this.#replace({ keys: [], withdrawn: [] }, new Map(), '');
       throw new AppError('storage_unavailable', 'the ticket keys cannot be read', { cause });
     }
   }
@@ -87,6 +101,8 @@ export class TicketKeys {
 export type TicketVerifier = {
   /** @throws AppError `ticket_invalid`, `ticket_expired` */
   verify(token: string): Session | Promise<Session>;
+  /** Whether what was verified before may go on. @throws AppError `ticket_expired`: its key was withdrawn, and there are tickets of another one */
+  assertTrusted(session: Pick<Session, 'keyId'>): void;
 };
 
 /**
@@ -98,8 +114,8 @@ export function createTicketVerifier(keys: TicketKeys, nowMs: () => number): Tic
   let generation = keys.generation;
 
   async function verifyNew(token: string, id: string): Promise<Session> {
-    const claims = await checkSignature(token, keys, nowMs);
-    const session = { principal: { userId: claims.sub, userName: claims.name, deviceId: claims.dev }, claims };
+    const { claims, keyId } = await checkSignature(token, keys, nowMs);
+    const session = { principal: { userId: claims.sub, userName: claims.name, deviceId: claims.dev }, claims, keyId };
     remember(id, session);
     return session;
   }
@@ -113,6 +129,9 @@ export function createTicketVerifier(keys: TicketKeys, nowMs: () => number): Tic
   }
 
   return {
+    assertTrusted({ keyId }) {
+      if (keys.isWithdrawn(keyId)) throw withdrawn();
+    },
     verify(token) {
       if (token.length > LIMITS.ticketBytesMax) throw new AppError('ticket_invalid', 'the ticket is too long');
       if (generation !== keys.generation) {
@@ -132,14 +151,20 @@ export function createTicketVerifier(keys: TicketKeys, nowMs: () => number): Tic
   };
 }
 
+/** A new ticket is all that is wanted, as for one whose time is over: the session is as good as before. */
+function withdrawn(): AppError {
+  return new AppError('ticket_expired', 'the key of this ticket was withdrawn: ask for another ticket');
+}
+
 function isExpired(expS: number, nowMs: number): boolean {
   return expS + TICKET.leewayS <= Math.floor(nowMs / 1000);
 }
 
-async function checkSignature(token: string, keys: TicketKeys, nowMs: () => number): Promise<TicketClaims> {
+async function checkSignature(token: string, keys: TicketKeys, nowMs: () => number): Promise<Pick<Session, 'claims' | 'keyId'>> {
   try {
-    const { kid } = decodeProtectedHeader(token);
-    const key = kid === undefined ? undefined : await keys.find(kid);
+    const { kid = '' } = decodeProtectedHeader(token);
+    const key = await keys.find(kid);
+    if (keys.isWithdrawn(kid)) throw withdrawn();
     if (key === undefined) throw new AppError('ticket_invalid', 'the ticket is not signed by this system');
     const { payload } = await jwtVerify<JWTPayload>(token, key, {
       algorithms: [TICKET.algorithm],
@@ -150,7 +175,7 @@ async function checkSignature(token: string, keys: TicketKeys, nowMs: () => numb
       currentDate: new Date(nowMs()),
       requiredClaims: ['exp', 'iat'],
     });
-    return TicketClaims.parse(payload);
+    return { claims: TicketClaims.parse(payload), keyId: kid };
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
     if (cause instanceof errors.JWTExpired) throw new AppError('ticket_expired', 'the ticket has expired', { cause });

@@ -1,21 +1,27 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { createPublicKey } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { createGrants } from '../Authentication/grants.ts';
 import { nodePrimitives as p } from '../Authentication/node_primitives.ts';
 import { openSecrets, readSecretContent, rotateKeys, type Secrets } from '../Authentication/secrets.ts';
 import { ROTATION } from '../Authentication/signing_keys.ts';
+import { register } from '../Client/client.ts';
 import { decodeGrant } from '../Models/datagram_fields.ts';
 import { DATAGRAM, parseServer } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
 import { replyAssociated, unseal } from '../Models/handshake.ts';
 import { TICKET } from '../Models/ticket.ts';
+import { privateEnvironment, startSystem } from '../processes.ts';
 import { ticketKeysPath } from '../Server/config.ts';
+import { mintTicket } from '../Server/testing/ticket_mint.ts';
 import { createTicketVerifier, TicketKeys } from '../Server/tickets.ts';
 import type { StoredSession } from '../Storage/sessions.ts';
 
@@ -135,4 +141,53 @@ test('killed at any moment of it, all that signs is published and nothing is los
     const reopened = await openSecrets(folder, { mayCreate: false, now: () => nowMs });
     assert.ok(known.has(reopened.signingKeyAt(nowMs).id));
   }
+});
+
+const ADMIN = fileURLToPath(new URL('../Authentication/admin/driftless_admin.js', import.meta.url));
+
+test('a stolen key is good for nothing within two seconds after "keys rotate --now", for what is under way too, and nobody need log in again', async (t) => {
+  const folder = await dataFolder(t);
+  const env = await privateEnvironment(folder, process.env);
+  await using system = await startSystem({ env, folder });
+  await using alice = await register({
+    username: 'alice',
+    password: 'correct horse battery',
+    auth: system.auth,
+    home: join(folder, 'home'),
+  });
+  const old = await alice.ticket();
+  const { ticketKeys } = await readSecretContent(join(folder, 'data'));
+  const stolen = ticketKeys[0];
+  assert.ok(stolen !== undefined);
+  const key = { kid: stolen.id, privateKey: stolen.key, publicKey: createPublicKey(stolen.key) };
+  const forged = await mintTicket(key, Date.now(), { claims: { role: 'admin', exp: 9_000_000_000 } });
+  const answer = async (ticket: string): Promise<string> => {
+    const { status, body } = await fetch(`${system.httpUrl}/v1/whoami`, { headers: { authorization: `Bearer ${ticket}` } }).then(
+      async (said) => ({ status: said.status, body: (await said.json()) as { code?: string } }),
+    );
+    return body.code ?? String(status);
+  };
+  assert.deepEqual([await answer(old), await answer(forged)], ['200', '200']);
+  const socket = new WebSocket(`${system.httpUrl.replace('http', 'ws')}/v1/events`, { headers: { authorization: `Bearer ${forged}` } });
+  await once(socket, 'open');
+  const cut = once(socket, 'close') as Promise<[CloseEvent]>;
+
+  const rotating = promisify(execFile)(process.execPath, [ADMIN, 'keys', 'rotate', '--now', '--json'], { env });
+  const answered = rotating.then(() => performance.now());
+  while ((await answer(forged)) === '200') {
+    await alice.usage(); // at no moment is anybody refused who is logged in
+    await setTimeout(20);
+  }
+  const refusedAt = performance.now();
+  const afterMs = refusedAt - (await answered);
+  assert.ok(afterMs < 2000, `${afterMs} ms after the command`);
+  assert.deepEqual([await answer(old), await answer(forged)], ['ticket_expired', 'ticket_expired']);
+  const [{ code, reason }] = await cut;
+  assert.deepEqual([code, reason], [1008, 'ticket_expired']);
+  await alice.usage();
+  assert.equal(await answer(await alice.ticket()), '200');
+  const [left, ...others] = JSON.parse((await rotating).stdout) as { id: string; state: string }[];
+  assert.deepEqual([left?.state, others.length], ['signs', 0]);
+  assert.notEqual(left?.id, stolen.id);
+  t.diagnostic(`${afterMs.toFixed(0)} ms after the command`);
 });

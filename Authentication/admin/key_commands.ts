@@ -1,8 +1,10 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../../Models/errors.ts';
 import { TICKET } from '../../Models/ticket.ts';
 import { requestKeyReplacement } from '../../Storage/server_pins.ts';
-import { readSecretContent, rotateKeys } from '../secrets.ts';
+import { KEYS_TENDED_MS } from '../key_tending.ts';
+import { readSecretContent, rotateKeys, withdrawKeys } from '../secrets.ts';
 import { ROTATION, type SigningKey, stateOfKey } from '../signing_keys.ts';
 import { type Answer, type Command, table, timeText } from './command.ts';
 
@@ -26,12 +28,18 @@ export const KEY_COMMANDS: readonly Command[] = [
     name: 'keys rotate',
     args: '',
     summary: 'make a new key for tickets; nobody notices',
+    options: [{ flags: '--now', text: 'for a stolen key: tickets of all others are good for nothing within two seconds' }],
     about: `It is published at once and signs a minute later; the one before it is trusted for ${ROTATION.overlapMs / 60_000} minutes more, because tickets live ${LIFE}. The daemon does this by itself every 90 days.
-Tickets that somebody made with a stolen key are good until then; to stop them at once, end the sessions too.`,
-    examples: ['keys rotate'],
-    async run(admin) {
-      await admin.requireOwner(join(admin.settings.data, 'auth', 'secrets.json'));
-      const made = await admin.act('keys_rotated', { detail: 'by hand' }, () => rotateKeys(admin.settings.data, admin.now()));
+With --now the new key signs at once and the others are withdrawn: what is under way with their tickets is cut, those who are logged in get new tickets by themselves.
+Who has all of secrets.json can renew sessions too: end those that you do not know.`,
+    examples: ['keys rotate', 'keys rotate --now'],
+    async run(admin, _args, options) {
+      const { data } = admin.settings;
+      await admin.requireOwner(join(data, 'auth', 'secrets.json'));
+      const isTheft = options.now === true;
+      const taken = (): Promise<void> => sleep(2 * KEYS_TENDED_MS - 200);
+      const rotate = () => (isTheft ? withdrawKeys(data, admin.now, taken) : rotateKeys(data, admin.now()));
+      const made = await admin.act('keys_rotated', { detail: isTheft ? 'by hand, the others withdrawn' : 'by hand' }, rotate);
       return keysAnswer(made, admin.now());
     },
   },
