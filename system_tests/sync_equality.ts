@@ -35,7 +35,7 @@ async function walk(root: Buffer, folder: Buffer, { found, except }: Walk): Prom
     if (stat.isDirectory()) {
       found.set(text, `folder ${attributes}`);
       await walk(root, path, { found, except });
-    } else if (stat.isSymbolicLink()) found.set(text, `link to ${readlinkSync(full)}`);
+    } else if (stat.isSymbolicLink()) found.set(text, `link ${Math.round(stat.mtimeMs * 1000)} to ${readlinkSync(full)}`);
     else if (stat.isFile()) found.set(text, `file ${attributes} ${await digestOf(full)}`);
     else found.set(text, 'special');
   }

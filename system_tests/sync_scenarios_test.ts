@@ -245,12 +245,17 @@ test('only the case of a name changes', async (t) => {
   assert.deepEqual(namesIn(b), ['Folder', 'README.md']);
 });
 
-test('the times of links are carried', async (t) => {
+test('the times of links are carried, also of one made anew that leads to the same', async (t) => {
   const [a, b] = await pair(t);
   symlinkSync('target', a.path('link'));
   lutimesSync(a.path('link'), 1_000_000_000, 1_000_000_000);
   await assertConverged([a, b]);
   assert.equal(lstatSync(b.path('link')).mtimeMs, 1_000_000_000_000);
+  unlinkSync(b.path('link'));
+  symlinkSync('target', b.path('link'));
+  await assertConverged([a, b]);
+  const [there, here] = [a, b].map((device) => Math.round(lstatSync(device.path('link')).mtimeMs * 1000));
+  assert.equal(there, here);
 });
 
 test('a dry run names what the run then does, and does nothing itself', async (t) => {

@@ -1,14 +1,16 @@
+import { MODE } from '../../Models/operations.ts';
+import { mtimeUs } from '../transfer/local_files.ts';
 import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk.ts';
 import { inFolder } from './disk_paths.ts';
 import type { Intent, IntentTarget, MoveIntent, PlaceIntent } from './local_tree.ts';
 import { localPath, type NameForms, seenStat } from './scan.ts';
-import type { LocalNode, SyncIndex } from './sync_index.ts';
+import type { LocalNode, ServerNode, SyncIndex } from './sync_index.ts';
 
 export type FinishDeps = {
   readonly disk: Disk;
   readonly index: SyncIndex;
   readonly names: NameForms;
-  readonly features: Pick<DiskFeatures, 'timeStepMs'>;
+  readonly features: Pick<DiskFeatures, 'timeStepMs' | 'permissions'>;
   readonly now: () => number; // ms
   readonly hash: (open: () => DiskFile) => Promise<{ readonly content: string; readonly stat: DiskStat } | null>;
 };
@@ -38,13 +40,19 @@ async function finishPlace(
   const stat = disk.stat(intent.path);
   if (source === undefined || stat === null || stat.kind !== source.kind || !isAt({ index, names }, target, intent.path)) return;
   const read = stat.kind === 'symlink' ? { content: disk.readlink(intent.path), stat } : await hash(() => disk.open(intent.path));
-  if (read === null || read.content !== source.content) return;
+  if (read === null || read.content !== source.content || !isAsPlaced(read.stat, source, features)) return;
   const { node: id, parent, name } = target;
-  const { kind, content, mode, mtimeUs } = source;
+  const { kind, content, mode } = source;
   index.transaction(() => {
-    index.setLocal(id, { id, parent, name, kind, content, mode, mtimeUs, seen: seenStat(read.stat, now(), features) });
+    index.setLocal(id, { id, parent, name, kind, content, mode, mtimeUs: source.mtimeUs, seen: seenStat(read.stat, now(), features) });
     index.agree(id);
   });
+}
+
+/** Made anew since then, with the same content, it has a mode and a time of its own. */
+function isAsPlaced(stat: DiskStat, { kind, mode, mtimeUs: placedUs }: ServerNode, features: FinishDeps['features']): boolean {
+  const isSameMode = kind === 'symlink' || !features.permissions || (stat.mode & MODE.max) === mode;
+  return isSameMode && Math.abs(mtimeUs(stat) - placedUs) <= features.timeStepMs * 1000;
 }
 
 function finishMove({ disk, index, names, features, now }: FinishDeps, { path, to, expected }: MoveIntent, target: IntentTarget): void {

@@ -36,7 +36,7 @@ export function sameNode(one: TreeNode, other: TreeNode): boolean {
 }
 
 export function sameAttributes(one: TreeNode, other: TreeNode): boolean {
-  return one.kind === 'symlink' || (one.mode === other.mode && one.mtimeUs === other.mtimeUs);
+  return one.mode === other.mode && one.mtimeUs === other.mtimeUs;
 }
 
 export function sameSeen(one: SeenStat, other: SeenStat): boolean {

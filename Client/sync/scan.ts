@@ -1,4 +1,5 @@
 import { foldName, nameProblem } from '../../Models/names.ts';
+import { MODE } from '../../Models/operations.ts';
 import { mtimeUs } from '../transfer/local_files.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
 import type { Disk, DiskFeatures, DiskStat } from './disk.ts';
@@ -63,7 +64,7 @@ export function seenStat(stat: DiskStat, nowMs: number, features: Pick<DiskFeatu
   const { ino, birthMs, size, mtimeMs, ctimeMs, mode } = stat;
   const stepMs = features.timeStepMs + CLOCK_STEP_MS;
   const isNow = ctimeMs > nowMs - stepMs || Math.abs(mtimeMs - nowMs) < stepMs;
-  const racy = stat.kind === 'file' && isNow;
+  const racy = stat.kind !== 'folder' && isNow;
   return { ino, birthMs, size: stat.kind === 'folder' ? 0 : size, mtimeMs, ctimeMs, mode, racy };
 }
 
@@ -386,7 +387,9 @@ export class Scan {
 
   #knownLeaf(path: string, stat: DiskStat, known: LocalNode): void {
     if (isUnchanged(stat, known)) {
-      if (known.seen.racy) this.#suspects.push(known.id);
+      if (!known.seen.racy) return;
+      if (stat.kind === 'symlink') this.#set(path, known.id, known.parent, known.name, stat);
+      else this.#suspects.push(known.id);
       return;
     }
     if (stat.ino !== known.seen.ino && stat.birthMs !== 0) this.#checkWhereItWas(stat, known.id);
@@ -529,6 +532,7 @@ export class Scan {
   }
 
   #mode(stat: DiskStat, before: { readonly mode: number } | undefined): number {
+    if (stat.kind === 'symlink') return MODE.symlink; // some systems make them with other bits, and all follow them by the target's
     if (this.#deps.features.permissions) return stat.mode & 0o777;
     return before?.mode ?? (stat.kind === 'folder' ? 0o755 : 0o644);
   }

@@ -297,6 +297,35 @@ suite('scan', () => {
     assert.equal(fixture.index.local.get(id)?.mode, 0o755);
   });
 
+  test('a link that was made anew differs by its time, also where it leads to the same', async () => {
+    const fixture = new Fixture();
+    fixture.user.symlink('target', 'link');
+    await fixture.agree();
+    const id = fixture.id('link');
+    fixture.user.remove('link');
+    fixture.user.symlink('target', 'link');
+    await fixture.scan();
+    assert.deepEqual(fixture.index.changed(), [id]);
+    assert.equal(fixture.index.local.get(id)?.mtimeUs, (fixture.user.find('link')?.stat.mtimeMs ?? 0) * 1000);
+  });
+
+  test('a link that was made at the moment of the scan is read once more', async () => {
+    const fixture = new Fixture();
+    fixture.user.symlink('one', 'link');
+    await fixture.scan();
+    const id = fixture.id('link');
+    fixture.user.remove('link');
+    fixture.user.symlink('two', 'link');
+    const here = fixture.index.local.get(id);
+    const now = fixture.user.find('link')?.stat;
+    assert.ok(here !== undefined && now !== undefined);
+    const { ino, birthMs, size, mtimeMs, ctimeMs } = now;
+    // as if it had got the same number, in the same step of the clock
+    fixture.index.setLocal(id, { ...here, seen: { ...here.seen, ino, birthMs, size, mtimeMs, ctimeMs } });
+    await fixture.scan();
+    assert.equal(fixture.index.local.get(id)?.content, 'two');
+  });
+
   test('a file that was changed at the moment of the scan and given an old time is suspect too', async () => {
     const fixture = new Fixture();
     fixture.user.write('f', bytes('one'));

@@ -66,7 +66,7 @@ function isCommon(device: SimDevice, path: string): boolean {
 export function describe(found: Found, timeStepMs: number): string {
   const { kind, mode, mtimeMs } = found.stat;
   const content = contentKey(found) ?? '';
-  if (kind === 'symlink') return `symlink ${content}`;
   const time = timeStepMs < 1 ? Math.round(mtimeMs * 1000) : 'any time';
+  if (kind === 'symlink') return `symlink ${time} ${content}`;
   return kind === 'folder' ? `folder ${mode.toString(8)}` : `file ${mode.toString(8)} ${time} ${content.slice(0, 12)}`;
 }

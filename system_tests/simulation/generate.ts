@@ -310,7 +310,7 @@ class Generator {
       case 'link':
         return { kind, path, to: this.#chance(0.06) ? otherLetters(path) : this.#path() };
       case 'symlink':
-        return { kind, path, target: `to ${this.#nextContent()}` };
+        return { kind, path, target: this.#chance(0.4) ? 'shared' : `to ${this.#nextContent()}` };
       case 'mode':
         return { kind, path, mode: this.#pick([0o644, 0o600, 0o755, 0o700, 0o444]) };
       default:

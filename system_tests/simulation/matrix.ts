@@ -39,6 +39,11 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     here: [],
   },
   'a symlink': { before: [], there: [{ kind: 'symlink', path: 'l', target: 'somewhere' }], here: [] },
+  'a symlink made anew': {
+    before: [{ kind: 'symlink', path: 'l', target: 'somewhere' }],
+    there: [{ kind: 'symlink', path: 'l', target: 'somewhere' }],
+    here: [],
+  },
   'a folder in the place of a file': { before: [write('f', 1)], there: [{ kind: 'remove', path: 'f' }, write('f/g', 2)], here: [] },
   'a file in the place of a folder': { before: [write('f/g', 1)], there: [{ kind: 'remove', path: 'f' }, write('f', 2)], here: [] },
   'a file changed on both': { before: [write('f', 1)], there: [write('f', 2)], here: [write('f', 3)] },

@@ -63,15 +63,20 @@ function waitsElsewhere(device: SimDevice, node: number): boolean {
 }
 
 function ofServer({ kind, mode, mtimeUs, digest, target }: FeedNode, timeStepMs: number): string {
-  if (kind === 'symlink') return `symlink ${target}`;
+  if (kind === 'symlink') return linkText(mtimeUs, target, timeStepMs);
   if (kind === 'folder') return `folder ${mode.toString(8)}`;
   return fileText(mode, mtimeUs, Buffer.from(digest ?? []).toString('hex'), timeStepMs);
 }
 
 function ofDisk({ stat, bytes, target }: Found, timeStepMs: number): string {
-  if (stat.kind === 'symlink') return `symlink ${target}`;
+  const mtimeUs = Math.round(stat.mtimeMs * 1000);
+  if (stat.kind === 'symlink') return linkText(mtimeUs, target, timeStepMs);
   if (stat.kind === 'folder') return `folder ${stat.mode.toString(8)}`;
-  return fileText(stat.mode, Math.round(stat.mtimeMs * 1000), contentIdOf(bytes), timeStepMs);
+  return fileText(stat.mode, mtimeUs, contentIdOf(bytes), timeStepMs);
+}
+
+function linkText(mtimeUs: number, target: string | null, timeStepMs: number): string {
+  return `symlink ${timeStepMs < 1 ? mtimeUs : 'any time'} ${target}`;
 }
 
 function fileText(mode: number, mtimeUs: number, id: string, timeStepMs: number): string {

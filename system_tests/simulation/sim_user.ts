@@ -76,6 +76,7 @@ function apply(user: OtherProgram, action: UserAction): string[] {
       return [path, action.to];
     case 'symlink':
       makeFoldersTo(user, path);
+      if (user.find(path)?.stat.kind === 'symlink') user.remove(path); // made anew, as package managers do
       user.symlink(action.target, path);
       return [path];
     case 'mode': {
