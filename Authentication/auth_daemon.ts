@@ -35,6 +35,7 @@ export type AuthDaemonDeps = {
   readonly rate: Rate; // new datagrams of one kind from one source
   readonly beginRate: Rate; // logins and registrations begun by all sources
   readonly sessionRate: Rate; // sessions begun by one user
+  readonly accountRate: Rate; // made from one source elsewhere, without a code
   readonly guessLimits: GuessLimits; // for each name and known device
   readonly sessionRules: SessionRules;
   readonly queueMax: number; // requests being worked on
@@ -58,6 +59,7 @@ export const AUTH_DEFAULTS = {
   rate: { perSecond: 20, burst: 5 },
   beginRate: { perSecond: LIMITS.loginsPerSecondMax, burst: 128 },
   sessionRate: { perSecond: 1000 / LIMITS.sessionRestoreMs, burst: LIMITS.sessionsBegunMax },
+  accountRate: { perSecond: 1000 / LIMITS.accountRestoreMs, burst: LIMITS.accountsMadeMax },
   guessLimits: GUESS_LIMITS,
   sessionRules: SESSION_RULES,
   queueMax: 128,
@@ -109,7 +111,8 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   const unfinished = createUnfinishedLogins(audit, now);
   const guessLimit = createGuessLimit({ guesses: accounts.guesses, master: secrets.master, limits: options.guessLimits, now });
   const sessionWaitMs = createRateLimit(options.sessionRate, now);
-  const deps = { ...options, sessionWaitMs, grants, guessLimit, states: createSealedStates(now), unfinished };
+  const accountWaitMs = createRateLimit(options.accountRate, now);
+  const deps = { ...options, sessionWaitMs, accountWaitMs, grants, guessLimit, states: createSealedStates(now), unfinished };
 
   /** Cheap, before any curve operation: is the sender where it says, and is it known? @returns a reply that ends the matter, or `null` to go on */
   function doorkeeper(datagram: ClientDatagram, bytes: Uint8Array, source: Source): Uint8Array | null {

@@ -23,18 +23,24 @@ export const GUESS_LIMITS: GuessLimits = {
 export type GuessLimit = {
   /**
    * @param device one that has shown that it is this user's; it has a counter of its own, which nobody else can use up
-   * @param ke1 the guess itself: said again, it is not counted again
+   * @param request the guess itself: said again, it is not counted again
    */
-  spend(guess: { foldedName: string; device: Uint8Array | null; ke1: Uint8Array }): Promise<{ counter: Uint8Array; waitMs: number }>;
+  spend(guess: { foldedName: string; device: Uint8Array | null; request: Uint8Array }): Promise<{ counter: Uint8Array; waitMs: number }>;
+  /**
+   * What OPAQUE answers a registration would check a password too, once somebody else has the name: so it is counted, by name, in a counter of its own,
+   * which nobody uses up who may not register.
+   */
+  spendOnRegistration(registration: { foldedName: string; request: Uint8Array }): Promise<{ waitMs: number }>;
   /** The password was right. */
   forgive(guess: { foldedName: string; counter: Uint8Array }): Promise<void>;
-  /** Those of strangers, for whom the administrator has set another password: who has no known device left could never say it otherwise. */
+  /** Those of strangers, whom somebody has given a password by whom they are not known: who has no known device could never say it otherwise. */
   forget(foldedName: string): Promise<void>;
 };
 
 const KE1S_MAX = 4096;
 const COUNTER_BYTES = 16;
 const NO_DEVICE = new Uint8Array(16);
+const REGISTRATION = new Uint8Array(16).fill(0xff); // where the device stands
 /** Others that log in at the same moment may be about to succeed, which makes the row end. */
 const SETTLING_MS = 3000;
 const SETTLING_RETRY_MS = 1000;
@@ -58,17 +64,19 @@ export function createGuessLimit(deps: { guesses: Guesses; master: Uint8Array; l
   const spent = createRecentWork<number>(KE1S_MAX, (waitMs) => waitMs === 0);
   const counterOf = (foldedName: string, device: Uint8Array | null): Uint8Array =>
     p.hmac(key, device ?? NO_DEVICE, Buffer.from(foldedName)).subarray(0, COUNTER_BYTES);
+  const spend: GuessLimit['spend'] = async ({ foldedName, device, request }) => {
+    const counter = counterOf(foldedName, device);
+    const guess = Buffer.concat([counter, request]);
+    const before = spent.get(guess);
+    if (before !== undefined) return { counter, waitMs: await before };
+    const atMs = now();
+    const spending = guesses.spend(hex(counter), atMs, guessPolicy(limits, atMs));
+    spent.put(guess, spending);
+    return { counter, waitMs: await spending };
+  };
   return {
-    async spend({ foldedName, device, ke1 }) {
-      const counter = counterOf(foldedName, device);
-      const guess = Buffer.concat([counter, ke1]);
-      const before = spent.get(guess);
-      if (before !== undefined) return { counter, waitMs: await before };
-      const atMs = now();
-      const spending = guesses.spend(hex(counter), atMs, guessPolicy(limits, atMs));
-      spent.put(guess, spending);
-      return { counter, waitMs: await spending };
-    },
+    spend,
+    spendOnRegistration: (registration) => spend({ ...registration, device: REGISTRATION }),
     async forgive({ foldedName, counter }) {
       // One who knows the password may let strangers try again, but not faster than before.
       await guesses.shorten(

@@ -78,7 +78,7 @@ export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: 
   const account = await accountOf(deps, prepared);
   const userId = account === null ? NOBODY : Buffer.from(account.id, 'hex');
   const device = await knownDevice(deps, userId, fields);
-  const { counter, waitMs } = await deps.guessLimit.spend({ foldedName, device, ke1: fields.ke1 });
+  const { counter, waitMs } = await deps.guessLimit.spend({ foldedName, device, request: fields.ke1 });
   if (waitMs > 0) {
     deps.audit.record({ what: 'login', result: 'too_many_requests', userId: account?.id ?? null, address: source.address });
     return { retryAfterMs: waitMs };
@@ -115,8 +115,9 @@ export async function answerFinish(deps: LoginDeps, { datagram, bytes, source }:
   const deviceId = hex(fields.deviceId);
   const session = { id: hex(keys.sessionId), userId: account.id, deviceId, deviceName, provenDigest: login.record, atMs: deps.now() };
   const [opened] = await Promise.all([openSession(deps, session), forgiveGuess(deps, proven)]);
-  if (opened === null) return refused('login_expired', account.id); // the password was changed meanwhile
+  deps.unfinished.finished(datagram.state);
   const who = { userId: account.id, userName: account.name, deviceId, address };
+  if (opened === null) return refused('login_expired', account.id); // the password was changed meanwhile
   if (isLater(opened)) {
     deps.audit.record({ what: 'login', result: 'busy', ...who });
     return opened;

@@ -37,7 +37,10 @@ export function recordDigest(record: Uint8Array): Uint8Array {
   return p.sha256(record);
 }
 
-/** Opens what a client says after its CHALLENGE. @returns `null` (silence) for what no client of ours sends */
+/**
+ * Opens what a client says after its CHALLENGE. Whoever writes down what became of a proven login says that it is finished.
+ * @returns `null` (silence) for what no client of ours sends; a refusal is to be written down
+ */
 export async function provenLogin(
   deps: ProofDeps,
   { datagram, bytes, source }: { readonly datagram: ProofDatagram; readonly bytes: Uint8Array; readonly source: Source },
@@ -45,15 +48,18 @@ export async function provenLogin(
   const { transaction, kind } = datagram;
   const login = deps.states.open(datagram.state, transaction, source);
   if (login === null) return { refused: 'login_expired', userId: null };
-  deps.unfinished.finished(datagram.state);
   const userId = Buffer.from(login.userId).toString('hex');
+  const wrong = (whose: string | null): Unproven => {
+    deps.unfinished.finished(datagram.state);
+    return { refused: 'credentials_wrong', userId: whose };
+  };
   const sessionKey = await deps.opaque.finishLogin({ state: login.opaque, ke3: datagram.ke3 });
-  if (sessionKey === null) return { refused: 'credentials_wrong', userId: userId === NOBODY_ID ? null : userId };
+  if (sessionKey === null) return wrong(userId === NOBODY_ID ? null : userId);
   const keys = loginKeys(p, { sessionKey, transcript: login.transcript });
   const text = unseal(p, { key: keys.finish, associated: beforeLast(kind, bytes), sealed: datagram.sealed });
   if (text === null) return null;
   const account = await deps.accounts.accountById(userId);
-  if (account === null || account.disabled) return { refused: 'credentials_wrong', userId };
+  if (account === null || account.disabled) return wrong(userId);
   return { login, account, keys, text };
 }
 

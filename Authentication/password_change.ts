@@ -58,6 +58,9 @@ export async function answerNewPassword(deps: PasswordChangeDeps, incoming: Inco
   const response = await deps.opaque.register({ request: fields.request, user: foldName(proven.account.name) });
   if (response === null) return null; // not a valid request
   await forgiveGuess(deps, proven);
+  const { id: userId, name: userName } = proven.account;
+  deps.unfinished.finished(incoming.datagram.state);
+  deps.audit.record({ what: 'login', result: 'ok', userId, userName, address: incoming.source.address, detail: 'to change the password' });
   const text = packFields(TEXTS.registration, { response, ksf: encodeKsf(deps.ksf) });
   return reply('newPasswordAnswer', proven, incoming, text);
 }
@@ -73,8 +76,11 @@ export async function answerChangePassword(deps: PasswordChangeDeps, incoming: I
   const { account, login, text } = proven;
   const fields = unpackFields(TEXTS.changePassword, text);
   if (fields === null) return null;
-  const expired = { refused: 'login_expired', userId: account.id } as const;
-  if (!Buffer.from(fields.ksf).equals(encodeKsf(deps.ksf))) return refusal(deps, incoming, expired);
+  const expired = (): Uint8Array => {
+    deps.unfinished.finished(incoming.datagram.state);
+    return refusal(deps, incoming, { refused: 'login_expired', userId: account.id });
+  };
+  if (!Buffer.from(fields.ksf).equals(encodeKsf(deps.ksf))) return expired();
   const outcome = await deps.accounts.changePassword({
     userId: account.id,
     provenDigest: login.record,
@@ -84,8 +90,9 @@ export async function answerChangePassword(deps: PasswordChangeDeps, incoming: I
     exceptSessions: [fields.sessionId, fields.parentId].filter((id) => !isZeros(id)).map(hex),
     atMs: deps.now(),
   });
-  if (outcome === 'stale') return refusal(deps, incoming, expired);
+  if (outcome === 'stale') return expired();
   if (outcome === 'changed') {
+    deps.unfinished.finished(incoming.datagram.state);
     deps.log.info({ user: account.id, source: incoming.source.address }, 'password changed');
     const detail = isZeros(fields.keepOthers) ? {} : { detail: 'other sessions go on' };
     deps.audit.record({

@@ -8,9 +8,12 @@ import type { Accounts } from '../Storage/accounts.ts';
 import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
 import { openBox } from './box.ts';
+import type { GuessLimit } from './guess_limit.ts';
+import type { Later } from './later.ts';
 import type { OpaqueServer } from './opaque_server.ts';
+import type { RateLimit } from './rate_limit.ts';
 import type { Secrets } from './secrets.ts';
-import { isLoopback, type Source } from './source.ts';
+import { isLoopback, type Source, sourceGroup } from './source.ts';
 
 /** Who may make an account: from this machine freely and from elsewhere by code; by code only; anybody; nobody. */
 export const REGISTRATION_MODES = ['local', 'invite', 'open', 'closed'] as const;
@@ -21,6 +24,9 @@ export type RegistrationDeps = {
   readonly registration: RegistrationMode;
   readonly secrets: Secrets;
   readonly opaque: Pick<OpaqueServer, 'register'>;
+  readonly guessLimit: Pick<GuessLimit, 'spendOnRegistration' | 'forget'>;
+  /** By source: accounts that are made without a code from elsewhere. */
+  readonly accountWaitMs: RateLimit;
   readonly ksf: Ksf;
   readonly log: AuthLog;
   readonly audit: Pick<Audit, 'record'>;
@@ -69,8 +75,13 @@ function mayRegister(mode: RegistrationMode, source: Source, hasCode: boolean): 
   }
 }
 
-/** REGISTER to REGISTRATION. The answer depends on name and request alone, so nothing is kept. */
-export async function answerRegister(deps: RegistrationDeps, incoming: Incoming<'register'>): Promise<Uint8Array | null> {
+function later(deps: RegistrationDeps, { source }: Incoming<'register' | 'enrol'>, retryAfterMs: number): Later {
+  deps.audit.record({ what: 'registration', result: 'too_many_requests', address: source.address });
+  return { retryAfterMs };
+}
+
+/** REGISTER to REGISTRATION. The answer depends on name and request alone, so nothing is kept but the count. */
+export async function answerRegister(deps: RegistrationDeps, incoming: Incoming<'register'>): Promise<Uint8Array | Later | null> {
   if (deps.registration === 'closed') return refusal(deps, incoming, 'registration_closed');
   const box = openBox(deps.secrets, incoming.datagram, incoming.bytes);
   const fields = box === null ? null : unpackFields(TEXTS.register, box.text);
@@ -82,13 +93,16 @@ export async function answerRegister(deps: RegistrationDeps, incoming: Incoming<
   const name = nameIn(fields.name);
   if (name === null) return refusal(deps, incoming, 'name_invalid');
   if ((await deps.accounts.findAccount(name)) !== null) return refusal(deps, incoming, 'name_taken');
-  const response = await deps.opaque.register({ request: fields.request, user: foldName(name) });
+  const foldedName = foldName(name);
+  const { waitMs } = await deps.guessLimit.spendOnRegistration({ foldedName, request: fields.request });
+  if (waitMs > 0) return later(deps, incoming, waitMs);
+  const response = await deps.opaque.register({ request: fields.request, user: foldedName });
   if (response === null) return null; // not a valid request
   return box.reply('registration', packFields(TEXTS.registration, { response, ksf: encodeKsf(deps.ksf) }));
 }
 
 /** ENROL to ENROLLED: durable when answered. The same record once more is the same registration. */
-export async function answerEnrol(deps: RegistrationDeps, incoming: Incoming<'enrol'>): Promise<Uint8Array | null> {
+export async function answerEnrol(deps: RegistrationDeps, incoming: Incoming<'enrol'>): Promise<Uint8Array | Later | null> {
   if (deps.registration === 'closed') return refusal(deps, incoming, 'registration_closed');
   const box = openBox(deps.secrets, incoming.datagram, incoming.bytes);
   const fields = box === null ? null : unpackFields(TEXTS.enrol, box.text);
@@ -100,6 +114,8 @@ export async function answerEnrol(deps: RegistrationDeps, incoming: Incoming<'en
   const record = Buffer.from(fields.record);
   const ksf = Buffer.from(fields.ksf);
   if (!ksf.equals(encodeKsf(deps.ksf))) return refusal(deps, incoming, 'login_expired');
+  const waitMs = invite === null && !isLoopback(incoming.source) ? deps.accountWaitMs(sourceGroup(incoming.source)) : 0;
+  if (waitMs > 0) return later(deps, incoming, waitMs);
   const id = randomBytes(16).toString('hex');
   const account = { id, name, role: 'user' as const, disabled: false, record, ksf: deps.ksf };
   const atMs = deps.now();
@@ -109,6 +125,7 @@ export async function answerEnrol(deps: RegistrationDeps, incoming: Incoming<'en
   if (stored === null) return refusal(deps, incoming, 'invite_invalid');
   if (!stored.record.equals(record)) return refusal(deps, incoming, 'name_taken');
   if (stored.id === id) {
+    await deps.guessLimit.forget(foldName(name)); // guesses at what was nobody's password
     const { address } = incoming.source;
     deps.log.info({ user: id, name, source: address }, 'registered');
     const detail = invite === null ? {} : { detail: 'with an invitation code' };

@@ -21,7 +21,7 @@ export function limitsOf(rules: SessionRules): SessionLimits {
 
 /** Why the session is over at this time, whether that was written already or not; `null` while it is not. */
 export function endOf(session: StoredSession, { pendingMs, liveMs, idleMs }: SessionLifetimes, atMs: number): EndReason | null {
-  if (session.state === 'ended') return session.endReason ?? 'lapsed';
+  if (session.state === 'ended') return session.deviceSinceMs > session.createdAtMs ? 'revoked' : (session.endReason ?? 'lapsed');
   if (session.userDisabled) return 'user_disabled';
   if (session.state === 'pending') return atMs > session.createdAtMs + pendingMs ? 'lapsed' : null;
   if (session.interactive && idleMs !== null && atMs > session.lastSeenMs + idleMs) return 'idle';

@@ -12,7 +12,7 @@ const OPEN_MAX = 4096;
 export type UnfinishedLogins = {
   /** A challenge went out. @param state the sealed login in it: unlike the transaction, the client cannot choose it. @param userId `null` for a name that nobody has */
   begun(state: Uint8Array, login: { readonly userId: string | null; readonly source: Source }): void;
-  /** @param state one that has opened */
+  /** What became of it is written down. @param state one that has opened */
   finished(state: Uint8Array): void;
   sweep(): void;
 };

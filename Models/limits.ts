@@ -72,6 +72,8 @@ export const LIMITS = {
   inviteRestoreMs: 30_000, // and then one each so often
   announcesMax: 120, // requests that announce files, of one user at once
   announceRestoreMs: 250, // and then
+  accountsMadeMax: 20, // from one source elsewhere at once, where everybody may register
+  accountRestoreMs: 600_000, // and then one each so often
   sessionsBegunMax: 1000, // by one user at once, so that what is kept of ended ones has a bound
   sessionRestoreMs: 10_000, // and then one each so often
   devicesPerUserMax: 1024, // of more the one not seen for longest, without a session, is forgotten; a user is told of so many new ones

@@ -4,6 +4,7 @@ import { AppError } from '../Models/errors.ts';
 import type { ArrivingFile } from '../Models/events.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { ChunkLocation, ChunkStore } from '../Storage/chunk_store.ts';
+import { createPlaces, createShares } from './turns.ts';
 
 /** Path and size of a file whose chunks come next, as its push says. */
 export type Announced = Omit<ArrivingFile, 'id'>;
@@ -71,33 +72,34 @@ export class Arrival {
  */
 export class Arrivals {
   readonly #open = new Map<string, Arrival>();
-  #followed = 0;
+  readonly #announce = createShares({ most: LIMITS.arrivalsMax });
+  readonly #follow = createPlaces({ most: LIMITS.followersMax });
 
   /** @returns `null` where as many are followed as may be: it is fetched once it is committed */
   begin(userId: string, file: Announced): { readonly file: ArrivingFile; readonly arrival: Arrival } | null {
-    if (this.#open.size >= LIMITS.arrivalsMax) return null;
+    const leave = this.#announce(userId);
+    if (typeof leave === 'string') return null;
     const id = randomBytes(16).toString('hex');
-    const arrival = new Arrival(userId, () => this.#open.delete(id));
+    const arrival = new Arrival(userId, () => {
+      this.#open.delete(id);
+      leave();
+    });
     this.#open.set(id, arrival);
     return { file: { id, ...file }, arrival };
   }
 
-  /** @throws AppError `not_found`, `busy` */
-  find(userId: string, id: string): Arrival {
+  /**
+   * @param gone aborted once nobody waits for them any more: then the place of who follows is free again
+   * @returns `Arrival.frames`
+   * @throws AppError `not_found`, `busy`, `too_many_requests`
+   */
+  follow(userId: string, id: string, chunks: Pick<ChunkStore, 'read'>, gone: AbortSignal): AsyncGenerator<Uint8Array> {
     const arrival = this.#open.get(id);
     if (arrival?.isOf(userId) !== true) throw new AppError('not_found', 'no such file is being pushed');
-    if (this.#followed >= LIMITS.followersMax) throw new AppError('busy', 'too many files are followed at once');
-    return arrival;
-  }
-
-  /** `Arrival.frames` of one that was just found. */
-  async *follow(arrival: Arrival, chunks: Pick<ChunkStore, 'read'>, gone: AbortSignal): AsyncGenerator<Uint8Array> {
-    this.#followed += 1;
-    try {
-      yield* arrival.frames(chunks, gone);
-    } finally {
-      this.#followed -= 1;
-    }
+    const leave = this.#follow(userId);
+    gone.addEventListener('abort', leave);
+    if (gone.aborted) leave();
+    return arrival.frames(chunks, gone);
   }
 }
 

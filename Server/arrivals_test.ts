@@ -183,24 +183,24 @@ test('each of many long files in one push is told', async (t) => {
   }
 });
 
-test('so many follow at once and no more, and who is gone counts no longer', async (t) => {
+test('of one user so many follow at once and no more, and who is gone counts no longer', async (t) => {
   const fred = await server.addUser('fred');
   const device = await listener(t, fred);
   const push = beginPush(t, fred);
   push.write(joinBytes([writeArriving(LONG), chunkFrame(randomBytes(300_000))]));
   const { id } = await device.next();
   const open: IncomingMessage[] = [];
-  for (let i = 0; i < LIMITS.followersMax; i += 1) {
+  for (let i = 0; i < LIMITS.followersMax / 2; i += 1) {
     const followed = await follow(t, fred, id);
     await followed.first;
     open.push(followed.response);
   }
-  assert.equal(await codeOf(await follow(t, fred, id)), 'busy');
+  assert.equal(await codeOf(await follow(t, fred, id)), 'too_many_requests');
   open[0]?.destroy(); // while it waits for the next chunk
   for (;;) {
     const followed = await follow(t, fred, id);
     if (followed.response.statusCode === 200) break;
-    assert.equal(await codeOf(followed), 'busy');
+    assert.equal(await codeOf(followed), 'too_many_requests');
   }
 });
 
@@ -237,10 +237,13 @@ test('of a file of very many chunks only so many places are kept', async () => {
   assert.equal(frames, LIMITS.arrivalChunksMax);
 });
 
-test('no more than so many are open at once', () => {
+test('no more than so many are open at once, and half of them of one user', () => {
   const arrivals = new Arrivals();
-  const open = Array.from({ length: LIMITS.arrivalsMax }, () => arrivals.begin('someone', LONG));
+  const half = { length: LIMITS.arrivalsMax / 2 };
+  const open = Array.from(half, () => arrivals.begin('someone', LONG));
   assert.equal(arrivals.begin('someone', LONG), null);
+  for (const _ of Array.from(half)) assert.notEqual(arrivals.begin('another', LONG), null);
+  assert.equal(arrivals.begin('third', LONG), null);
   open[0]?.arrival.end();
-  assert.notEqual(arrivals.begin('someone', LONG), null);
+  assert.notEqual(arrivals.begin('third', LONG), null);
 });

@@ -182,11 +182,16 @@ test('a full disk is said to be one, in few words, and leaves nothing behind', a
   assert.equal((await server.ask(alice, uploadOf('/full.bin', 'now'))).status, 200);
 });
 
-test('more uploads at once than there may be are refused for now', async () => {
+test('more uploads at once than there may be are refused for now, and no user has more than half of them', async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   store.waiting = promise;
-  const running = Array.from({ length: LIMITS.uploadsMax }, (_, i) => server.ask(alice, uploadOf(`/busy/${i}`, 'x')));
-  const refused = await server.ask(alice, uploadOf('/busy/more', 'x'));
+  const others = await Promise.all(['uli', 'vera'].map((name) => server.addUser(name)));
+  const half = { length: LIMITS.uploadsMax / 2 };
+  const begin = (user: User) => Array.from(half, (_, i) => server.ask(user, uploadOf(`/busy/${i}`, 'x')));
+  const running = begin(alice);
+  assertRefused(await server.ask(alice, uploadOf('/busy/more', 'x')), 'too_many_requests', 'above the half');
+  running.push(...begin(others[0] as User));
+  const refused = await server.ask(others[1] as User, uploadOf('/busy/more', 'x'));
   store.waiting = null;
   resolve();
   assertRefused(refused, 'busy', 'one more');

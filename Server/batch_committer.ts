@@ -63,6 +63,11 @@ export class BatchCommitter {
     this.#onResults = onResults;
   }
 
+  /** All that was added is committed and answered. */
+  get idle(): boolean {
+    return this.#batch.empty && !this.#busy;
+  }
+
   get full(): boolean {
     const most = this.#deps.held.bytes > LIMITS.heldBytesMax ? LIMITS.crowdedBatchBytesMax : LIMITS.batchBytesMax;
     return this.#batch.bytes >= most || this.#batch.operations.length >= LIMITS.batchOperationsMax;

@@ -16,6 +16,7 @@ import { commitOne, streamOf } from './commit_one.ts';
 import { answerContent, describeContent, etagOf } from './content_answer.ts';
 import { readContent } from './content_stream.ts';
 import { BYTES, PROBLEMS } from './openapi.ts';
+import { createTurns } from './turns.ts';
 import { type Received, receiveContent } from './upload.ts';
 import { readUploadForm, type UploadForm } from './upload_form.ts';
 
@@ -33,7 +34,7 @@ export function registerFileRoutes(app: FastifyInstance, deps: FileRouteDeps): v
 }
 
 function registerUpload(plain: FastifyInstance, deps: FileRouteDeps): void {
-  let running = 0;
+  const inTurn = createTurns({ most: LIMITS.uploadsMax });
   plain.withTypeProvider<ZodTypeProvider>().post(
     ROUTES.files,
     {
@@ -45,16 +46,12 @@ function registerUpload(plain: FastifyInstance, deps: FileRouteDeps): void {
     },
     async (request) => {
       const { principal } = await deps.authenticate(request);
-      if (running >= LIMITS.uploadsMax) throw new AppError('busy', 'too many uploads at once');
-      running += 1;
-      try {
+      return inTurn(principal.userId, async () => {
         const assertLive = (): Promise<unknown> => deps.authenticate(request);
         const form = await readUploadForm(request, (content) => receiveContent(deps, principal, whileLive(content, assertLive)));
         await assertLive();
-        return await commitUpload(request, deps.metadata, principal, form);
-      } finally {
-        running -= 1;
-      }
+        return commitUpload(request, deps.metadata, principal, form);
+      });
     },
   );
 }

@@ -89,4 +89,13 @@ test('the other devices are told once that one was revoked, also by a server tha
     { name: 'phone', atMs: Date.now() - 1000 },
   );
   assert.equal((await notices(dan)).length, 2);
+  const tablet = await deviceOf(dan, 'tablet');
+  await until(async () => (await notices(dan)).length === 3);
+  await server.accounts.endSession(tablet.sessionId, Date.now());
+  const signedOut = { kind: 'revokeDevice', deviceId: tablet.deviceId } as const;
+  for (const number of [2, 3])
+    await server.accounts.changeInSession({ sessionId: dan.sessionId, transaction: newId(), number, change: signedOut, atMs: Date.now() });
+  await server.revocations.poll();
+  await until(async () => (await notices(dan)).length === 4);
+  assert.deepEqual((await notices(dan)).at(-1), { kind: 'device', details: { device: tablet.deviceId, name: 'tablet', revoked: true } });
 });

@@ -3,15 +3,16 @@ import { LIMITS } from '../Models/limits.ts';
 import { isEventUpgrade } from './events_routes.ts';
 
 declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** The client may wait with the rest of the body for what is answered meanwhile: of it, the idle timeout alone says that nothing comes any more. */
-    ownPace?: true;
+  interface FastifyRequest {
+    /** Of a body that is answered while it comes: whether the client waits for an answer now. Such a client also has other things to do in between. */
+    owes: (() => boolean) | null;
   }
 }
 
 type Flow = { bytes: number; sinceMs: number };
 const RATES = {
   body: { windowMs: LIMITS.bodyWindowMs, bytesMin: (LIMITS.bytesPerSecondMin * LIMITS.bodyWindowMs) / 1000 },
+  answeredBody: { windowMs: LIMITS.answerWindowMs, bytesMin: (LIMITS.bytesPerSecondMin * LIMITS.bodyWindowMs) / 1000 },
   answer: { windowMs: LIMITS.answerWindowMs, bytesMin: (LIMITS.bytesPerSecondMin * LIMITS.answerWindowMs) / 1000 },
 } as const;
 
@@ -21,6 +22,7 @@ const RATES = {
  */
 export function registerSlowRequests(app: FastifyInstance, monotonicMs: () => number): void {
   const watched = new Map<FastifyRequest, { readonly body: Flow; readonly answer: Flow }>();
+  app.decorateRequest('owes', null);
   app.addHook('onRequest', (request, reply, done) => {
     if (!isEventUpgrade(request.raw)) {
       const sinceMs = monotonicMs();
@@ -45,13 +47,13 @@ export function registerSlowRequests(app: FastifyInstance, monotonicMs: () => nu
 
   function check(): void {
     for (const [request, { body, answer }] of watched) {
-      const { raw, routeOptions } = request;
+      const { raw, routeOptions, owes } = request;
       const { socket } = raw;
       if (socket === null || socket.destroyed) continue;
       // what came and was not read is there: then the next byte is not waited for
-      const waitsForBody = !raw.complete && raw.readableLength === 0 && routeOptions.config.ownPace !== true;
+      const waitsForBody = !raw.complete && raw.readableLength === 0 && owes?.() !== true;
       const slow =
-        isSlow('body', body, socket.bytesRead, waitsForBody) ||
+        isSlow(owes === null ? 'body' : 'answeredBody', body, socket.bytesRead, waitsForBody) ||
         isSlow('answer', answer, socket.bytesWritten - socket.writableLength, socket.writableLength > 0);
       if (!slow) continue;
       request.log.info({ route: routeOptions.url ?? null, user: request.userId }, 'a connection was too slow');

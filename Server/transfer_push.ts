@@ -32,6 +32,8 @@ type Deps = {
   readonly pastOf: (cursor: string) => Promise<Past | null>;
   /** A long file begins to come: tells the user's other devices. `null`: they are not told. */
   readonly arrive: (file: Announced) => Arrival | null;
+  /** Told how to ask whether the client waits for an answer to what it sent. */
+  readonly owes: (isOwed: () => boolean) => void;
   readonly log: FastifyBaseLogger;
 };
 
@@ -55,6 +57,7 @@ export async function servePush(
     for (const { number } of results) arrivals.answered(number);
     return sendResults(response, results);
   });
+  deps.owes(() => !committer.idle);
   try {
     const cursor = await readPush(deps, principal, { committer, arrivals }, request);
     await committer.finish();

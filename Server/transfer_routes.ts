@@ -23,6 +23,7 @@ import { endingWithError } from './transfer_errors.ts';
 import { type Pulled, pullFrames } from './transfer_pull.ts';
 import { servePush } from './transfer_push.ts';
 import { treeFrames } from './transfer_tree.ts';
+import { createTurns } from './turns.ts';
 
 export type TransferRouteDeps = {
   readonly metadata: Metadata;
@@ -63,12 +64,12 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
     done(null, body),
   );
   const routes = app.withTypeProvider<ZodTypeProvider>();
-  let pushes = 0; // under way
+  const inPushTurn = createTurns({ most: LIMITS.pushesMax });
 
   routes.post(
     ROUTES.push,
     {
-      config: { accepts: FRAME_TYPE, stream: true, ownPace: true },
+      config: { accepts: FRAME_TYPE, stream: true },
       schema: { summary: 'Chunks and operations in one stream', querystring: PushQuery, response: { 200: frames, ...PROBLEMS } },
     },
     async (request, reply) => {
@@ -87,14 +88,13 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
         deps.changes.publishArriving(principal.userId, begun.file);
         return begun.arrival;
       };
-      const pushDeps = { metadata: pushed, chunks, assertLive, held, pastOf, arrive, log: request.log };
-      if (pushes >= LIMITS.pushesMax) throw new AppError('busy', 'too many pushes at once');
-      pushes += 1;
-      try {
-        await servePush(pushDeps, principal, { id, resumed: stream !== undefined }, request.raw, rawAnswer(reply));
-      } finally {
-        pushes -= 1;
-      }
+      const owes = (isOwed: () => boolean): void => {
+        request.owes = isOwed;
+      };
+      const pushDeps = { metadata: pushed, chunks, assertLive, held, pastOf, arrive, owes, log: request.log };
+      await inPushTurn(principal.userId, () =>
+        servePush(pushDeps, principal, { id, resumed: stream !== undefined }, request.raw, rawAnswer(reply)),
+      );
     },
   );
 
@@ -145,11 +145,10 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
     },
     async (request, reply) => {
       const { principal } = await authenticate(request);
-      const arrival = arrivals.find(principal.userId, request.query.id);
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
       if (reply.raw.destroyed) gone.abort();
-      return sendFrames(request, reply, arrivals.follow(arrival, chunks, gone.signal));
+      return sendFrames(request, reply, arrivals.follow(principal.userId, request.query.id, chunks, gone.signal));
     },
   );
 

@@ -506,19 +506,26 @@ test('a push that goes on after the session was ended stores nothing more', asyn
   assert.equal(late, null);
 });
 
-test('more pushes than may run at once are told to come again', async () => {
-  const open = Array.from({ length: LIMITS.pushesMax }, () => {
-    const sending = request(base + ROUTES.push, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${alice.ticket}`, 'content-type': FRAME_TYPE },
+test('more pushes than may run at once are told to come again, and no user has more than half of them', async () => {
+  const begin = async (user: User) => {
+    const sendings = Array.from({ length: LIMITS.pushesMax / 2 }, () => {
+      const headers = { authorization: `Bearer ${user.ticket}`, 'content-type': FRAME_TYPE };
+      const sending = request(base + ROUTES.push, { method: 'POST', headers });
+      sending.flushHeaders();
+      return sending;
     });
-    sending.flushHeaders();
-    return sending;
-  });
-  await Promise.all(open.map(async (sending) => ((await once(sending, 'response')) as [IncomingMessage])[0].resume()));
-  const refused = await post(alice, ROUTES.push, FRAME_TYPE, END);
-  assert.equal(refused.status, 503);
-  assert.equal(((await refused.json()) as { code: string }).code, 'busy');
+    await Promise.all(sendings.map(async (sending) => ((await once(sending, 'response')) as [IncomingMessage])[0].resume()));
+    return sendings;
+  };
+  const refusal = async (user: User) => {
+    const refused = await post(user, ROUTES.push, FRAME_TYPE, END);
+    return [refused.status, ((await refused.json()) as { code: string }).code];
+  };
+  const [other, third] = [await server.addUser('dirk'), await server.addUser('elsa')];
+  const open = await begin(alice);
+  assert.deepEqual(await refusal(alice), [429, 'too_many_requests']);
+  open.push(...(await begin(other)));
+  assert.deepEqual(await refusal(third), [503, 'busy']);
   for (const sending of open) sending.end(END);
   await Promise.all(open.map((sending) => once(sending, 'close')));
   assert.ok((await push(alice, END)).ended);

@@ -62,6 +62,9 @@ export type AccountsSchema = {
 } & GuessTables;
 type Reading = Kysely<AccountsSchema>;
 
+/** Of a device. One that was forgotten and comes back is another one, to which nothing that it was given before belongs. */
+export const DEVICE_SINCE = sql<number>`CASE WHEN revoked_at_ms > 0 THEN revoked_at_ms ELSE first_seen_ms END`;
+
 /** The row that is read for a name that nobody has, which must not cost less than one that somebody has. No user can have its name. */
 export const NOBODY: Account = {
   id: '0'.repeat(32),

@@ -24,7 +24,7 @@ export type EndedSession = {
   readonly id: string;
   readonly endedAtMs: number;
   readonly reason: EndReason;
-  readonly deviceRevoked: boolean; // it ended because its device was revoked
+  readonly deviceRevoked: boolean; // it was revoked, and so was its device, then or since
   readonly userId: string;
   readonly deviceId: string;
 };

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { type Kysely, type SqlBool, sql, type Transaction } from 'kysely';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
-import type { AccountsSchema } from './accounts_rows.ts';
+import { type AccountsSchema, DEVICE_SINCE } from './accounts_rows.ts';
 import type { Database } from './database.ts';
 import type { groupWrites } from './group_writes.ts';
 import type { EndedSession, NewSession, Sessions, SessionsReader, StoredSession } from './sessions.ts';
@@ -14,9 +14,6 @@ import { endOverdue, makeRoom, overdue } from './sql_sessions_room.ts';
 const ENDED_PAGE = 10_000;
 const DEVICE_RETRY_MS = 3_600_000; // sessions that have ended are forgotten one after another
 type GroupedWrites = ReturnType<typeof groupWrites<Transaction<AccountsSchema>>>;
-
-/** A device that was forgotten and comes back is another one, to which nothing that it was given before belongs. */
-const DEVICE_SINCE = sql<number>`CASE WHEN revoked_at_ms > 0 THEN revoked_at_ms ELSE first_seen_ms END`;
 
 async function sessionById(db: Kysely<AccountsSchema>, id: string): Promise<StoredSession | null> {
   const row = await db
@@ -108,7 +105,7 @@ export function sessionsReaderOn(database: () => Promise<Database<AccountsSchema
         .execute();
       return rows.map(({ revokedAtMs, ...row }) => {
         const session = row as Omit<EndedSession, 'deviceRevoked'>; // number, time and reason are written together
-        return { ...session, deviceRevoked: session.reason === 'revoked' && session.endedAtMs === revokedAtMs };
+        return { ...session, deviceRevoked: session.reason === 'revoked' && session.endedAtMs <= revokedAtMs };
       });
     },
   };

@@ -1,10 +1,10 @@
 import type { Transaction } from 'kysely';
 import { assertNever } from '../Models/errors.ts';
 import type { Change, ChangeOutcome, ChangeResult } from '../Models/session_changes.ts';
-import type { AccountsSchema } from './accounts_rows.ts';
+import { type AccountsSchema, DEVICE_SINCE } from './accounts_rows.ts';
 import type { ChangeRequest } from './sessions.ts';
 import { setProfile } from './sql_profiles.ts';
-import { endSessions } from './sql_sessions_end.ts';
+import { endSessions, endWithoutSession } from './sql_sessions_end.ts';
 
 type Asker = { readonly userId: string; readonly atMs: number };
 
@@ -17,9 +17,21 @@ async function perform(trx: Transaction<AccountsSchema>, { userId, atMs }: Asker
       return numUpdatedRows > 0n ? 'done' : 'not_found';
     }
     case 'revokeDevice': {
-      const { numUpdatedRows } = await device(change.deviceId).set({ revoked_at_ms: atMs }).executeTakeFirst();
-      if (numUpdatedRows === 0n) return 'not_found';
-      await endSessions(trx, (e) => e.and({ user_id: userId, device_id: change.deviceId }), { reason: 'revoked', atMs });
+      const { deviceId } = change;
+      const known = trx
+        .selectFrom('devices')
+        .select(['last_seen_ms', 'revoked_at_ms'])
+        .select(DEVICE_SINCE.as('sinceMs'))
+        .where('user_id', '=', userId);
+      const before = await known.where('id', '=', deviceId).executeTakeFirst();
+      if (before === undefined) return 'not_found';
+      const end = { reason: 'revoked', atMs } as const;
+      const ended = await endSessions(trx, (e) => e.and({ user_id: userId, device_id: deviceId }), end);
+      if (ended === 0 && before.revoked_at_ms > before.last_seen_ms) return 'done'; // nobody has logged in on it since
+      if (ended === 0) await endWithoutSession(trx, { userId, deviceId }, end);
+      await device(deviceId)
+        .set({ revoked_at_ms: Math.max(atMs, before.sinceMs + 1) }) // whatever the clock says, it is not what it was
+        .execute();
       return 'done';
     }
     case 'endSession': {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { type Expression, type ExpressionBuilder, type SqlBool, sql, type Transaction } from 'kysely';
 import type { EndReason } from '../Models/session_ends.ts';
 import type { AccountsSchema } from './accounts_rows.ts';
@@ -33,4 +34,25 @@ export async function endSessions(
     await trx.updateTable('ended_counter').set(counted).where('one', '=', 1).execute();
   }
   return picked.length;
+}
+
+/** The end of a session that never was: whoever reads what ended learns by it that a device without a session was revoked. */
+export async function endWithoutSession(
+  trx: Transaction<AccountsSchema>,
+  device: { readonly userId: string; readonly deviceId: string },
+  { reason, atMs }: { reason: EndReason; atMs: number },
+): Promise<void> {
+  const { value } = await lockCounter(trx);
+  await trx
+    .updateTable('ended_counter')
+    .set({ value: value + 1 })
+    .where('one', '=', 1)
+    .execute();
+  const ended = { state: 'ended', ended_at_ms: atMs, ended_sequence: value + 1, end_reason: reason } as const;
+  const unchanged = { interactive: 0, change_number: 0, change_transaction: null, change_result: null };
+  const whose = { id: randomBytes(16).toString('hex'), user_id: device.userId, device_id: device.deviceId };
+  await trx
+    .insertInto('sessions')
+    .values({ ...whose, ...ended, ...unchanged, created_at_ms: atMs, last_seen_ms: 0 })
+    .execute();
 }

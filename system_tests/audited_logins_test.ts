@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startDaemon } from '../Authentication/testing/daemon_fixture.ts';
-import { cheapSessions } from '../Client/testing/auth_client.ts';
+import { cheapSessions, directExchange, openBareClient } from '../Client/testing/auth_client.ts';
+import { LAYOUTS } from '../Models/datagrams.ts';
 
 const { register, login } = cheapSessions;
 const PASSWORD = 'correct horse battery';
@@ -63,6 +64,50 @@ test('who knows a password begins so many sessions and no more, which is written
   assert.equal(server.audited.filter(({ what, result }) => what === 'login' && result === 'busy').length, 2);
   clock.atMs += 60_000;
   await login(who);
+});
+
+test('whoever tries a password leaves a row, right or wrong, whatever they say with it and however they stop', async (t) => {
+  const { data } = await place(t);
+  const clock = { atMs: Date.now() };
+  await using server = await startDaemon(data, { now: () => clock.atMs });
+  await using client = openBareClient();
+  const who = { username: 'alice', password: PASSWORD };
+  const address = '203.0.113.5';
+  const { finish, changePassword } = LAYOUTS.client;
+  const through = (change: (up: Uint8Array) => Uint8Array | null) =>
+    directExchange((up) => {
+      const sent = change(Uint8Array.from(up));
+      return sent === null ? Promise.resolve(null) : server.daemon.receive(sent, { address, port: 9 });
+    });
+  const straight = through((up) => up);
+  const here = directExchange((up) => server.daemon.receive(up, { address: '127.0.0.1', port: 9 }));
+  await client.register(here, who);
+  const granted = await client.login(here, who);
+  const rows = async () => {
+    clock.atMs += 61_000;
+    await server.daemon.sweep();
+    return server.audited.filter((event) => event.address === address).map(({ what, result, detail }) => [what, result, detail ?? '']);
+  };
+  const unanswered = ['login', 'credentials_wrong', 'the challenge was not answered'];
+  const changed = ['login', 'ok', 'to change the password'];
+
+  const broken = through((up) => {
+    if (up[3] === finish.code) up[20 + 16 + 260 + 64] = (up[20 + 16 + 260 + 64] ?? 0) ^ 1; // KE3 is right, what is sealed with it is not
+    return up;
+  });
+  await assert.rejects(client.login(broken, who), /no believable answer/);
+  assert.deepEqual(await rows(), [unanswered]);
+
+  const newPassword = { current: PASSWORD, next: 'another horse battery' };
+  const stopping = through((up) => (up[3] === changePassword.code ? null : up));
+  await assert.rejects(client.changePassword(stopping, granted, newPassword));
+  assert.deepEqual((await rows()).slice(0, 2), [unanswered, changed]);
+
+  const before = (await rows()).length;
+  await client.changePassword(straight, granted, newPassword);
+  assert.deepEqual((await rows()).slice(before), [changed, ['password_changed', 'ok', '']]);
+  await assert.rejects(client.changePassword(straight, granted, newPassword), { code: 'credentials_wrong' });
+  assert.deepEqual((await rows()).at(-1), unanswered);
 });
 
 test('who asks too fast is written down, and sessions that lapse', async (t) => {

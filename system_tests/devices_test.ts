@@ -158,11 +158,16 @@ test('one session is ended by its id, with the reason, and the others of its dev
   await assert.rejects(phone.session.refresh(), { code: 'session_unknown', reason: 'revoked' });
   await other.session.refresh();
   assert.equal((await desk.sessions()).length, 2);
+  const gone = await device('gone');
+  await gone.session.logout();
+  await assert.rejects(gone.session.refresh(), { code: 'session_unknown', reason: 'logout' });
+  await desk.revokeDevice(gone.session.deviceId);
+  await assert.rejects(gone.session.refresh(), { code: 'session_unknown', reason: 'revoked' }, 'whatever ended it first');
   await assert.rejects(desk.endSession(phone.session.sessionId), { code: 'not_found' });
   await assert.rejects(desk.revokeDevice('0'.repeat(32)), { code: 'not_found' });
   await assert.rejects(desk.renameDevice(desk.session.deviceId, '\u202e'), { code: 'name_invalid' });
   await desk.renameDevice(phone.session.deviceId, 'kitchen');
-  assert.deepEqual((await desk.devices()).map(({ name }) => name).sort(), ['desk', 'kitchen']);
+  assert.deepEqual((await desk.devices()).map(({ name }) => name).sort(), ['desk', 'gone', 'kitchen']);
 });
 
 test('what a user is called and their address are told to them alone, and are in no audit', async (t) => {

@@ -81,6 +81,40 @@ test('whoever only reads KE2 gets ten guesses, for a name that somebody has and 
   }
 });
 
+test('what a registration asks of OPAQUE is counted for the name, too, and lets nobody guess at a password to come', async (t) => {
+  const { server, guess, client, exchange, clock } = await world(t, { registration: 'open' });
+  const evaluate = () => {
+    const { registrationRequest } = opaque.startRegistration({ password: 'a guess' });
+    return client.evaluate(exchange, { request: Buffer.from(registrationRequest, 'base64url'), name: 'alice' });
+  };
+  for (let n = 0; n < 10; n += 1) await evaluate();
+  await assert.rejects(evaluate(), /no believable answer/);
+  assert.deepEqual(server.audited.at(-1), { what: 'registration', result: 'too_many_requests', address: HOME.address });
+  for (let n = 0; n < 10; n += 1) assert.equal(await guess('alice'), 0, 'who may only log in has another count');
+  assert.equal(await guess('alice'), 1000);
+  await client.register(exchange, { ...WHO, username: 'bob' });
+  clock.atMs += 10 * MINUTE_MS;
+  await client.register(exchange, WHO);
+  await client.login(exchange, WHO); // what strangers guessed before there was a password locks nobody out
+  await assert.rejects(evaluate(), { code: 'name_taken' });
+});
+
+test('where everybody may register, one source elsewhere makes so many accounts, then one each so often', async (t) => {
+  const accountRate = { perSecond: 1 / 600, burst: 2 };
+  const { server, client, exchange, clock } = await world(t, { registration: 'open', accountRate });
+  const through = (source: typeof SOURCE) => directExchange((up) => server.daemon.receive(up, source));
+  const contact = { onFirstContact: () => true };
+  const register = (way: ReturnType<typeof directExchange>) =>
+    client.register(way, { ...WHO, username: `u${randomBytes(4).toString('hex')}` }, contact);
+  for (let n = 0; n < 2; n += 1) await register(through(SOURCE));
+  await assert.rejects(register(through({ ...SOURCE, port: 9 })), /no believable answer/);
+  await register(through({ ...SOURCE, address: '203.0.113.6' }));
+  for (let n = 0; n < 4; n += 1) await register(exchange); // on the machine itself
+  clock.atMs += 10 * MINUTE_MS;
+  await register(through(SOURCE));
+  await assert.rejects(register(through(SOURCE)), /no believable answer/);
+});
+
 /** The short form of `npm run test:timing`, which measures how long they take. */
 test('a name that nobody has costs the same steps as one that somebody has', async (t) => {
   const steps: string[] = [];

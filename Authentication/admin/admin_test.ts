@@ -110,7 +110,7 @@ test('who was locked out by strangers, and has no known device, may log in with 
     await using opened = new AsyncDisposableStack();
     const { guesses } = opened.adopt(await accountsIn(here.folder), (accounts) => accounts.close());
     const limit = createGuessLimit({ guesses, master, limits: { ...GUESS_LIMITS, free: 1, max: 1 }, now: Date.now });
-    return (await limit.spend({ foldedName: foldName('ålice'), device: null, ke1: randomBytes(96) })).waitMs;
+    return (await limit.spend({ foldedName: foldName('ålice'), device: null, request: randomBytes(96) })).waitMs;
   };
   for (const words of [['reset-password'], ['restore']]) {
     assert.deepEqual([await guess(), await guess()], [0, Number.POSITIVE_INFINITY]);

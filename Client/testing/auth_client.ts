@@ -50,6 +50,8 @@ export type BareClient = AsyncDisposable & {
   register(exchange: Exchange, credentials: Credentials, contact?: FirstContact): Promise<DaemonPins>;
   /** What the daemon makes of a KE1 for a name, sent as it is written here. @returns KE2 */
   challenge(exchange: Exchange, input: { readonly ke1: Uint8Array; readonly name: string; readonly known?: Known }): Promise<Uint8Array>;
+  /** What the daemon answers to the first half of a registration, sent as it is written here. */
+  evaluate(exchange: Exchange, input: { readonly request: Uint8Array; readonly name: string }): Promise<Uint8Array>;
   /** From a device of its own unless told. */
   login(exchange: Exchange, credentials: Credentials, known?: Known): Promise<LoggedIn>;
   renew(exchange: Exchange, granted: Granted): Promise<Granted>;
@@ -87,6 +89,13 @@ export function openBareClient(options: { readonly stretchingMs?: number } = {})
       const fields = answer === BEGIN_AGAIN ? null : unpackFields(TEXTS.challenge, answer.text);
       if (fields === null) throw new Error('no challenge');
       return fields.ke2;
+    },
+    async evaluate(exchange, { request, name }) {
+      const text = packFields(TEXTS.register, { request, name: encodeText(name), code: new Uint8Array(16) });
+      const answer = await requestInBox(exchange, await makeContact(exchange, null), 'register', text);
+      const fields = answer === BEGIN_AGAIN ? null : unpackFields(TEXTS.registration, answer.text);
+      if (fields === null) throw new Error('no registration');
+      return fields.response;
     },
     login: (exchange, credentials, known) => {
       const device = { deviceId: randomBytes(16), deviceName: 'test', deviceProof: null, ...known };

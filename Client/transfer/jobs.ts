@@ -24,6 +24,7 @@ export const PASSING = [
   'server_unreachable',
   'upload_interrupted',
   'busy',
+  'too_many_requests',
   'storage_unavailable',
   'ticket_expired',
 ] as const satisfies readonly ErrorCode[];

@@ -133,6 +133,29 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
     assert.equal(await accounts.deviceSinceMs(alice.id, lost.deviceId), 5000);
   });
 
+  contract('that a device without a session was revoked is read with what ended, once', async ({ accounts, reader }) => {
+    const alice = await addUser(accounts, 'alice');
+    const mine = await begin(accounts, alice.id);
+    const { id, deviceId } = await begin(accounts, alice.id);
+    await accounts.endSession(id, 2000);
+    const ask = asking(accounts, mine.id);
+    for (const atMs of [3000, 3500]) assert.equal(await ask({ kind: 'revokeDevice', deviceId }, atMs), 'done');
+    const read = async () =>
+      (await reader.endedSessions(0)).map((end) => [end.sequence, end.deviceId, end.reason, end.endedAtMs, end.deviceRevoked]);
+    const [first, told] = [
+      [1, deviceId, 'logout', 2000, false],
+      [2, deviceId, 'revoked', 3000, true],
+    ];
+    assert.deepEqual(await read(), [first, told], 'the second time it was no news');
+    assert.deepEqual((await reader.listDevices(alice.id)).find((one) => one.deviceId === deviceId)?.lastSeenMs, 1000);
+    await begin(accounts, alice.id, { deviceId, atMs: 4000 });
+    assert.equal((await reader.listSessions(alice.id)).length, 2);
+    await ask({ kind: 'revokeDevice', deviceId }, 5000);
+    assert.deepEqual((await read()).at(-1), [3, deviceId, 'revoked', 5000, true]);
+    await accounts.endSession(mine.id, 6000);
+    assert.equal((await reader.listSessions(alice.id)).length, 0, 'it is counted as no session');
+  });
+
   contract(
     'a user has so many devices: of more those go that were not seen for longest and of which no session is known',
     async ({ accounts }) => {
