@@ -16,7 +16,7 @@ export type ExchangeRequest = {
   readonly idleMs: number; // neither side moved a byte for this long: the exchange is given up
 };
 
-const READ_AHEAD_BYTES = 1024 * 1024;
+const READ_AHEAD_PIECES = 16; // of at most 64 KiB
 const CONNECTIONS_MAX = 16;
 const LOST_CONNECTION = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
@@ -84,7 +84,8 @@ class RunningExchange implements Dispatcher.DispatchHandler {
     this.#watchdog.refresh();
     if (status < 200) return;
     this.#answer = new Readable({
-      highWaterMark: READ_AHEAD_BYTES,
+      objectMode: true, // else what has come is put together before it is read: each byte would be copied once more
+      highWaterMark: READ_AHEAD_PIECES,
       read: () => {
         this.#watchdog.refresh();
         controller.resume();
@@ -99,6 +100,7 @@ class RunningExchange implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, bytes: Buffer): void {
     this.#watchdog.refresh();
+    if (bytes.length === 0) return; // comes when a paused exchange goes on, and would be a piece like any other
     if (this.#answer?.push(bytes) === false) controller.pause();
   }
 

@@ -59,6 +59,17 @@ test('content without a boundary is cut at the maximum, a short file not at all'
   assert.deepEqual(cuts(new Uint8Array(LIMITS.chunkBytesMin)), [LIMITS.chunkBytesMin]);
 });
 
+test('a boundary is found wherever it lies, and the first one of several', () => {
+  const [end = 0] = cuts(bytes);
+  const window = bytes.subarray(end - 32, end);
+  const first = LIMITS.chunkBytesMin;
+  for (const behind of [32, 33, 1024, 1025, 1055, 2049, 2079, 3073, 3103, 4096, 4097, 4127, 100_001]) {
+    const planted = new Uint8Array(first + 200_000).fill(1);
+    for (const at of [behind, behind + 5000, behind + 90_000]) planted.set(window, first + at - 32);
+    assert.equal(findCut(planted, 0, planted.length), first + behind);
+  }
+});
+
 test('a cut is known by the bytes before it', () => {
   let start = 0;
   for (const end of cuts(bytes).slice(0, -1)) {

@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { Operation, OperationResult } from '../Models/operations.ts';
+import { giveBack } from '../Models/received_bytes.ts';
 import type { ChunkLocation, ChunkStore, VerifiedChunk } from '../Storage/chunk_store.ts';
 import type { Metadata, Principal, StoredChunk } from '../Storage/metadata.ts';
 
@@ -198,6 +199,7 @@ export class BatchCommitter {
       this.#unrecorded.push({ digest, location });
       if (durable === 'later') this.#unrecordedBytes += length + CHUNK_OVERHEAD_BYTES;
     }
+    for (const { frame } of chunks) giveBack(frame);
   }
 
   #throwFailure(): void {

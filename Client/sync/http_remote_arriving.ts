@@ -1,6 +1,7 @@
 import { chunkBody, ENCODING, readChunkHeader } from '../../Models/chunk_frames.ts';
 import { AppError } from '../../Models/errors.ts';
 import { FRAME, type Frame } from '../../Models/frames.ts';
+import { giveBack } from '../../Models/received_bytes.ts';
 import { ROUTES } from '../../Models/routes.ts';
 import type { Http } from '../http.ts';
 import { digestOf } from '../transfer/fetch_chunks.ts';
@@ -10,7 +11,13 @@ import type { ArrivedChunk } from './remote.ts';
 /** See `Remote.arriving`. @throws AppError also `digest_mismatch`, `protocol_mismatch`, and what the connection throws */
 export async function* arrivingChunks(http: Http, id: string, signal: AbortSignal): AsyncGenerator<ArrivedChunk> {
   const answer = await http.stream('GET', ROUTES.arriving, { query: { id }, signal });
-  for await (const frames of framesOf(answer.body)) for (const frame of frames) yield arrivedChunk(frame);
+  for await (const frames of framesOf(answer.body)) {
+    for (const frame of frames) {
+      const chunk = arrivedChunk(frame);
+      yield chunk;
+      giveBack(chunk.content);
+    }
+  }
 }
 
 function arrivedChunk(frame: Frame): ArrivedChunk {

@@ -108,7 +108,7 @@ export type Remote = {
    */
   watch(onHint: () => void, onArriving?: (file: ArrivingFile) => void): () => void;
   /**
-   * The chunks of a file that is being sent, checked against the digests that they bear, as they come; in their order, as far as all of them came from there.
+   * The chunks of a file that is being sent, checked against the digests that they bear, as they come; in their order, as far as all of them came from there. Each is valid until the next one is asked for.
    * @throws AppError `not_found`: it is not being sent any more
    */
   arriving(id: string, signal: AbortSignal): AsyncIterable<ArrivedChunk>;

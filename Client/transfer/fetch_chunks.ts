@@ -3,6 +3,7 @@ import { chunkBody, ENCODING, readChunkHeader } from '../../Models/chunk_frames.
 import { AppError } from '../../Models/errors.ts';
 import { FRAME, type Frame, joinBytes } from '../../Models/frames.ts';
 import type { ChunkRef } from '../../Models/operations.ts';
+import { giveBack } from '../../Models/received_bytes.ts';
 import type { Http } from '../http.ts';
 import { sha256 } from './local_files.ts';
 import { applyPatch } from './patch.ts';
@@ -14,7 +15,7 @@ export type WantedChunk = ChunkRef & { readonly base?: PatchBase | null };
 
 /**
  * The content of these chunks, in this order, each checked against its digest and length; `null` for one that cannot be read.
- * Content comes in slices of the received buffers.
+ * Content comes in slices of the received buffers, which are valid until the next one is asked for.
  * @throws AppError `digest_mismatch`, `protocol_mismatch`, and what the connection throws
  */
 export async function* fetchChunks(http: Http, wanted: readonly WantedChunk[]): AsyncGenerator<readonly Uint8Array[] | null> {
@@ -25,7 +26,9 @@ export async function* fetchChunks(http: Http, wanted: readonly WantedChunk[]): 
       const expected = wanted[next];
       if (expected === undefined) throw new AppError('protocol_mismatch', 'the server sent a chunk that was not asked for');
       next += 1;
-      yield frame.type === FRAME.missing ? null : await openChunk(frame, expected);
+      const content = frame.type === FRAME.missing ? null : await openChunk(frame, expected);
+      yield content;
+      if (content !== null) giveBack(content);
     }
   }
   if (next < wanted.length) throw new AppError('server_unreachable', 'the server sent fewer chunks than were asked for');
