@@ -11,7 +11,8 @@ export type EventsOptions = { readonly since?: string; readonly signal?: AbortSi
 export type EventMethods = {
   /**
    * What happened behind `since` and then as it happens, each once, over as many connections as it takes, until `signal` or `break`. Changes and notices
-   * (`invited`, `held`, `device` and so on) have a cursor to go on from; `presence` tells who came and went meanwhile.
+   * (`invited`, `held`, `device` and so on) have a cursor to go on from. Without one are states, told to who is connected: `presence` tells who came and
+   * went, `published` what others publish, `synced` how far a device of the user is with a folder it keeps.
    * @throws AppError `cursor_invalid`
    */
   events(options?: EventsOptions): AsyncIterable<RestEvent>;

@@ -21,7 +21,7 @@ export async function* streamEvents(deps: StreamDeps, since: string, signal?: Ab
     if (await isReachable(deps, at)) {
       for await (const event of oneConnection(deps, at, signal)) {
         failed = 0;
-        if (event.type !== 'presence') at = event.cursor;
+        if ('cursor' in event) at = event.cursor;
         yield event;
       }
     }

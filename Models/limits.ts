@@ -177,6 +177,8 @@ export const LIMITS = {
   relaysPerUserMax: 16, // that one user asks for
   relaysPerPublicationMax: 12,
   fetchesKeptMs: 400 * 24 * 3_600_000, // how long it is known who fetched what
+  fetchesPerReaderMax: 10_000, // so many of one user from one other, and a hundred more; the oldest go first
+  fetchesPerOwnerMax: 100_000, // and of all users from one
   syncReportMissingMax: 2000, // entries that a device tells it does not have; if there are more it tells of nothing that it has
   syncReportCountedMs: 30 * 24 * 3_600_000, // a device not heard of for so long counts for nothing
   placesPathsMax: 1000, // files in one request

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { NOTICE_KINDS } from './notices.ts';
 import { RestChange } from './rest.ts';
+import { PublishedMessage } from './rest_published.ts';
+import { RestSyncedRoot } from './rest_receipt.ts';
 
 /** The JSON shapes of the routes about events and presence. */
 
@@ -32,7 +34,7 @@ export const PingResult = z.object({ at: z.string().describe('ISO 8601, by the c
 
 const Connected = z.object({ type: z.literal('connected'), cursor: z.string() });
 const Told = RestChange.extend({ type: z.enum(['changed', ...NOTICE_KINDS]) });
-const CameOrWent = z.object({
+const PresenceMessage = z.object({
   type: z.literal('presence'),
   user: z.string(),
   device: z.string(),
@@ -40,7 +42,12 @@ const CameOrWent = z.object({
   online: z.boolean(),
   since: z.string(),
 });
-const EventMessage = z.discriminatedUnion('type', [Connected, Told, CameOrWent]);
+export type PresenceMessage = z.infer<typeof PresenceMessage>;
+/** What `GET /v1/sync-status` tells of one folder, when its device has said how far it is. */
+const SyncedMessage = RestSyncedRoot.omit({ current: true }).extend({ type: z.literal('synced') });
+export type SyncedMessage = z.infer<typeof SyncedMessage>;
+const EventMessage = z.discriminatedUnion('type', [Connected, Told, PresenceMessage, PublishedMessage, SyncedMessage]);
+/** Those with a `cursor` are of the journal; the others are states, which are told once, to who is connected. */
 export type RestEvent = z.infer<typeof EventMessage>;
 
 /** @returns null for what this version does not know */

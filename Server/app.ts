@@ -59,7 +59,7 @@ import { countingOperations, registerMetrics } from './metrics.ts';
 import { DOCS_PREFIX, registerOpenApi } from './openapi.ts';
 import { registerPlanRoutes } from './plan_routes.ts';
 import { Presence } from './presence.ts';
-import { PresenceNews } from './presence_news.ts';
+import { tellPresence } from './presence_news.ts';
 import { registerPresenceRoutes } from './presence_routes.ts';
 import { registerProfileRoutes } from './profile_routes.ts';
 import { PublishedNews } from './published_news.ts';
@@ -73,6 +73,7 @@ import { registerRequestRules, setAnswerHeaders } from './request_rules.ts';
 import { registerSessionRoutes } from './session_routes.ts';
 import { registerShareRoutes } from './share_routes.ts';
 import { registerSlowRequests } from './slow_requests.ts';
+import { StateNews } from './state_news.ts';
 import { registerSyncStateRoute } from './sync_state_routes.ts';
 import { registerTicketKeyRoute } from './ticket_key_route.ts';
 import type { TicketKeys } from './tickets.ts';
@@ -173,15 +174,16 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   registerChangeRoutes(app, routeDeps);
   registerHistoryRoutes(app, routeDeps);
   const presence = new Presence();
-  const presenceNews = new PresenceNews({ ...routeDeps, presence });
+  const states = new StateNews(deps.log);
+  tellPresence({ ...routeDeps, presence, states });
   const serving = new Presence(); // of each publication, under its id, the connections on which its device can be asked
   const news = new PublishedNews({ ...routeDeps, presence, serving });
   app.addHook('onClose', async () => {
     presence.close();
     serving.close();
-    await news.settled();
+    await Promise.all([news.settled(), states.settled()]);
   });
-  await registerEventRoute(app, { ...routeDeps, presence, presenceNews, serving });
+  await registerEventRoute(app, { ...routeDeps, presence, states, serving });
   registerEventMarkRoutes(app, routeDeps);
   registerWebhookRoutes(app, routeDeps);
   registerPresenceRoutes(app, { ...routeDeps, presence });
@@ -190,7 +192,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   registerPlanRoutes(app, routeDeps);
   registerPublishedRoutes(app, { ...routeDeps, serving, news });
   registerRelayRoutes(app, { ...routeDeps, relays: new Relays(serving) });
-  registerReceiptRoutes(app, { ...routeDeps, presence });
+  registerReceiptRoutes(app, { ...routeDeps, presence, states });
   registerShareRoutes(app, routeDeps);
   registerLinkRoutes(app, routeDeps);
   await registerVisitRoutes(app, routeDeps);

@@ -18,7 +18,7 @@ import { ChangeStream } from './events_stream.ts';
 import { sendProblem, toAppError } from './http_errors.ts';
 import { PROBLEMS } from './openapi.ts';
 import type { Presence } from './presence.ts';
-import type { PresenceNews } from './presence_news.ts';
+import type { StateNews } from './state_news.ts';
 
 /** Between two readings of the sessions, two pings of one client, and two looks at who is to be pinged. */
 type Times = { readonly checkMs: number; readonly pingMs: number; readonly pingCheckMs: number };
@@ -28,7 +28,7 @@ export type EventRouteDeps = {
   readonly changes: ChangeFanOut;
   readonly following: Pick<Following, 'follow'>;
   readonly presence: Pick<Presence, 'arrive'>;
-  readonly presenceNews: Pick<PresenceNews, 'follow'>;
+  readonly states: Pick<StateNews, 'follow'>;
   /** Of each publication, under its id, the connections on which its device can be asked. */
   readonly serving: Pick<Presence, 'arrive'>;
   readonly publications: Pick<Publications, 'own'>;
@@ -172,14 +172,14 @@ class Links {
 
   /** @returns `end` ends what was begun */
   #begin(link: EventLink, { who: { userId }, follower }: Admitted, request: FastifyRequest): { look: () => void; end: () => void } {
-    const { changes, presenceNews } = this.#deps;
+    const { changes, states } = this.#deps;
     if (follower === null) {
       link.greet();
       const post = (file: ArrivingFile): void => void link.post(eventText({ type: 'arriving', ...file }));
       return { look: () => undefined, end: endAll([changes.subscribe(userId, (at) => link.tell(at)), changes.hearArriving(userId, post)]) };
     }
     const stream = new ChangeStream(link, follower, (err) => request.log.warn({ err }, 'changes could not be told'));
-    const ends = [changes.follow(userId, (news) => stream.hear(news)), presenceNews.follow(userId, (text) => link.post(text))];
+    const ends = [changes.follow(userId, (news) => stream.hear(news)), states.follow(userId, (text) => link.post(text))];
     return { look: () => stream.look(), end: endAll(ends) };
   }
 

@@ -273,7 +273,7 @@ test('a client that does not read is dropped, one that does is kept', async (t) 
     (error) => assert.fail(String(error)),
   );
   const principal = { userId: 'pia', userName: 'pia', deviceId: '1' };
-  const nobody = { following: { follow: async () => assert.fail() }, presenceNews: { follow: () => () => undefined } };
+  const nobody = { following: { follow: async () => assert.fail() }, states: { follow: () => () => undefined } };
   const authenticate = async () => ({ principal, claims: {} as TicketClaims, keyId: '' });
   await registerEventRoute(
     app,

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { SyncedMessage } from '../Models/rest_events.ts';
 import {
   PlacesBody,
   PlacesResult,
@@ -11,31 +12,37 @@ import {
 import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
 import type { ChunkStore } from '../Storage/chunk_store.ts';
+import type { Principal } from '../Storage/metadata.ts';
 import type { UsersDevice } from '../Storage/sessions.ts';
 import type { ReportedRoot, SyncReports } from '../Storage/sync_reports.ts';
 import type { Authenticate } from './authenticate.ts';
 import { PROBLEMS } from './openapi.ts';
 import type { Presence } from './presence.ts';
 import { isoFromMilliseconds } from './rest_shapes.ts';
+import type { StateNews } from './state_news.ts';
 
 export type ReceiptRouteDeps = {
   readonly syncReports: SyncReports;
   readonly chunks: Pick<ChunkStore, 'copies'>;
   readonly presence: Pick<Presence, 'isOnline'>;
+  readonly states: Pick<StateNews, 'tell'>;
   readonly accounts: Pick<AccountsReader, 'devices'>;
   readonly authenticate: Authenticate;
 };
 
 /** What devices say of the folders they keep, and where a file is because of that. All of it is about the caller's own devices. */
 export function registerReceiptRoutes(plain: FastifyInstance, deps: ReceiptRouteDeps): void {
-  const { syncReports, chunks, presence, authenticate } = deps;
+  const { syncReports, chunks, states, authenticate } = deps;
   const app = plain.withTypeProvider<ZodTypeProvider>();
   app.post(
     ROUTES.syncReports,
     { schema: { summary: 'Tell what is on this disk', body: SyncReportBody, response: { 200: SyncReportResult, ...PROBLEMS } } },
     async (request) => {
       const { principal } = await authenticate(request);
-      return { accepted: await syncReports.take(principal, request.body) };
+      const accepted = await syncReports.take(principal, request.body);
+      const { state } = request.body;
+      if (accepted) states.tell(async (isFollowed) => (isFollowed(principal.userId) ? syncedNews(deps, principal, state) : null));
+      return { accepted };
     },
   );
   app.post(
@@ -75,22 +82,34 @@ export function registerReceiptRoutes(plain: FastifyInstance, deps: ReceiptRoute
     { schema: { summary: 'How far each of your devices is with the folders it keeps', response: { 200: SyncStatusResult, ...PROBLEMS } } },
     async (request) => {
       const { principal } = await authenticate(request);
-      const roots = await syncReports.roots(principal);
-      const devices = await devicesNamed(deps, principal.userId, roots);
-      return {
-        roots: roots.map(({ state: _, deviceId, path, reportedAtMs, seenAtMs, ...root }) => {
-          const device = devices.get(deviceId);
-          const online = presence.isOnline(principal.userId, deviceId);
-          return {
-            ...{ ...root, device: deviceId, name: device?.name ?? '', current: deviceId === principal.deviceId, remote: path },
-            state: stateOf(root, device?.signedIn === true, online),
-            reportedAt: isoFromMilliseconds(reportedAtMs),
-            seenAt: isoFromMilliseconds(seenAtMs),
-          };
-        }),
-      };
+      const roots = await syncedRoots(deps, principal);
+      return { roots: roots.map(({ root }) => ({ ...root, current: root.device === principal.deviceId })) };
     },
   );
+}
+
+type Synced = { readonly state: string /* of the index */; readonly root: Omit<RestSyncedRoot, 'current'> };
+
+async function syncedRoots(deps: ReceiptRouteDeps, principal: Principal): Promise<Synced[]> {
+  const roots = await deps.syncReports.roots(principal);
+  const devices = await devicesNamed(deps, principal.userId, roots);
+  return roots.map(({ state, deviceId, path, reportedAtMs, seenAtMs, ...said }) => {
+    const device = devices.get(deviceId);
+    const online = deps.presence.isOnline(principal.userId, deviceId);
+    const root = {
+      ...{ ...said, device: deviceId, name: device?.name ?? '', remote: path },
+      state: stateOf(said, device?.signedIn === true, online),
+      reportedAt: isoFromMilliseconds(reportedAtMs),
+      seenAt: isoFromMilliseconds(seenAtMs),
+    };
+    return { state, root };
+  });
+}
+
+async function syncedNews(deps: ReceiptRouteDeps, principal: Principal, index: string) {
+  const synced = (await syncedRoots(deps, principal)).find(({ state }) => state === index);
+  const message: SyncedMessage | null = synced === undefined ? null : { type: 'synced', ...synced.root };
+  return message === null ? null : { users: [principal.userId], message };
 }
 
 function stateOf(

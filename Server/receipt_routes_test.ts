@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import { ROUTES } from '../Models/routes.ts';
+import { listen } from './listen.ts';
+import { EventClient } from './testing/event_client.ts';
 import { uploadOf } from './testing/form.ts';
 import { type Answer, openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
 
@@ -26,7 +28,7 @@ after(() => server[Symbol.asyncDispose]());
 
 const post = (user: User, url: string, payload: object): Promise<Answer> => server.ask(user, { method: 'POST', url, payload });
 const placesOf = async (user: User, ...paths: string[]): Promise<unknown[]> => (await post(user, ROUTES.places, { paths })).json().places;
-const rootsOf = async (user: User): Promise<{ state: string }[]> =>
+const rootsOf = async (user: User): Promise<{ state: string; waiting: number }[]> =>
   (await server.ask(user, { method: 'GET', url: ROUTES.syncStatus })).json().roots;
 
 /** What a device that has all of /w would say now. */
@@ -55,6 +57,43 @@ test('a file is on the stores of the server and on the devices that say so, each
   });
   assert.deepEqual(await rootsOf(bob), []);
   assert.deepEqual((await post(alice, ROUTES.syncReports, { ...(await report(alice)), counter: 0 })).json(), { accepted: false });
+});
+
+test('who follows events is told what a device of theirs has reported, of each of its folders and as sync-status tells it, and nobody else', async () => {
+  const base = await listen(server.app, { host: '127.0.0.1', port: 0 });
+  const dora = await server.addUser('dora');
+  assert.equal((await server.ask(dora, uploadOf('/w/f', 'one'))).status, 200);
+  using hers = new EventClient(base, dora.ticket, 'now');
+  using bobs = new EventClient(base, bob.ticket, 'now');
+  for (const client of [hers, bobs]) await client.until(({ type }) => type === 'connected');
+  const said = await report(dora);
+  const reports = [
+    said,
+    { ...said, state: 'c'.repeat(32), waiting: 3, held: true },
+    { ...said, counter: 0 },
+    { ...said, counter: 2, waiting: 7 },
+  ];
+  for (const one of reports) await post(dora, ROUTES.syncReports, one);
+  const told = (await hers.until(({ waiting }) => waiting === 7)).filter(({ type }) => type === 'synced');
+  assert.deepEqual(
+    told.map(({ remote, state, waiting, behind }) => [remote, state, waiting, behind]),
+    [
+      ['/w', 'in_sync', 0, 0],
+      ['/w', 'held', 3, 0],
+      ['/w', 'working', 7, 0],
+    ],
+  );
+  const together = [
+    { ...said, counter: 3, waiting: 11 },
+    { ...said, state: 'c'.repeat(32), counter: 2, waiting: 12 },
+  ];
+  await Promise.all(together.map((one) => post(dora, ROUTES.syncReports, one)));
+  for (const { waiting: wanted } of together) await hers.until(({ waiting }) => waiting === wanted);
+  const { type: _, ...last } = hers.messages.findLast(({ type }) => type === 'synced') ?? { type: '' };
+  const root = (await rootsOf(dora)).find(({ waiting }) => waiting === last.waiting);
+  assert.deepEqual({ ...last, current: true }, root);
+  await post(bob, ROUTES.folders, { path: '/end' });
+  assert.ok(!(await bobs.until(({ path }) => path === '/end')).some(({ type }) => type === 'synced'));
 });
 
 test('a device whose session has ended is no place', async () => {

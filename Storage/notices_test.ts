@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, before, type TestContext, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import type { Metadata, Principal } from './metadata.ts';
 import { openServerStore, type ServerStore } from './server_store.ts';
 import { emptyDatabases } from './testing/databases.ts';
 import { openFollower } from './testing/feed_follower.ts';
-import { alice, allChanges, bob, done, mkdir } from './testing/metadata_fixture.ts';
+import { alice, allChanges, bob, carol, done, mkdir, move, remove, share } from './testing/metadata_fixture.ts';
 import { startPostgres, type TestPostgres } from './testing/postgres.ts';
 
 let postgres: TestPostgres;
@@ -86,5 +87,68 @@ for (const [name, addressFor] of emptyDatabases(() => postgres)) {
     assert.deepEqual(await kinds(), [false, true, false]);
     await notices.deviceRevoked(on(alice, 2), { ...revoked, atMs: Date.now() - 60_000 }); // of before it came back, read again
     assert.equal((await kinds()).length, 3);
+  });
+
+  test(`who made an invitation and who got it hear how it ended, also when nobody may make it any more, on ${name}`, async (t) => {
+    const { metadata } = await open(t);
+    await done(metadata, alice, [mkdir('/team')]);
+    const answers = async (who: Principal): Promise<unknown[]> =>
+      ((await told(metadata, who)) as { kind?: string; user: string; details: { id: string } }[]).flatMap((one) =>
+        one.kind === 'answered' ? [{ by: one.user, ...one.details }] : [],
+      );
+    const expected: unknown[] = [];
+    const ends = async (by: Principal, state: string, end: (id: string) => Promise<unknown>): Promise<void> => {
+      const { id } = await metadata.invite(alice, invitation);
+      await end(id);
+      expected.push({ by: by.userName, id, folder: 'team', from: 'alice', to: 'bob', state });
+      for (const who of [alice, bob]) assert.deepEqual(await answers(who), expected, `${state} is told ${who.userName}`);
+      await assert.rejects(metadata.decline(bob, id), { code: 'invitation_invalid' });
+    };
+    await ends(bob, 'declined', (id) => metadata.decline(bob, id));
+    await ends(alice, 'revoked', (id) => metadata.decline(alice, id));
+    await ends(alice, 'revoked', () => metadata.uninvite(alice, { path: '/team', userId: bob.userId }));
+    await ends(bob, 'accepted', (id) => metadata.accept(bob, id, '/ours'));
+    await metadata.setRole(alice, { path: '/team', userId: bob.userId, role: 'owner' });
+    const { id } = await metadata.invite(bob, { ...invitation, path: '/ours', userId: carol.userId, userName: carol.userName });
+    const unbacked = { by: 'alice', id, folder: 'ours', from: 'bob', to: 'carol', state: 'revoked' };
+    await metadata.setRole(alice, { path: '/team', userId: bob.userId, role: 'editor' });
+    assert.deepEqual([(await answers(carol)).at(-1), (await answers(bob)).at(-1)], [unbacked, unbacked]);
+    const last = await metadata.invite(alice, { ...invitation, userId: carol.userId, userName: carol.userName });
+    await done(metadata, alice, [remove('/team')]);
+    assert.deepEqual((await answers(carol)).at(-1), { ...unbacked, id: last.id, folder: 'team', from: 'alice' });
+    assert.equal((await answers(bob)).length, expected.length + 1, 'what others are asked is not told');
+  });
+
+  test(`a public link is told who made it and whose shared folder it shows, each by their own path, and again once it is revoked, on ${name}`, async (t) => {
+    const { metadata, links } = await open(t);
+    await done(metadata, alice, [mkdir('/team'), mkdir('/team/sub'), mkdir('/else')]);
+    await done(metadata, bob, [mkdir('/box')]);
+    const theirs = await share(metadata, '/team', bob);
+    await share(metadata, '/team', carol, 'viewer');
+    const heard = async (who: Principal): Promise<unknown[]> =>
+      ((await told(metadata, who)) as { kind?: string; user: string; details: object }[]).flatMap((one) =>
+        one.kind === 'link' ? [{ by: one.user, ...one.details }] : [],
+      );
+    const link = async (who: Principal, path: string): Promise<string> =>
+      (await links.create(who, { tokenHash: randomBytes(32), path, mode: 'download', password: null, expiresAtMs: null, usesMax: null }))
+        .id;
+    const made = (by: string, id: string, path: string | null) => ({ by, link: id, maker: by, mode: 'download', path, state: 'open' });
+    const own = await link(alice, '/else');
+    assert.deepEqual(await heard(alice), [made('alice', own, '/else')]);
+    const inner = await link(bob, `${theirs}/sub`);
+    assert.deepEqual((await heard(alice)).at(-1), made('bob', inner, '/team/sub'));
+    await done(metadata, bob, [move(theirs, '/box/in')]);
+    const outer = await link(bob, '/box');
+    assert.deepEqual((await heard(alice)).at(-1), made('bob', outer, '/team'), 'what a member calls the folders around it is not told');
+    assert.deepEqual(await heard(bob), [made('bob', inner, `${theirs}/sub`), made('bob', outer, '/box')]);
+    await links.revoke(alice, outer);
+    const over = { ...made('bob', outer, '/box'), by: 'alice', state: 'revoked' };
+    assert.deepEqual([(await heard(bob)).at(-1), (await heard(alice)).at(-1)], [over, { ...over, path: '/team' }]);
+    await links.revoke(alice, outer);
+    await metadata.leave(bob, '/box/in');
+    await links.revoke(alice, inner);
+    assert.deepEqual((await heard(bob)).at(-1), { ...over, link: inner, path: null });
+    assert.deepEqual((await heard(alice)).at(-1), { ...over, link: inner, path: '/team/sub' });
+    assert.deepEqual([(await heard(alice)).length, (await heard(bob)).length, await heard(carol)], [5, 4, []]);
   });
 }

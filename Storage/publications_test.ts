@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, type TestContext, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
+import { openDatabase } from './database.ts';
 import type { Principal } from './metadata.ts';
 import type { Audience, Publications, PublishedQuery } from './publications.ts';
 import { openServerStore } from './server_store.ts';
+import { sqlFetches } from './sql_fetches.ts';
+import { MIGRATIONS } from './sql_metadata.ts';
+import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { emptyDatabases } from './testing/databases.ts';
 import { alice, bob, carol, done, mkdir } from './testing/metadata_fixture.ts';
 import { startPostgres, type TestPostgres } from './testing/postgres.ts';
@@ -182,5 +186,32 @@ for (const [name, addressFor] of emptyDatabases(() => postgres)) {
     nowMs += LIMITS.fetchesKeptMs;
     await publications.noteFetch(carol, found, { start: 0, length: 1 });
     assert.deepEqual(await record(alice), ['carol set/f 0 1 null']);
+  });
+
+  test(`a flood of fetches drives out the oldest of who makes it, not what others did, and all of them are bounded, on ${name}`, async (t) => {
+    let nowMs = 1000;
+    const database = await openDatabase<MetadataSchema>(await addressFor(t), MIGRATIONS);
+    t.after(() => database.close());
+    const kept = { perReader: 3, perOwner: 8, spare: 2 };
+    const { noteFetch, fetches } = sqlFetches(database, () => nowMs++, kept);
+    const found = { ...file('f', 9), announcedAtMs: 0, publication: { ...alice, id: '1'.repeat(32), name: 'set' } };
+    const fetch = async (who: Principal, times: number): Promise<void> => {
+      for (let n = 0; n < times; n += 1) await noteFetch(who, found, { start: n, length: 1 });
+    };
+    const rows = async (who: Principal): Promise<string[]> =>
+      (await fetches(who, { after: null, limit: 100 })).fetches.map(({ user, start }) => `${user} ${start}`);
+    await fetch(carol, 1);
+    await fetch(bob, 20);
+    assert.deepEqual(await rows(alice), ['bob 19', 'bob 18', 'bob 17', 'carol 0']);
+    for (let n = 0; n < 20; n += 1) await fetch({ ...bob, userId: String(n).padStart(32, '9'), userName: `reader ${n}` }, 1);
+    const left = await rows(alice);
+    assert.ok(left.length >= kept.perOwner && left.length <= kept.perOwner + kept.spare, left.join());
+    assert.equal(left[0], 'reader 19 0');
+    nowMs += LIMITS.fetchesKeptMs;
+    assert.deepEqual(await rows(alice), []);
+    assert.ok((await database.db.selectFrom('fetches').select('id').execute()).length > 0);
+    await noteFetch(carol, { ...found, publication: { ...found.publication, ...bob } }, { start: 0, length: 1 });
+    await noteFetch(carol, { ...found, publication: { ...found.publication, ...bob } }, { start: 1, length: 1 });
+    assert.deepEqual(await database.db.selectFrom('fetches').select('owner_id').distinct().execute(), [{ owner_id: bob.userId }]);
   });
 }

@@ -4,30 +4,49 @@ import { LIMITS } from '../Models/limits.ts';
 import type { Database } from './database.ts';
 import { pageMark, readPageMark } from './publication_marks.ts';
 import type { Publications } from './publications.ts';
-import type { MetadataSchema } from './sql_metadata_schema.ts';
+import type { MetadataSchema, Rows } from './sql_metadata_schema.ts';
+
+/** How many rows are kept: of one reader, so that nobody's flood drives out what others did, and of one owner. */
+export type FetchesKept = {
+  readonly perReader: number;
+  readonly perOwner: number;
+  readonly spare: number /* more than that, at the most */;
+};
+const KEPT: FetchesKept = { perReader: LIMITS.fetchesPerReaderMax, perOwner: LIMITS.fetchesPerOwnerMax, spare: 100 };
 
 /** Who fetched what: a row is durable before the first byte is given on. */
-export function sqlFetches(database: Database<MetadataSchema>, now: () => number): Pick<Publications, 'noteFetch' | 'fetches'> {
+export function sqlFetches(
+  database: Database<MetadataSchema>,
+  now: () => number,
+  kept: FetchesKept = KEPT,
+): Pick<Publications, 'noteFetch' | 'fetches'> {
   const { db } = database;
+  const oldestMs = (): number => now() - LIMITS.fetchesKeptMs;
+  let sincePruned = kept.spare; // so that a process that starts looks once
   return {
     async noteFetch(who, { publication, path, size, digest }, { start, length }) {
       const id = randomBytes(16).toString('hex');
-      const atMs = now();
+      const { userId: owner } = publication;
       const row = {
-        ...{ id, owner_id: publication.userId, name: `${publication.name}/${path}`, size, digest },
-        ...{ user_id: who.userId, user_name: who.userName, device: who.deviceId, start, length, sent: null, at_ms: atMs },
+        ...{ id, owner_id: owner, name: `${publication.name}/${path}`, size, digest },
+        ...{ user_id: who.userId, user_name: who.userName, device: who.deviceId, start, length, sent: null, at_ms: now() },
       };
+      sincePruned += 1;
+      const prunes = sincePruned >= kept.spare;
       await database.write(async (trx) => {
         await trx.insertInto('fetches').values(row).execute();
-        const old = trx.deleteFrom('fetches').where('owner_id', '=', publication.userId);
-        await old.where('at_ms', '<', atMs - LIMITS.fetchesKeptMs).execute();
+        if (!prunes) return;
+        await trx.deleteFrom('fetches').where('at_ms', '<', oldestMs()).execute();
+        await keepNewest(trx, { owner_id: owner, user_id: who.userId }, kept.perReader);
+        await keepNewest(trx, { owner_id: owner }, kept.perOwner);
       });
+      if (prunes) sincePruned = 0;
       return async (sent) => {
         await database.write((trx) => trx.updateTable('fetches').set({ sent }).where('id', '=', id).execute());
       };
     },
     async fetches({ userId }, { after, limit }) {
-      let query = db.selectFrom('fetches').selectAll().where('owner_id', '=', userId);
+      let query = db.selectFrom('fetches').selectAll().where('owner_id', '=', userId).where('at_ms', '>=', oldestMs());
       if (after !== null) {
         const [atMs, id] = readMark(after);
         query = query.where((e) => e(e.refTuple('at_ms', 'id'), '<', e.tuple(atMs, id)));
@@ -46,6 +65,19 @@ export function sqlFetches(database: Database<MetadataSchema>, now: () => number
       };
     },
   };
+}
+
+async function keepNewest(trx: Rows, of: Partial<Pick<MetadataSchema['fetches'], 'owner_id' | 'user_id'>>, most: number): Promise<void> {
+  const rows = trx
+    .selectFrom('fetches')
+    .select(['at_ms', 'id'])
+    .where((e) => e.and(of))
+    .orderBy('at_ms', 'desc')
+    .orderBy('id', 'desc');
+  const last = await rows.offset(most).limit(1).executeTakeFirst();
+  if (last === undefined) return;
+  const old = trx.deleteFrom('fetches').where((e) => e.and(of));
+  await old.where((e) => e(e.refTuple('at_ms', 'id'), '<=', e.tuple(last.at_ms, last.id))).execute();
 }
 
 function readMark(after: string): [number, string] {

@@ -8,24 +8,24 @@ import type { Principal } from './metadata.ts';
 import { accessLog } from './sql_link_accesses.ts';
 import { type Concern, concernsOf, type LinkRow, type Reached, reach, rowsOf } from './sql_link_reach.ts';
 import type { Store } from './sql_metadata_batch.ts';
+import { openBatch } from './sql_metadata_commit.ts';
+import { recordNotice } from './sql_metadata_notice.ts';
 import { EDITOR, KIND, OWNER, type Rows } from './sql_metadata_schema.ts';
 import { type Lookups, openPathBook, openTree } from './sql_metadata_tree.ts';
-import { loadView, type View } from './sql_metadata_view.ts';
+import { loadView, type SpaceView, type View } from './sql_metadata_view.ts';
 
-type Context = Pick<Store, 'database' | 'touchedBy' | 'lookups' | 'now'>;
-
-export function sqlLinks(context: Context): Links {
-  const { database } = context;
-  const log = accessLog(database, context.now);
+export function sqlLinks(store: Store): Links {
+  const { database } = store;
+  const log = accessLog(database, store.now);
   return {
-    create: (principal, link) => create(context, principal, link),
-    managed: (principal, query) => managed(context, principal, query),
-    revoke: (principal, id) => revoke(context, principal, id),
+    create: (principal, link) => create(store, principal, link),
+    managed: (principal, query) => managed(store, principal, query),
+    revoke: (principal, id) => revoke(store, principal, id),
     async accesses(principal, id) {
-      await managedRow(context, database.db, principal, id);
+      await managedRow(store, database.db, principal, id);
       return log.newest(id);
     },
-    find: (tokenHash) => find(context, tokenHash),
+    find: (tokenHash) => find(store, tokenHash),
     begin: log.begin,
     end: log.end,
     undo: log.undo,
@@ -33,10 +33,10 @@ export function sqlLinks(context: Context): Links {
 }
 
 /** What a path of the caller's leads to, if it is something that can be linked. */
-async function linkable(context: Context, trx: Rows, view: View, { path, mode }: NewLink): Promise<Reached> {
+async function linkable(store: Store, trx: Rows, view: View, { path, mode }: NewLink): Promise<Reached> {
   if (view.home === null) throw new AppError('not_found', `nothing at ${path}`);
   const place = openPathBook(view).place(path);
-  const tree = openTree(trx, context.lookups);
+  const tree = openTree(trx, store.lookups);
   await tree.load([place]);
   const node = tree.at(place);
   const space = (place.top ?? place.parent)?.space;
@@ -48,10 +48,10 @@ async function linkable(context: Context, trx: Rows, view: View, { path, mode }:
   return { node, space, path: place.path, name: place.name };
 }
 
-async function create(context: Context, principal: Principal, link: NewLink): Promise<ManagedLink> {
-  return context.database.write(async (trx) => {
-    const nowMs = context.now();
-    const target = await linkable(context, trx, await loadView(trx, principal.userId), link);
+async function create(store: Store, principal: Principal, link: NewLink): Promise<ManagedLink> {
+  return store.database.write(async (trx) => {
+    const nowMs = store.now();
+    const target = await linkable(store, trx, await loadView(trx, principal.userId), link);
     await forgetEnded(trx, principal.userId, nowMs);
     const row: LinkRow = {
       id: randomBytes(16).toString('hex'),
@@ -69,17 +69,35 @@ async function create(context: Context, principal: Principal, link: NewLink): Pr
       log_head: 0,
     };
     await trx.insertInto('links').values(row).execute();
-    await tell(context, trx, row, target.space.id);
-    return managedLink(row, target.path, stateOf(row, target, nowMs));
+    const state = stateOf(row, target, nowMs);
+    await tell(store, trx, { row, by: principal, state });
+    return managedLink(row, target.path, state);
   });
 }
 
-/** Those who are shown it hear of it. */
-async function tell({ touchedBy }: Context, trx: Rows, row: LinkRow, space: number): Promise<void> {
-  const owners = await trx.selectFrom('members').select('user_id').where('space', '=', space).where('role', '=', OWNER).execute();
-  const { users } = touchedBy(trx);
-  users.add(row.maker_id);
-  for (const { user_id } of owners) users.add(user_id);
+/** Maker, who revokes, and whoever is shown the link because of a shared folder of theirs hear of it, each with the path that they know. */
+async function tell(store: Store, trx: Rows, { row, by, state }: { row: LinkRow; by: Principal; state: LinkState }): Promise<void> {
+  const { id: link, node, mode, maker_id: userId, maker_name: maker } = row;
+  const view = await loadView(trx, userId);
+  const target = (await reach(trx, store.lookups, view, [row])).get(node);
+  const shown = target === undefined ? [] : [target.space, ...view.spaces.filter(({ path }) => path.startsWith(`${target.path}/`))];
+  const users = new Map([[userId, maker], [by.userId, by.userName], ...(await ownersOf(trx, shown))]);
+  const batch = await openBatch(store, trx, { principal: by, stream: null, chunks: [], paths: [] });
+  await batch.provideIds(users.size);
+  for (const [id, userName] of users) {
+    const own = await loadView(trx, id);
+    const seen = (await reach(trx, store.lookups, own, [row])).get(node)?.path;
+    const path = seen ?? shown.map((space) => own.byId.get(space.id)).find((space) => space?.role === OWNER)?.path ?? null;
+    await recordNotice(batch, { userId: id, userName }, { kind: 'link', details: { link, maker, mode, path, state } });
+  }
+  await batch.finish();
+}
+
+async function ownersOf(trx: Rows, spaces: readonly SpaceView[]): Promise<(readonly [string, string])[]> {
+  if (spaces.length === 0) return [];
+  const owners = trx.selectFrom('members').select(['user_id', 'user_name']).where('role', '=', OWNER);
+  const ids = spaces.map(({ id }) => id);
+  return (await owners.where('space', 'in', ids).execute()).map(({ user_id, user_name }) => [user_id, user_name] as const);
 }
 
 /** Makes room, and refuses one too many. */
@@ -134,7 +152,7 @@ function managedLink(row: LinkRow, path: string | null, state: LinkState): Manag
 }
 
 async function managed(
-  { database, lookups, now }: Context,
+  { database, lookups, now }: Store,
   principal: Principal,
   query: { path: string | null; after: string | null; limit: number },
 ): Promise<{ links: ManagedLink[]; next: string | null }> {
@@ -186,7 +204,7 @@ async function inScope({ db, lookups, view }: Reading, path: string | null): Pro
   return (linked) => linked !== null && (within(linked, place.path) || within(place.path, linked));
 }
 
-async function managedRow({ lookups, database }: Context, db: Rows, { userId }: Principal, id: string): Promise<LinkRow> {
+async function managedRow({ lookups, database }: Store, db: Rows, { userId }: Principal, id: string): Promise<LinkRow> {
   const row = await db.selectFrom('links').selectAll().where('id', '=', id).executeTakeFirst();
   if (row === undefined) throw new AppError('not_found', 'no such link');
   if (row.maker_id === userId) return row;
@@ -198,18 +216,16 @@ async function managedRow({ lookups, database }: Context, db: Rows, { userId }: 
   throw new AppError('not_found', 'no such link');
 }
 
-async function revoke(context: Context, principal: Principal, id: string): Promise<void> {
-  await context.database.write(async (trx) => {
-    const row = await managedRow(context, trx, principal, id);
+async function revoke(store: Store, principal: Principal, id: string): Promise<void> {
+  await store.database.write(async (trx) => {
+    const row = await managedRow(store, trx, principal, id);
     if (row.revoked_at_ms !== null) return;
-    await trx.updateTable('links').set({ revoked_at_ms: context.now() }).where('id', '=', id).execute();
-    const { users } = context.touchedBy(trx);
-    users.add(row.maker_id);
-    users.add(principal.userId);
+    await trx.updateTable('links').set({ revoked_at_ms: store.now() }).where('id', '=', id).execute();
+    await tell(store, trx, { row, by: principal, state: 'revoked' });
   });
 }
 
-async function find({ database, lookups, now }: Context, tokenHash: Buffer): Promise<OpenLink | null> {
+async function find({ database, lookups, now }: Store, tokenHash: Buffer): Promise<OpenLink | null> {
   const { db } = database;
   const row = await db.selectFrom('links').selectAll().where('token_hash', '=', tokenHash).executeTakeFirst();
   if (row === undefined) return null;

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import type { ExpressionBuilder } from 'kysely';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { Role } from '../Models/operations.ts';
 import type { Principal } from './metadata.ts';
 import type { Invitation, InviteRequest } from './sharing.ts';
+import { endInvitations, type InvitationConditions, isOpen } from './sql_metadata_answers.ts';
 import type { Batch, Store } from './sql_metadata_batch.ts';
 import { openBatch, writeAt } from './sql_metadata_commit.ts';
 import { membersOf, type Spot, settle } from './sql_metadata_members.ts';
@@ -15,7 +15,6 @@ import { openPathBook, type Place } from './sql_metadata_tree.ts';
 import { loadView } from './sql_metadata_view.ts';
 
 type InvitationRow = MetadataSchema['invitations'];
-type Conditions = ExpressionBuilder<MetadataSchema, 'invitations'>;
 
 function invitationOf(row: InvitationRow, nowMs: number): Invitation {
   const expired = row.state === 'pending' && row.expires_at_ms !== null && row.expires_at_ms <= nowMs;
@@ -33,24 +32,14 @@ function invitationOf(row: InvitationRow, nowMs: number): Invitation {
   };
 }
 
-/** Neither answered nor expired. */
-function isOpen(nowMs: number) {
-  return (e: Conditions) => e.and([e('state', '=', 'pending'), e.or([e('expires_at_ms', 'is', null), e('expires_at_ms', '>', nowMs)])]);
-}
-
 export function openInvitations(db: Rows, space: number, nowMs: number): Promise<InvitationRow[]> {
   return db.selectFrom('invitations').selectAll().where('space', '=', space).where(isOpen(nowMs)).orderBy('to_name').execute();
 }
 
-/** Answers one that is open, for good. @throws AppError `invitation_invalid` */
-async function answer({ trx, nowMs }: Pick<Batch, 'trx' | 'nowMs'>, id: string, state: 'accepted' | 'declined' | 'revoked'): Promise<void> {
-  const { numUpdatedRows } = await trx
-    .updateTable('invitations')
-    .set({ state, answered_at_ms: nowMs })
-    .where('id', '=', id)
-    .where(isOpen(nowMs))
-    .executeTakeFirst();
-  if (numUpdatedRows === 0n) throw new AppError('invitation_invalid', 'the invitation is not open any more');
+/** @throws AppError `invitation_invalid` */
+async function answer(batch: Batch, id: string, state: 'accepted' | 'declined' | 'revoked'): Promise<void> {
+  const ended = await endInvitations(batch, (e) => e('id', '=', id), state);
+  if (ended === 0) throw new AppError('invitation_invalid', 'the invitation is not open any more');
 }
 
 function checkInvite(principal: Principal, request: InviteRequest): void {
@@ -158,41 +147,31 @@ export async function accept(store: Store, principal: Principal, id: string, at:
 
 /** Who may take an invitation back: the user who made it and the owners of the folder, to whom all of them are shown. */
 function sentBy(userId: string) {
-  return (e: Conditions) => {
+  return (e: InvitationConditions) => {
     const owned = e.selectFrom('members').select('space').where('user_id', '=', userId).where('role', '=', OWNER);
     return e.or([e('from_id', '=', userId), e('space', 'in', owned)]);
   };
 }
 
-export async function decline(store: Store, { userId }: Principal, id: string): Promise<void> {
+export async function decline(store: Store, principal: Principal, id: string): Promise<void> {
+  const { userId } = principal;
   await store.database.write(async (trx) => {
     const row = await trx
       .selectFrom('invitations')
-      .select(['to_id', 'space'])
+      .select('to_id')
       .where('id', '=', id)
       .where((e) => e.or([e('to_id', '=', userId), sentBy(userId)(e)]))
       .executeTakeFirst();
     if (row === undefined) throw new AppError('not_found', NO_INVITATION);
-    await answer({ trx, nowMs: store.now() }, id, row.to_id === userId ? 'declined' : 'revoked');
-    const touched = store.touchedBy(trx);
-    touched.spaces.add(row.space);
-    touched.users.add(row.to_id);
+    const batch = await openBatch(store, trx, { principal, stream: null, chunks: [], paths: [] });
+    await answer(batch, id, row.to_id === userId ? 'declined' : 'revoked');
+    await batch.finish();
   });
 }
 
 /** Takes back what is open for a user. @returns false if nothing is */
-export async function revoke({ trx, store, nowMs }: Batch, space: number, userId: string): Promise<boolean> {
-  const { numUpdatedRows } = await trx
-    .updateTable('invitations')
-    .set({ state: 'revoked', answered_at_ms: nowMs })
-    .where('space', '=', space)
-    .where('to_id', '=', userId)
-    .where(isOpen(nowMs))
-    .executeTakeFirst();
-  const touched = store.touchedBy(trx);
-  touched.spaces.add(space);
-  touched.users.add(userId);
-  return numUpdatedRows > 0n;
+export async function revoke(batch: Batch, space: number, userId: string): Promise<boolean> {
+  return (await endInvitations(batch, (e) => e.and([e('space', '=', space), e('to_id', '=', userId)]), 'revoked')) > 0;
 }
 
 export async function invitations(store: Store, { userId }: Principal): Promise<{ received: Invitation[]; sent: Invitation[] }> {

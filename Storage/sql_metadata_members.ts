@@ -3,6 +3,7 @@ import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { childPath, foldName } from '../Models/names.ts';
 import type { Base, OperationResult, Role } from '../Models/operations.ts';
+import { endInvitations, type InvitationConditions } from './sql_metadata_answers.ts';
 import { type Batch, done, requireEditor, type Store } from './sql_metadata_batch.ts';
 import { recordNotice } from './sql_metadata_notice.ts';
 import { checkBaseOf, checkEmpty } from './sql_metadata_put.ts';
@@ -163,16 +164,12 @@ async function tellRoles(batch: Batch, space: number, changed: readonly Standing
 }
 
 /** Open invitations hold as long as whoever made them may invite. */
-async function revokeUnbacked({ trx, store, nowMs }: Batch, space: number): Promise<void> {
-  const revoked = await trx
-    .updateTable('invitations')
-    .set({ state: 'revoked', answered_at_ms: nowMs })
-    .where('space', '=', space)
-    .where('state', '=', 'pending')
-    .where('from_id', 'not in', (e) => e.selectFrom('members').select('user_id').where('space', '=', space).where('role', '=', OWNER))
-    .returning('to_id')
-    .execute();
-  for (const { to_id } of revoked) store.touchedBy(trx).users.add(to_id);
+async function revokeUnbacked(batch: Batch, space: number): Promise<void> {
+  const unbacked = (e: InvitationConditions) => {
+    const owners = e.selectFrom('members').select('user_id').where('space', '=', space).where('role', '=', OWNER);
+    return e.and([e('space', '=', space), e('from_id', 'not in', owners)]);
+  };
+  await endInvitations(batch, unbacked, 'revoked');
 }
 
 /**
@@ -239,9 +236,7 @@ async function deleteSpace(batch: Batch, space: SpaceView, named: Mount, op: num
     .returning('user_id')
     .execute();
   for (const { user_id } of others) store.touchedBy(trx).users.add(user_id);
-  const open = trx.updateTable('invitations').set({ state: 'revoked', answered_at_ms: batch.nowMs });
-  const revoked = await open.where('space', '=', space.id).where('state', '=', 'pending').returning('to_id').execute();
-  for (const { to_id } of revoked) store.touchedBy(trx).users.add(to_id);
+  await endInvitations(batch, (e) => e('space', '=', space.id), 'revoked');
   await trx.updateTable('spaces').set({ deleted_at_ms: batch.nowMs }).where('id', '=', space.id).execute();
   return unmount(batch, named, { root: space.root, kind: 'delete', op });
 }

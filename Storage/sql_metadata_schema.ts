@@ -219,6 +219,8 @@ export const JOURNAL_KINDS = [
   'device',
   'members',
   'webhook',
+  'answered',
+  'link',
 ] as const satisfies readonly ChangeKind[];
 
 /** A living row of `nodes`. Inside a commit it is also the state that later operations of the batch see. */

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { NOTICE_KINDS } from '../Models/notices.ts';
 import { JOURNAL_KINDS, KIND, type Rows } from './sql_metadata_schema.ts';
 
 /**
@@ -15,7 +16,7 @@ const FILED = sql.lit(KIND.file);
 /** These rows bring a content, in place of what the node had. */
 const CONTENT = numbers('put', 'symlink', 'copy', 'restore');
 /** These change no bytes. */
-const PLAIN = numbers('mkdir', 'move', 'attributes', 'join', 'leave', 'invited', 'role', 'quota', 'held', 'device', 'webhook');
+const PLAIN = numbers('mkdir', 'move', 'attributes', 'join', 'leave', ...NOTICE_KINDS);
 
 /** Under the space's lock. @returns bytes, with all that this transaction has flushed */
 export async function usageOf(trx: Rows, space: number): Promise<number> {

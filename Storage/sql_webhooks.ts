@@ -6,7 +6,7 @@ import type { Principal } from './metadata.ts';
 import type { Store } from './sql_metadata_batch.ts';
 import { openCursor, writeCursor } from './sql_metadata_cursor.ts';
 import type { MetadataSchema, Rows } from './sql_metadata_schema.ts';
-import { lockSpaces, viewForWriting } from './sql_metadata_view.ts';
+import { loadView, lockSpaces, viewForWriting } from './sql_metadata_view.ts';
 import { tellIn } from './sql_notices.ts';
 import type { Outcome, Webhook, Webhooks } from './webhooks.ts';
 
@@ -26,11 +26,7 @@ export function sqlWebhooks(store: Store, epoch: string): Webhooks {
         .execute();
       return rows.map(webhookOf);
     },
-    async remove({ userId }, id) {
-      const query = (trx: Rows) => trx.deleteFrom('webhooks').where('id', '=', id).where('user_id', '=', userId).returning('id');
-      const removed = await write((trx) => query(trx).executeTakeFirst());
-      if (removed === undefined) throw new AppError('not_found', 'no such webhook');
-    },
+    remove: (who, id) => write((trx) => remove(store, trx, who, id)),
     active: async () => (await db.selectFrom('webhooks').selectAll().where('state', '=', 'active').execute()).map(webhookOf),
     async find(id) {
       const row = await db.selectFrom('webhooks').selectAll().where('id', '=', id).executeTakeFirst();
@@ -60,9 +56,14 @@ async function add(store: Store, trx: Rows, { epoch, who, webhook }: Added): Pro
   await lockSpaces(trx, store.database.dialect, [view.home.id]); // two at once do not cross the limit together
   const own = await trx.selectFrom('webhooks').select('id').where('user_id', '=', who.userId).execute();
   if (own.length >= LIMITS.webhooksPerUserMax) throw new AppError('too_large', `a user has at most ${LIMITS.webhooksPerUserMax} webhooks`);
-  const { heads } = await openCursor({ db: trx, view, epoch }, null, { withHeads: true });
+  const id = randomBytes(16).toString('hex');
+  await tellIn(store, trx, {
+    who,
+    notice: { kind: 'webhook', details: { webhook: id, host: new URL(webhook.url).host, state: 'active' } },
+  });
+  const { heads } = await openCursor({ db: trx, view: await loadView(trx, who.userId), epoch }, null, { withHeads: true }); // behind that
   const row: Row = {
-    id: randomBytes(16).toString('hex'),
+    id,
     user_id: who.userId,
     user_name: who.userName,
     url: webhook.url,
@@ -80,6 +81,18 @@ async function add(store: Store, trx: Rows, { epoch, who, webhook }: Added): Pro
   return webhookOf(row);
 }
 
+async function remove(store: Store, trx: Rows, who: Principal, id: string): Promise<void> {
+  const removed = await trx
+    .deleteFrom('webhooks')
+    .where('id', '=', id)
+    .where('user_id', '=', who.userId)
+    .returning('url')
+    .executeTakeFirst();
+  if (removed === undefined) throw new AppError('not_found', 'no such webhook');
+  const details = { webhook: id, host: new URL(removed.url).host, state: 'removed' };
+  await tellIn(store, trx, { who, notice: { kind: 'webhook', details } });
+}
+
 async function settle(store: Store, trx: Rows, { id, untilMs }: { id: string; untilMs: number }, outcome: Outcome): Promise<void> {
   const query = trx.selectFrom('webhooks').selectAll().where('id', '=', id).where('state', '=', 'active').where('due_at_ms', '=', untilMs);
   const row = await (store.database.dialect === 'postgres' ? query.forUpdate() : query).executeTakeFirst();
@@ -91,7 +104,7 @@ async function settle(store: Store, trx: Rows, { id, untilMs }: { id: string; un
     .execute();
   if (outcome.kind !== 'ended') return;
   const who = { userId: row.user_id, userName: row.user_name, deviceId: '' };
-  const details = { webhook: id, host: new URL(row.url).host, reason: outcome.reason };
+  const details = { webhook: id, host: new URL(row.url).host, state: 'failed', reason: outcome.reason };
   await tellIn(store, trx, { who, notice: { kind: 'webhook', details } });
 }
 

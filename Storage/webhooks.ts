@@ -39,7 +39,7 @@ export type Webhooks = {
   /** The user's own, the oldest first. */
   list(who: Pick<Principal, 'userId'>): Promise<Webhook[]>;
   /** @throws AppError `not_found` */
-  remove(who: Pick<Principal, 'userId'>, id: string): Promise<void>;
+  remove(who: Principal, id: string): Promise<void>;
   /** Of all users. */
   active(): Promise<Webhook[]>;
   find(id: string): Promise<Webhook | null>;

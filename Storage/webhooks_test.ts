@@ -85,24 +85,30 @@ for (const [name, addressFor] of emptyDatabases(() => postgres)) {
     assert.equal(await webhooks.claim(begun, 7000), false, 'it has moved on');
   });
 
-  test(`one that ended is told to its user alone, once, without its address, and is no more active, on ${name}`, async (t) => {
+  test(`one that was added, ended or removed is told to its user alone, once, without its address, and is no more active, on ${name}`, async (t) => {
     const { webhooks, metadata } = await open(t);
     const begun = await webhooks.add(alice, wanted);
     await webhooks.add(bob, wanted);
     assert.ok(await webhooks.claim(begun, 5));
     for (let n = 0; n < 2; n += 1) await webhooks.settle({ id: begun.id, untilMs: 5 }, { kind: 'ended', reason: 'answered 410: gone' });
-    const { changes } = await allChanges(metadata, alice);
-    assert.deepEqual(
-      changes.map(({ kind, path, details }) => ({ kind, path, details })),
-      [{ kind: 'webhook', path: '/', details: { webhook: begun.id, host: 'hooks.example.org:8443', reason: 'answered 410: gone' } }],
-    );
-    assert.deepEqual((await allChanges(metadata, bob)).changes, []);
+    const notice = (details: object) => ({
+      kind: 'webhook',
+      path: '/',
+      details: { webhook: begun.id, host: 'hooks.example.org:8443', ...details },
+    });
+    const told = async (): Promise<unknown[]> =>
+      (await allChanges(metadata, alice)).changes.map(({ kind, path, details }) => ({ kind, path, details }));
+    const ended = [notice({ state: 'active' }), notice({ state: 'failed', reason: 'answered 410: gone' })];
+    assert.deepEqual(await told(), ended);
+    assert.deepEqual((await allChanges(metadata, bob)).changes.length, 1);
     assert.equal((await webhooks.find(begun.id))?.state, 'failed');
     assert.deepEqual(
       (await webhooks.active()).map(({ userId }) => userId),
       [bob.userId],
     );
     assert.equal(await webhooks.claim({ ...begun, dueAtMs: 0 }, 9), false);
+    await webhooks.remove(alice, begun.id);
+    assert.deepEqual(await told(), [...ended, notice({ state: 'removed' })]);
   });
 
   test(`nobody removes somebody else's, and a user has at most ${LIMITS.webhooksPerUserMax}, also if added at once, on ${name}`, async (t) => {

@@ -168,12 +168,20 @@ test('members of a shared folder may fetch while they are members, and its owner
 });
 
 test('others are told what is added, changed and taken away, and that the owner comes and goes', async (t) => {
+  const text = ({ user, name, change, files, gone }: PublishedMessage): string =>
+    [user, name, change, ...files.map((file) => `+${file.path}`), ...gone.map((file) => `-${file}`)].join(' ');
   const told: string[] = [];
-  const end = bob.watchPublished(({ user, name, change, files, gone }) =>
-    told.push([user, name, change, ...files.map((file) => `+${file.path}`), ...gone.map((file) => `-${file}`)].join(' ')),
-  );
-  t.after(end);
+  t.after(bob.watchPublished((message) => told.push(text(message))));
   await until(async () => (await bob.online()).some(({ own }) => own), 'bob listens');
+  const followed: string[] = [];
+  const over = new AbortController();
+  t.after(() => over.abort());
+  const following = bob.events({ signal: over.signal });
+  const first = following[Symbol.asyncIterator]();
+  assert.equal((await first.next()).value?.type, 'connected');
+  const all = (async () => {
+    for await (const event of { [Symbol.asyncIterator]: () => first }) if (event.type === 'published') followed.push(text(event));
+  })();
   const heard = (what: string): Promise<void> => until(() => told.includes(what), `${what} is not in ${told.join('; ')}`);
   const local = await madeFolder({ one: '1' });
   const publisher = await alice.publish(local, { name: 'news', to: 'everyone' });
@@ -192,6 +200,10 @@ test('others are told what is added, changed and taken away, and that the owner 
   await refused(bob.fetch('alice', 'three', join(folder, 'three')), 'owner_offline');
   await alice.unpublish('news');
   await heard('alice news withdrawn');
+  await until(() => followed.length >= told.length, 'who follows events is told the same');
+  assert.deepEqual(followed, told);
+  over.abort();
+  await all;
 });
 
 test('a file that is not what was announced any more is refused, and never comes as a mix', async (t) => {

@@ -4,6 +4,8 @@ import { type Command, type Options, textOption } from './command.ts';
 import { changeText } from './file_commands.ts';
 import { formatTime } from './format.ts';
 import { facts, rowsOf } from './output.ts';
+import { publishedText } from './publish_commands.ts';
+import { syncedText } from './receipt_commands.ts';
 
 const PINGS = 5;
 
@@ -12,11 +14,18 @@ function onlineLine({ user, device, name, since }: RestOnline): string {
 }
 
 function eventLine(event: RestEvent): string {
-  if (event.type === 'connected') return '';
-  if (event.type === 'presence') {
-    return `${event.user} ${event.online ? 'came' : 'went'}: ${event.name === '' ? event.device : event.name}`;
+  switch (event.type) {
+    case 'connected':
+      return '';
+    case 'presence':
+      return `${event.user} ${event.online ? 'came' : 'went'}: ${event.name === '' ? event.device : event.name}`;
+    case 'published':
+      return publishedText(event);
+    case 'synced':
+      return syncedText(event).join('  ');
+    default:
+      return changeText(event);
   }
-  return changeText(event);
 }
 
 /** What there is up to now, then the end. */
@@ -42,8 +51,11 @@ export const EVENT_COMMANDS: readonly Command[] = [
       { flags: '-s, --since <cursor>', text: 'begin behind this cursor, at the start, or now' },
       { flags: '--new', text: 'begin behind what this device has marked as done' },
     ],
-    about:
-      'Each line ends with the id of the event, its cursor. "events done ID" marks everything up to it as processed by this device: "events --new" then begins behind it. With --json each event is a line.',
+    about: [
+      'Each line of a change ends with its id, the cursor. "events done ID" marks everything up to it as processed by this device: "events --new" then begins behind it.',
+      'Who came or went, what is published, and how far a device of yours is with a folder it keeps are told with --follow, as they happen, and not again.',
+      'With --json each event is a line.',
+    ].join('\n'),
     examples: ['events --follow', 'events --new --json', 'events --follow --since CURSOR', 'events done ID'],
     async run(run, [word, id], options) {
       if (word !== undefined && (word !== 'done' || id === undefined))

@@ -1,7 +1,17 @@
 import { resolve, sep } from 'node:path';
 import { AppError } from '../../Models/errors.ts';
 import { formatBytes } from '../../Models/format_bytes.ts';
-import type { Driftless, FetchOptions, PublishEvent, Publisher, PublishTo, RestFetch, RestPublication, RestPublished } from '../client.ts';
+import type {
+  Driftless,
+  FetchOptions,
+  PublishEvent,
+  PublishedMessage,
+  Publisher,
+  PublishTo,
+  RestFetch,
+  RestPublication,
+  RestPublished,
+} from '../client.ts';
 import { argument, type Command, listOption, type Options, type Run, textOption } from './command.ts';
 import { countOf, formatSeconds, formatTime } from './format.ts';
 import { createLines } from './line_queue.ts';
@@ -130,15 +140,20 @@ function publicationLine({ name, audience, users, files, bytes, online }: RestPu
   return `${online ? 'online ' : 'offline'}  ${countOf(files, 'file')}, ${formatBytes(bytes)}  ${name}  for ${whom}`;
 }
 
+export function publishedText({ user, name, change, files, gone, more }: PublishedMessage): string {
+  const named = [...files.map(({ path }) => `+ ${user}/${name}/${path}`), ...gone.map((path) => `- ${user}/${name}/${path}`)];
+  if (change !== 'files') named.push(`${user}/${name} ${change === 'withdrawn' ? 'was withdrawn' : `is ${change}`}`);
+  if (more) named.push(`${user}/${name}: more changed`);
+  return listed(named);
+}
+
 async function* following(run: Run, client: Driftless): AsyncGenerator<Line> {
   const lines = createLines();
   const ended = run
     .interruptible(async (signal) => {
-      const end = client.watchPublished(({ user, name, change, files, gone, more, id }) => {
-        const named = [...files.map(({ path }) => `+ ${user}/${name}/${path}`), ...gone.map((path) => `- ${user}/${name}/${path}`)];
-        if (change !== 'files') named.push(`${user}/${name} ${change === 'withdrawn' ? 'was withdrawn' : `is ${change}`}`);
-        if (more) named.push(`${user}/${name}: more changed`);
-        lines.push({ line: listed(named), json: { id, user, name, change, files, gone, more } });
+      const end = client.watchPublished((message) => {
+        const { type: _, ...json } = message;
+        lines.push({ line: publishedText(message), json });
       });
       await aborted(signal);
       end();

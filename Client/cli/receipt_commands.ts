@@ -34,15 +34,20 @@ const STATE_TEXT: Readonly<Record<RestSyncedRoot['state'], string>> = {
   unknown: 'knows another history of the server',
 };
 
-function rootLine(root: RestSyncedRoot, nowMs: number): string {
+/** What a device said of a folder it keeps. */
+export function syncedText(root: Omit<RestSyncedRoot, 'current'>): string[] {
   const name = root.name === '' ? root.device : root.name;
-  const parts = [root.current ? `${name} (this device)` : name, root.remote ?? '(the folder is gone)', STATE_TEXT[root.state]];
+  const parts = [name, root.remote ?? '(the folder is gone)', STATE_TEXT[root.state]];
   if (root.held && root.state !== 'held') parts.push('held');
   if (root.behind !== null && root.behind > 0) parts.push(`${countOf(root.behind, 'change')} behind`);
   if (root.waiting > 0) parts.push(`${grouped(root.waiting)} waiting`);
   if (root.problems > 0) parts.push(countOf(root.problems, 'problem'));
-  parts.push(`seen ${agoText(root.seenAt, nowMs)}`);
-  return parts.join('  ');
+  return parts;
+}
+
+function rootLine(root: RestSyncedRoot, nowMs: number): string {
+  const [name, ...parts] = syncedText(root);
+  return [root.current ? `${name} (this device)` : name, ...parts, `seen ${agoText(root.seenAt, nowMs)}`].join('  ');
 }
 
 function wantedPlaces(options: Options): number {

@@ -89,12 +89,14 @@ export function contractOfChanges(open: OpenPlace): void {
     await done(store, alice, [put('/team/after', one), move('/team/after', '/team/later')]);
     assert.deepEqual(brief((await allChanges(store, alice, start.alice)).changes), [
       'alice share /team',
+      'bob answered /',
       'bob members /team',
       'alice put /team/after',
       'alice move /team/after to /team/later',
     ]);
     assert.deepEqual(brief((await allChanges(store, bob, start.bob)).changes), [
       'alice invited /',
+      'bob answered /',
       'bob join /team',
       'alice put /team/after',
       'alice move /team/after to /team/later',
@@ -118,6 +120,7 @@ export function contractOfChanges(open: OpenPlace): void {
     assert.deepEqual(brief((await allChanges(store, bob, cursor)).changes), [
       'bob leave /team',
       'alice invited /',
+      'bob answered /',
       'bob join /team',
       'alice mkdir /team/back',
     ]);
@@ -125,6 +128,7 @@ export function contractOfChanges(open: OpenPlace): void {
     assert.deepEqual(brief((await allChanges(store, bob, cursor)).changes), [
       'bob leave /team',
       'alice invited /',
+      'bob answered /',
       'bob join /team',
       'alice leave /team',
     ]);

@@ -110,7 +110,7 @@ export function contractOfCursors(open: OpenPlace): void {
     }
     await assertRefused(first, bob, elsewhere, 'though what is behind it is not shown to who joined later');
     const shown = (await allChanges(first, bob, before)).changes.map(({ path, kind }) => `${kind} ${path}`);
-    assert.deepEqual(shown, ['leave /team', 'invited /', 'join /team']);
+    assert.deepEqual(shown, ['leave /team', 'invited /', 'answered /', 'join /team']);
   });
 
   test('a cursor of another user is refused, and of the same user with another home', async (t) => {
