@@ -5,6 +5,7 @@ import type { ChangeResult } from '../Models/session_changes.ts';
 import type { EndReason } from '../Models/session_ends.ts';
 import type { Account } from './account.ts';
 import type { GuessTables } from './sql_guesses.ts';
+import { statement } from './statement.ts';
 
 type UsersTable = {
   id: string;
@@ -80,15 +81,26 @@ function accountOf(row: Selectable<UsersTable>): Account {
   return { id: row.id, name: row.name, role: row.role, disabled: row.disabled !== 0, record: row.record, ksf };
 }
 
-export async function accountWhere(db: Reading, column: 'id' | 'folded', value: string): Promise<Account | null> {
-  const row = await db.selectFrom('users').selectAll().where(column, '=', value).executeTakeFirst();
+const usersWhere = {
+  id: statement((db: Reading, { value }: { value: string }) => db.selectFrom('users').selectAll().where('id', '=', value)),
+  folded: statement((db: Reading, { value }: { value: string }) => db.selectFrom('users').selectAll().where('folded', '=', value)),
+};
+
+export async function accountWhere(db: Reading, column: keyof typeof usersWhere, value: string): Promise<Account | null> {
+  const [row] = (await usersWhere[column](db, { value })).rows;
   return row === undefined ? null : accountOf(row);
 }
 
+const userForLogin = statement((db: Reading, { folded }: { folded: string }) => {
+  const known = sql<string>`coalesce((SELECT folded FROM users WHERE folded = ${folded}), ${NOBODY.name})`;
+  return db.selectFrom('users').selectAll().where('folded', '=', known);
+});
+
 /** One statement that finds one row, whoever it is asked for. */
 export async function accountForLogin(db: Reading, name: string): Promise<Account> {
-  const folded = sql<string>`coalesce((SELECT folded FROM users WHERE folded = ${foldName(name)}), ${NOBODY.name})`;
-  return accountOf(await db.selectFrom('users').selectAll().where('folded', '=', folded).executeTakeFirstOrThrow());
+  const [row] = (await userForLogin(db, { folded: foldName(name) })).rows;
+  if (row === undefined) throw new Error('the row that is read for a name that nobody has is not there');
+  return accountOf(row);
 }
 
 export function passwordColumns({ record, ksf }: Pick<Account, 'record' | 'ksf'>) {

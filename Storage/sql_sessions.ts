@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { type Kysely, type SqlBool, sql, type Transaction } from 'kysely';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
-import { type AccountsSchema, DEVICE_SINCE } from './accounts_rows.ts';
+import { type AccountsSchema, accountWhere, DEVICE_SINCE } from './accounts_rows.ts';
 import type { Database } from './database.ts';
 import type { groupWrites } from './group_writes.ts';
 import type { EndedSession, NewSession, Sessions, SessionsReader, StoredSession } from './sessions.ts';
@@ -10,21 +10,25 @@ import { changeInSession } from './sql_sessions_change.ts';
 import { makeDeviceRoom } from './sql_sessions_devices.ts';
 import { endSessions, lockCounter, OPEN, type Picks } from './sql_sessions_end.ts';
 import { endOverdue, makeRoom, overdue } from './sql_sessions_room.ts';
+import { statement } from './statement.ts';
 
 const ENDED_PAGE = 10_000;
 const DEVICE_RETRY_MS = 3_600_000; // sessions that have ended are forgotten one after another
 type GroupedWrites = ReturnType<typeof groupWrites<Transaction<AccountsSchema>>>;
 
-async function sessionById(db: Kysely<AccountsSchema>, id: string): Promise<StoredSession | null> {
-  const row = await db
+const selectSession = statement((db: Kysely<AccountsSchema>, { id }: { id: string }) =>
+  db
     .selectFrom('sessions')
     .innerJoin('users', 'users.id', 'sessions.user_id')
     .select(['sessions.id', 'sessions.user_id as userId', 'users.name as userName', 'disabled', 'role', 'device_id as deviceId', 'state'])
     .innerJoin('devices', (join) => join.onRef('devices.user_id', '=', 'sessions.user_id').onRef('devices.id', '=', 'sessions.device_id'))
     .select(['interactive', 'end_reason as endReason', 'sessions.created_at_ms as createdAtMs', 'sessions.last_seen_ms as lastSeenMs'])
     .select(DEVICE_SINCE.as('deviceSinceMs'))
-    .where('sessions.id', '=', id)
-    .executeTakeFirst();
+    .where('sessions.id', '=', id),
+);
+
+async function sessionById(db: Kysely<AccountsSchema>, id: string): Promise<StoredSession | null> {
+  const [row] = (await selectSession(db, { id })).rows;
   if (row === undefined) return null;
   const { disabled, interactive, ...session } = row;
   return { ...session, interactive: interactive !== 0, userDisabled: disabled !== 0 };
@@ -113,8 +117,8 @@ export function sessionsReaderOn(database: () => Promise<Database<AccountsSchema
 
 /** @param digest SHA-256 of the record that a password was proved with */
 async function hasRecord(trx: Transaction<AccountsSchema>, userId: string, digest: Uint8Array): Promise<boolean> {
-  const user = await trx.selectFrom('users').select('record').where('id', '=', userId).executeTakeFirst();
-  return user !== undefined && hash('sha256', user.record, 'buffer').equals(digest);
+  const account = await accountWhere(trx, 'id', userId);
+  return account !== null && hash('sha256', account.record, 'buffer').equals(digest);
 }
 
 async function isOver(trx: Transaction<AccountsSchema>, id: string): Promise<boolean> {
@@ -124,35 +128,62 @@ async function isOver(trx: Transaction<AccountsSchema>, id: string): Promise<boo
 
 type Full = { readonly freeAtMs: number };
 
+/** @param input.name `null`: as it was told before */
+const seeDevice = statement(
+  (
+    db: Kysely<AccountsSchema>,
+    { userId, deviceId, name, atMs }: { userId: string; deviceId: string; name: string | null; atMs: number },
+  ) => {
+    const seen = { first_seen_ms: atMs, last_seen_ms: atMs };
+    const told = { name: sql<string>`coalesce(${name}, '')`, given_name: null };
+    return db
+      .insertInto('devices')
+      .values({ user_id: userId, id: deviceId, revoked_at_ms: 0, ...told, ...seen })
+      .onConflict((conflict) =>
+        conflict.columns(['user_id', 'id']).doUpdateSet({ name: sql<string>`coalesce(${name}, devices.name)`, last_seen_ms: atMs }),
+      )
+      .returning('first_seen_ms');
+  },
+);
+
+type AddedSession = { id: string; userId: string; deviceId: string; interactive: number; atMs: number };
+const addSession = statement((db: Kysely<AccountsSchema>, { id, userId, deviceId, interactive, atMs }: AddedSession) => {
+  const unchanged = { change_number: 0, change_transaction: null, change_result: null };
+  const times = { created_at_ms: atMs, last_seen_ms: atMs, ended_at_ms: null, ended_sequence: null, end_reason: null };
+  return db
+    .insertInto('sessions')
+    .values({ id, user_id: userId, device_id: deviceId, state: 'pending', interactive, ...unchanged, ...times });
+});
+
+const countOneMore = statement((db: Kysely<AccountsSchema>) =>
+  db
+    .updateTable('ended_counter')
+    .set((e) => ({ open_sessions: e('open_sessions', '+', 1) }))
+    .where('one', '=', 1),
+);
+
+const touchSession = statement((db: Kysely<AccountsSchema>, { id, atMs }: { id: string; atMs: number }) =>
+  db.updateTable('sessions').set({ state: 'live', last_seen_ms: atMs }).where('id', '=', id).where('state', '!=', 'ended').returning('id'),
+);
+
+const selectDevice = statement((db: Kysely<AccountsSchema>, { userId, deviceId }: { userId: string; deviceId: string }) =>
+  db.selectFrom('devices').select(DEVICE_SINCE.as('sinceMs')).where('user_id', '=', userId).where('id', '=', deviceId),
+);
+
 async function openSession(trx: Transaction<AccountsSchema>, session: NewSession): Promise<StoredSession | Full | null> {
   const { id, userId, deviceId, deviceName, interactive = false, limits, from, provenDigest, atMs } = session;
-  await lockCounter(trx);
+  const counter = await lockCounter(trx);
   const before = await sessionById(trx, id);
   if (before !== null) return before;
   if (provenDigest !== undefined && !(await hasRecord(trx, userId, provenDigest))) return null;
   if (from !== undefined && (await isOver(trx, from))) return null;
-  const freeAtMs = limits === undefined ? null : await makeRoom(trx, session, limits);
+  const freeAtMs = limits === undefined ? null : await makeRoom(trx, session, { limits, counter });
   if (freeAtMs !== null) return { freeAtMs };
-  const seen = { last_seen_ms: atMs };
-  const device = await trx
-    .insertInto('devices')
-    .values({ user_id: userId, id: deviceId, first_seen_ms: atMs, given_name: null, revoked_at_ms: 0, name: deviceName ?? '', ...seen })
-    .onConflict((conflict) => conflict.columns(['user_id', 'id']).doUpdateSet(deviceName === null ? seen : { name: deviceName, ...seen }))
-    .returning('first_seen_ms')
-    .executeTakeFirstOrThrow();
-  const isNew = Number(device.first_seen_ms) === atMs;
+  const [device] = (await seeDevice(trx, { userId, deviceId, name: deviceName, atMs })).rows;
+  const isNew = Number(device?.first_seen_ms) === atMs;
   if (isNew && limits !== undefined && !(await makeDeviceRoom(trx, session, limits))) return { freeAtMs: atMs + DEVICE_RETRY_MS };
-  const unchanged = { change_number: 0, change_transaction: null, change_result: null };
-  const times = { created_at_ms: atMs, last_seen_ms: atMs, ended_at_ms: null, ended_sequence: null, end_reason: null };
-  await trx
-    .insertInto('sessions')
-    .values({ id, user_id: userId, device_id: deviceId, state: 'pending', interactive: interactive ? 1 : 0, ...unchanged, ...times })
-    .execute();
-  await trx
-    .updateTable('ended_counter')
-    .set((e) => ({ open_sessions: e('open_sessions', '+', 1) }))
-    .where('one', '=', 1)
-    .execute();
+  await addSession(trx, { id, userId, deviceId, interactive: interactive ? 1 : 0, atMs });
+  await countOneMore(trx, {});
   const stored = await sessionById(trx, id);
   if (stored === null) throw new Error('a session that was just written is not there');
   return stored;
@@ -188,24 +219,15 @@ export function sessionsOn(database: Database<AccountsSchema>, group: GroupedWri
       throw new AppError('busy', 'there is no place for one more session', { retryAfterMs });
     },
     session: (id) => sessionById(database.db, id),
-    touchSession: (id, atMs) =>
-      group(async (trx) => {
-        const touched = await trx
-          .updateTable('sessions')
-          .set({ state: 'live', last_seen_ms: atMs })
-          .where('id', '=', id)
-          .where('state', '!=', 'ended')
-          .executeTakeFirst();
-        return touched.numUpdatedRows > 0n;
-      }),
+    touchSession: (id, atMs) => group(async (trx) => (await touchSession(trx, { id, atMs })).rows.length > 0),
     endSession: (id, atMs, reason = 'logout') =>
       group(async (trx) => void (await endSessions(trx, (e) => e('id', '=', id), { reason, atMs }))),
     endSessionsOf: (userId, { reason, except, atMs }) =>
       group((trx) => endSessions(trx, (e) => e.and([e('user_id', '=', userId), e('id', '!=', except ?? '')]), { reason, atMs })),
     changeInSession: (request) => group((trx) => changeInSession(trx, request)),
     async deviceSinceMs(userId, deviceId) {
-      const device = database.db.selectFrom('devices').where('user_id', '=', userId).where('id', '=', deviceId);
-      return (await device.select(DEVICE_SINCE.as('sinceMs')).executeTakeFirst())?.sinceMs ?? null;
+      const [device] = (await selectDevice(database.db, { userId, deviceId })).rows;
+      return device?.sinceMs ?? null;
     },
     async lapseSessions({ lifetimes, endedBeforeMs, atMs }) {
       const { idle, lapsed } = overdue(lifetimes, atMs);

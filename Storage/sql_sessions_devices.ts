@@ -1,6 +1,14 @@
-import type { Transaction } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import type { AccountsSchema } from './accounts_rows.ts';
 import type { NewSession, SessionLimits } from './sessions.ts';
+import { statement } from './statement.ts';
+
+const countDevices = statement((db: Kysely<AccountsSchema>, { userId }: { userId: string }) =>
+  db
+    .selectFrom('devices')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .where('user_id', '=', userId),
+);
 
 /**
  * Sees to it that the user has no more devices than may be, now that this one was added: those not seen for longest are forgotten. One of which a session is
@@ -12,12 +20,8 @@ export async function makeDeviceRoom(
   { userId, deviceId }: NewSession,
   limits: SessionLimits,
 ): Promise<boolean> {
-  const { count } = await trx
-    .selectFrom('devices')
-    .select((e) => e.fn.countAll<number>().as('count'))
-    .where('user_id', '=', userId)
-    .executeTakeFirstOrThrow();
-  const excess = Number(count) - limits.devices;
+  const [counted] = (await countDevices(trx, { userId })).rows;
+  const excess = Number(counted?.count) - limits.devices;
   if (excess <= 0) return true;
   const oldest = await trx
     .selectFrom('devices')

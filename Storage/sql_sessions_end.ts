@@ -1,17 +1,25 @@
 import { randomBytes } from 'node:crypto';
-import { type Expression, type ExpressionBuilder, type SqlBool, sql, type Transaction } from 'kysely';
+import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, sql, type Transaction } from 'kysely';
 import type { EndReason } from '../Models/session_ends.ts';
 import type { AccountsSchema } from './accounts_rows.ts';
+import { statement } from './statement.ts';
 
 /** States of a session that has not ended, in the form that the index is good for. */
 export const OPEN = ['pending', 'live'] as const;
 
 export type Picks = (e: ExpressionBuilder<AccountsSchema, 'sessions'>) => Expression<SqlBool>;
 
+export type Counter = Omit<AccountsSchema['ended_counter'], 'one'>;
+
+const lockedCounter = statement((db: Kysely<AccountsSchema>) =>
+  db.updateTable('ended_counter').where('one', '=', 1).set({ value: sql`value` }).returning(['value', 'open_sessions']),
+);
+
 /** The counter's row, locked: whoever begins or ends a session waits here for the one before, so counts are exact and numbers follow each other as the commits do. */
-export function lockCounter(trx: Transaction<AccountsSchema>): Promise<{ value: number; open_sessions: number }> {
-  const counter = trx.updateTable('ended_counter').where('one', '=', 1);
-  return counter.set({ value: sql`value` }).returning(['value', 'open_sessions']).executeTakeFirstOrThrow();
+export async function lockCounter(trx: Transaction<AccountsSchema>): Promise<Counter> {
+  const [counter] = (await lockedCounter(trx, {})).rows;
+  if (counter === undefined) throw new Error('the counter of sessions has no row');
+  return counter;
 }
 
 /** Ends the sessions that `which` picks, but for those that have. @returns how many */

@@ -1,7 +1,8 @@
-import { sql, type Transaction } from 'kysely';
+import { type Kysely, sql, type Transaction } from 'kysely';
 import type { AccountsSchema } from './accounts_rows.ts';
 import type { NewSession, SessionLifetimes, SessionLimits } from './sessions.ts';
-import { endSessions, lockCounter, OPEN, type Picks } from './sql_sessions_end.ts';
+import { type Counter, endSessions, lockCounter, OPEN, type Picks } from './sql_sessions_end.ts';
+import { statement } from './statement.ts';
 
 /** As the index has it, whose condition must be written out. */
 const atPrompt: Picks = (e) => e.and([e('state', '=', sql.lit('live')), e('interactive', '=', e.lit(1))]);
@@ -28,14 +29,17 @@ export async function endOverdue(trx: Transaction<AccountsSchema>, lifetimes: Se
   return ended + (await endSessions(trx, lapsed, { reason: 'lapsed', atMs }));
 }
 
-async function openOf(trx: Transaction<AccountsSchema>, userId: string): Promise<number> {
-  const { count } = await trx
+const countOpen = statement((db: Kysely<AccountsSchema>, { userId }: { userId: string }) =>
+  db
     .selectFrom('sessions')
     .select((e) => e.fn.countAll<number>().as('count'))
     .where('user_id', '=', userId)
-    .where('state', 'in', OPEN)
-    .executeTakeFirstOrThrow();
-  return Number(count);
+    .where('state', 'in', OPEN),
+);
+
+async function openOf(trx: Transaction<AccountsSchema>, userId: string): Promise<number> {
+  const [row] = (await countOpen(trx, { userId })).rows;
+  return Number(row?.count);
 }
 
 /** The session of this device that may give its place up: the same kind, heard of longest ago. */
@@ -69,20 +73,24 @@ async function nextEndMs(trx: Transaction<AccountsSchema>, userId: string | null
 }
 
 /**
- * Sees to it that there is a place for one more session: what is overdue ends, and if that is not enough, what its device has left behind. The counter
- * must be locked.
+ * Sees to it that there is a place for one more session: what is overdue ends, and if that is not enough, what its device has left behind.
+ * @param counter as it was when it was locked, in this transaction
  * @returns `null`, or when a place may become free; then nothing else was changed
  */
-export async function makeRoom(trx: Transaction<AccountsSchema>, session: NewSession, limits: SessionLimits): Promise<number | null> {
+export async function makeRoom(
+  trx: Transaction<AccountsSchema>,
+  session: NewSession,
+  { limits, counter }: { limits: SessionLimits; counter: Counter },
+): Promise<number | null> {
   const { userId, atMs } = session;
-  const lacking = async (): Promise<{ all: number; user: number }> => ({
-    all: (await lockCounter(trx)).open_sessions + 1 - limits.all,
+  const lacking = async ({ open_sessions }: Counter): Promise<{ all: number; user: number }> => ({
+    all: open_sessions + 1 - limits.all,
     user: (await openOf(trx, userId)) + 1 - limits.perUser,
   });
   const isEnough = ({ all, user }: { all: number; user: number }, gained: number): boolean => all <= gained && user <= gained;
-  if (isEnough(await lacking(), 0)) return null;
+  if (isEnough(await lacking(counter), 0)) return null;
   await endOverdue(trx, limits.lifetimes, atMs);
-  const lack = await lacking();
+  const lack = await lacking(await lockCounter(trx));
   if (isEnough(lack, 0)) return null;
   const former = isEnough(lack, 1) ? await formerOf(trx, session) : null;
   if (former === null) return nextEndMs(trx, lack.user > 0 ? userId : null, limits.lifetimes);
