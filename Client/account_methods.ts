@@ -7,7 +7,7 @@ import type { PasswordChange, Session } from './session/session.ts';
 
 /** The account itself. What is changed is asked of the authentication daemon. Errors as of `Driftless`; what else, each says. */
 export type AccountMethods = {
-  /** What you are called and where mail reaches you; `null` for nothing. Nobody else is told. */
+  /** What you are called and where mail reaches you; `null` for nothing. Who shares a folder with you sees the display name, nobody else the address. */
   profile(): Promise<RestProfile>;
   /** Sets what is given; `null` takes it back. @throws AppError `request_invalid` */
   setProfile(profile: { readonly displayName?: string | null; readonly email?: string | null }): Promise<RestProfile>;

@@ -141,7 +141,7 @@ describe('the library', () => {
 
   it('asks for each change of the tree and of who shares it as the routes have it', async () => {
     const written = { path: '/b', version: 3, unchanged: false };
-    const member = { user: 'bob', role: 'viewer', state: 'member', inherited: false };
+    const member = { user: 'bob', displayName: null, role: 'viewer', state: 'member', inherited: false };
     answer = ({ method, path }) => {
       if (path === '/v1/invitations') return { json: INVITATION };
       if (path.endsWith('/decline') || path === '/v1/leave') return { status: 204 };

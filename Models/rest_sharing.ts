@@ -38,6 +38,10 @@ export const AcceptResult = z.object({ path: z.string().describe('Where the fold
 
 export const RestMember = z.object({
   user: z.string(),
+  displayName: z
+    .string()
+    .nullable()
+    .describe('What a member says to be called; chosen freely, so it proves nothing. Null: nothing, or only invited'),
   role: RoleName,
   state: z.enum(['member', 'invited']),
   inherited: z.boolean().describe('The role comes with the shared folder that this one is in'),

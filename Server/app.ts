@@ -108,7 +108,10 @@ export type AppDeps = {
   readonly webhooks: Webhooks;
   readonly webhookHosts: WebhookHosts;
   readonly webhookDelivery: Pick<WebhookDelivery, 'refresh'>;
-  readonly accounts: Pick<AccountsReader, 'findUser' | 'invitedQuota' | 'userProfile' | 'devices' | 'listDevices' | 'listSessions'>;
+  readonly accounts: Pick<
+    AccountsReader,
+    'findUser' | 'invitedQuota' | 'userProfile' | 'displayNames' | 'devices' | 'listDevices' | 'listSessions'
+  >;
   readonly search: Search;
   readonly publications: Publications;
   readonly statistics: Statistics;

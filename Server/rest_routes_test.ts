@@ -219,7 +219,7 @@ test('a member gets another role, is taken out, and accepts at a path', async ()
     path: '/from others/plans',
   });
   assert.equal((await upload(bob, '/from others/plans/mine', 'x')).json().code, 'forbidden');
-  const member = { user: 'bob', role: 'editor', state: 'member', inherited: false };
+  const member = { user: 'bob', displayName: null, role: 'editor', state: 'member', inherited: false };
   assert.deepEqual(ok(await post(alice, ROUTES.members, { path: '/roles', user: 'bob', role: 'editor' })).json(), member);
   ok(await upload(bob, '/from others/plans/mine', 'x'));
   const memberUrl = (path: string, name: string) => `${ROUTES.members}?${query(path, { user: name })}`;
@@ -230,6 +230,30 @@ test('a member gets another role, is taken out, and accepts at a path', async ()
   assert.equal(ok(await server.ask(alice, { method: 'DELETE', url: memberUrl('/roles', 'bob') })).status, 204);
   assert.equal((await get(bob, ROUTES.files, '/from others/plans/plan.txt')).status, 404);
   assert.equal((await post(alice, ROUTES.members, { path: '/roles', user: 'bob', role: 'editor' })).json().code, 'user_unknown');
+});
+
+test('what members say to be called is told to members, of members alone', async () => {
+  const say = (user: User, displayName: string) =>
+    server.accounts.changeInSession({
+      sessionId: user.sessionId,
+      transaction: randomBytes(16).toString('hex'),
+      number: Date.now(),
+      change: { kind: 'setDisplayName', displayName },
+      atMs: Date.now(),
+    });
+  await Promise.all([say(bob, 'Bob the Builder'), say(carol, 'Carol')]);
+  ok(await post(alice, ROUTES.folders, { path: '/called' }));
+  const { id } = ok(await post(alice, ROUTES.invitations, { path: '/called', user: 'bob', role: 'viewer' })).json();
+  ok(await post(alice, ROUTES.invitations, { path: '/called', user: 'carol', role: 'viewer' }));
+  const called = async (who: User): Promise<string[]> =>
+    ok(await get(who, ROUTES.members, '/called'))
+      .json()
+      .members.map(({ user, displayName }: { user: string; displayName: string | null }) => `${user} ${displayName}`);
+  assert.deepEqual(await called(alice), ['alice null', 'bob null', 'carol null']);
+  ok(await post(bob, `${ROUTES.invitations}/${id}/accept`, {}));
+  for (const who of [alice, bob]) assert.deepEqual(await called(who), ['alice null', 'bob Bob the Builder', 'carol null']);
+  const changed = ok(await post(alice, ROUTES.members, { path: '/called', user: 'bob', role: 'editor' })).json();
+  assert.equal(changed.displayName, 'Bob the Builder');
 });
 
 test('an invitation can be declined, and nobody can be invited who does not exist', async () => {

@@ -17,7 +17,7 @@ import {
 } from '../Models/rest_sharing.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { AccountsReader } from '../Storage/accounts.ts';
-import type { Sharing } from '../Storage/sharing.ts';
+import type { Member, Sharing } from '../Storage/sharing.ts';
 import { createAttempts } from './attempts.ts';
 import type { Authenticate } from './authenticate.ts';
 import { NOTHING, PROBLEMS } from './openapi.ts';
@@ -25,7 +25,7 @@ import { restInvitation } from './rest_shapes.ts';
 
 export type ShareRouteDeps = {
   readonly metadata: Sharing;
-  readonly accounts: Pick<AccountsReader, 'findUser'>;
+  readonly accounts: Pick<AccountsReader, 'findUser' | 'displayNames'>;
   readonly authenticate: Authenticate;
   readonly monotonicMs: () => number;
 };
@@ -38,10 +38,16 @@ export function registerShareRoutes(app: FastifyInstance, deps: ShareRouteDeps):
   registerLeaving(app, deps);
 }
 
-async function userNamed(accounts: ShareRouteDeps['accounts'], name: string): Promise<{ userId: string; userName: string }> {
+async function userNamed(accounts: Pick<AccountsReader, 'findUser'>, name: string): Promise<{ userId: string; userName: string }> {
   const found = await accounts.findUser(name);
   if (found === null) throw new AppError('user_unknown', 'there is no such user');
   return { userId: found.id, userName: found.name };
+}
+
+/** Who is only invited has not agreed to be known here. */
+async function called(accounts: Pick<AccountsReader, 'displayNames'>, members: readonly Member[]): Promise<RestMember[]> {
+  const names = await accounts.displayNames(members.flatMap(({ user, state }) => (state === 'member' ? [user] : [])));
+  return members.map((member) => ({ ...member, displayName: names.get(member.user) ?? null }));
 }
 
 function registerInviting(plain: FastifyInstance, { metadata, accounts, authenticate, monotonicMs }: ShareRouteDeps): void {
@@ -102,7 +108,10 @@ function registerMembers(plain: FastifyInstance, { metadata, accounts, authentic
   app.get(
     ROUTES.members,
     { schema: { summary: 'Who shares a folder', querystring: PathQuery, response: { 200: MembersPage, ...PROBLEMS } } },
-    async (request) => ({ members: await metadata.members((await authenticate(request)).principal, request.query.path) }),
+    async (request) => {
+      const { principal } = await authenticate(request);
+      return { members: await called(accounts, await metadata.members(principal, request.query.path)) };
+    },
   );
   app.post(
     ROUTES.members,
@@ -111,7 +120,9 @@ function registerMembers(plain: FastifyInstance, { metadata, accounts, authentic
       const { principal } = await authenticate(request);
       const { path, user, role } = request.body;
       const { userId } = await userNamed(accounts, user);
-      return metadata.setRole(principal, { path, userId, role });
+      const [member] = await called(accounts, [await metadata.setRole(principal, { path, userId, role })]);
+      if (member === undefined) throw new Error('one member, one answer');
+      return member;
     },
   );
   app.delete(

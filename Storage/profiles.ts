@@ -3,4 +3,6 @@ export type UserProfile = { readonly displayName: string; readonly email: string
 
 export interface ProfilesReader {
   userProfile(userId: string): Promise<UserProfile>;
+  /** By the names given, of those users alone who say something. */
+  displayNames(userNames: readonly string[]): Promise<ReadonlyMap<string, string>>;
 }

@@ -250,7 +250,8 @@ describe('sharing', () => {
     const { path } = await json<{ path: string }>('bob', 'accept', id);
     assert.equal(await done('bob', 'cat', `${path}/hello.txt`), 'hello bob');
     await fails('bob', ['rm', `${path}/hello.txt`], 3, 'forbidden');
-    assert.match(await done('alice', 'members', '/shared'), /^owner {3}alice\nviewer {2}bob\n$/);
+    await done('bob', 'profile', '--name', 'Bob "the" Builder');
+    assert.equal(await done('alice', 'members', '/shared'), 'owner   alice\nviewer  bob  "Bob \\"the\\" Builder"\n');
     assert.equal(await done('alice', 'role', '/shared', 'bob', 'editor'), 'bob is editor of /shared now\n');
     await done('bob', 'mkdir', `${path}/from bob`);
     await done('bob', 'leave', path);

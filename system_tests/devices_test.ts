@@ -170,7 +170,7 @@ test('one session is ended by its id, with the reason, and the others of its dev
   assert.deepEqual((await desk.devices()).map(({ name }) => name).sort(), ['desk', 'gone', 'kitchen']);
 });
 
-test('what a user is called and their address are told to them alone, and are in no audit', async (t) => {
+test('what a user is called and their address are set on any device, if they are one line each, and are in no audit', async (t) => {
   const { device, daemon, server } = await world(t);
   const [one, other] = [await device('one'), await device('other')];
   assert.deepEqual(await one.profile(), { user: 'alice', displayName: null, email: null });

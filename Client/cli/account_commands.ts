@@ -84,7 +84,7 @@ You are logged out everywhere else.`,
     name: 'profile',
     args: '',
     summary: 'show or set your display name and e-mail address',
-    about: 'Only you are told. An empty text takes it back.',
+    about: 'The display name is shown to those who share a folder with you, the address to nobody else. An empty text takes it back.',
     options: [
       { flags: '--name <text>', text: 'what you are called' },
       { flags: '--email <address>', text: 'where mail reaches you' },

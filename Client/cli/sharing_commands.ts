@@ -26,9 +26,10 @@ function invitationLine(invitation: RestInvitation, direction: 'from' | 'to'): s
   return `${id}  ${formatTime(createdAt)}  ${folder} as ${role} ${direction} ${invitation[direction]} (${stateOf(invitation)})${message}`;
 }
 
-function memberLine({ user, role, state, inherited }: RestMember): string {
+/** What somebody is called stands last and is quoted: it may say anything. */
+function memberLine({ user, role, state, inherited, displayName }: RestMember): string {
   const note = state === 'invited' ? ' (invited)' : inherited ? ' (from the shared folder around it)' : '';
-  return `${role.padEnd(6)}  ${user}${note}`;
+  return `${role.padEnd(6)}  ${user}${note}${displayName === null ? '' : `  ${JSON.stringify(displayName)}`}`;
 }
 
 export const SHARING_COMMANDS: readonly Command[] = [
@@ -93,6 +94,7 @@ export const SHARING_COMMANDS: readonly Command[] = [
     name: 'members',
     args: '<path>',
     summary: 'show who shares a folder',
+    about: 'Behind the name of each member stands, quoted, what they say to be called ("driftless profile").',
     examples: ['members /reports'],
     async run(run, args) {
       const members = await (await run.client()).members(argument(args, 0));

@@ -206,7 +206,9 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
     assert.equal(await ask({ kind: 'setDisplayName', displayName: 'Alice A.' }), 'done');
     assert.equal(await ask({ kind: 'setEmail', email: 'alice@example.org' }), 'done');
     assert.deepEqual(await reader.userProfile(alice.id), { displayName: 'Alice A.', email: 'alice@example.org' });
+    assert.deepEqual(await reader.displayNames(['bob', 'ALICE', 'nobody']), new Map([['alice', 'Alice A.']]));
     assert.equal(await ask({ kind: 'setDisplayName', displayName: '' }), 'done');
+    assert.deepEqual(await reader.displayNames(['alice']), new Map());
     assert.deepEqual(await reader.userProfile(alice.id), { displayName: '', email: 'alice@example.org' });
     assert.deepEqual(await reader.userProfile(bob.id), { displayName: '', email: '' });
     await accounts.deleteUser(alice.id, 9000);

@@ -148,6 +148,7 @@ async function openSimServer(
         findUser: async (name) => ({ id: principalOf(name, 0).userId, name }),
         invitedQuota: async () => null,
         userProfile: async () => ({ displayName: '', email: '' }),
+        displayNames: async () => new Map(),
         devices: async () => [],
         listDevices: async () => [],
         listSessions: async () => [],
