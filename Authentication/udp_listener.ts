@@ -9,7 +9,7 @@ import { kernelDrops } from './kernel_drops.ts';
 import type { Source } from './source.ts';
 
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024; // a burst must not drop real clients while a login is worked on
-const SWEEP_MS = 5000;
+const SWEEP_MS = 2000;
 
 export type Listening = { readonly host: string; readonly port: number; close(): Promise<void> };
 

@@ -15,8 +15,8 @@ import type { ShellDeps } from './shell.ts';
 const SHELL_ABOUT = `The same words as on the command line, and: upload (put), download (get), delete (rm), list (ls), quit.
 connect (a new session, online, and publish what was published last), list_my_files, list_all_files, download_file USER FILE (fetch), disconnect.
 '…' and "…" keep words together. Reads commands from a pipe too, and then ends with the code of the first one that failed.
-The shell has a session of its own, which the server ends when nothing is done for a while (100 s, if its administrator set nothing else);
-what syncs or is published goes on.`;
+The shell has a session of its own, which the server ends when nothing is done for a while (100 s, or DRIFTLESS_IDLE_TIMEOUT of the daemon): you are
+told so within four seconds, and "connect" begins another. What syncs or is published goes on.`;
 
 const SHELL_WORDS = [
   { name: 'connect', summary: 'be online, and publish what was published last' },
@@ -97,6 +97,8 @@ function buildDeps(settings: Settings, session: ReturnType<typeof keepClient>, l
     }));
     const names = [...COMMANDS, ...extra].map((command) => command.name);
     const isTerminal = stdin.isTTY && stdout.isTTY;
+    // Whoever sits here and types nothing does nothing too. Without a login there is no session yet.
+    void own.during(own.open).catch(() => undefined);
     const code = await runShell({
       input: stdin,
       output: isTerminal ? stdout : stderr,
