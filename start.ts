@@ -4,7 +4,7 @@ import { type Running, startProcess } from './processes.ts';
 
 /** `npm start`: runs the daemon and the server, starts again one that dies, and ends both together. */
 
-const DEFAULT_AUTH = 'udp://127.0.0.1:4810';
+const DEFAULT_AUTH = '127.0.0.1:4810';
 const BACKOFF_MS = { first: 100, max: 5_000, forgottenAfter: 30_000 } as const;
 
 const PARENT_LOOK_MS = 250;
@@ -36,8 +36,14 @@ async function keepRunning(first: Running): Promise<void> {
   }
 }
 
+/** Nobody can talk to every address at once: on this machine it is loopback. */
+const HERE: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '[::]': '[::1]' };
+
 function announce(auth: Running, server: Running): void {
-  const address = auth.url === DEFAULT_AUTH ? '' : `DRIFTLESS_AUTH=${auth.url.slice('udp://'.length)} `;
+  const { hostname, port } = new URL(auth.url);
+  const here = `${HERE[hostname] ?? hostname}:${port}`;
+  const address = here === DEFAULT_AUTH ? '' : `DRIFTLESS_AUTH=${here} `;
+  const elsewhere = hostname in HERE ? `\nOn another machine DRIFTLESS_AUTH is the name of this one, and :${port}.` : '';
   console.log(`Driftless is running.
 
   authentication  ${auth.url}  process ${auth.pid}
@@ -47,7 +53,7 @@ function announce(auth: Running, server: Running): void {
 Next, in another terminal:
 
   ${address}npx driftless register alice
-
+${elsewhere}
 Ctrl-C stops it.`);
 }
 

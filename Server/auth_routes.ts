@@ -28,6 +28,8 @@ export function registerAuthRoute(app: FastifyInstance, { carrier }: { readonly 
       config: { public: true, accepts: DATAGRAM_TYPE },
       schema: {
         summary: 'A datagram of 1200 bytes to the authentication daemon, and its reply; 204 where it has none',
+        description:
+          'For clients of Driftless and pages of this server where UDP does not get through; no other origin may use it. What is in the bytes is sealed, and described in docs/PROTOCOL.md: there is nothing to call by hand.',
         consumes: [DATAGRAM_TYPE],
         response: { 200: BYTES, 204: NOTHING, ...PROBLEMS },
       },

@@ -184,7 +184,7 @@ forgotten, so that who was locked out by them, and has no known device left, may
   {
     name: 'users set-quota',
     args: '<name> <size>',
-    summary: 'how much a user may store: 10GB, none, or default',
+    summary: 'how much a user may store: 10GB, none (no limit), or default',
     about:
       'Live files count, see "driftless usage". "default" is what holds for everybody. What is stored already stays. It holds at once, also while the server runs.',
     examples: ['users set-quota bob 10GB', 'users set-quota bob none', 'users set-quota bob default'],
@@ -194,8 +194,8 @@ forgotten, so that who was locked out by them, and has no known device left, may
       const quotaBytes = size === 'default' ? null : size === 'none' ? 'none' : parseBytes(size);
       const quotas = await admin.quotas();
       await admin.act('limits_changed', { ...named(user), detail: `quota ${size}` }, () => quotas.setLimits(user.id, { quotaBytes }));
-      const text = typeof quotaBytes === 'number' ? formatBytes(quotaBytes) : size;
-      return { json: { user: user.name, quota: quotaBytes }, lines: [`${user.name} may store: ${text}`] };
+      const text = quotaBytes === 'none' ? 'without limit' : quotaBytes === null ? 'as much as everybody' : formatBytes(quotaBytes);
+      return { json: { user: user.name, quota: quotaBytes }, lines: [`${user.name} may store ${text}`] };
     },
   },
 ];
