@@ -22,7 +22,7 @@ import type { Source } from './source.ts';
 import type { UnfinishedLogins } from './unfinished_logins.ts';
 
 export type LoginDeps = OpeningDeps & {
-  readonly accounts: Pick<Accounts, 'accountForLogin' | 'accountById' | 'deviceSinceMs'>;
+  readonly accounts: Pick<Accounts, 'accountForLogin' | 'accountById'>;
   readonly secrets: Secrets;
   readonly opaque: OpaqueServer;
   readonly states: SealedStates;
@@ -48,22 +48,19 @@ function preparedOrNull(name: string): string | null {
   }
 }
 
-/** The account, or `null` for the dummy: unknown and disabled users take the very same path. */
-async function accountOf(deps: LoginDeps, prepared: string | null): Promise<Account | null> {
-  const account = await deps.accounts.accountForLogin(prepared ?? '');
-  return account.disabled ? null : account;
-}
+type Caller = { readonly account: Account | null; readonly userId: Uint8Array; readonly device: Uint8Array | null };
 
-/** The device, if it shows that the user has logged in from it: never one of the account that does not exist. */
-async function knownDevice(
+/** The account, or `null` for the dummy: unknown and disabled users take the very same path. The device, if it shows that the user has logged in from it: never one of the dummy. */
+async function callerOf(
   deps: LoginDeps,
-  userId: Uint8Array,
-  hello: { deviceId: Uint8Array; deviceProof: Uint8Array },
-): Promise<Uint8Array | null> {
-  const { deviceId, deviceProof: proof } = hello;
-  const sinceMs = await deps.accounts.deviceSinceMs(hex(userId), hex(deviceId));
-  const isProven = deps.grants.isDeviceProof({ userId, deviceId, sinceMs: sinceMs ?? 0, proof });
-  return sinceMs !== null && isProven ? deviceId : null;
+  prepared: string | null,
+  { deviceId, deviceProof: proof }: { deviceId: Uint8Array; deviceProof: Uint8Array },
+): Promise<Caller> {
+  const { account, deviceSinceMs } = await deps.accounts.accountForLogin(prepared ?? '', hex(deviceId));
+  const userId = account.disabled ? NOBODY : Buffer.from(account.id, 'hex');
+  const isProven = deps.grants.isDeviceProof({ userId, deviceId, sinceMs: deviceSinceMs ?? 0, proof });
+  const isKnown = deviceSinceMs !== null && isProven && !account.disabled;
+  return { account: account.disabled ? null : account, userId, device: isKnown ? deviceId : null };
 }
 
 /** HELLO to CHALLENGE. Nothing is kept but the count. @returns `null` (silence) for what no client of ours sends */
@@ -75,9 +72,7 @@ export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: 
   if (box === null || fields === null || name === null) return null;
   const prepared = preparedOrNull(name);
   const foldedName = foldName(prepared ?? name); // whether there is such a user or not
-  const account = await accountOf(deps, prepared);
-  const userId = account === null ? NOBODY : Buffer.from(account.id, 'hex');
-  const device = await knownDevice(deps, userId, fields);
+  const { account, userId, device } = await callerOf(deps, prepared, fields);
   const { counter, waitMs } = await deps.guessLimit.spend({ foldedName, device, request: fields.ke1 });
   if (waitMs > 0) {
     deps.audit.record({ what: 'login', result: 'too_many_requests', userId: account?.id ?? null, address: source.address });

@@ -65,10 +65,9 @@ function confirmation(deps: SessionDeps, kind: 'acked' | 'loggedOut', { transact
 }
 
 /** The client was heard: the session is live from now, for another 30 days, or as long as a person at a prompt may do nothing. */
-async function heard(deps: SessionDeps, datagram: SessionDatagram, atMs: number): Promise<StoredSession | null> {
-  const session = await deps.accounts.session(idOf(datagram));
-  if (session === null || endOf(session, lifetimesOf(deps.sessionRules), atMs) !== null) return null;
-  return (await deps.accounts.touchSession(session.id, atMs)) ? session : null;
+function heard(deps: SessionDeps, datagram: SessionDatagram, atMs: number): Promise<StoredSession | null> {
+  const lifetimes = lifetimesOf(deps.sessionRules);
+  return deps.accounts.touchSession(idOf(datagram), atMs, (session) => endOf(session, lifetimes, atMs) !== null);
 }
 
 /** ACK to ACKED: the ticket arrived. */

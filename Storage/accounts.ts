@@ -22,8 +22,12 @@ export interface AccountsReader extends SessionsReader, InvitedReader, ProfilesR
 export interface Accounts extends AccountsReader, InviteCodes, Passwords, Sessions, UserAdmin {
   /** By any spelling that folds to the same name, disabled ones too. */
   findAccount(name: string): Promise<Account | null>;
-  /** The same for a login: where nobody has the name it is a disabled account that stands for all of them, found with the same work. */
-  accountForLogin(name: string): Promise<Account>;
+  /**
+   * The same for a login, with the device that it may be from: where nobody has the name it is a disabled account that stands for all of them, found with
+   * the same work. `deviceSinceMs`: when the device was first seen, or revoked the last time: what it was given before to prove itself with is worth nothing;
+   * `null`: the user has no such device.
+   */
+  accountForLogin(name: string, deviceId: string): Promise<{ readonly account: Account; readonly deviceSinceMs: number | null }>;
   /** True once anyone has registered. */
   hasAccounts(): Promise<boolean>;
   accountById(id: string): Promise<Account | null>;

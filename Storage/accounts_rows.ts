@@ -4,6 +4,7 @@ import { foldName } from '../Models/names.ts';
 import type { ChangeResult } from '../Models/session_changes.ts';
 import type { EndReason } from '../Models/session_ends.ts';
 import type { Account } from './account.ts';
+import type { Accounts } from './accounts.ts';
 import type { GuessTables } from './sql_guesses.ts';
 import { statement } from './statement.ts';
 
@@ -91,16 +92,21 @@ export async function accountWhere(db: Reading, column: keyof typeof usersWhere,
   return row === undefined ? null : accountOf(row);
 }
 
-const userForLogin = statement((db: Reading, { folded }: { folded: string }) => {
+const userForLogin = statement((db: Reading, { folded, deviceId }: { folded: string; deviceId: string }) => {
   const known = sql<string>`coalesce((SELECT folded FROM users WHERE folded = ${folded}), ${NOBODY.name})`;
-  return db.selectFrom('users').selectAll().where('folded', '=', known);
+  return db
+    .selectFrom('users')
+    .leftJoin('devices', (join) => join.onRef('devices.user_id', '=', 'users.id').on('devices.id', '=', deviceId))
+    .selectAll('users')
+    .select(DEVICE_SINCE.$castTo<number | null>().as('deviceSinceMs'))
+    .where('folded', '=', known);
 });
 
 /** One statement that finds one row, whoever it is asked for. */
-export async function accountForLogin(db: Reading, name: string): Promise<Account> {
-  const [row] = (await userForLogin(db, { folded: foldName(name) })).rows;
+export async function accountForLogin(db: Reading, name: string, deviceId: string): ReturnType<Accounts['accountForLogin']> {
+  const [row] = (await userForLogin(db, { folded: foldName(name), deviceId })).rows;
   if (row === undefined) throw new Error('the row that is read for a name that nobody has is not there');
-  return accountOf(row);
+  return { account: accountOf(row), deviceSinceMs: row.deviceSinceMs };
 }
 
 export function passwordColumns({ record, ksf }: Pick<Account, 'record' | 'ksf'>) {

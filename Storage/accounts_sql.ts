@@ -58,7 +58,7 @@ export async function openAccounts(address: DatabaseAddress): Promise<Accounts> 
     ...userAdminOn(database),
     guesses: guessesOn(database, group),
     findAccount: (name) => accountWhere(database.db, 'folded', foldName(name)),
-    accountForLogin: (name) => accountForLogin(database.db, name),
+    accountForLogin: (name, deviceId) => accountForLogin(database.db, name, deviceId),
     async hasAccounts() {
       const any = database.db.selectFrom('users').select('id').where('id', '!=', NOBODY.id).limit(1);
       return (await any.executeTakeFirst()) !== undefined;

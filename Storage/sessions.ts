@@ -11,7 +11,7 @@ export type StoredSession = {
   readonly userDisabled: boolean;
   readonly role: 'user' | 'admin';
   readonly deviceId: string;
-  readonly deviceSinceMs: number; // as of `Sessions.deviceSinceMs`; later than `createdAtMs` if the device was revoked since
+  readonly deviceSinceMs: number; // as of `Accounts.accountForLogin`; later than `createdAtMs` if the device was revoked since
   readonly interactive: boolean; // of a person at a prompt
   readonly state: SessionState;
   readonly endReason: EndReason | null; // of one that has ended
@@ -102,8 +102,12 @@ export interface Sessions extends SessionsReader {
    */
   openSession(session: NewSession): Promise<StoredSession | null>;
   session(id: string): Promise<StoredSession | null>;
-  /** The client was heard: the session is live, its time starts anew. @returns false (and nothing is written) if it has ended or does not exist */
-  touchSession(id: string, atMs: number): Promise<boolean>;
+  /**
+   * The client was heard: the session is live, its time starts anew.
+   * @param isOver whether it is, though that was not written yet
+   * @returns the session as it was before; `null` (and nothing is written) if it is over or does not exist
+   */
+  touchSession(id: string, atMs: number, isOver?: (session: StoredSession) => boolean): Promise<StoredSession | null>;
   /** Ending twice, or what does not exist, changes nothing. @param reason `logout` if not given */
   endSession(id: string, atMs: number, reason?: EndReason): Promise<void>;
   /** All of a user's but one. @returns how many it ended */
@@ -114,8 +118,6 @@ export interface Sessions extends SessionsReader {
    * @returns `null` if the session has ended or does not exist
    */
   changeInSession(request: ChangeRequest): Promise<ChangeOutcome | null>;
-  /** When the user's device was first seen, or revoked the last time: what it was given before to prove itself with is worth nothing. `null`: the user has no such device. */
-  deviceSinceMs(userId: string, deviceId: string): Promise<number | null>;
   /** Ends what is over, and forgets what ended before `endedBeforeMs`. @returns how many it ended */
   lapseSessions(options: { lifetimes: SessionLifetimes; endedBeforeMs: number; atMs: number }): Promise<number>;
 }

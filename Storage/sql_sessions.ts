@@ -162,12 +162,8 @@ const countOneMore = statement((db: Kysely<AccountsSchema>) =>
     .where('one', '=', 1),
 );
 
-const touchSession = statement((db: Kysely<AccountsSchema>, { id, atMs }: { id: string; atMs: number }) =>
+const setLive = statement((db: Kysely<AccountsSchema>, { id, atMs }: { id: string; atMs: number }) =>
   db.updateTable('sessions').set({ state: 'live', last_seen_ms: atMs }).where('id', '=', id).where('state', '!=', 'ended').returning('id'),
-);
-
-const selectDevice = statement((db: Kysely<AccountsSchema>, { userId, deviceId }: { userId: string; deviceId: string }) =>
-  db.selectFrom('devices').select(DEVICE_SINCE.as('sinceMs')).where('user_id', '=', userId).where('id', '=', deviceId),
 );
 
 async function openSession(trx: Transaction<AccountsSchema>, session: NewSession): Promise<StoredSession | Full | null> {
@@ -219,16 +215,17 @@ export function sessionsOn(database: Database<AccountsSchema>, group: GroupedWri
       throw new AppError('busy', 'there is no place for one more session', { retryAfterMs });
     },
     session: (id) => sessionById(database.db, id),
-    touchSession: (id, atMs) => group(async (trx) => (await touchSession(trx, { id, atMs })).rows.length > 0),
+    touchSession: (id, atMs, isOver = () => false) =>
+      group(async (trx) => {
+        const session = await sessionById(trx, id);
+        if (session === null || isOver(session)) return null;
+        return (await setLive(trx, { id, atMs })).rows.length > 0 ? session : null; // on PostgreSQL it may have ended since
+      }),
     endSession: (id, atMs, reason = 'logout') =>
       group(async (trx) => void (await endSessions(trx, (e) => e('id', '=', id), { reason, atMs }))),
     endSessionsOf: (userId, { reason, except, atMs }) =>
       group((trx) => endSessions(trx, (e) => e.and([e('user_id', '=', userId), e('id', '!=', except ?? '')]), { reason, atMs })),
     changeInSession: (request) => group((trx) => changeInSession(trx, request)),
-    async deviceSinceMs(userId, deviceId) {
-      const [device] = (await selectDevice(database.db, { userId, deviceId })).rows;
-      return device?.sinceMs ?? null;
-    },
     async lapseSessions({ lifetimes, endedBeforeMs, atMs }) {
       const { idle, lapsed } = overdue(lifetimes, atMs);
       const forgotten: Picks = (e) => e.and([e('state', '=', 'ended'), e('ended_at_ms', '<', endedBeforeMs)]);

@@ -39,13 +39,13 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
   contract(
     'for a login there is always an account: a disabled one that nobody has, for a name that nobody has',
     async ({ accounts, reader }) => {
-      const nobody = await accounts.accountForLogin('alice');
-      assert.deepEqual([nobody.disabled, nobody.record.length], [true, 192]);
+      const nobody = await accounts.accountForLogin('alice', newId());
+      assert.deepEqual([nobody.account.disabled, nobody.account.record.length, nobody.deviceSinceMs], [true, 192, null]);
       assert.equal(await accounts.hasAccounts(), false);
       const alice = account('alice');
       await accounts.addAccount(alice, 1);
-      assert.deepEqual(await accounts.accountForLogin('ALICE'), alice);
-      assert.deepEqual(await accounts.accountForLogin('bob'), nobody);
+      assert.deepEqual(await accounts.accountForLogin('ALICE', newId()), { account: alice, deviceSinceMs: null });
+      assert.deepEqual(await accounts.accountForLogin('bob', newId()), nobody);
       assert.equal(await accounts.findAccount('bob'), null);
       assert.equal(await reader.findUser(''), null);
     },
@@ -99,7 +99,9 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
       [{ ...device, signedIn: true }],
     );
     assert.deepEqual(await accounts.openSession({ ...session, atMs: 2000 }), opened);
-    assert.equal(await accounts.touchSession(id, 3000), true);
+    assert.equal(await accounts.touchSession(id, 3000, ({ lastSeenMs }) => lastSeenMs === 1000), null);
+    assert.deepEqual({ ...(await accounts.session(id)) }, expected);
+    assert.deepEqual({ ...(await accounts.touchSession(id, 3000)) }, expected);
     assert.deepEqual({ ...(await accounts.session(id)) }, { ...expected, state: 'live', lastSeenMs: 3000 });
     assert.deepEqual(await reader.endedSessions(0), []);
 
@@ -108,7 +110,7 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
       (await reader.endedSessions(0)).map((one) => ({ ...one })),
       [{ sequence: 1, id, endedAtMs: 4000, reason: 'logout', deviceRevoked: false, userId, deviceId }],
     );
-    assert.equal(await accounts.touchSession(id, 5000), false);
+    assert.equal(await accounts.touchSession(id, 5000), null);
     assert.deepEqual(
       await reader.devices([
         { userId, deviceId },
@@ -118,10 +120,11 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
       [{ ...device, signedIn: false }],
     );
     assert.equal((await accounts.session(id))?.state, 'ended');
-    assert.deepEqual([await accounts.deviceSinceMs(userId, deviceId), await accounts.deviceSinceMs(newId(), deviceId)], [1000, null]);
+    const since = async (name: string, id = deviceId) => (await accounts.accountForLogin(name, id)).deviceSinceMs;
+    assert.deepEqual([await since('alice'), await since('alice', newId()), await since('nobody')], [1000, null, null]);
     assert.equal((await accounts.openSession(session))?.state, 'ended'); // said again after the end, it does not come back
     assert.equal(await accounts.session(newId()), null);
-    assert.equal(await accounts.touchSession(newId(), 1), false);
+    assert.equal(await accounts.touchSession(newId(), 1), null);
     await accounts.endSession(newId(), 1);
   });
 
