@@ -16,6 +16,8 @@ import { listen } from '../udp_listener.ts';
 
 /** Stretching that costs nothing: only for tests, whose clients must be told to accept it. */
 const CHEAP_KSF: Ksf = { memoryKiB: 64, iterations: 1, parallelism: 1 };
+const SILENT = pino({ level: 'silent' });
+const PLACE = { httpPort: 4811, publicUrl: null, pins: () => [] };
 const UNLIMITED = { perSecond: 1e6, burst: 1e6 };
 const UNLIMITED_GUESSES = { ...GUESS_LIMITS, free: Number.MAX_SAFE_INTEGER };
 
@@ -36,10 +38,8 @@ export async function startDaemon(
   const { port = 0, wrap = (accounts: Accounts) => accounts, ...rest } = options;
   const accounts = wrap(await openAccounts({ kind: 'sqlite', file: join(folder, 'accounts.db') }));
   const secrets = await openSecrets(folder, { mayCreate: !(await accounts.hasAccounts()) });
-  const log = pino({ level: 'silent' });
   const audited: AuditEvent[] = [];
   const audit = { record: (event: AuditEvent) => void audited.push(event) };
-  const place = { httpPort: 4811, publicUrl: null, pins: () => [] };
   const defaults = {
     ...AUTH_DEFAULTS,
     rate: UNLIMITED,
@@ -50,16 +50,16 @@ export async function startDaemon(
     sessionRules: { ...SESSION_RULES, max: 1e9, maxPerUser: 1e9 },
     queueMax: 1024,
     registration: 'local' as const,
-    place,
+    place: PLACE,
     ksf: CHEAP_KSF,
-    log,
+    log: SILENT,
     audit,
     opaque: createOpaqueServer(secrets.opaqueSetup),
     now: Date.now,
   };
   const daemon = createAuthDaemon({ ...defaults, ...rest, accounts, secrets });
   const carried = carriedDatagrams(await openCarrierKey(folder), defaults.now);
-  const listening = await listen(daemon, { host: '127.0.0.1', port }, log, carried);
+  const listening = await listen(daemon, { host: '127.0.0.1', port }, SILENT, carried);
   let ended: Promise<void> | null = null;
   const end = async (): Promise<void> => {
     await listening.close();
@@ -76,4 +76,11 @@ export async function startDaemon(
       return ended;
     },
   };
+}
+
+/** A daemon without a socket, with the accounts and secrets of another one, a clock of its own, and the limits that daemons have where nobody says otherwise. */
+export function twinOf({ accounts, secrets }: DaemonFixture, own: Pick<AuthDaemonDeps, 'now' | 'opaque'>): AuthDaemon {
+  const audit = { record: () => undefined };
+  const rest = { registration: 'local', place: PLACE, ksf: CHEAP_KSF, log: SILENT, audit } as const;
+  return createAuthDaemon({ ...AUTH_DEFAULTS, ...rest, ...own, repliesMax: 256, accounts, secrets });
 }

@@ -1,12 +1,14 @@
 import { createSocket, type RemoteInfo } from 'node:dgram';
 import { once } from 'node:events';
 
-/** How bad the link is, each way. */
-export type LinkFaults = {
+/** How bad a link is, each way. */
+export type Faults = {
   readonly loss: number; // chance that a datagram vanishes, 0 to 1
   readonly duplicate: number; // chance that it arrives twice
   readonly reorder: number; // chance that it is held back so that later ones overtake it
   readonly delayMs: number; // that all take
+};
+export type LinkFaults = Faults & {
   readonly seed: number;
   readonly drop: (bytes: Buffer, way: 'up' | 'down') => boolean; // vanishes for certain
 };
@@ -23,7 +25,7 @@ type Back = { send(bytes: Buffer): void; close(): void };
 const UNUSED_MS = 20_000; // a client that was silent for so long is over
 
 /** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function seeded(seed: number): () => number {
+export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -31,6 +33,12 @@ function seeded(seed: number): () => number {
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
+}
+
+/** What becomes of a datagram on such a link. @returns after how many milliseconds it arrives, each time that it does */
+export function arrivals({ loss, duplicate, reorder, delayMs }: Faults, random: () => number): number[] {
+  const copies = random() < loss ? 0 : random() < duplicate ? 2 : 1;
+  return Array.from({ length: copies }, () => delayMs + (random() < reorder ? HELD_BACK_MS * random() : 0));
 }
 
 /** A UDP link on loopback to `target` (HOST:PORT) that loses, repeats and reorders datagrams. Each client has a port of its own at the target. */
@@ -48,13 +56,11 @@ export async function lossyLink(options: { target: string } & Partial<LinkFaults
 
   function carry(bytes: Buffer, way: 'up' | 'down', deliver: () => void): void {
     for (const listener of listeners) listener(bytes, way);
-    const copies = drop(bytes, way) || random() < loss ? 0 : random() < duplicate ? 2 : 1;
-    for (let copy = 0; copy < copies; copy += 1) {
-      const heldBackMs = random() < reorder ? HELD_BACK_MS * random() : 0;
+    for (const afterMs of drop(bytes, way) ? [] : arrivals({ loss, duplicate, reorder, delayMs }, random)) {
       const timer = setTimeout(() => {
         timers.delete(timer);
         if (!closed) deliver();
-      }, delayMs + heldBackMs);
+      }, afterMs);
       timers.add(timer);
     }
   }

@@ -4,7 +4,7 @@ import { AppError } from '../../Models/errors.ts';
 import { isLoopback } from '../loopback.ts';
 import type { AuthAddress } from './auth_address.ts';
 import { type RoundTrips, TIMING, waitMs, withSample } from './retransmission.ts';
-import { openUdpWay } from './udp_way.ts';
+import { openUdpWay, type UdpWay } from './udp_way.ts';
 import type { Way, WayName } from './way.ts';
 
 /** One conversation with the daemon: a request is sent again until its reply is here. */
@@ -22,8 +22,17 @@ export type Exchange = {
   close(): void;
 };
 
+/** Time and chance, which tests have of their own. */
+export type Clock = {
+  nowMs(): number;
+  /** @returns calls it off */
+  after(delayMs: number, then: () => void): () => void;
+  random(): number; // 0 to 1
+};
+
 export type ExchangeOptions = {
   readonly giveUpMs?: number;
+  readonly clock?: Clock;
   /** The HTTP server that carries datagrams too; without it there is UDP alone. */
   readonly serverUrl?: string;
   /** Where to begin: the way that was good the last time. */
@@ -32,6 +41,14 @@ export type ExchangeOptions = {
   readonly patienceMs?: number;
 };
 
+const REAL_CLOCK: Clock = {
+  nowMs: () => performance.now(),
+  after(delayMs, then) {
+    const timer = setTimeout(then, delayMs);
+    return () => clearTimeout(timer);
+  },
+  random: Math.random,
+};
 const OTHER = { udp: 'http', http: 'udp' } as const;
 
 function unreachable(address: AuthAddress, ways: readonly (Way | null)[], wasBusy: boolean): AppError {
@@ -60,9 +77,13 @@ export function waitText(ms: number): string {
 
 /** Over UDP, and after three seconds of silence also over HTTP; what answers first is where the conversation goes on. */
 export async function openExchange(address: AuthAddress, options: ExchangeOptions = {}): Promise<Exchange> {
-  const { giveUpMs = TIMING.giveUpMs, serverUrl } = options;
+  return exchangeOver(await openUdpWay(address), address, options);
+}
+
+/** The same, over a socket that is open already, or what stands for it. */
+export function exchangeOver(udp: UdpWay, address: AuthAddress, options: ExchangeOptions = {}): Exchange {
+  const { giveUpMs = TIMING.giveUpMs, clock = REAL_CLOCK, serverUrl } = options;
   const patienceMs = Math.min(options.patienceMs ?? TIMING.patienceMs, giveUpMs / 3);
-  const udp = await openUdpWay(address);
   let http: Way | null = null;
   const roundTrips: Record<WayName, RoundTrips> = { udp: null, http: null };
   let first: WayName = serverUrl === undefined ? 'udp' : (options.first ?? 'udp');
@@ -93,29 +114,26 @@ export async function openExchange(address: AuthAddress, options: ExchangeOption
         end();
         reject(error);
       };
-      const after = (delayMs: number, then: () => void): void => {
-        const timer = setTimeout(then, delayMs);
-        stops.push(() => clearTimeout(timer));
-      };
+      const after = (delayMs: number, then: () => void): void => void stops.push(clock.after(delayMs, then));
 
       /** Sends again and again on one way. */
       const begin = (name: WayName, way: Way | null): void => {
         if (isOver || way === null) return;
         let repeats = -1;
         let sentAt = 0;
-        let timer: NodeJS.Timeout | undefined;
-        let secondProbe: NodeJS.Timeout | undefined;
+        let stopRepeat = (): void => undefined;
+        let stopProbe = (): void => undefined;
         const sendIn = (delayMs: number, isProbe: boolean): void => {
-          clearTimeout(timer);
-          timer = setTimeout(send, delayMs, isProbe);
+          stopRepeat();
+          stopRepeat = clock.after(delayMs, () => send(isProbe));
         };
         const send = (isProbe: boolean): void => {
           repeats += 1;
-          sentAt = performance.now();
+          sentAt = clock.nowMs();
           way.send(datagram);
-          clearTimeout(secondProbe);
-          if (isProbe && name === 'udp') secondProbe = setTimeout(() => way.send(datagram), TIMING.secondProbeMs);
-          sendIn(waitMs(roundTrips[name], repeats, Math.random()), true);
+          stopProbe();
+          if (isProbe && name === 'udp') stopProbe = clock.after(TIMING.secondProbeMs, () => way.send(datagram));
+          sendIn(waitMs(roundTrips[name], repeats, clock.random()), true);
         };
         const receive = (bytes: Uint8Array): void => {
           const reply = parseServer(bytes);
@@ -123,16 +141,16 @@ export async function openExchange(address: AuthAddress, options: ExchangeOption
           wasBusy = reply.kind === 'busy';
           if (reply.kind === 'busy') {
             const retryAfterMs = decodeUint32(reply.retryAfterMs);
-            clearTimeout(secondProbe);
+            stopProbe();
             if (retryAfterMs >= TIMING.giveUpMs) fail(tooMany(retryAfterMs));
-            else sendIn(retryAfterMs * (1 + Math.random()), false);
+            else sendIn(retryAfterMs * (1 + clock.random()), false);
             return;
           }
           try {
             const result = accept(reply, bytes);
             if (result === null) return;
             // A repeated request tells the round trip only roughly (Karn): good enough where there is no better sample yet.
-            if (repeats === 0 || roundTrips[name] === null) roundTrips[name] = withSample(roundTrips[name], performance.now() - sentAt);
+            if (repeats === 0 || roundTrips[name] === null) roundTrips[name] = withSample(roundTrips[name], clock.nowMs() - sentAt);
             first = name;
             end();
             resolve(result);
@@ -142,8 +160,8 @@ export async function openExchange(address: AuthAddress, options: ExchangeOption
         };
         stops.push(
           way.listen(receive),
-          () => clearTimeout(timer),
-          () => clearTimeout(secondProbe),
+          () => stopRepeat(),
+          () => stopProbe(),
         );
         send(false);
       };

@@ -6,8 +6,10 @@ import { AppError } from '../../Models/errors.ts';
 import type { AuthAddress } from './auth_address.ts';
 import type { Way } from './way.ts';
 
+export type UdpWay = Way & { readonly loopback: boolean };
+
 /** A socket of its own. @throws AppError `auth_unreachable` */
-export async function openUdpWay(address: AuthAddress): Promise<Way & { readonly loopback: boolean }> {
+export async function openUdpWay(address: AuthAddress): Promise<UdpWay> {
   const socket = await connect(address);
   let hint: string | null = null;
   socket.on('error', (error: NodeJS.ErrnoException) => {

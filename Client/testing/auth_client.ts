@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { server as opaqueLibrary, ready as opaqueReady } from '@serenity-kit/opaque';
 import { encodeText, KSF_DEFAULT, type Ksf } from '../../Models/datagram_fields.ts';
 import { packFields, parseServer, TEXTS, unpackFields } from '../../Models/datagrams.ts';
@@ -10,10 +9,11 @@ import { parseAuthAddress } from '../session/auth_address.ts';
 import { performChange } from '../session/changes.ts';
 import { checkFirstContact, type DaemonPins, type FirstContact } from '../session/daemon_pins.ts';
 import { BEGIN_AGAIN, makeContact, requestInBox } from '../session/daemon_requests.ts';
-import { type Exchange, type ExchangeOptions, openExchange } from '../session/exchange.ts';
+import { type Clock, type Exchange, type ExchangeOptions, exchangeOver, openExchange } from '../session/exchange.ts';
 import { type Granted, performBegin, performLogin, performLogout, performRegistration, performRenewal } from '../session/handshake.ts';
 import { nodePrimitives } from '../session/node_primitives.ts';
-import { openOpaqueThread } from '../session/opaque_thread.ts';
+import type { OpaqueSteps } from '../session/opaque_steps.ts';
+import { type OpaqueThread, openOpaqueThread } from '../session/opaque_thread.ts';
 import { performPasswordChange } from '../session/password_change.ts';
 import { type LoginOptions, login, type PasswordChange, type RegisterOptions, register, resume, type Session } from '../session/session.ts';
 
@@ -62,15 +62,27 @@ export type BareClient = AsyncDisposable & {
   logout(exchange: Exchange, granted: Granted): Promise<void>;
 };
 
-/** @param options.stretchingMs how long stretching seems to take, where the daemon's asks for nothing: it is waited, and many can wait at once */
-export function openBareClient(options: { readonly stretchingMs?: number } = {}): BareClient {
-  const thread = openOpaqueThread();
-  const { stretchingMs = 0 } = options;
-  const finishLogin: typeof thread.finishLogin = async (input) => {
-    if (stretchingMs > 0) await sleep(stretchingMs);
-    return thread.finishLogin(input);
+export type BareClientOptions = {
+  /** One that others use too, and close. */
+  readonly thread?: OpaqueThread;
+  /** In place of stretching, where the daemon asks for none. */
+  readonly stretch?: () => Promise<void>;
+  /** Sees each step of OPAQUE while it is computed. */
+  readonly watch?: <Result>(step: Promise<Result>) => Promise<Result>;
+};
+
+export function openBareClient(options: BareClientOptions = {}): BareClient {
+  const { stretch, watch = (step) => step } = options;
+  const thread = options.thread ?? openOpaqueThread();
+  const steps: OpaqueSteps = {
+    startRegistration: (password) => watch(thread.startRegistration(password)),
+    finishRegistration: (input) => watch(thread.finishRegistration(input)),
+    startLogin: (password) => watch(thread.startLogin(password)),
+    async finishLogin(input) {
+      await stretch?.();
+      return watch(thread.finishLogin(input));
+    },
   };
-  const steps = { ...thread, finishLogin };
   const common = { steps, pins: null, ksfFloor: NO_FLOOR };
   return {
     exchange: (address, options) => openExchange(parseAuthAddress(address), options),
@@ -110,8 +122,19 @@ export function openBareClient(options: { readonly stretchingMs?: number } = {})
     },
     begin: (exchange, { grant, clockOffsetMs }) => performBegin(exchange, { proof: grant, clockOffsetMs, pins: null }),
     logout: (exchange, { grant, clockOffsetMs }) => performLogout(exchange, { proof: grant, clockOffsetMs, pins: null }),
-    [Symbol.asyncDispose]: () => steps.close(),
+    [Symbol.asyncDispose]: async () => (options.thread === undefined ? thread.close() : undefined),
   };
+}
+
+/** The client's thread, for several of them. */
+export function openSharedThread(): OpaqueThread {
+  return openOpaqueThread();
+}
+
+/** A conversation at a time of its own, over what stands for a socket. */
+export function exchangeAt(clock: Clock, socket: Pick<Parameters<typeof exchangeOver>[0], 'send' | 'listen'>): Exchange {
+  const address = { host: '192.0.2.1', port: 1, text: 'a link' };
+  return exchangeOver({ ...socket, loopback: false, hint: () => null, close: () => undefined }, address, { clock });
 }
 
 /** Datagrams handed over by a function call. A request that gets no believable answer fails at once. */
