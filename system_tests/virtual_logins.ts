@@ -19,7 +19,7 @@ type Link = {
   readonly deliver: Deliver;
 };
 
-export type VirtualLogins = {
+type VirtualLogins = {
   readonly base: DaemonFixture; // where the accounts are kept
   readonly faults: Faults;
   readonly logins: number;

@@ -62,7 +62,7 @@ export type BareClient = AsyncDisposable & {
   logout(exchange: Exchange, granted: Granted): Promise<void>;
 };
 
-export type BareClientOptions = {
+type BareClientOptions = {
   /** One that others use too, and close. */
   readonly thread?: OpaqueThread;
   /** In place of stretching, where the daemon asks for none. */
