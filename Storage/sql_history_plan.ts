@@ -137,65 +137,82 @@ async function load({ store, db }: BackReading, { space, tracks, within }: Selec
   return { nodes, earlier };
 }
 
-/** What a node was in just before a row of the journal, as far as is known; undefined if it was not there. */
-function parentBefore({ tracks, space }: Selection, { nodes, earlier }: Loaded, id: number, seq: number): number | null | undefined {
-  const track = tracks.get(id);
+/** What a node was in; `top`: nothing, as the root of the space; `unknown`: rows of an older version do not say it. */
+type Above = number | 'top' | 'gone' | 'unknown';
+
+const aboveNow = ({ nodes }: Loaded, id: number): Above => {
   const node = nodes.get(id);
-  if (node === undefined || id === space.root) return null; // a space always had its root
-  if (track === undefined) return node.deletedSeq === null || node.deletedSeq >= seq ? node.parent : undefined;
-  if (track.since < seq) return node.parent; // it was changed by then
-  const row = track.before === null ? undefined : earlier.get(track.before);
-  return row === undefined || row.kind === DELETE ? undefined : row.parent;
+  return node === undefined ? 'unknown' : (node.parent ?? 'top');
+};
+
+/** What it was in just before a row of the journal. */
+function aboveBefore({ tracks, space }: Selection, loaded: Loaded, id: number, seq: number): Above {
+  const track = tracks.get(id);
+  if (id === space.root) return 'top'; // a space always had its root
+  if (track === undefined) {
+    const { deletedSeq = null } = loaded.nodes.get(id) ?? {};
+    return deletedSeq === null || deletedSeq >= seq ? aboveNow(loaded, id) : 'gone';
+  }
+  if (track.since < seq) return aboveNow(loaded, id); // it was changed by then
+  if (track.before === null) return 'gone';
+  const row = loaded.earlier.get(track.before);
+  return row?.kind === DELETE ? 'gone' : (row?.parent ?? 'unknown');
 }
 
 /** Whether it was in the trash just before a row of the journal, or in something that was; not if that is not known. */
 function wasGone(selection: Selection, loaded: Loaded, id: number, seq: number): boolean {
   const met = new Set<number>();
-  for (let at: number | null = id; at !== null && !met.has(at); ) {
-    met.add(at);
-    const parent = parentBefore(selection, loaded, at, seq);
-    if (parent === undefined) return true;
-    at = parent;
-  }
-  return false;
+  let at: Above = id;
+  for (; typeof at === 'number' && !met.has(at); at = aboveBefore(selection, loaded, at, seq)) met.add(at);
+  return at === 'gone';
 }
 
+type Where = 'in' | 'out' | 'unknown';
 type Scope = {
   readonly loaded: Loaded;
   readonly folder: Node | null;
-  readonly isAsked: IsBelow;
+  /** It is in the folder, was, could have been, or would come into it with something that was. */
+  readonly isAsked: (id: number) => boolean;
   /** It was there, and in the folder. */
-  readonly then: (id: number, track: Track) => boolean;
+  readonly then: (id: number, track: Track) => Where;
 };
 
 /** @throws AppError `not_found` */
 function scopeOf(selection: Selection, loaded: Loaded): Scope {
   if (selection.within === null) {
-    const then: Scope['then'] = (id, { since }) => !wasGone(selection, loaded, id, since);
+    const then: Scope['then'] = (id, { from }) => (wasGone(selection, loaded, id, from) ? 'out' : 'in');
     return { loaded, folder: null, isAsked: () => true, then };
   }
   const { folder, position } = selection.within;
   if (wasGone(selection, loaded, folder.id, position + 1)) throw new AppError('not_found', 'the folder was not there then');
-  const now = belowFolder(folder.id, (id) => loaded.nodes.get(id)?.parent);
-  const then = belowFolder(folder.id, (id) => parentBefore(selection, loaded, id, position + 1));
-  return { loaded, folder, isAsked: (id) => now(id) || then(id), then };
+  const then = whereTo(
+    (id) => id === folder.id,
+    (id) => aboveBefore(selection, loaded, id, position + 1),
+  );
+  // What comes back into the folder brings along what was put into it elsewhere.
+  const willBe = whereTo(
+    (id) => then(id) === 'in',
+    (id) => aboveNow(loaded, id),
+  );
+  return { loaded, folder, isAsked: (id) => willBe(id) !== 'out' || then(id) !== 'out', then };
 }
 
-type IsBelow = (id: number) => boolean;
-
-function belowFolder(folder: number, parentOf: (id: number) => number | null | undefined): IsBelow {
-  const known = new Map<number, boolean>([[folder, true]]);
+function whereTo(isIn: (id: number) => boolean, aboveOf: (id: number) => Above): (id: number) => Where {
+  const known = new Map<number, Where>();
   return (id) => {
     const way: number[] = [];
-    let at: number | null | undefined = id;
-    while (at != null && !known.has(at)) {
-      known.set(at, false); // also ends the way should folders be in a ring
+    let at: Above = id;
+    for (; typeof at === 'number' && !known.has(at); at = aboveOf(at)) {
+      if (isIn(at)) {
+        known.set(at, 'in');
+        break;
+      }
+      known.set(at, 'out'); // also ends the way should folders be in a ring
       way.push(at);
-      at = parentOf(at);
     }
-    const isBelow = at != null && known.get(at) === true;
-    for (const each of way) known.set(each, isBelow);
-    return isBelow;
+    const where = typeof at === 'number' ? (known.get(at) ?? 'out') : at === 'unknown' ? 'unknown' : 'out';
+    for (const each of way) known.set(each, where);
+    return where;
   };
 }
 
@@ -210,7 +227,7 @@ function hasContent(node: AnyNode, row: Earlier): boolean {
 /** Somebody has taken it back since. @param row undefined: it was not there */
 function isAlready(node: AnyNode, row: Earlier | undefined): boolean {
   if (row === undefined || row.kind === DELETE) return node.deletedSeq !== null;
-  const isPlaced = row.parent === null || (node.parent === row.parent && node.name === lastName(row.path));
+  const isPlaced = node.parent === row.parent && node.name === lastName(row.path);
   return node.deletedSeq === null && isPlaced && hasContent(node, row);
 }
 
@@ -231,10 +248,11 @@ function wantOf({ folder, loaded, then }: Scope, node: AnyNode, track: Track): W
   const content = differs && row.thinned_at_ms === null;
   const reason = differs && !content ? 'thinned' : null;
   if (id === folder?.id || row.path === '/') return { want: { id, place: 'keep', content, orGone: false, whole: false }, reason };
-  if (row.parent === null) return { want: null, reason: 'unknown' };
+  const where = then(id, track);
+  if (row.parent === null || where === 'unknown') return { want: null, reason: 'unknown' };
   const name = lastName(row.path);
   const place = { parent: row.parent, name, key: foldName(name) };
-  if (then(id, track)) return { want: { id, place, content, orGone: false, whole: false }, reason };
+  if (where === 'in') return { want: { id, place, content, orGone: false, whole: false }, reason };
   // It came into the folder since, or out of the trash with what it was in: it goes back to where it was, as it is.
   return { want: node.deletedSeq === null ? { id, place, content: false, orGone: true, whole: folder !== null } : null, reason: null };
 }

@@ -17,6 +17,8 @@ export type Track = {
   before: number | null;
   /** The first of its last rows. */
   since: number;
+  /** Where the rows of the journal begin that were asked about up to that one, without others between: before that row all was as it was. */
+  from: number;
   /** The same for the first row that was asked about. */
   readonly first: number | null;
   /** The last row that was not asked about and came behind one that was. */
@@ -58,7 +60,7 @@ async function selectFolder(reading: BackReading, request: BackRequest & { kind:
   const narrow = above !== '/' && (await staysInside(reading, { space, position, folder, isWithin }));
   const tracks = new Map<number, Track>();
   for await (const rows of journalPages(reading, space, position)) {
-    for (const row of rows) if (!narrow || isWithin(row.path) || isWithin(row.from_path)) note(tracks, row, true);
+    for (const row of rows) if (!narrow || isWithin(row.path) || isWithin(row.from_path)) note(tracks, row, position + 1);
   }
   return [{ space, tracks, within: { folder, position } }];
 }
@@ -112,23 +114,24 @@ async function* journalPages({ db }: HistoryReading, space: SpaceView, after: nu
   }
 }
 
-function note(tracks: Map<number, Track>, { seq, node, prev, path }: Row, isAsked: boolean): void {
+/** @param from null: the row is not asked about; else see Track */
+function note(tracks: Map<number, Track>, { seq, node, prev, path }: Row, from: number | null): void {
   if (node === NO_NODE) return;
   const known = tracks.get(node);
   if (known === undefined) {
-    if (!isAsked) return;
+    if (from === null) return;
     if (tracks.size >= LIMITS.backNodesMax) {
       throw new AppError(
         'too_large',
         `more than ${LIMITS.backNodesMax} files and folders changed since: take a smaller folder, or a later time`,
       );
     }
-    tracks.set(node, { before: prev, since: seq, first: prev, lost: null, isOpen: true, path });
+    tracks.set(node, { before: prev, since: seq, from, first: prev, lost: null, isOpen: true, path });
     return;
   }
   known.path = path;
-  if (!isAsked) Object.assign(known, { isOpen: false, lost: { seq } });
-  else if (!known.isOpen) Object.assign(known, { isOpen: true, before: prev, since: seq });
+  if (from === null) Object.assign(known, { isOpen: false, lost: { seq } });
+  else if (!known.isOpen) Object.assign(known, { isOpen: true, before: prev, since: seq, from });
 }
 
 async function selectCommits(reading: BackReading, request: BackRequest & { kind: 'undo' }): Promise<Selection[]> {
@@ -138,8 +141,12 @@ async function selectCommits(reading: BackReading, request: BackRequest & { kind
     if (commits.size === 0) continue;
     const first = Math.min(...commits.values());
     const tracks = new Map<number, Track>();
+    let from: number | null = null;
     for await (const rows of journalPages(reading, space, Math.max(first - 1, space.joinedSeq))) {
-      for (const row of rows) note(tracks, row, commits.has(row.commit_id));
+      for (const row of rows) {
+        from = commits.has(row.commit_id) ? (from ?? row.seq) : null;
+        note(tracks, row, from);
+      }
     }
     if (tracks.size > 0) selections.push({ space, tracks, within: null });
   }

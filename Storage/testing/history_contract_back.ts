@@ -165,6 +165,22 @@ export function contractOfGoingBack(open: OpenHistory): void {
     assert.deepEqual([told(plan), plan.steps, await paths(place)], [['/a folder_gone'], [], ['/a']]);
   });
 
+  test('what was put into a folder while that was elsewhere goes when it comes back, and is in the trash', async (t) => {
+    const place = await open(t);
+    const { metadata, history } = place;
+    await done(metadata, phone, [put('/w/a/f', one), put('/own', two)], contents);
+    const { cursor } = await allChanges(metadata, alice);
+    await done(metadata, laptop, [move('/w/a', '/b'), put('/b/new', one), move('/own', '/b/own')], contents);
+    const plan = await goBack(place, phone, { kind: 'rewind', path: '/w', to: { cursor } });
+    assert.deepEqual(told(plan), []);
+    assert.deepEqual(await paths(place), ['/own', '/w', '/w/a', '/w/a/f']);
+    const { rows } = await history.trash(alice, { path: '/', after: null, limit: 10 });
+    assert.deepEqual(
+      rows.map(({ path }) => path),
+      ['/w/a/new'],
+    );
+  });
+
   test('in a shared folder an editor goes back and a viewer does not, and only what happened since they joined', async (t) => {
     const place = await open(t);
     const { metadata, history, clock } = place;

@@ -1,0 +1,36 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import fc from 'fast-check';
+import { openServerStore } from '../Storage/server_store.ts';
+import { rewinds, undos } from '../Storage/testing/history_walks.ts';
+import { quickFolder } from '../Storage/testing/quick_folder.ts';
+
+/** Random histories that are gone back in, many of them, on SQLite: `npm run test:rewinds -- --runs 2000 --seconds 600 [--seed N]`. */
+const { values } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '1000' },
+    seconds: { type: 'string', default: '300' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+  },
+});
+const seed = Number(values.seed);
+const endMs = Date.now() + Number(values.seconds) * 1000;
+for (const [name, property] of Object.entries({ rewinds, undos })) {
+  const folder = await mkdtemp(join(quickFolder(), 'driftless-going-back-'));
+  const clock = { ms: 1_700_000_000_000 };
+  const store = await openServerStore({ kind: 'sqlite', file: join(folder, 'driftless.db') }, { now: () => clock.ms });
+  const result = await fc.check(property({ ...store, clock }), {
+    numRuns: Number(values.runs),
+    interruptAfterTimeLimit: Math.max(1000, (endMs - Date.now()) / (name === 'rewinds' ? 2 : 1)),
+    seed,
+  });
+  await store.close();
+  await rm(folder, { recursive: true, force: true });
+  if (result.failed && result.counterexample !== null) {
+    console.log(fc.defaultReportMessage(result), result.errorInstance);
+    process.exitCode = 1;
+    break;
+  }
+  console.log(`${name}: ${result.numRuns} histories, seed ${seed}`);
+}
