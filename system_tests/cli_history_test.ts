@@ -132,6 +132,7 @@ test('a device of yours goes by its name where the past is told and taken back, 
   const [{ device } = { device: '' }] = await json<RestVersion[]>('versions', '/by/device');
   assert.match(device, /^[0-9a-f]{32}$/);
   for (const word of ['versions', 'who']) assert.match(await done(word, '/by/device'), / by alice on laptop-3 {2}operation /);
+  for (const word of ['changes', 'events']) assert.match(await done(word), /\/by\/device {2}by alice on laptop-3 {2}\S+$/m);
   const stepsOf = async (named: string) => (await json<Plan>('undo', '--device', named, '--since', '1h', '--dry-run')).steps;
   const steps = await stepsOf('laptop-3');
   assert.ok(steps.some(({ kind, path }) => kind === 'delete' && path === '/by'));

@@ -1,5 +1,6 @@
 import { AppError } from '../../Models/errors.ts';
 import type { Driftless } from '../client.ts';
+import { rowsOf } from './output.ts';
 
 /** The journal knows devices by their ids; people know their own by name. Those of others stay as they are told. */
 export type DeviceNames = {
@@ -32,4 +33,14 @@ export async function deviceNames(client: Pick<Driftless, 'devices'>): Promise<D
       );
     },
   };
+}
+
+/** One line for each row, with the names of the user's devices. */
+export async function namedRows<T>(
+  client: Pick<Driftless, 'devices'>,
+  rows: AsyncIterable<T>,
+  lineOf: (row: T, names: DeviceNames) => string,
+): Promise<ReturnType<typeof rowsOf<T>>> {
+  const names = await deviceNames(client);
+  return rowsOf(rows, (row) => lineOf(row, names));
 }

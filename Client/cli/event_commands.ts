@@ -1,6 +1,7 @@
 import { AppError } from '../../Models/errors.ts';
 import type { Driftless, RestChange, RestEvent, RestOnline } from '../client.ts';
 import { type Command, type Options, textOption } from './command.ts';
+import { type DeviceNames, namedRows } from './device_names.ts';
 import { changeText } from './file_commands.ts';
 import { formatTime } from './format.ts';
 import { facts, rowsOf } from './output.ts';
@@ -13,7 +14,7 @@ function onlineLine({ user, device, name, since }: RestOnline): string {
   return `${user.padEnd(12)}  since ${formatTime(since)}  ${name === '' ? device : name}`;
 }
 
-function eventLine(event: RestEvent): string {
+function eventLine(event: RestEvent, names: DeviceNames): string {
   switch (event.type) {
     case 'connected':
       return '';
@@ -24,7 +25,7 @@ function eventLine(event: RestEvent): string {
     case 'synced':
       return syncedText(event).join('  ');
     default:
-      return changeText(event);
+      return changeText(event, names);
   }
 }
 
@@ -66,8 +67,8 @@ export const EVENT_COMMANDS: readonly Command[] = [
         return facts({ cursor }, `done up to ${cursor}`);
       }
       const since = sinceOf(options);
-      if (options.follow !== true) return { kind: 'events', events: rowsOf(upToNow(client, since), changeText) };
-      return { kind: 'events', events: rowsOf(client.events({ since }), eventLine) };
+      if (options.follow !== true) return { kind: 'events', events: await namedRows(client, upToNow(client, since), changeText) };
+      return { kind: 'events', events: await namedRows(client, client.events({ since }), eventLine) };
     },
   },
   {

@@ -3,6 +3,7 @@ import { formatBytes } from '../../Models/format_bytes.ts';
 import { LIMITS } from '../../Models/limits.ts';
 import type { Driftless, ListOptions, RestChange, RestEntry, RestPlaces } from '../client.ts';
 import { argument, type Command, type Options, textOption } from './command.ts';
+import { type DeviceNames, namedRows } from './device_names.ts';
 import { formatTime } from './format.ts';
 import { numberOption } from './history_commands.ts';
 import { facts, rowsOf } from './output.ts';
@@ -88,10 +89,10 @@ function pageOptions(options: Options): { limit?: number; after?: string } | nul
   };
 }
 
-export function changeText(change: RestChange): string {
+export function changeText(change: RestChange, { nameOf }: DeviceNames): string {
   const from = change.from === null ? '' : ` (was ${change.from})`;
   const what = change.details === undefined ? `${change.path}${from}` : detailsText(change.details);
-  const by = change.device === '' ? change.user : `${change.user} on ${change.device}`;
+  const by = change.device === '' ? change.user : `${change.user} on ${nameOf(change.device)}`;
   return `${formatTime(change.at)}  ${change.kind.padEnd(7)}  ${what}  by ${by}  ${change.cursor}`;
 }
 
@@ -217,7 +218,8 @@ export const FILE_COMMANDS: readonly Command[] = [
     examples: ['changes', 'changes --after CURSOR --json'],
     async run(run, _args, options) {
       const after = textOption(options, 'after');
-      return { kind: 'rows', rows: rowsOf((await run.client()).changes(after === undefined ? {} : { after }), changeText) };
+      const client = await run.client();
+      return { kind: 'rows', rows: await namedRows(client, client.changes(after === undefined ? {} : { after }), changeText) };
     },
   },
 ];

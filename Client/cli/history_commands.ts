@@ -1,10 +1,10 @@
 import { AppError } from '../../Models/errors.ts';
 import { formatBytes } from '../../Models/format_bytes.ts';
-import type { Driftless, RestDeed, RestTrashItem, RestVersion } from '../client.ts';
-import { argument, type Command, type Options, type Outcome, type Run, textOption } from './command.ts';
-import { type DeviceNames, deviceNames } from './device_names.ts';
+import type { RestDeed, RestTrashItem, RestVersion } from '../client.ts';
+import { argument, type Command, type Options, textOption } from './command.ts';
+import { type DeviceNames, namedRows } from './device_names.ts';
 import { formatTime } from './format.ts';
-import { facts, rowsOf } from './output.ts';
+import { facts } from './output.ts';
 
 /** @throws AppError `request_invalid` */
 export function numberOption(options: Options, name: string): number | undefined {
@@ -48,17 +48,6 @@ function trashLine(row: RestTrashItem, names: DeviceNames): string {
   return `@${row.id}  ${formatTime(row.at)}  ${size.padStart(9)}  ${row.path}${row.kind === 'folder' ? '/' : ''}  ${by(row, names)}`;
 }
 
-/** One line for each row, with the names of the user's devices. */
-async function named<T>(
-  run: Run,
-  rowsFrom: (client: Driftless) => AsyncIterable<T>,
-  lineOf: (row: T, names: DeviceNames) => string,
-): Promise<Outcome> {
-  const client = await run.client();
-  const names = await deviceNames(client);
-  return { kind: 'rows', rows: rowsOf(rowsFrom(client), (row) => lineOf(row, names)) };
-}
-
 async function* once(text: string): AsyncGenerator<Uint8Array> {
   yield Buffer.from(text);
 }
@@ -74,7 +63,8 @@ export const HISTORY_COMMANDS: readonly Command[] = [
     about: 'The first column is the number that cat, get, restore, diff and pin take. Works for deleted files too.',
     examples: ['versions /report.odt', 'versions /report.odt --json'],
     async run(run, args) {
-      return named(run, (client) => client.versions(argument(args, 0)), versionLine);
+      const client = await run.client();
+      return { kind: 'rows', rows: await namedRows(client, client.versions(argument(args, 0)), versionLine) };
     },
   },
   {
@@ -131,7 +121,8 @@ export const HISTORY_COMMANDS: readonly Command[] = [
     about: 'Each line names the user, the device and the operation, which undo takes. Works for paths that are gone too.',
     examples: ['who /reports/q3.pdf', 'who /reports --json'],
     async run(run, args) {
-      return named(run, (client) => client.deeds(argument(args, 0)), deedLine);
+      const client = await run.client();
+      return { kind: 'rows', rows: await namedRows(client, client.deeds(argument(args, 0)), deedLine) };
     },
   },
   {
@@ -141,7 +132,8 @@ export const HISTORY_COMMANDS: readonly Command[] = [
     about: 'A deleted folder is one line. The first column is what undelete takes.',
     examples: ['trash', 'trash /reports --json'],
     async run(run, [path = '/']) {
-      return named(run, (client) => client.trash(path), trashLine);
+      const client = await run.client();
+      return { kind: 'rows', rows: await namedRows(client, client.trash(path), trashLine) };
     },
   },
   {
