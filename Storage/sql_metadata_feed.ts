@@ -169,7 +169,9 @@ async function* changedBelow(reading: FeedReading, { rootId, after, rejoined, op
       for (const { node, kind, path, from_path } of rows) {
         const near = span.space !== root.space || arrivals || isWithin(path, root.path) || isWithin(from_path, root.path);
         named.set(node, near || named.get(node) === true);
-        if (RENEWS.has(kind) || (kind === MOVE && (open || (arrivals && span.space === root.space)))) unlisted.add(node);
+        // What is moved behind an unlisted folder may have come out of it, with content that was not told.
+        const mayBeUntold = open || unlisted.size > 0 || (arrivals && span.space === root.space);
+        if (RENEWS.has(kind) || (kind === MOVE && mayBeUntold)) unlisted.add(node);
       }
       yield partOf(reading, await takeSnapshot(db, dialect, view, [rootId, ...named.keys()]), { rootId, named, unlisted });
     }

@@ -251,6 +251,17 @@ function contractOfTrash(open: OpenHistory): void {
     );
   });
 
+  test('a folder that came back in another one and was moved out of that is listed to who hears of both at once', async (t) => {
+    const { metadata, history } = await open(t);
+    await done(metadata, alice, [put('/d/e/f', one), mkdir('/other')], [one]);
+    const follower = openFollower(metadata, alice, '/');
+    await done(metadata, alice, [remove('/d')]);
+    await follower.check(); // knows nothing of what is in it
+    await history.undelete(alice, '/d', null);
+    await done(metadata, alice, [move('/d/e', '/other/e')]);
+    await follower.check();
+  });
+
   test('a file of several chunks comes back with them, and is the node that it was', async (t) => {
     const { metadata, history } = await open(t);
     await done(metadata, alice, [put('/f', many)], [many]);
