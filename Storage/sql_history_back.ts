@@ -31,7 +31,7 @@ export async function goBack(
   await store.database.write(async (trx) => {
     const batch = await openBatch(store, trx, { principal, stream, chunks: [], paths: [], reason: request.kind });
     await batch.ledger.lock(expected.spaces.map(({ space }) => space.id));
-    const plan = await makePlan({ store, epoch, db: trx, view: batch.view }, request);
+    const plan = await makePlan({ store, epoch, db: trx, view: batch.view }, request, expected.selections);
     checkSame(plan.shown.digest, digest);
     await batch.provideIds(plan.spaces.length);
     for (const one of plan.spaces) await carryOut(batch, one);

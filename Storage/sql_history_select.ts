@@ -31,19 +31,31 @@ export type Selection = {
   readonly space: SpaceView;
   readonly tracks: ReadonlyMap<number, Track>;
   /** Only what is below this folder, or was behind this row of the journal; null: all of them. */
-  readonly within: { readonly folder: Node; readonly position: number } | null;
+  readonly within: Within | null;
+  /** Rows of the journal up to this one were looked at. */
+  readonly seen: number;
+};
+type Within = {
+  readonly folder: Node;
+  readonly position: number;
+  /** Paths below this one tell what is in the folder; null: they do not, and all rows were taken. */
+  readonly narrow: string | null;
 };
 
 export type BackReading = HistoryReading & { readonly epoch: string };
 
-/** Finds the rows that a request asks about. */
-export function select(reading: BackReading, request: BackRequest): Promise<Selection[]> {
-  return request.kind === 'rewind' ? selectFolder(reading, request) : selectCommits(reading, request);
+/** Finds the rows that a request asks about. @param known what was found before: the rows that it has seen need not be read again */
+export function select(reading: BackReading, request: BackRequest, known: readonly Selection[] = []): Promise<Selection[]> {
+  return request.kind === 'rewind' ? selectFolder(reading, request, known[0]) : selectCommits(reading, request);
 }
 
 const RELOCATES: readonly number[] = (['move', 'restore'] as const).map((kind) => JOURNAL_KINDS.indexOf(kind));
 
-async function selectFolder(reading: BackReading, request: BackRequest & { kind: 'rewind' }): Promise<Selection[]> {
+async function selectFolder(
+  reading: BackReading,
+  request: BackRequest & { kind: 'rewind' },
+  known: Selection | undefined,
+): Promise<Selection[]> {
   const { store, db, view } = reading;
   if (view.home === null) throw nothingAt(request.path);
   const [found] = await resolve(store, db, view, [request.path]);
@@ -57,12 +69,21 @@ async function selectFolder(reading: BackReading, request: BackRequest & { kind:
   if (position < Math.max(1, space.joinedSeq)) throw new AppError('not_found', 'that is before the beginning');
   const above = place.top === null ? place.path.slice(space.path === '/' ? 0 : space.path.length) : '/';
   const isWithin = (path: string | null): boolean => path !== null && (above === '/' || path === above || path.startsWith(`${above}/`));
-  const narrow = above !== '/' && (await staysInside(reading, { space, position, folder, isWithin }));
-  const tracks = new Map<number, Track>();
-  for await (const rows of journalPages(reading, space, position)) {
-    for (const row of rows) if (!narrow || isWithin(row.path) || isWithin(row.from_path)) note(tracks, row, position + 1);
+  const isSame = known?.space.id === space.id && known.within?.folder.id === folder.id && known.within.position === position;
+  const border = { space, folder, isWithin };
+  let before = isSame ? known : undefined;
+  const mayBeNarrow = above !== '/' && (before === undefined || before.within?.narrow === above);
+  const isNarrow = mayBeNarrow && (await staysInside(reading, { ...border, after: before?.seen ?? position }));
+  if (!isNarrow && before?.within?.narrow !== null) before = undefined; // it was narrow, and left rows out
+  const tracks = new Map(Array.from(before?.tracks ?? [], ([id, track]) => [id, { ...track }]));
+  let seen = before?.seen ?? position;
+  for await (const rows of journalPages(reading, space, { after: seen })) {
+    for (const row of rows) {
+      if (!isNarrow || isWithin(row.path) || isWithin(row.from_path)) note(tracks, row, position + 1);
+      seen = row.seq;
+    }
   }
-  return [{ space, tracks, within: { folder, position } }];
+  return [{ space, tracks, within: { folder, position, narrow: isNarrow ? above : null }, seen }];
 }
 
 /** The last journal number before or at a time, or that of a cursor. */
@@ -81,13 +102,13 @@ async function positionOf(reading: BackReading, space: SpaceView, to: (BackReque
   return later?.first == null ? space.head : later.first - 1;
 }
 
-type Border = { space: SpaceView; position: number; folder: Node; isWithin: (path: string | null) => boolean };
+type Border = { space: SpaceView; after: number; folder: Node; isWithin: (path: string | null) => boolean };
 
 /** Neither the folder nor what is above it was moved since, and nothing went over its border: then paths of then tell what was below it. */
-async function staysInside(reading: BackReading, { space, position, folder, isWithin }: Border): Promise<boolean> {
+async function staysInside(reading: BackReading, { space, after, folder, isWithin }: Border): Promise<boolean> {
   const { db, store } = reading;
   const chain = new Set((await store.lookups.chains(db, [[folder.id]])).map(({ id }) => id));
-  for await (const rows of journalPages(reading, space, position, RELOCATES)) {
+  for await (const rows of journalPages(reading, space, { after, kinds: RELOCATES })) {
     for (const row of rows) if (chain.has(row.node) || isWithin(row.path) !== isWithin(row.from_path)) return false;
   }
   return true;
@@ -95,7 +116,9 @@ async function staysInside(reading: BackReading, { space, position, folder, isWi
 
 type Row = Pick<MetadataSchema['journal'], 'seq' | 'node' | 'prev' | 'path' | 'from_path' | 'commit_id'>;
 
-async function* journalPages({ db }: HistoryReading, space: SpaceView, after: number, kinds?: readonly number[]): AsyncGenerator<Row[]> {
+type Span = { readonly after: number; readonly upTo?: number; readonly kinds?: readonly number[] };
+
+async function* journalPages({ db }: HistoryReading, space: SpaceView, { after, upTo, kinds }: Span): AsyncGenerator<Row[]> {
   for (let seq = after; ; ) {
     let query = db
       .selectFrom('journal')
@@ -105,6 +128,7 @@ async function* journalPages({ db }: HistoryReading, space: SpaceView, after: nu
       .orderBy('seq')
       .limit(PAGE);
     if (kinds !== undefined) query = query.where('kind', 'in', kinds);
+    if (upTo !== undefined) query = query.where('seq', '<=', upTo);
     const rows = await query.execute();
     if (rows.length > 0) yield rows;
     const last = rows.at(-1);
@@ -139,28 +163,35 @@ async function selectCommits(reading: BackReading, request: BackRequest & { kind
   for (const space of reading.view.spaces) {
     const commits = await commitsAsked(reading, space, request);
     if (commits.size === 0) continue;
-    const first = Math.min(...commits.values());
+    const rowsOf = [...commits.values()];
+    const [after, upTo] = [Math.min(...rowsOf.map(({ first_seq }) => first_seq)) - 1, Math.max(...rowsOf.map(({ last_seq }) => last_seq))];
     const tracks = new Map<number, Track>();
     let from: number | null = null;
-    for await (const rows of journalPages(reading, space, Math.max(first - 1, space.joinedSeq))) {
+    for await (const rows of journalPages(reading, space, { after: Math.max(after, space.joinedSeq), upTo })) {
       for (const row of rows) {
         from = commits.has(row.commit_id) ? (from ?? row.seq) : null;
         note(tracks, row, from);
       }
     }
-    if (tracks.size > 0) selections.push({ space, tracks, within: null });
+    if (tracks.size > 0) selections.push({ space, tracks, within: null, seen: upTo });
   }
   if (selections.length === 0 && 'operation' in request) throw new AppError('not_found', 'no such operation');
   return selections;
 }
 
-/** Commits that were asked about, with the first row of each. What was done to go back is not what the device did. */
+type CommitRows = Pick<MetadataSchema['commits'], 'first_seq' | 'last_seq'>;
+
+/** Commits that were asked about, with the first and last row of each. What was done to go back is not what the device did. */
 async function commitsAsked(
   { db }: HistoryReading,
   space: SpaceView,
   request: BackRequest & { kind: 'undo' },
-): Promise<Map<number, number>> {
-  let query = db.selectFrom('commits').select(['id', 'first_seq']).where('space', '=', space.id).where('last_seq', '>', space.joinedSeq);
+): Promise<Map<number, CommitRows>> {
+  let query = db
+    .selectFrom('commits')
+    .select(['id', 'first_seq', 'last_seq'])
+    .where('space', '=', space.id)
+    .where('last_seq', '>', space.joinedSeq);
   if (!('operation' in request)) {
     const { user, device, sinceMs } = request;
     query = query.where('at_ms', '>', sinceMs).where('user_name', '=', user).where('device', '=', device).where('reason', 'is', null);
@@ -168,7 +199,7 @@ async function commitsAsked(
   else query = query.where('id', '=', operationNumber(request.operation)).where('stream', 'is', null);
   const rows = await query.limit(LIMITS.backNodesMax + 1).execute();
   if (rows.length > LIMITS.backNodesMax) throw new AppError('too_large', 'too much was done since: take a later time');
-  return new Map(rows.map(({ id, first_seq }) => [id, first_seq]));
+  return new Map(rows.map((row) => [row.id, row]));
 }
 
 function operationNumber(text: string): number {

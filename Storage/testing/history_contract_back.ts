@@ -181,6 +181,43 @@ export function contractOfGoingBack(open: OpenHistory): void {
     );
   });
 
+  test('a folder that the device brought back stays if others changed what the device had changed in it', async (t) => {
+    const place = await open(t);
+    const { metadata, history } = place;
+    await done(metadata, phone, [put('/d/f', one)], contents);
+    await done(metadata, phone, [remove('/d')]);
+    const undo = sinceNow(place);
+    await history.undelete(laptop, '/d', null);
+    await done(metadata, laptop, [put('/d/f', two)], contents);
+    await done(metadata, phone, [put('/d/f', many)], contents);
+    const plan = await goBack(place, phone, undo);
+    assert.deepEqual(told(plan), ['/d/f changed_since phone', '/d not_empty']);
+    assert.deepEqual(await paths(place), ['/d', '/d/f']);
+  });
+
+  test('a rewind that was previewed takes in what was changed before it is done, or is refused', async (t) => {
+    const place = await open(t);
+    const { metadata, history } = place;
+    await done(metadata, phone, [put('/w/a', one), put('/w/b', one), put('/x', one)], contents);
+    const before = await listing(metadata, alice);
+    const { cursor } = await allChanges(metadata, alice);
+    await done(metadata, laptop, [put('/w/a', two)], contents);
+    const rewind: BackRequest = { kind: 'rewind', path: '/w', to: { cursor } };
+    for (const meanwhile of [[put('/w/b', two)], [move('/w/b', '/b')], [move('/x', '/w/x')]]) {
+      const { digest } = await history.preview(phone, rewind);
+      await done(metadata, laptop, meanwhile, contents);
+      await assert.rejects(history.goBack(phone, rewind, digest), { code: 'version_stale' });
+    }
+    const { digest } = await history.preview(phone, rewind);
+    await done(metadata, laptop, [put('/beside', two)], contents); // changes nothing of it
+    await history.goBack(phone, rewind, digest);
+    const now = await listing(metadata, alice);
+    assert.deepEqual(
+      now.filter((line) => !line.startsWith('/beside')),
+      before,
+    );
+  });
+
   test('in a shared folder an editor goes back and a viewer does not, and only what happened since they joined', async (t) => {
     const place = await open(t);
     const { metadata, history, clock } = place;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { OpenHistory } from './history_fixture.ts';
 import { rewinds, undos } from './history_walks.ts';
 
-const RUNS = 25;
+const RUNS = 15;
 const PROPERTIES = [
   ['a rewound folder is what the journal played up to then says, nothing beside it changed, and the undo is what was before', rewinds],
   ['what one device did since is taken back, and nothing that others did', undos],
