@@ -204,14 +204,14 @@ class WayFinder {
     if (node.stays) return 'not_empty';
     const leaving: number[] = [];
     const gone: Live[] = [];
-    const queue = [node];
+    const queue = [{ node, whole }];
     for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-      gone.push(next);
-      for (const child of this.#children.get(next.id)?.values() ?? []) {
+      gone.push(next.node);
+      for (const child of this.#children.get(next.node.id)?.values() ?? []) {
         const want = this.#pending.get(child.id);
-        if (want?.place === null) queue.push(child);
+        if (want?.place === null) queue.push({ node: child, whole: next.whole || want.whole });
         else if (want !== undefined && want.place !== 'keep') leaving.push(child.id);
-        else if (!whole) return 'not_empty';
+        else if (!next.whole) return 'not_empty';
       }
     }
     if (leaving.length > 0) return { waitFor: leaving, asOccupant: false };

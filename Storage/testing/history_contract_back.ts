@@ -218,6 +218,19 @@ export function contractOfGoingBack(open: OpenHistory): void {
     );
   });
 
+  test('a folder that the device made goes with what the device brought back into it', async (t) => {
+    const place = await open(t);
+    const { metadata, history } = place;
+    const undo = sinceNow(place);
+    await done(metadata, laptop, [put('/b/f', one)], contents);
+    await done(metadata, phone, [mkdir('/b/c/d')]);
+    await done(metadata, phone, [remove('/b/c')]);
+    await history.undelete(laptop, '/b/c', null);
+    const plan = await goBack(place, phone, undo);
+    assert.deepEqual([told(plan), await paths(place)], [[], []]);
+    assert.deepEqual((await history.preview(phone, undo)).steps, []);
+  });
+
   test('in a shared folder an editor goes back and a viewer does not, and only what happened since they joined', async (t) => {
     const place = await open(t);
     const { metadata, history, clock } = place;
