@@ -14,6 +14,7 @@ import { isLater, type Later } from './later.ts';
 import { answerFinish, answerHello } from './login.ts';
 import type { OpaqueServer } from './opaque_server.ts';
 import { answerChangePassword, answerNewPassword } from './password_change.ts';
+import { createPlausibleKsf } from './plausible_ksf.ts';
 import { createRateLimit, type Rate } from './rate_limit.ts';
 import { createRecentWork } from './recent_work.ts';
 import { answerEnrol, answerRegister, type RegistrationMode } from './registration.ts';
@@ -70,6 +71,7 @@ export const AUTH_DEFAULTS = {
 const BEGINNINGS: ReadonlySet<ClientDatagram['kind']> = new Set(['hello', 'register', 'enrol']);
 const QUEUE_RETRY_MS = 250;
 const STORAGE_RETRY_MS = 1000;
+const KSF_COUNT_MS = 600_000;
 /** How far the time in a proof may be from ours: as long a captured one can be said again. */
 const PROOF_AGE_MS = 5 * 60_000;
 const ENDED_KEPT_MS = 24 * 3600 * 1000; // far longer than a ticket lives
@@ -107,12 +109,15 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   const beginWaitMs = createRateLimit(options.beginRate, now);
   const queue = createWorkQueue(options.queueMax);
   let admitted = 0;
+  let ksfCountedAtMs = Number.NEGATIVE_INFINITY;
+  let lapsedAtMs = Number.NEGATIVE_INFINITY;
   const grants = createGrants(secrets, options.place, options.sessionRules.idleMs);
   const unfinished = createUnfinishedLogins(audit, now);
   const guessLimit = createGuessLimit({ guesses: accounts.guesses, master: secrets.master, limits: options.guessLimits, now });
   const sessionWaitMs = createRateLimit(options.sessionRate, now);
   const accountWaitMs = createRateLimit(options.accountRate, now);
-  const deps = { ...options, sessionWaitMs, accountWaitMs, grants, guessLimit, states: createSealedStates(now), unfinished };
+  const plausibleKsf = createPlausibleKsf({ accounts, master: secrets.master, standard: options.ksf });
+  const deps = { ...options, plausibleKsf, sessionWaitMs, accountWaitMs, grants, guessLimit, states: createSealedStates(now), unfinished };
 
   /** Cheap, before any curve operation: is the sender where it says, and is it known? @returns a reply that ends the matter, or `null` to go on */
   function doorkeeper(datagram: ClientDatagram, bytes: Uint8Array, source: Source): Uint8Array | null {
@@ -189,8 +194,11 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
     async sweep() {
       unfinished.sweep();
       const atMs = now();
+      const lapses = Math.abs(atMs - lapsedAtMs) >= LIMITS.lapsePauseMs;
+      if (lapses) lapsedAtMs = atMs;
       const ended = await accounts.lapseSessions({
         lifetimes: lifetimesOf(options.sessionRules),
+        liveShare: lapses ? LIMITS.lapsedShare : 0,
         endedBeforeMs: atMs - Math.max(ENDED_KEPT_MS, TICKET.lifetimeS * 1000),
         atMs,
       });
@@ -199,6 +207,10 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
         audit.record({ what: 'session_ended', result: 'ok', detail: `${ended} lapsed` });
       }
       const forgotten = await accounts.guesses.trim(LIMITS.guessCountersMax);
+      if (Math.abs(atMs - ksfCountedAtMs) >= KSF_COUNT_MS) {
+        await plausibleKsf.refresh();
+        ksfCountedAtMs = atMs;
+      }
       if (forgotten > 0) log.warn({ forgotten }, 'very many names were tried: counters of guesses were given up');
     },
   };

@@ -1,5 +1,5 @@
 import { prepareUserName } from '../Models/credentials.ts';
-import { decodeText, encodeKsf, type Ksf } from '../Models/datagram_fields.ts';
+import { decodeText, encodeKsf } from '../Models/datagram_fields.ts';
 import { type ClientDatagram, encodeError, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
 import { transcriptOf } from '../Models/handshake.ts';
@@ -15,6 +15,7 @@ import { isLater, type Later } from './later.ts';
 import { forgiveGuess, provenLogin, recordDigest } from './login_proof.ts';
 import { nodePrimitives as p } from './node_primitives.ts';
 import type { OpaqueServer } from './opaque_server.ts';
+import type { PlausibleKsf } from './plausible_ksf.ts';
 import type { SealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
 import { type OpeningDeps, openSession } from './session_opening.ts';
@@ -28,7 +29,7 @@ export type LoginDeps = OpeningDeps & {
   readonly states: SealedStates;
   readonly grants: Grants;
   readonly guessLimit: GuessLimit;
-  readonly ksf: Ksf;
+  readonly plausibleKsf: Pick<PlausibleKsf, 'of'>;
   readonly log: AuthLog;
   readonly audit: Pick<Audit, 'record'>;
   readonly unfinished: UnfinishedLogins;
@@ -82,7 +83,8 @@ export async function answerHello(deps: LoginDeps, { datagram, bytes, source }: 
   const started = await deps.opaque.startLogin({ record, ke1: fields.ke1, user: foldedName });
   if (started === null) return null; // not a valid KE1
   const { ke2, state: opaque } = started;
-  const ksf = encodeKsf(account?.ksf ?? deps.ksf);
+  const plausible = deps.plausibleKsf.of(foldedName); // drawn in any case, so that it costs the same
+  const ksf = encodeKsf(account?.ksf ?? plausible);
   const state = deps.states.seal(
     { issuedAtMs, userId, counter, record: recordDigest(record), transcript: transcriptOf(p, { hello: bytes, ke2, ksf }), opaque },
     datagram.transaction,

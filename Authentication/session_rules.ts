@@ -19,11 +19,13 @@ export function limitsOf(rules: SessionRules): SessionLimits {
   return { all: rules.max, perUser: rules.maxPerUser, devices: LIMITS.devicesPerUserMax, lifetimes: lifetimesOf(rules) };
 }
 
-/** Why the session is over at this time, whether that was written already or not; `null` while it is not. */
-export function endOf(session: StoredSession, { pendingMs, liveMs, idleMs }: SessionLifetimes, atMs: number): EndReason | null {
+/**
+ * Why the session is over at this time, whether that was written already or not; `null` while it is not. One that was live is over when that is written,
+ * and not before: whoever comes back after a clock that was far ahead, or a daemon that stood still, is still let in.
+ */
+export function endOf(session: StoredSession, { pendingMs, idleMs }: SessionLifetimes, atMs: number): EndReason | null {
   if (session.state === 'ended') return session.deviceSinceMs > session.createdAtMs ? 'revoked' : (session.endReason ?? 'lapsed');
   if (session.userDisabled) return 'user_disabled';
   if (session.state === 'pending') return atMs > session.createdAtMs + pendingMs ? 'lapsed' : null;
-  if (session.interactive && idleMs !== null && atMs > session.lastSeenMs + idleMs) return 'idle';
-  return atMs > session.lastSeenMs + liveMs ? 'lapsed' : null;
+  return session.interactive && idleMs !== null && atMs > session.lastSeenMs + idleMs ? 'idle' : null;
 }

@@ -74,6 +74,9 @@ export const LIMITS = {
   announceRestoreMs: 250, // and then
   accountsMadeMax: 20, // from one source elsewhere at once, where everybody may register
   accountRestoreMs: 600_000, // and then one each so often
+  sessionsFew: 16, // who has fewer may take the last quarter of the places
+  lapsedShare: 0.01, // of the sessions that have not ended, and one: so many lapse together, and then none for
+  lapsePauseMs: 3_600_000,
   sessionsBegunMax: 1000, // by one user at once, so that what is kept of ended ones has a bound
   sessionRestoreMs: 10_000, // and then one each so often
   devicesPerUserMax: 1024, // of more the one not seen for longest, without a session, is forgotten; a user is told of so many new ones
@@ -128,6 +131,7 @@ export const LIMITS = {
   arrivalChunksMax: 16_384, // of one of them: what comes behind is fetched once all of it was sent
   followersMax: 64, // requests for what came of them, at the same time; each holds a chunk
   pushesMax: 64, // push streams at the same time
+  pullsMax: 128, // pulls at the same time; each holds two chunks and the digests that it was asked for
   uploadsMax: 16, // REST uploads at the same time
   drainTimeoutMs: 5000, // after a refusal: how long the rest of a body is read away so that the answer can arrive
   shutdownTimeoutMs: 10_000, // requests under way when the server is told to stop

@@ -19,7 +19,7 @@ export function createAuthenticator({ tickets, revocations, audit }: Authenticat
     try {
       session ??= await tickets.verify(bearerToken(request.headers.authorization));
       tickets.assertTrusted(session);
-      revocations.check(session.claims.sid);
+      await revocations.check(session.claims.sid);
     } catch (error) {
       if (error instanceof AppError && AUDITED.has(error.code)) {
         const { userId, userName, deviceId } = session?.principal ?? {};

@@ -4,13 +4,18 @@ import type { ErrorCode } from '../Models/errors.ts';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { ROUTES } from '../Models/routes.ts';
+import { sha256 } from '../Storage/verified_chunk.ts';
 import { type FormPart, formOf, uploadOf } from './testing/form.ts';
 import { type Answer, openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
 
 let server: ServerFixture;
 let alice: User;
 let bob: User;
-const store: { full: boolean; waiting: Promise<void> | null } = { full: false, waiting: null };
+const store: { full: boolean; waiting: Promise<void> | null; reading: Promise<void> | null } = {
+  full: false,
+  waiting: null,
+  reading: null,
+};
 before(async () => {
   server = await openServer({
     wrapChunks: (chunks) => ({
@@ -18,7 +23,10 @@ before(async () => {
       append: (batch) =>
         store.full ? Promise.reject(new AppError('storage_full', 'no space left in /secret/place')) : chunks.append(batch),
       sync: () => chunks.sync(),
-      read: (range) => chunks.read(range),
+      read: async (...given) => {
+        await store.reading;
+        return chunks.read(...given);
+      },
       close: () => chunks.close(),
     }),
   });
@@ -198,6 +206,33 @@ test('more uploads at once than there may be are refused for now, and no user ha
   assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '1']);
   for (const answer of await Promise.all(running)) assert.equal(answer.status, 200);
   assert.equal((await server.ask(alice, uploadOf('/busy/more', 'x'))).status, 200);
+});
+
+test('more pulls at once than there may be are refused for now, and no user has more than half of them', async () => {
+  const content = Buffer.from('what is pulled again and again');
+  const pullers = await Promise.all(['pia', 'rolf', 'sue'].map((name) => server.addUser(name)));
+  const pull = (user: User) =>
+    server.ask(user, {
+      ...{ method: 'POST', url: ROUTES.pull, payload: sha256(content) },
+      headers: { 'content-type': 'application/octet-stream' },
+    });
+  for (const user of pullers) assert.equal((await server.ask(user, uploadOf('/pulled', content))).status, 200);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  store.reading = promise;
+  const running: ReturnType<typeof pull>[] = [];
+  const refusals = [];
+  for (const user of pullers) {
+    for (let n = 0; n < LIMITS.pullsMax / 2 && user !== pullers[2]; n += 1) running.push(pull(user));
+    refusals.push(await pull(user));
+  }
+  store.reading = null;
+  resolve();
+  assert.deepEqual(
+    refusals.map(({ status }) => status),
+    [429, 429, 503],
+  );
+  for (const answer of await Promise.all(running)) assert.equal(answer.status, 200);
+  assert.equal((await pull(pullers[2] as User)).status, 200);
 });
 
 test('JSON that is malformed, too long or meant to poison is refused', async () => {

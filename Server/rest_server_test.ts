@@ -75,8 +75,12 @@ test('it starts before the daemon ever ran, says so, and takes tickets once ther
   assert.equal((await whoami()).status, 401);
 
   const accounts = await openAccounts({ kind: 'sqlite', file: join(data, 'accounts.db') });
+  const [id, sessionId, deviceId] = ['1'.repeat(32), '3'.repeat(32), '2'.repeat(32)]; // those of the ticket
+  const ksf = { memoryKiB: 8, iterations: 1, parallelism: 1 };
+  await accounts.addAccount({ id, name: 'alice', role: 'user', disabled: false, record: Buffer.alloc(192), ksf }, 1);
   await mkdir(join(data, 'auth'));
   await writeFile(ticketKeysPath(data), await keySet([key]));
+  await accounts.openSession({ id: sessionId, userId: id, deviceId, deviceName: 'desk', atMs: Date.now() });
   const deadline = Date.now() + 3000;
   while ((await whoami()).status !== 200) assert.ok(Date.now() < deadline);
   while ((await fetch(`${server.url}/readyz`)).status !== 200) assert.ok(Date.now() < deadline);

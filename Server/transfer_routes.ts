@@ -65,6 +65,7 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
   );
   const routes = app.withTypeProvider<ZodTypeProvider>();
   const inPushTurn = createTurns({ most: LIMITS.pushesMax });
+  const inPullTurn = createTurns({ most: LIMITS.pullsMax });
 
   routes.post(
     ROUTES.push,
@@ -129,7 +130,7 @@ export function registerTransferRoutes(app: FastifyInstance, deps: TransferRoute
       const { principal } = await authenticate(request);
       const digests = readDigests(request.body, LIMITS.pullDigestsMax);
       const pulled = request.query.bases === '1' ? readPairs(digests) : digests.map((digest) => ({ digest, base: null }));
-      return sendFrames(request, reply, pullFrames(deps, principal, pulled));
+      return inPullTurn(principal.userId, () => sendFrames(request, reply, pullFrames(deps, principal, pulled)));
     },
   );
 

@@ -1,3 +1,4 @@
+import type { Ksf } from '../Models/datagram_fields.ts';
 import type { Account } from './account.ts';
 import type { Guesses } from './guesses.ts';
 import type { InviteCodes, InvitedReader } from './invite_codes.ts';
@@ -31,6 +32,8 @@ export interface Accounts extends AccountsReader, InviteCodes, Passwords, Sessio
   /** True once anyone has registered. */
   hasAccounts(): Promise<boolean>;
   accountById(id: string): Promise<Account | null>;
+  /** By which stretching how many users have their passwords, the cheapest first; without those who were deleted. */
+  ksfShares(): Promise<{ readonly ksf: Ksf; readonly users: number }[]>;
   /** @returns the account with this name: the given one, or the one that has the name already (then nothing is written) */
   addAccount(account: Account, atMs: number): Promise<Account>;
   readonly guesses: Guesses;

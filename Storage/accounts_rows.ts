@@ -109,6 +109,26 @@ export async function accountForLogin(db: Reading, name: string, deviceId: strin
   return { account: accountOf(row), deviceSinceMs: row.deviceSinceMs };
 }
 
+/** As `Accounts.ksfShares`. */
+export async function ksfShares(db: Reading): Promise<{ readonly ksf: Account['ksf']; readonly users: number }[]> {
+  const columns = ['ksf_memory_kib', 'ksf_iterations', 'ksf_parallelism'] as const;
+  const rows = await db
+    .selectFrom('users')
+    .select(columns)
+    .select((e) => e.fn.countAll<number>().as('users'))
+    .where('id', '!=', NOBODY.id)
+    .where('deleted_at_ms', 'is', null)
+    .groupBy(columns)
+    .orderBy('ksf_memory_kib')
+    .orderBy('ksf_iterations')
+    .orderBy('ksf_parallelism')
+    .execute();
+  return rows.map((row) => ({
+    ksf: { memoryKiB: row.ksf_memory_kib, iterations: row.ksf_iterations, parallelism: row.ksf_parallelism },
+    users: Number(row.users),
+  }));
+}
+
 export function passwordColumns({ record, ksf }: Pick<Account, 'record' | 'ksf'>) {
   return { record, ksf_memory_kib: ksf.memoryKiB, ksf_iterations: ksf.iterations, ksf_parallelism: ksf.parallelism };
 }

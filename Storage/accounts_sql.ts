@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Transaction } from 'kysely';
 import { foldName } from '../Models/names.ts';
 import type { Accounts, AccountsReader } from './accounts.ts';
-import { accountForLogin, accountWhere, addUser, NOBODY, type AccountsSchema as Schema } from './accounts_rows.ts';
+import { accountForLogin, accountWhere, addUser, ksfShares, NOBODY, type AccountsSchema as Schema } from './accounts_rows.ts';
 import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
 import { groupWrites } from './group_writes.ts';
 import type { InvitedReader } from './invite_codes.ts';
@@ -64,6 +64,7 @@ export async function openAccounts(address: DatabaseAddress): Promise<Accounts> 
       return (await any.executeTakeFirst()) !== undefined;
     },
     accountById: (id) => accountWhere(database.db, 'id', id),
+    ksfShares: () => ksfShares(database.db),
     addAccount: (account, atMs) =>
       database.write(async (trx) => {
         await addUser(trx, account, atMs);

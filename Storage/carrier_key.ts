@@ -5,10 +5,11 @@ import { AppError } from '../Models/errors.ts';
 import { makeDurableFolder, syncFolder, writeDurableFile } from './durable_file.ts';
 
 const KEY_BYTES = 32;
+const ANEW = 'remove it and start the authentication daemon and the file server again, a new one will be made';
 
 /**
  * The key that daemon and server know each other by, DATA/auth/carrier_key (hex, 0640: the two may run as two users of a group). Whoever comes first makes it; nothing but what is under way
- * depends on it.
+ * depends on it. Each reads it once: with another key both must be started again, until when what is carried gets no answer.
  * @throws AppError `data_folder_unusable`
  */
 export async function openCarrierKey(dataFolder: string): Promise<Uint8Array> {
@@ -26,7 +27,7 @@ async function readKey(path: string): Promise<Uint8Array | null> {
   let text: string;
   try {
     if (((await stat(path)).mode & 0o027) !== 0 && process.platform !== 'win32') {
-      throw new AppError('data_folder_unusable', `others may use ${path}: remove it, a new one will be made`);
+      throw new AppError('data_folder_unusable', `others may use ${path}: ${ANEW}`);
     }
     text = await readFile(path, 'utf8');
   } catch (error) {
@@ -34,7 +35,7 @@ async function readKey(path: string): Promise<Uint8Array | null> {
     throw error;
   }
   const key = Buffer.from(text.trim(), 'hex');
-  if (key.length !== KEY_BYTES) throw new AppError('data_folder_unusable', `${path} is damaged: remove it, a new one will be made`);
+  if (key.length !== KEY_BYTES) throw new AppError('data_folder_unusable', `${path} is damaged: ${ANEW}`);
   return key;
 }
 

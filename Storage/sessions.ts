@@ -52,6 +52,8 @@ export interface SessionsReader {
   listDevices(userId: string): Promise<ListedDevice[]>;
   /** The user's sessions that have not ended, the one seen last first, at most `LIMITS.sessionsListedMax`. */
   listSessions(userId: string): Promise<ListedSession[]>;
+  /** Why it has ended; `lapsed` for one that is not known, or not any more; `null` while it goes on. */
+  endOfSession(id: string): Promise<EndReason | null>;
   /**
    * Sessions that ended, in the order of their numbers, each number once and never below one seen before;
    * those that no unexpired ticket can belong to are left out in time. At most 10,000: ask again behind the last one.
@@ -118,6 +120,11 @@ export interface Sessions extends SessionsReader {
    * @returns `null` if the session has ended or does not exist
    */
   changeInSession(request: ChangeRequest): Promise<ChangeOutcome | null>;
-  /** Ends what is over, and forgets what ended before `endedBeforeMs`. @returns how many it ended */
-  lapseSessions(options: { lifetimes: SessionLifetimes; endedBeforeMs: number; atMs: number }): Promise<number>;
+  /**
+   * Ends what is over, and forgets what ended before `endedBeforeMs`.
+   * @param options.liveShare of all sessions that have not ended; no more than that, and one, of those end that were live and not heard of for `liveMs`: the ones
+   *   heard of longest ago. 0: none at all
+   * @returns how many it ended
+   */
+  lapseSessions(options: { lifetimes: SessionLifetimes; liveShare: number; endedBeforeMs: number; atMs: number }): Promise<number>;
 }

@@ -95,6 +95,12 @@ export function sessionsReaderOn(database: () => Promise<Database<AccountsSchema
         .execute();
       return rows.map((row) => ({ ...row, interactive: row.interactive !== 0 }));
     },
+    async endOfSession(id) {
+      const opened = await database();
+      const row = await opened?.db.selectFrom('sessions').select(['state', 'end_reason as reason']).where('id', '=', id).executeTakeFirst();
+      if (row === undefined) return 'lapsed';
+      return row.state === 'ended' ? (row.reason ?? 'lapsed') : null;
+    },
     async endedSessions(afterSequence) {
       const opened = await database();
       if (opened === null) return [];
@@ -226,16 +232,22 @@ export function sessionsOn(database: Database<AccountsSchema>, group: GroupedWri
     endSessionsOf: (userId, { reason, except, atMs }) =>
       group((trx) => endSessions(trx, (e) => e.and([e('user_id', '=', userId), e('id', '!=', except ?? '')]), { reason, atMs })),
     changeInSession: (request) => group((trx) => changeInSession(trx, request)),
-    async lapseSessions({ lifetimes, endedBeforeMs, atMs }) {
-      const { idle, lapsed } = overdue(lifetimes, atMs);
+    async lapseSessions({ lifetimes, liveShare, endedBeforeMs, atMs }) {
+      const { idle, pending, live } = overdue(lifetimes, atMs);
       const forgotten: Picks = (e) => e.and([e('state', '=', 'ended'), e('ended_at_ms', '<', endedBeforeMs)]);
       const any = database.db.selectFrom('sessions').select('id').limit(1);
       // Asked every few seconds: a write, and with it a sync of the disk, only when there is something to write.
-      if ((await any.where((e) => e.or([lapsed(e), forgotten(e), ...(idle === null ? [] : [idle(e)])])).executeTakeFirst()) === undefined)
+      if (
+        (await any
+          .where((e) => e.or([pending(e), forgotten(e), ...(liveShare > 0 ? [live(e)] : []), ...(idle === null ? [] : [idle(e)])]))
+          .executeTakeFirst()) === undefined
+      )
         return 0;
       return group(async (trx) => {
         await forgetSessions(trx, forgotten);
-        return endOverdue(trx, lifetimes, atMs);
+        const { open_sessions: open } = await lockCounter(trx);
+        const most = liveShare > 0 ? Math.max(1, Math.floor(open * liveShare)) : 0;
+        return endOverdue(trx, lifetimes, { most, userId: null, atMs });
       });
     },
   };

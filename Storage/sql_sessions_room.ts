@@ -1,4 +1,5 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
+import { LIMITS } from '../Models/limits.ts';
 import type { AccountsSchema } from './accounts_rows.ts';
 import type { NewSession, SessionLifetimes, SessionLimits } from './sessions.ts';
 import { type Counter, endSessions, lockCounter, OPEN, type Picks } from './sql_sessions_end.ts';
@@ -7,26 +8,33 @@ import { statement } from './statement.ts';
 /** As the index has it, whose condition must be written out. */
 const atPrompt: Picks = (e) => e.and([e('state', '=', sql.lit('live')), e('interactive', '=', e.lit(1))]);
 
-/** What is over at this time: of those at a prompt, for the reason that nothing was done; and of all others. */
+/** What is over at this time: of those at a prompt, for the reason that nothing was done; of those that nobody acknowledged; and of all others. */
 export function overdue(
   { pendingMs, liveMs, idleMs }: SessionLifetimes,
   atMs: number,
-): { readonly idle: Picks | null; readonly lapsed: Picks } {
+): { readonly idle: Picks | null; readonly pending: Picks; readonly live: Picks } {
   return {
     idle: idleMs === null ? null : (e) => e.and([atPrompt(e), e('last_seen_ms', '<', atMs - idleMs)]),
-    lapsed: (e) =>
-      e.or([
-        e.and([e('state', '=', 'pending'), e('created_at_ms', '<', atMs - pendingMs)]),
-        e.and([e('state', '=', 'live'), e('last_seen_ms', '<', atMs - liveMs)]),
-      ]),
+    pending: (e) => e.and([e('state', '=', 'pending'), e('created_at_ms', '<', atMs - pendingMs)]),
+    live: (e) => e.and([e('state', '=', 'live'), e('last_seen_ms', '<', atMs - liveMs)]),
   };
 }
 
-/** @returns how many ended */
-export async function endOverdue(trx: Transaction<AccountsSchema>, lifetimes: SessionLifetimes, atMs: number): Promise<number> {
-  const { idle, lapsed } = overdue(lifetimes, atMs);
-  const ended = idle === null ? 0 : await endSessions(trx, idle, { reason: 'idle', atMs });
-  return ended + (await endSessions(trx, lapsed, { reason: 'lapsed', atMs }));
+/** @param most of those that were live, the ones heard of longest ago; of all users if `userId` is null @returns how many ended */
+export async function endOverdue(
+  trx: Transaction<AccountsSchema>,
+  lifetimes: SessionLifetimes,
+  { most, userId, atMs }: { readonly most: number; readonly userId: string | null; readonly atMs: number },
+): Promise<number> {
+  const { idle, pending, live } = overdue(lifetimes, atMs);
+  let ended = idle === null ? 0 : await endSessions(trx, idle, { reason: 'idle', atMs });
+  ended += await endSessions(trx, pending, { reason: 'lapsed', atMs });
+  if (most <= 0) return ended;
+  const all = trx.selectFrom('sessions').select('id').where(live).orderBy('last_seen_ms').orderBy('id').limit(most);
+  const oldest = await (userId === null ? all : all.where('user_id', '=', userId)).execute();
+  if (oldest.length === 0) return ended;
+  const ids = oldest.map(({ id }) => id);
+  return ended + (await endSessions(trx, (e) => e('id', 'in', ids), { reason: 'lapsed', atMs }));
 }
 
 const countOpen = statement((db: Kysely<AccountsSchema>, { userId }: { userId: string }) =>
@@ -83,13 +91,17 @@ export async function makeRoom(
   { limits, counter }: { limits: SessionLimits; counter: Counter },
 ): Promise<number | null> {
   const { userId, atMs } = session;
-  const lacking = async ({ open_sessions }: Counter): Promise<{ all: number; user: number }> => ({
-    all: open_sessions + 1 - limits.all,
-    user: (await openOf(trx, userId)) + 1 - limits.perUser,
-  });
+  const lacking = async ({ open_sessions: open }: Counter): Promise<{ all: number; user: number }> => {
+    const own = await openOf(trx, userId);
+    // The last quarter is for users who have few. One who gives up a place for it may still take another.
+    const isForOthers = own >= LIMITS.sessionsFew && open + 1 > limits.all - Math.floor(limits.all / 4);
+    return { all: Math.max(open + 1 - limits.all, isForOthers ? 1 : 0), user: own + 1 - limits.perUser };
+  };
   const isEnough = ({ all, user }: { all: number; user: number }, gained: number): boolean => all <= gained && user <= gained;
-  if (isEnough(await lacking(counter), 0)) return null;
-  await endOverdue(trx, limits.lifetimes, atMs);
+  const before = await lacking(counter);
+  if (isEnough(before, 0)) return null;
+  const most = Math.max(before.all, before.user);
+  await endOverdue(trx, limits.lifetimes, { most, userId: before.user > 0 ? userId : null, atMs });
   const lack = await lacking(await lockCounter(trx));
   if (isEnough(lack, 0)) return null;
   const former = isEnough(lack, 1) ? await formerOf(trx, session) : null;

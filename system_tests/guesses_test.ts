@@ -9,7 +9,7 @@ import { GUESS_LIMITS } from '../Authentication/guess_limit.ts';
 import { createOpaqueServer } from '../Authentication/opaque_server.ts';
 import { type DaemonFixture, startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { type BareClient, cheapSessions, directExchange, type Known, openBareClient } from '../Client/testing/auth_client.ts';
-import { decodeUint32 } from '../Models/datagram_fields.ts';
+import { decodeKsf, decodeUint32 } from '../Models/datagram_fields.ts';
 import { NEVER_MS, parseServer } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
 import { privateEnvironment, startProcess } from '../processes.ts';
@@ -140,6 +140,20 @@ test('a name that nobody has costs the same steps as one that somebody has', asy
       assert.deepEqual(steps, ['accountForLogin', 'spend', 'startLogin'], name);
     }
   }
+});
+
+test('after the stretching of new accounts was changed, a name that nobody has asks for what accounts have', async (t) => {
+  const before = { memoryKiB: 128, iterations: 2, parallelism: 1 };
+  const folder = await mkdtemp(join(tmpdir(), 'driftless-guesses-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  await using client = openBareClient();
+  const at = (daemon: DaemonFixture['daemon']) => directExchange((up) => daemon.receive(up, HOME));
+  await using first = await startDaemon(folder, { ksf: before });
+  await client.register(at(first.daemon), WHO);
+  await first[Symbol.asyncDispose]();
+  await using second = await startDaemon(folder);
+  const ksfOf = async (name: string) => decodeKsf((await client.challenge(at(second.daemon), { ke1: newKe1(), name })).subarray(320));
+  for (const name of ['alice', 'nobody', 'no one', 'someone else']) assert.deepEqual(await ksfOf(name), before, name);
 });
 
 test('after a hundred in a row waiting does not help, until the user logs in from a known device', async (t) => {

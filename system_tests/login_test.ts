@@ -312,9 +312,7 @@ test('another daemon at the known address is a hard stop, before anything of the
   assert.deepEqual(sent, [1]); // the empty HELLO alone
   const there = await resume({ home });
   await refused(register({ ...who, auth: link.address, username: 'bob' }), 'server_key_changed');
-  await refused(there.refresh(), 'server_key_changed');
-  await refused(there.logout(), 'server_key_changed');
-  assert.equal((await resume({ home })).sessionId, session.sessionId);
+  assert.equal(there.sessionId, session.sessionId);
 });
 
 test('a daemon with the right box key but another OPAQUE setup gets no FINISH, not even if it knows the password', async (t) => {

@@ -31,7 +31,10 @@ export type Admin = AsyncDisposable & {
   activeUser(name: string): Promise<{ readonly id: string; readonly name: string }>;
   quotas(): Promise<Quotas>;
   audit(): Promise<Audit>;
-  /** Does something and writes it down, also when it failed. Where it cannot be written down it is not done. */
+  /**
+   * Does something and writes it down, also when it failed. Where the record cannot be opened it is not done. A row that cannot be written afterwards
+   * undoes nothing: then the person is told.
+   */
   act<Result>(what: AuditKind, about: About, work: () => Promise<Result>, detailOf?: (result: Result) => string): Promise<Result>;
   /** @throws AppError `data_folder_unusable`: files made by somebody else could not be used by the process they are for */
   requireOwner(path: string): Promise<void>;

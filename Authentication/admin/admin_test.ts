@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { client, server } from '@serenity-kit/opaque';
 import { fingerprint } from '../../Models/handshake.ts';
@@ -67,6 +68,33 @@ async function place(t: TestContext): Promise<Place> {
   };
   return { folder, admin, json, answers };
 }
+
+test('what cannot be recorded is not done, and a row that fails afterwards is told to the person', async (t) => {
+  const { admin, json, folder } = await place(t);
+  await json('users', 'add', 'alice');
+  const file = join(folder, 'audit.db');
+  const told: string[] = [];
+  const io: AdminIo = {
+    ...{ now: Date.now, operator: 'operator', uid: process.getuid?.() ?? null, tell: (line) => void told.push(line) },
+    ...{ askPassword: async () => PASSWORD, askYes: async () => true },
+  };
+  const other = new DatabaseSync(file);
+  {
+    await using opened = openAdmin({ data: folder, database: null, password: null, host: '127.0.0.1', authPort: 4810 }, io);
+    const work = async () => {
+      other.exec('BEGIN IMMEDIATE'); // another process writes and does not end
+      return 'done';
+    };
+    assert.equal(await opened.act('user_disabled', {}, work), 'done');
+    assert.deepEqual(told, ['the audit record cannot be written']);
+    other.close();
+  }
+  for (const name of ['audit.db-wal', 'audit.db-shm']) await rm(join(folder, name), { force: true });
+  await writeFile(file, 'this is no database, '.repeat(100));
+  const { code } = await admin('users', 'disable', 'alice');
+  assert.notEqual(code, 0);
+  assert.equal((await json('users', 'list'))[0].state, 'active');
+});
 
 /** The login as client and daemon do it, without the wire between them. */
 async function logsIn({ folder }: Place, name: string, password: string): Promise<boolean> {

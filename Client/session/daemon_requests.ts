@@ -12,7 +12,7 @@ import {
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
 import { boxKeys, replyAssociated, replyMac, requestMac, seal, unseal } from '../../Models/handshake.ts';
 import { decodeEndReason, endText } from '../../Models/session_ends.ts';
-import { checkPin, type DaemonPins } from './daemon_pins.ts';
+import { checkPin, type DaemonPins, pinFailure } from './daemon_pins.ts';
 import type { Exchange } from './exchange.ts';
 import { nodePrimitives as p, sharedSecret } from './node_primitives.ts';
 
@@ -119,7 +119,8 @@ function endIn(reply: ServerDatagram, { sessionId, renewalSecret }: SessionProof
 }
 
 /**
- * A request of a session.
+ * A request of a session. A key that is not the pinned one stands in a datagram that anybody can send, and nothing of ours is sent to whoever did: so the
+ * daemon is waited for, and has another key only if it stays silent.
  * @param prove makes the last field from what stands before it; the proof of all but CHANGE if not given
  * @param accept opens the reply; `null` when it is not authentic
  * @throws AppError `session_unknown`, `server_key_changed` and as `Exchange.request`
@@ -137,15 +138,17 @@ export async function requestInSession<Result>(
 ): Promise<Result> {
   const { sessionId, renewalSecret } = proof;
   let cookie: Uint8Array = NO_COOKIE;
+  let otherKey: AppError | null = null;
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     const transaction = newTransaction();
     const timeMs = encodeTimeMs(Math.max(0, Math.round(Date.now() + clockOffsetMs)));
     const fields = { cookie, timeMs, sessionId };
     const datagram = encodeAuthenticated(kind, transaction, fields, prove ?? ((before) => requestMac(p, { renewalSecret, before })));
-    const answer = await exchange.request<{ readonly result: Result } | { readonly cookie: Uint8Array }>(datagram, (reply) => {
+    const asking = exchange.request<{ readonly result: Result } | { readonly cookie: Uint8Array }>(datagram, (reply) => {
       if (reply.kind === 'retry') {
-        checkPin(pins, 'key', reply.daemonKey);
-        return { cookie: Uint8Array.from(reply.cookie) };
+        const failure = pinFailure(pins, 'key', reply.daemonKey);
+        otherKey ??= failure;
+        return failure === null ? { cookie: Uint8Array.from(reply.cookie) } : null;
       }
       // Unproven, and anybody can send it. A daemon that holds this session's secret proves what became of it.
       if (isSessionUnknown(reply)) return null;
@@ -153,6 +156,10 @@ export async function requestInSession<Result>(
       if (refusalIn(reply) !== null) return null;
       const result = accept(reply, datagram, transaction);
       return result === null ? null : { result };
+    });
+    const answer = await asking.catch((error: unknown) => {
+      const isSilence = error instanceof AppError && (error.code === 'auth_unreachable' || error.code === 'busy');
+      throw isSilence && otherKey !== null ? otherKey : error;
     });
     if ('result' in answer) return answer.result;
     cookie = answer.cookie;

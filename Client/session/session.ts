@@ -57,6 +57,8 @@ export type LoginOptions = Credentials & Stretching & { readonly deviceName?: st
 const RENEW_BEFORE_MS = 60_000;
 /** How long a request is held up for a new ticket while the old one still does. */
 const EARLY_RENEWAL_MS = 3000;
+/** What a renewal fails with that says nothing for certain: whoever sees datagrams pass can make it fail so. */
+const UNPROVEN: ReadonlySet<string> = new Set(['auth_unreachable', 'busy', 'server_key_changed']);
 
 /**
  * Makes an account. Does not log in.
@@ -125,8 +127,7 @@ function sessionOf(profile: Profile, login: StoredLogin, prompt: AtPrompt | null
     try {
       return await renew(remainingMs(current) > EARLY_RENEWAL_MS ? { giveUpMs: EARLY_RENEWAL_MS } : {});
     } catch (error) {
-      const stillGood =
-        remainingMs(current) > 0 && error instanceof AppError && (error.code === 'auth_unreachable' || error.code === 'busy');
+      const stillGood = remainingMs(current) > 0 && error instanceof AppError && UNPROVEN.has(error.code);
       if (stillGood) return current.ticket;
       throw error;
     }

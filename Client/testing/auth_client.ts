@@ -48,13 +48,13 @@ type NewPassword = { readonly current: string; readonly next: string; readonly k
 export type BareClient = AsyncDisposable & {
   exchange(address: string, options?: ExchangeOptions): Promise<Exchange>;
   register(exchange: Exchange, credentials: Credentials, contact?: FirstContact): Promise<DaemonPins>;
-  /** What the daemon makes of a KE1 for a name, sent as it is written here. @returns KE2 */
+  /** What the daemon makes of a KE1 for a name, sent as it is written here. @returns KE2, and the stretching behind it */
   challenge(exchange: Exchange, input: { readonly ke1: Uint8Array; readonly name: string; readonly known?: Known }): Promise<Uint8Array>;
   /** What the daemon answers to the first half of a registration, sent as it is written here. */
   evaluate(exchange: Exchange, input: { readonly request: Uint8Array; readonly name: string }): Promise<Uint8Array>;
   /** From a device of its own unless told. */
   login(exchange: Exchange, credentials: Credentials, known?: Known): Promise<LoggedIn>;
-  renew(exchange: Exchange, granted: Granted): Promise<Granted>;
+  renew(exchange: Exchange, granted: Granted & { readonly pins?: DaemonPins | null }): Promise<Granted>;
   change(exchange: Exchange, granted: Granted, change: Change): Promise<void>;
   /** The session goes on. */
   changePassword(exchange: Exchange, granted: Met, passwords: NewPassword): Promise<void>;
@@ -100,7 +100,7 @@ export function openBareClient(options: BareClientOptions = {}): BareClient {
       );
       const fields = answer === BEGIN_AGAIN ? null : unpackFields(TEXTS.challenge, answer.text);
       if (fields === null) throw new Error('no challenge');
-      return fields.ke2;
+      return Buffer.concat([fields.ke2, fields.ksf]);
     },
     async evaluate(exchange, { request, name }) {
       const text = packFields(TEXTS.register, { request, name: encodeText(name), code: new Uint8Array(16) });
@@ -113,7 +113,7 @@ export function openBareClient(options: BareClientOptions = {}): BareClient {
       const device = { deviceId: randomBytes(16), deviceName: 'test', deviceProof: null, ...known };
       return performLogin({ ...common, exchange }, { ...credentials, ...device });
     },
-    renew: (exchange, { grant, clockOffsetMs }) => performRenewal(exchange, { proof: grant, clockOffsetMs, pins: null }),
+    renew: (exchange, { grant, clockOffsetMs, pins = null }) => performRenewal(exchange, { proof: grant, clockOffsetMs, pins }),
     change: (exchange, { grant, clockOffsetMs }, change) => performChange(exchange, { proof: grant, clockOffsetMs, pins: null }, change),
     changePassword: (exchange, { grant, pins }, passwords) => {
       const { userName: username, deviceId, deviceProof, sessionId } = grant;

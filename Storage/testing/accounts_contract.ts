@@ -59,6 +59,22 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     assert.deepEqual(await accounts.findAccount('alice'), stored[0]);
   });
 
+  contract('what stretching users have is counted, of those who are not deleted', async ({ accounts }) => {
+    const [cheap, dear] = [
+      { memoryKiB: 1024, iterations: 9, parallelism: 1 },
+      { memoryKiB: 2048, iterations: 1, parallelism: 1 },
+    ];
+    assert.deepEqual(await accounts.ksfShares(), []);
+    const [alice, ...others] = ['alice', 'bob', 'cleo'].map((name) => account(name));
+    await accounts.addAccount({ ...account('first'), ksf: dear }, 1);
+    for (const one of [alice, ...others]) if (one !== undefined) await accounts.addAccount({ ...one, ksf: cheap }, 1);
+    await accounts.deleteUser(alice?.id ?? '', 2);
+    assert.deepEqual(await accounts.ksfShares(), [
+      { ksf: cheap, users: 2 },
+      { ksf: dear, users: 1 },
+    ]);
+  });
+
   contract('names are given for ids, and only for those that exist', async ({ accounts, reader }) => {
     const [alice, bob] = [account('alice'), account('bob')];
     for (const one of [alice, bob]) await accounts.addAccount(one, 1);
@@ -99,6 +115,7 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
       [{ ...device, signedIn: true }],
     );
     assert.deepEqual(await accounts.openSession({ ...session, atMs: 2000 }), opened);
+    assert.equal(await reader.endOfSession(id), null);
     assert.equal(await accounts.touchSession(id, 3000, ({ lastSeenMs }) => lastSeenMs === 1000), null);
     assert.deepEqual({ ...(await accounts.session(id)) }, expected);
     assert.deepEqual({ ...(await accounts.touchSession(id, 3000)) }, expected);
@@ -120,6 +137,7 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
       [{ ...device, signedIn: false }],
     );
     assert.equal((await accounts.session(id))?.state, 'ended');
+    assert.deepEqual([await reader.endOfSession(id), await reader.endOfSession(newId())], ['logout', 'lapsed']);
     const since = async (name: string, id = deviceId) => (await accounts.accountForLogin(name, id)).deviceSinceMs;
     assert.deepEqual([await since('alice'), await since('alice', newId()), await since('nobody')], [1000, null, null]);
     assert.equal((await accounts.openSession(session))?.state, 'ended'); // said again after the end, it does not come back
@@ -181,7 +199,7 @@ export function accountsContract(kind: string, open: (t: TestContext) => Promise
     ];
     await accounts.touchSession(idle, at(1));
     await accounts.touchSession(used, at(8));
-    const options = { lifetimes: { pendingMs: at(1), liveMs: at(5), idleMs: null }, endedBeforeMs: at(0) };
+    const options = { lifetimes: { pendingMs: at(1), liveMs: at(5), idleMs: null }, liveShare: 1, endedBeforeMs: at(0) };
     assert.equal(await accounts.lapseSessions({ ...options, atMs: at(10) }), 2);
     assert.deepEqual((await reader.endedSessions(0)).map(({ id }) => id).sort(), [silent, idle].sort());
     assert.equal((await accounts.session(fresh))?.state, 'pending');

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { AppError } from '../../Models/errors.ts';
+import { LIMITS } from '../../Models/limits.ts';
 import type { Change } from '../../Models/session_changes.ts';
 import type { Account } from '../account.ts';
 import type { Accounts, AccountsReader } from '../accounts.ts';
@@ -73,7 +74,7 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
     const other = await begin(accounts, alice.id);
     await accounts.touchSession(id, 7000);
     await accounts.endSession(id, 8000);
-    await accounts.lapseSessions({ lifetimes: LIFETIMES, endedBeforeMs: 9000, atMs: 9000 });
+    await accounts.lapseSessions({ lifetimes: LIFETIMES, liveShare: 1, endedBeforeMs: 9000, atMs: 9000 });
     assert.equal(await accounts.session(id), null);
     const seen = new Map((await reader.listDevices(alice.id)).map((device) => [device.deviceId, device.lastSeenMs]));
     assert.deepEqual([seen.get(deviceId), seen.get(other.deviceId)], [7000, 1000]);
@@ -178,7 +179,7 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
       assert.equal((await from(kept, 5000))?.state, 'pending', 'a device that is known');
       for (const session of opened.slice(0, 2)) await accounts.endSession(session?.id ?? '', 6000);
       await assert.rejects(from(further, 7000), { code: 'busy' }); // of an end that must still be told
-      await accounts.lapseSessions({ lifetimes: LIFETIMES, endedBeforeMs: 6001, atMs: 6001 });
+      await accounts.lapseSessions({ lifetimes: LIFETIMES, liveShare: 1, endedBeforeMs: 6001, atMs: 6001 });
       assert.equal((await from(further, 7000))?.state, 'pending');
       assert.deepEqual(await there(kept, first, second, third, further), [kept, second, third, further].sort());
       const again = await from(first, 8000);
@@ -353,6 +354,44 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
   );
 
   contract(
+    'of those not heard of for too long only so many lapse together, the ones heard of longest ago, unless places are needed',
+    async ({ accounts }) => {
+      const alice = await addUser(accounts, 'alice');
+      const all: string[] = [];
+      for (let n = 0; n < 8; n += 1) all.push((await begin(accounts, alice.id)).id);
+      const [pending = '', ...live] = all;
+      for (const [n, id] of live.entries()) await accounts.touchSession(id, 2000 + ((n * 3) % 7));
+      const ofLive = { lifetimes: LIFETIMES, endedBeforeMs: 0, atMs: 5_000_000 };
+      const lapsed = async () =>
+        (await Promise.all(all.map((id) => accounts.session(id)))).flatMap((one) => (one?.state === 'ended' ? [one.id] : []));
+      assert.equal(await accounts.lapseSessions({ ...ofLive, liveShare: 0 }), 1);
+      assert.deepEqual(await lapsed(), [pending]);
+      assert.equal(await accounts.lapseSessions({ ...ofLive, liveShare: 0.01 }), 1);
+      assert.deepEqual(await lapsed(), [pending, live[0]]);
+      assert.equal(await accounts.lapseSessions({ ...ofLive, liveShare: 0.5 }), 3);
+      assert.deepEqual(new Set(await lapsed()), new Set([pending, live[0], live[5], live[3], live[1]]));
+      assert.equal(await tryToBegin(accounts, newSession(alice.id, { atMs: 5_000_000 }), { perUser: 3 }), null);
+      assert.equal((await lapsed()).length, 6, 'as many as there was no place for');
+    },
+  );
+
+  contract('the last quarter of all places is for users who have few', async ({ accounts }) => {
+    const [alice, bob] = [await addUser(accounts, 'alice'), await addUser(accounts, 'bob')];
+    const limits = { all: 4 * LIMITS.sessionsFew };
+    const waits: (number | null)[] = [];
+    for (let n = 0; n <= 3 * LIMITS.sessionsFew; n += 1) waits.push(await tryToBegin(accounts, newSession(alice.id), limits));
+    assert.deepEqual(
+      waits.filter((waitMs) => waitMs !== null),
+      [60_000],
+    );
+    const desk = newSession(bob.id);
+    assert.equal(await tryToBegin(accounts, desk, limits), null);
+    for (let n = 1; n < LIMITS.sessionsFew; n += 1) assert.equal(await tryToBegin(accounts, newSession(bob.id), limits), null);
+    assert.equal(await tryToBegin(accounts, newSession(bob.id), limits), 60_000);
+    assert.equal(await tryToBegin(accounts, { ...desk, id: newId() }, limits), null, 'in place of one of the same device');
+  });
+
+  contract(
     'sessions at a prompt end when nothing is done in them, others do not, and none if there is no such limit',
     async ({ accounts }) => {
       const alice = await addUser(accounts, 'alice');
@@ -364,7 +403,7 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
       for (const { id } of [prompt, busy, other]) await accounts.touchSession(id, 2000);
       await accounts.touchSession(busy.id, 90_000);
       const lapse = (atMs: number, idleMs: number | null) =>
-        accounts.lapseSessions({ lifetimes: { ...LIFETIMES, idleMs }, endedBeforeMs: 0, atMs });
+        accounts.lapseSessions({ lifetimes: { ...LIFETIMES, idleMs }, liveShare: 1, endedBeforeMs: 0, atMs });
       assert.equal(await lapse(102_000, 100_000), 0);
       assert.equal(await lapse(102_001, null), 0);
       assert.equal(await lapse(102_001, 100_000), 1);
