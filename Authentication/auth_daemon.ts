@@ -72,6 +72,7 @@ const BEGINNINGS: ReadonlySet<ClientDatagram['kind']> = new Set(['hello', 'regis
 const QUEUE_RETRY_MS = 250;
 const STORAGE_RETRY_MS = 1000;
 const KSF_COUNT_MS = 600_000;
+const FAILURE_TOLD_MS = 1000;
 /** How far the time in a proof may be from ours: as long a captured one can be said again. */
 const PROOF_AGE_MS = 5 * 60_000;
 const ENDED_KEPT_MS = 24 * 3600 * 1000; // far longer than a ticket lives
@@ -109,6 +110,8 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   const beginWaitMs = createRateLimit(options.beginRate, now);
   const queue = createWorkQueue(options.queueMax);
   let admitted = 0;
+  let failureToldAtMs = Number.NEGATIVE_INFINITY;
+  let untold = 0; // failures since
   let ksfCountedAtMs = Number.NEGATIVE_INFINITY;
   let lapsedAtMs = Number.NEGATIVE_INFINITY;
   const grants = createGrants(secrets, options.place, options.sessionRules.idleMs);
@@ -160,6 +163,18 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
     }
   }
 
+  /** What fails for one may fail for all, as fast as they ask. */
+  function tellFailure(err: unknown, kind: ClientDatagram['kind']): void {
+    const atMs = now();
+    if (Math.abs(atMs - failureToldAtMs) < FAILURE_TOLD_MS) {
+      untold += 1;
+      return;
+    }
+    log.error({ err, kind, untold }, 'request failed');
+    failureToldAtMs = atMs;
+    untold = 0;
+  }
+
   async function receive(bytes: Uint8Array, source: Source): Promise<Uint8Array | null> {
     const datagram = parseClient(bytes);
     if (datagram === null) return null;
@@ -183,7 +198,7 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
     try {
       return said(await work);
     } catch (error) {
-      log.error({ err: error, kind: datagram.kind }, 'request failed');
+      tellFailure(error, datagram.kind);
       return busy(transaction, STORAGE_RETRY_MS);
     }
   }

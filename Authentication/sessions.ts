@@ -189,11 +189,12 @@ export async function answerLogout(
 ): Promise<Uint8Array> {
   const id = idOf(datagram);
   const session = await deps.accounts.session(id);
-  await deps.accounts.endSession(id, deps.now());
+  // said again it costs nothing, and is no news
   if (session !== null && session.state !== 'ended') {
+    await deps.accounts.endSession(id, deps.now());
     const { userId, userName, deviceId } = session;
     deps.audit.record({ what: 'logout', result: 'ok', userId, userName, deviceId, address: source.address });
+    deps.log.info({ session: id }, 'logout');
   }
-  deps.log.info({ session: id }, 'logout');
   return confirmation(deps, 'loggedOut', datagram);
 }

@@ -72,21 +72,23 @@ export class DeleteFuse {
     const key = `${userId} ${deviceId} ${space}`;
     const known = this.#windows.get(key);
     if (known !== undefined) return known;
-    if (this.#windows.size >= LIMITS.deleteWindowsMax) this.#forgetIdle();
+    if (this.#windows.size >= LIMITS.deleteWindowsMax) this.#forgetIdle(userId);
     const made = newWindow();
     this.#windows.set(key, made);
     return made;
   }
 
-  /** Makes room: all that hold nothing, or if there is none of these, the oldest. */
-  #forgetIdle(): void {
+  /** Makes room: all that hold nothing, or if there is none of these, the oldest of the user who needs it, so that nobody can lift what holds others. */
+  #forgetIdle(userId: string): void {
     const nowMs = this.#nowMs();
     for (const [key, window] of this.#windows) {
       forgetOld(window, nowMs);
       if (window.deleted === 0 && !window.held && nowMs >= window.approvedUntilMs) this.#windows.delete(key);
     }
+    if (this.#windows.size < LIMITS.deleteWindowsMax) return;
     const [oldest] = this.#windows.keys();
-    if (oldest !== undefined && this.#windows.size >= LIMITS.deleteWindowsMax) this.#windows.delete(oldest);
+    const own = this.#windows.keys().find((key) => key.startsWith(`${userId} `));
+    this.#windows.delete(own ?? oldest ?? '');
   }
 }
 

@@ -57,3 +57,15 @@ test('of more windows than there may be, those with nothing in them are forgotte
   for (let n = 0; n < LIMITS.deleteWindowsMax - 1; n += 1) await fuse.admit(who(`later ${n}`), { space: 1, files: 1 });
   assert.ok(isHeld(await fuse.admit(who('bad'), { space: 1, files: 1 })), 'still held');
 });
+
+test('a user with very many devices lifts nobody else’s hold', async () => {
+  const fuse = new DeleteFuse(
+    async () => 200,
+    () => 0,
+  );
+  const isBlown = async (userId: string, deviceId: string, files: number) =>
+    isHeld(await fuse.admit({ userId, userName: userId, deviceId }, { space: 1, files }));
+  assert.ok(await isBlown('victim', 'd', 101));
+  for (let n = 0; n < LIMITS.deleteWindowsMax + 10; n += 1) assert.ok(!(await isBlown('other', `${n}`, 1)));
+  assert.ok(await isBlown('victim', 'd', 1), 'still held');
+});

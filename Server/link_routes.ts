@@ -28,7 +28,7 @@ export function registerLinkRoutes(plain: FastifyInstance, { links, linkPassword
         tokenHash: tokenHash(token),
         path,
         mode,
-        password: password === undefined ? null : await linkPasswords.hash(password),
+        password: password === undefined ? null : await linkPasswords.hash(password, principal.userId),
         expiresAtMs: expiresInSeconds === undefined ? null : Date.now() + expiresInSeconds * 1000,
         usesMax: usesMax ?? null,
       });

@@ -2,6 +2,7 @@ import { argon2, createHash, createHmac, randomBytes, timingSafeEqual } from 'no
 import { promisify } from 'node:util';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
+import { createPlaces } from './turns.ts';
 
 const TOKEN_BYTES = 16;
 
@@ -19,47 +20,52 @@ const COST = { memory: 19_456 /* KiB */, passes: 2, parallelism: 1 } as const;
 const SALT_BYTES = 16;
 const TAG_BYTES = 32;
 
-/** Passwords of links, as argon2id off the event loop, a few at a time, because each takes 19 MiB. */
+/** Passwords of links, as argon2id off the event loop, a few at a time, because each takes 19 MiB. `whose`: a user or a visitor, who has half of the places at most. */
 export type LinkPasswords = {
-  /** @returns what is stored: `$argon2id$v=19$m=…,t=…,p=…$SALT$HASH` @throws AppError `busy` */
-  hash(password: string): Promise<string>;
-  /** @throws AppError `busy`, `corrupt` */
-  matches(password: string, stored: string): Promise<boolean>;
+  /** @returns what is stored: `$argon2id$v=19$m=…,t=…,p=…$SALT$HASH` @throws AppError `busy`, `too_many_requests` */
+  hash(password: string, whose: string): Promise<string>;
+  /** @throws AppError `busy`, `too_many_requests`, `corrupt` */
+  matches(password: string, stored: string, whose: string): Promise<boolean>;
 };
 
 export function createLinkPasswords(): LinkPasswords {
   let running = 0;
   const waiting: (() => void)[] = [];
+  const take = createPlaces({ most: LIMITS.linkPasswordsHashedMax + LIMITS.linkPasswordsWaitingMax });
 
-  async function inTurn(work: () => Promise<Buffer>): Promise<Buffer> {
-    if (running >= LIMITS.linkPasswordsHashedMax) {
-      if (waiting.length >= LIMITS.linkPasswordsWaitingMax) throw new AppError('busy', 'too many passwords at once');
-      await new Promise<void>((resolve) => waiting.push(resolve)); // whoever ends hands the turn on
-    } else running += 1;
+  async function inTurn(whose: string, work: () => Promise<Buffer>): Promise<Buffer> {
+    const leave = take(whose);
+    if (running < LIMITS.linkPasswordsHashedMax) running += 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve)); // whoever ends hands the turn on
     try {
       return await work();
     } finally {
+      leave();
       const next = waiting.shift();
       if (next === undefined) running -= 1;
       else next();
     }
   }
 
-  const stretch = (password: string, nonce: Buffer, cost: { memory: number; passes: number; parallelism: number }): Promise<Buffer> =>
-    inTurn(() => derive('argon2id', { message: password.normalize('NFC'), nonce, tagLength: TAG_BYTES, ...cost }) as Promise<Buffer>);
+  type Cost = { memory: number; passes: number; parallelism: number };
+  const stretch = (whose: string, password: string, nonce: Buffer, cost: Cost): Promise<Buffer> =>
+    inTurn(
+      whose,
+      () => derive('argon2id', { message: password.normalize('NFC'), nonce, tagLength: TAG_BYTES, ...cost }) as Promise<Buffer>,
+    );
 
   return {
-    async hash(password) {
+    async hash(password, whose) {
       const salt = randomBytes(SALT_BYTES);
-      const tag = await stretch(password, salt, COST);
+      const tag = await stretch(whose, password, salt, COST);
       return `$argon2id$v=19$m=${COST.memory},t=${COST.passes},p=${COST.parallelism}$${salt.toString('base64url')}$${tag.toString('base64url')}`;
     },
-    async matches(password, stored) {
+    async matches(password, stored, whose) {
       const found = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([\w-]+)\$([\w-]+)$/.exec(stored);
       if (found === null) throw new AppError('corrupt', 'a stored password cannot be read');
       const [, memory, passes, parallelism, salt = '', tag = ''] = found;
       const cost = { memory: Number(memory), passes: Number(passes), parallelism: Number(parallelism) };
-      const given = await stretch(password, Buffer.from(salt, 'base64url'), cost);
+      const given = await stretch(whose, password, Buffer.from(salt, 'base64url'), cost);
       return timingSafeEqual(given, Buffer.from(tag, 'base64url'));
     },
   };

@@ -87,7 +87,7 @@ export function createVisits({ links, accounts, linkPasswords, audit, monotonicM
     if (perAddress.take(own) > 0 || perLink.take(link.id) > 0) {
       throw refused('too_many_requests', 'too many wrong passwords; try again in a minute');
     }
-    if (!(await linkPasswords.matches(password, link.password))) {
+    if (!(await linkPasswords.matches(password, link.password, addressGroup(address)))) {
       await links.begin(link.id, { action: 'password', address, path: '/', content: null, joins: true, counts: false });
       throw refused('credentials_wrong', 'the password is wrong');
     }

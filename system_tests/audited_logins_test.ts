@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { cheapSessions, directExchange, openBareClient } from '../Client/testing/auth_client.ts';
 import { LAYOUTS } from '../Models/datagrams.ts';
+import type { Accounts } from '../Storage/accounts.ts';
 
 const { register, login } = cheapSessions;
 const PASSWORD = 'correct horse battery';
@@ -19,7 +20,15 @@ async function place(t: TestContext): Promise<{ data: string; home: string }> {
 test('who comes, goes and is refused is written down once, with the device, the address and no name that nobody has', async (t) => {
   const { data, home } = await place(t);
   const clock = { atMs: Date.now() };
-  await using server = await startDaemon(data, { now: () => clock.atMs });
+  let ends = 0;
+  const wrap = (accounts: Accounts): Accounts => ({
+    ...accounts,
+    endSession(...given) {
+      ends += 1;
+      return accounts.endSession(...given);
+    },
+  });
+  await using server = await startDaemon(data, { now: () => clock.atMs, wrap });
   const who = { auth: server.address, username: 'Alice', password: PASSWORD, home };
   await register(who);
   await assert.rejects(register(who), { code: 'name_taken' });
@@ -46,6 +55,7 @@ test('who comes, goes and is refused is written down once, with the device, the 
     { what: 'logout', result: 'ok', ...alice, deviceId: session.deviceId },
     { what: 'renewal', result: 'session_unknown', address },
   ]);
+  assert.equal(ends, 1, 'what is said again is not written again');
 });
 
 test('who knows a password begins so many sessions and no more, which is written down; others are not held up, and strangers not told', async (t) => {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, type TestContext, test } from 'node:test';
 import { client as opaque, server as opaqueLibrary, ready } from '@serenity-kit/opaque';
+import pino from 'pino';
 import { GUESS_LIMITS } from '../Authentication/guess_limit.ts';
 import { createOpaqueServer } from '../Authentication/opaque_server.ts';
 import { type DaemonFixture, startDaemon } from '../Authentication/testing/daemon_fixture.ts';
@@ -154,6 +155,20 @@ test('after the stretching of new accounts was changed, a name that nobody has a
   await using second = await startDaemon(folder);
   const ksfOf = async (name: string) => decodeKsf((await client.challenge(at(second.daemon), { ke1: newKe1(), name })).subarray(320));
   for (const name of ['alice', 'nobody', 'no one', 'someone else']) assert.deepEqual(await ksfOf(name), before, name);
+});
+
+test('that nobody can be answered is told once a second, however many ask', async (t) => {
+  const said: { untold: number }[] = [];
+  const log = pino({ level: 'error' }, { write: (line: string) => void said.push(JSON.parse(line)) });
+  const gone = () => Promise.reject(new AppError('storage_unavailable', 'the database does not answer'));
+  const { guess, clock } = await world(t, { log, wrap: (accounts) => ({ ...accounts, accountForLogin: gone }) });
+  for (let n = 0; n < 5; n += 1) assert.equal(await guess('alice'), 1000);
+  clock.atMs += 1000;
+  await guess('alice');
+  assert.deepEqual(
+    said.map(({ untold }) => untold),
+    [0, 4],
+  );
 });
 
 test('after a hundred in a row waiting does not help, until the user logs in from a known device', async (t) => {
