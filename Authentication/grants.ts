@@ -1,5 +1,4 @@
-import { timingSafeEqual } from 'node:crypto';
-import { SignJWT } from 'jose';
+import { sign, timingSafeEqual } from 'node:crypto';
 import { encodeGrant, encodeTimeMs } from '../Models/datagram_fields.ts';
 import { encodeServer } from '../Models/datagrams.ts';
 import { replyAssociated, seal } from '../Models/handshake.ts';
@@ -32,6 +31,8 @@ export type Grants = {
 
 const DEVICE_PROOF_BYTES = 16;
 const bytesOf = (id: string): Buffer => Buffer.from(id, 'hex');
+/** Of a JWS in its compact form (RFC 7515). Signing here takes half the time that jose does by way of Web Crypto. */
+const part = (json: object): string => Buffer.from(JSON.stringify(json)).toString('base64url');
 
 export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, place: ServerPlace, idleMs: number | null): Grants {
   const renewalSecret = (sessionId: Uint8Array): Uint8Array =>
@@ -42,7 +43,7 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, 
   const deviceProof = (userId: Uint8Array, deviceId: Uint8Array, sinceMs: number): Uint8Array =>
     p.hmac(deviceKey, userId, deviceId, encodeTimeMs(sinceMs)).subarray(0, DEVICE_PROOF_BYTES);
 
-  function ticket(session: StoredSession, issuedAtMs: number): Promise<string> {
+  function ticket(session: StoredSession, issuedAtMs: number): string {
     const iat = Math.floor(issuedAtMs / 1000);
     const claims: TicketClaims = {
       iss: TICKET.issuer,
@@ -56,7 +57,8 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, 
       exp: iat + TICKET.lifetimeS,
     };
     const { id, key } = secrets.signingKeyAt(issuedAtMs);
-    return new SignJWT(claims).setProtectedHeader({ alg: TICKET.algorithm, typ: TICKET.type, kid: id }).sign(key);
+    const signed = `${part({ alg: TICKET.algorithm, typ: TICKET.type, kid: id })}.${part(claims)}`;
+    return `${signed}.${sign(null, Buffer.from(signed), key).toString('base64url')}`;
   }
 
   return {
@@ -76,7 +78,7 @@ export function createGrants(secrets: Pick<Secrets, 'master' | 'signingKeyAt'>, 
         publicUrl: place.publicUrl,
         userName: session.userName,
         fingerprints: place.pins(),
-        ticket: await ticket(session, issuedAtMs),
+        ticket: ticket(session, issuedAtMs),
       });
       const associated = replyAssociated(p, { kind: 'ticket', transaction, request });
       return encodeServer('ticket', transaction, { rest: seal(p, { key, associated, text }) });

@@ -8,6 +8,7 @@ import { databaseError, isFatalForWrites, isRetryable } from './database_errors.
 import { syncFolder } from './durable_file.ts';
 import { type Applied, checkMigrated, type Dialect, type MigrationTarget, migrate } from './migrate.ts';
 import { openSqlite, sqliteShim } from './sqlite_shim.ts';
+import { straightKysely } from './straight_executor.ts';
 import { typedDialect } from './typed_dialect.ts';
 
 /**
@@ -69,7 +70,7 @@ function refuseWrite(): Promise<never> {
 
 function kyselyOn<Schema>(connection: DatabaseSync): Kysely<Schema> {
   const database = { ...sqliteShim(connection), close: () => undefined };
-  return new Kysely<Schema>({ dialect: typedDialect(new SqliteDialect({ database })) });
+  return straightKysely<Schema>(typedDialect(new SqliteDialect({ database })));
 }
 
 async function createPrivately(file: string): Promise<void> {
