@@ -12,7 +12,7 @@ export type Tab = {
   call(method: string, parameters?: object): Promise<Record<string, unknown>>;
   /** Goes there and waits until it has loaded, or until it turns out to be a download. */
   visit(url: string): Promise<void>;
-  /** The value of an expression on the page. */
+  /** The value of an expression on the page, or what it promises. */
   value(expression: string): Promise<unknown>;
 };
 
@@ -115,7 +115,9 @@ async function connect(endpoint: string, stack: AsyncDisposableStack): Promise<B
           if (isDownload !== true && errorText === undefined) await loaded;
         },
         async value(expression) {
-          const { result } = (await here('Runtime.evaluate', { expression, returnByValue: true })) as { result: { value: unknown } };
+          const { result } = (await here('Runtime.evaluate', { expression, returnByValue: true, awaitPromise: true })) as {
+            result: { value: unknown };
+          };
           return result.value;
         },
       };

@@ -9,6 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { type Driftless, register } from '../Client/client.ts';
 import { privateEnvironment, startSystem } from '../processes.ts';
 import { type Browser, openBrowser, type Tab } from './browser.ts';
+import { hostileFiles } from './hostile_files.ts';
 
 /** `npm run test:browser`. DRIFTLESS_SCREENSHOTS: a folder for pictures of the page. */
 
@@ -36,26 +37,6 @@ before(async () => {
 });
 after(() => stack.disposeAsync());
 
-/** Each tells the beacon if it is ever run, and marks the window that it runs in. */
-function hostileFiles(): Record<string, string> {
-  const script = `window.pwned=1;document.title='pwned';fetch('${beacon}/run')`;
-  const image = `<img src="${beacon}/loaded" onerror="${script.replaceAll('"', "'")}">`;
-  return {
-    'page.html': `<!doctype html><script>${script}</script>${image}`,
-    'drawing.svg': `<svg xmlns="http://www.w3.org/2000/svg" onload="${script.replaceAll('"', "'")}"><script>${script}</script></svg>`,
-    'page.xhtml': `<html xmlns="http://www.w3.org/1999/xhtml"><script>${script}</script></html>`,
-    'feed.xml': `<?xml-stylesheet type="text/xsl" href="${beacon}/xsl"?><x xmlns:h="http://www.w3.org/1999/xhtml"><h:script>${script}</h:script></x>`,
-    'code.js': script,
-    'looks like text.txt': `<script>${script}</script>`,
-    'no extension': `<!doctype html><body onload="${script.replaceAll('"', "'")}">`,
-    '<img src=x onerror=window.pwned=1>': 'a name',
-    '"><svg onload=window.pwned=1>': 'another',
-    "' autofocus onfocus='window.pwned=1": 'and another',
-    'javascript:window.pwned=1': 'one more',
-    'photo_\u202egnp.exe': 'turned round',
-  };
-}
-
 async function isClean(tab: Tab): Promise<void> {
   assert.equal(await tab.value('window.pwned'), undefined);
   assert.notEqual(await tab.value('document.title'), 'pwned');
@@ -64,7 +45,7 @@ async function isClean(tab: Tab): Promise<void> {
 
 describe('the page of a link in a browser', () => {
   it('runs nothing of a file or a name, whichever way it is opened, and loads nothing from elsewhere', async () => {
-    const files = hostileFiles();
+    const files = hostileFiles(beacon);
     await alice.createFolder('/hostile');
     for (const [i, [name, content]] of Object.entries(files).entries()) {
       await writeFile(join(folder, `file-${i}`), content);
