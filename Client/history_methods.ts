@@ -1,3 +1,4 @@
+import { LIMITS } from '../Models/limits.ts';
 import type { PlanResult, RestDeed, RestDiff, RestPlan, RestTrashItem, RestVersion } from '../Models/rest_history.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { Http } from './http.ts';
@@ -66,7 +67,7 @@ export function historyMethods(http: Http): HistoryMethods {
   const preview = async (route: 'rewind' | 'undo', body: unknown): Promise<Plan> => {
     const { next, ...plan } = await call(({ RestPlan }) => ({ schema: RestPlan, method: 'POST', route: ROUTES[route], body }));
     for (let after = next; after !== null; ) {
-      const query = { plan: plan.plan, after };
+      const query = { plan: plan.plan, after, limit: LIMITS.pageEntriesMax }; // for each page the whole plan is made anew
       const page = await call(({ RestPlan }) => ({ schema: RestPlan, method: 'GET', route: ROUTES.plans, query }));
       plan.steps.push(...page.steps);
       plan.conflicts.push(...page.conflicts);

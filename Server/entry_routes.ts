@@ -21,10 +21,12 @@ import type { Authenticate } from './authenticate.ts';
 import { commitOne, streamOf } from './commit_one.ts';
 import { PROBLEMS } from './openapi.ts';
 import { isoFromMilliseconds, restEntry } from './rest_shapes.ts';
+import type { Turns } from './turns.ts';
 
 export type EntryRouteDeps = {
   readonly metadata: Pick<Metadata, 'epoch' | 'stat' | 'page' | 'commit'>;
   readonly authenticate: Authenticate;
+  readonly inSearchTurn: Turns;
 };
 
 /** Who you are, what is where, and changes of the tree that move no bytes. */
@@ -38,7 +40,7 @@ function withZod(app: FastifyInstance) {
   return app.withTypeProvider<ZodTypeProvider>();
 }
 
-function registerReads(app: ZodApp, { metadata, authenticate }: EntryRouteDeps): void {
+function registerReads(app: ZodApp, { metadata, authenticate, inSearchTurn }: EntryRouteDeps): void {
   app.get(
     ROUTES.whoami,
     { schema: { summary: 'Who the ticket says you are', response: { 200: WhoAmI, ...PROBLEMS } } },
@@ -76,7 +78,8 @@ function registerReads(app: ZodApp, { metadata, authenticate }: EntryRouteDeps):
       const { principal } = await authenticate(request);
       const { path, search, sort, order, after, limit } = request.query;
       const query = { path, search: search ?? null, sort, descending: order === 'desc', after: after ?? null, limit };
-      const page = await metadata.page(principal, query);
+      const read = () => metadata.page(principal, query);
+      const page = await (search === undefined ? read() : inSearchTurn(principal.userId, read)); // that looks at all that is below
       return { entries: page.entries.map(restEntry), next: page.next };
     },
   );

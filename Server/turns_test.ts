@@ -4,6 +4,7 @@ import fastify, { type InjectOptions } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { AppError } from '../Models/errors.ts';
 import { ROUTES } from '../Models/routes.ts';
+import { registerEntryRoutes } from './entry_routes.ts';
 import { registerFindRoutes } from './find_routes.ts';
 import { registerHistoryRoutes } from './history_routes.ts';
 import { registerPlanRoutes } from './plan_routes.ts';
@@ -49,12 +50,14 @@ test('what looks at much is asked for by turns, on every route of it', async (t)
       throw new AppError('busy', `a turn of ${userId}`);
     },
   } as never;
-  for (const register of [registerFindRoutes, registerHistoryRoutes, registerPlanRoutes, registerQuotaRoutes]) register(app, deps);
+  for (const register of [registerEntryRoutes, registerFindRoutes, registerHistoryRoutes, registerPlanRoutes, registerQuotaRoutes])
+    register(app, deps);
   const time = new Date(0).toISOString();
   const plan = Buffer.from(JSON.stringify([{ kind: 'undo', operation: '1' }, '0'.repeat(64)])).toString('base64url');
   const asked: InjectOptions[] = [
     { url: ROUTES.statistics },
     { url: `${ROUTES.search}?text=x` },
+    { url: `${ROUTES.list}?path=/&search=x` },
     { url: ROUTES.usage },
     { url: `${ROUTES.diff}?path=/f&from=1` },
     { url: `${ROUTES.plans}?plan=${plan}` },
