@@ -25,21 +25,26 @@ test('what the kernel dropped because the daemon was too slow is counted and sai
     received = 0;
     said.length = 0;
     const listening = await listen(daemon, { host, port: 0 }, log);
-    assert.equal(await kernelDrops({ address: host, family: '', port: listening.port }), 0);
-    const sender = createSocket(host === '::1' ? 'udp6' : 'udp4');
-    sender.connect(listening.port, host);
-    await once(sender, 'connect');
-    const sent = 20_000; // as much as fits into no buffer; the loop does not turn meanwhile
-    const bytes = Buffer.alloc(1200);
-    for (let n = 0; n < sent; n += 1) sender.send(bytes);
-    await new Promise<void>((resolve) => sender.close(() => resolve()));
-    const drops = await t.waitFor(async () => {
-      const counted = (await kernelDrops({ address: host, family: '', port: listening.port })) ?? 0;
-      assert.equal(received + counted, sent);
-      return counted;
-    });
+    let drops: number;
+    try {
+      assert.equal(await kernelDrops({ address: host, family: '', port: listening.port }), 0);
+      const sender = createSocket(host === '::1' ? 'udp6' : 'udp4');
+      sender.connect(listening.port, host);
+      await once(sender, 'connect');
+      const sent = 20_000; // as much as fits into no buffer; the loop does not turn meanwhile
+      const bytes = Buffer.alloc(1200);
+      for (let n = 0; n < sent; n += 1) sender.send(bytes);
+      await new Promise<void>((resolve) => sender.close(() => resolve()));
+      const counting = async (): Promise<number> => {
+        const counted = (await kernelDrops({ address: host, family: '', port: listening.port })) ?? 0;
+        assert.equal(received + counted, sent);
+        return counted;
+      };
+      drops = await t.waitFor(counting, { timeout: 20_000 });
+    } finally {
+      await listening.close();
+    }
     assert.ok(drops > 0);
-    await listening.close();
     assert.deepEqual(
       said.map(({ dropped }) => dropped),
       [drops],
