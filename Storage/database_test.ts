@@ -81,6 +81,24 @@ test('write transactions run one at a time, in the order they were asked for', a
   );
 });
 
+test('what comes for a transaction that is over is refused, be it undone or kept, and not written beside it', async (t) => {
+  const { file, migrations } = await place(t);
+  const database = await openDatabase<Schema>({ kind: 'sqlite', file }, migrations);
+  t.after(() => database.close());
+  const late: Parameters<Parameters<typeof database.write>[0]>[0][] = [];
+  await database.write(async (trx) => void late.push(trx));
+  await assert.rejects(
+    database.write(async (trx) => {
+      late.push(trx);
+      throw new Error('no');
+    }),
+  );
+  assert.equal(late.length, 2);
+  for (const trx of late)
+    await assert.rejects(trx.insertInto('things').values({ id: 1, name: 'late', bytes: null }).execute(), /^Error: Transaction is already/);
+  assert.deepEqual(await database.db.selectFrom('things').selectAll().execute(), []);
+});
+
 test('dates, booleans and objects are refused as parameters instead of being stored as something else', async (t) => {
   const { file, migrations } = await place(t);
   const database = await openDatabase<Schema>({ kind: 'sqlite', file }, migrations);
