@@ -97,6 +97,16 @@ export class Epoch {
     );
   }
 
+  /**
+   * Several moved it, each elsewhere, and one more deleted it: a move beats a delete for each of them, and nothing tells that what they have is one.
+   * @returns how often this content may be there for that
+   */
+  movedAndDeleted(content: string): number {
+    const paths = [...this.#before].filter(([, key]) => key === content).map(([path]) => path);
+    const about = this.#touched.filter((touched) => paths.some((path) => path === touched.path || path.startsWith(`${touched.path}/`)));
+    return about.some(({ removes }) => removes) ? new Set(about.filter(({ role }) => role === 'move').map(({ device }) => device)).size : 0;
+  }
+
   /** It was there when this epoch began. */
   knew(path: string): boolean {
     return this.#before.has(path);

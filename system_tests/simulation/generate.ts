@@ -310,7 +310,7 @@ class Generator {
       case 'link':
         return { kind, path, to: this.#chance(0.06) ? otherLetters(path) : this.#path() };
       case 'symlink':
-        return { kind, path, target: this.#chance(0.4) ? 'shared' : `to ${this.#nextContent()}` };
+        return { kind, path, target: this.#linkTarget() };
       case 'mode':
         return { kind, path, mode: this.#pick([0o644, 0o600, 0o755, 0o700, 0o444]) };
       default:
@@ -330,6 +330,12 @@ class Generator {
     if (this.#chance(0.04)) return 'empty';
     if (this.#chance(0.08)) return { shared: this.#upTo(2) };
     return { id: this.#nextContent(), size: this.#pick(this.#long ? LONG_SIZES : SIZES) };
+  }
+
+  /** Some lead to the same, as when a package is installed anew. */
+  #linkTarget(): string {
+    const id = this.#nextContent();
+    return id % 3 === 0 ? 'shared' : `to ${id}`;
   }
 
   #nextContent(): number {
