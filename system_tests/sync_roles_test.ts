@@ -150,6 +150,24 @@ test('what is moved out of a shared folder, or into it, is not fetched again by 
   );
 });
 
+test('what is moved between spaces is not fetched again by other devices that have it', async (t) => {
+  const { owner, a, b } = await sharing(t, 'editor', { ...FILES, 'deep/long': `${'a long line\n'.repeat(400_000)}end` });
+  const other = new Device(world, owner.user);
+  await other.open();
+  t.after(() => other.close());
+  await settle(other, a, b);
+  other.takeDone();
+  const { ino } = statSync(other.path('shared/deep/a'));
+  a.move('shared/deep', 'deep');
+  a.write('shared/doc', 'other content');
+  await settle(a, other, b);
+  const fetched = other.takeDone().filter(({ direction, bytes }) => direction === 'down' && bytes > 0);
+  assert.deepEqual(fetched, [{ direction: 'down', kind: 'replace', path: 'shared/doc', bytes: 13 }]);
+  assert.deepEqual(filesOf(other, 'deep'), filesOf(a, 'deep'));
+  assert.deepEqual([other.has('shared/deep'), b.has('team/deep')], [false, false]);
+  assert.notEqual(statSync(other.path('deep/a')).ino, ino, 'what is in the trash is not what a person goes on writing to');
+});
+
 test('a shared folder that its owner deletes and undeletes goes and comes back on both disks', async (t) => {
   const { owner, a, b } = await sharing(t, 'editor', FILES);
   await owner.remove('/work/shared');

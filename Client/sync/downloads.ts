@@ -2,6 +2,7 @@ import type { NodeId } from './core/tree.ts';
 import type { DiskFile, DiskStat } from './disk.ts';
 import { contentIs } from './hash_local.ts';
 import { asidePath, type PlaceIntent } from './local_tree.ts';
+import { isOfDisk } from './local_tree_states.ts';
 import type { FetchItem, FetchOutcome } from './remote.ts';
 import type { LocalNode, ServerNode } from './sync_index.ts';
 import { expectedOf, type WorkScope } from './work_scope.ts';
@@ -25,6 +26,7 @@ type Wanted = {
   readonly source: ServerNode;
   readonly before: LocalNode | undefined;
   readonly intent: PlaceIntent;
+  readonly fetched: number; // bytes of its content that come from the server, at most
 };
 
 /** Fetches in groups of bounded size; what came of a group is placed also when the rest of it did not come. */
@@ -58,7 +60,11 @@ async function downloadGroup(scope: WorkScope, group: readonly Download[]): Prom
   for (const one of wanted.values()) {
     if (one.source.kind === 'symlink')
       stage(scope, staged, one, () => tree.stageSymlink(one.intent.id, one.source.content ?? '', one.source.mtimeUs));
-    else items.push(fetchItem(scope, one));
+    else {
+      const copy = await copyOf(scope, one);
+      if (copy === null) items.push(fetchItem(scope, one));
+      else stage(scope, staged, { ...one, fetched: 0 }, () => finish(scope, one, copy));
+    }
   }
   const onDone = (key: number, outcome: FetchOutcome): void => {
     const one = wanted.get(key);
@@ -111,7 +117,27 @@ function want(scope: WorkScope, one: Download): Wanted | null {
   const id = index.newId();
   const expected = before === undefined ? null : expectedOf(before);
   const intent: PlaceIntent = { kind: 'place', id, path, expected, aside: asidePath(id, path, now()), of: { node: one.id, parent, name } };
-  return { id: one.id, parent, name, path, source, before, intent };
+  return { id: one.id, parent, name, path, source, before, intent, fetched: source.size };
+}
+
+/** Its content, from where this disk has it already, under another name or in the trash of just now. @returns `null`: nowhere that can be read */
+async function copyOf(scope: WorkScope, { intent, source }: Wanted): Promise<DiskFile | null> {
+  const { disk, tree, index, hash } = scope.deps;
+  if (source.content === null || source.size === 0) return null;
+  const alike = index.withContent(source.content).filter((id) => index.local.get(id)?.content === source.content);
+  for (const path of [...alike.map((id) => scope.path(id)), scope.trashed.get(source.content) ?? null]) {
+    if (path === null) continue;
+    let file: DiskFile | null = null;
+    try {
+      file = tree.stage(intent.id, source.mode);
+      if ((await hash(() => disk.open(path), file))?.content === source.content) return file;
+    } catch (error) {
+      if (!isOfDisk(error)) throw error; // the disk's: where that is no accident, the fetch says so
+    }
+    file?.close();
+    tree.discard(intent.id);
+  }
+  return null;
 }
 
 function fetchItem(scope: WorkScope, { intent, source, before, path }: Wanted): FetchItem {
@@ -161,7 +187,7 @@ async function placeAll(scope: WorkScope, staged: readonly Wanted[]): Promise<vo
   });
 }
 
-function record(scope: WorkScope, { id, parent, name, source, before, path }: Wanted, stat: DiskStat | null): void {
+function record(scope: WorkScope, { id, parent, name, source, before, path, fetched }: Wanted, stat: DiskStat | null): void {
   const { index } = scope.deps;
   if (stat === null) {
     scope.changed(path);
@@ -170,5 +196,5 @@ function record(scope: WorkScope, { id, parent, name, source, before, path }: Wa
   const seen = scope.seen(stat);
   if (source.parent === parent && source.name === name) index.settle({ ...source, seen });
   else index.setLocal(id, { ...source, id, parent, name, seen });
-  scope.tell('down', before === undefined ? 'put' : 'replace', path, source.size);
+  scope.tell('down', before === undefined ? 'put' : 'replace', path, fetched);
 }

@@ -6,7 +6,7 @@ import type { DiskFile } from './disk.ts';
 import { inFolder } from './disk_paths.ts';
 import type { IgnoreRules } from './ignore_rules.ts';
 import type { LocalTree } from './local_tree.ts';
-import { codeOf } from './local_tree_states.ts';
+import { codeOf, isOfDisk } from './local_tree_states.ts';
 import type { EarlyFile, Remote } from './remote.ts';
 import { localPath, type NameForms } from './scan.ts';
 import type { SyncIndex } from './sync_index.ts';
@@ -149,11 +149,6 @@ async function* untilCutOff<T>(source: AsyncIterable<T>, enough: AbortSignal): A
   } catch (error) {
     if (!enough.aborted && !(error instanceof AppError)) throw error;
   }
-}
-
-/** Of this library's, or the system's own. */
-function isOfDisk(error: unknown): boolean {
-  return error instanceof AppError ? error.code === 'local_io' : codeOf(error) !== '';
 }
 
 function isSame(a: ChunkRef | undefined, b: ChunkRef | undefined): boolean {

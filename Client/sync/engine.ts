@@ -1,13 +1,14 @@
 import { AppError } from '../../Models/errors.ts';
 import { type Plan, plan } from './core/plan.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
-import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk.ts';
+import type { Disk, DiskFeatures } from './disk.ts';
 import { folderOf } from './disk_paths.ts';
 import { EarlyFiles } from './early_files.ts';
 import { type ExecuteReport, execute } from './execute.ts';
 import { pullFeed } from './feed.ts';
 import { finishIntents } from './finish_intents.ts';
 import { approve, endApproval, guardDeletes, guardRoot, type Held, withoutDeletes } from './guards.ts';
+import type { HashLocal } from './hash_local.ts';
 import { currentRules, ignoreFileIn } from './ignore_file.ts';
 import { IGNORE_FILE, type IgnoreRules } from './ignore_rules.ts';
 import { type LocalTree, PRIVATE_FOLDER } from './local_tree.ts';
@@ -40,8 +41,7 @@ export type EngineDeps = {
   readonly breathe: () => Promise<void>;
   /** See scan.ts. */
   readonly lookAhead?: () => LookAhead | null;
-  /** Content id of a local file; `null` when it changed while it was read. */
-  readonly hash: (open: () => DiskFile) => Promise<{ readonly content: string; readonly stat: DiskStat } | null>;
+  readonly hash: HashLocal;
   /** Tells the server that this index goes on; false: it was restored from an older copy, or copied to a second device. */
   readonly claimState: (state: string, counter: number) => Promise<boolean>;
   readonly newState: () => string; // 32 hex digits, random

@@ -42,6 +42,7 @@ export async function execute(deps: WorkDeps, plan: Plan, refusals: Refusals): P
         else if (action.type === 'make' || action.type === 'move') here.push({ ...action, type: action.type });
         else here.push({ ...action, type: action.type });
       }
+      if (here.some(({ type }) => type === 'delete')) expect(scope, down);
       await workLocally(scope, here, plan.conflicts);
     }
     const sides = await Promise.allSettled([uploads.run(up), download(scope, down)]);
@@ -50,6 +51,15 @@ export async function execute(deps: WorkDeps, plan: Plan, refusals: Refusals): P
     scope.restoreTimes();
   }
   return { achieved: scope.achieved, stale: uploads.stale || scope.stale, dirty: scope.dirty, unfinished: scope.unfinished };
+}
+
+/** What is deleted here may come back as another node, as when it was moved to another space. */
+function expect({ deps, trashed }: WorkScope, down: readonly Download[]): void {
+  if (trashed.size > 0) return;
+  for (const { id } of down) {
+    const content = deps.index.remote.get(id)?.content;
+    if (content != null) trashed.set(content, null);
+  }
 }
 
 /** What both sides have already only needs to be known. */

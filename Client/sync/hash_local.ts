@@ -6,16 +6,23 @@ import { ChunkReader } from '../transfer/chunk_reader.ts';
 import { sha256 } from '../transfer/local_files.ts';
 import type { DiskFile, DiskStat } from './disk.ts';
 
+/** `hashLocal`, or what stands for it. */
+export type HashLocal = typeof hashLocal;
+
 /**
  * Reads a file for its content id.
+ * @param into what is read is written there too
  * @returns the id in hex and the state that was read; `null` when it changed meanwhile
  * @throws the system's error
  */
-export async function hashLocal(open: () => DiskFile): Promise<{ content: string; stat: DiskStat } | null> {
+export async function hashLocal(
+  open: () => DiskFile,
+  into: Pick<DiskFile, 'write'> | null = null,
+): Promise<{ content: string; stat: DiskStat } | null> {
   const file = open();
   try {
     const before = file.stat();
-    const chunks = before.size <= LIMITS.chunkBytesMin ? chunkOfShort(file, before.size) : await chunksOf(file);
+    const chunks = before.size <= LIMITS.chunkBytesMin ? chunkOfShort(file, before.size, into) : await chunksOf(file, into);
     const after = file.stat();
     const same = before.size === after.size && before.mtimeMs === after.mtimeMs && before.ctimeMs === after.ctimeMs;
     const bytes = chunks.reduce((sum, { length }) => sum + length, 0);
@@ -28,17 +35,21 @@ export async function hashLocal(open: () => DiskFile): Promise<{ content: string
 type Chunk = { readonly digest: Buffer; readonly length: number };
 
 /** Without the large buffers that reading ahead needs: most files are short. */
-function chunkOfShort(file: DiskFile, size: number): Chunk[] {
+function chunkOfShort(file: DiskFile, size: number, into: Pick<DiskFile, 'write'> | null): Chunk[] {
   const bytes = new Uint8Array(size + 1); // one more would show that it has grown
   const length = fillFrom(file, bytes, 0);
+  into?.write(bytes.subarray(0, length), 0);
   return length === 0 ? [] : [{ digest: sha256(bytes.subarray(0, length)), length }];
 }
 
-async function chunksOf(file: DiskFile): Promise<Chunk[]> {
+async function chunksOf(file: DiskFile, into: Pick<DiskFile, 'write'> | null): Promise<Chunk[]> {
   const reader = new ChunkReader(file);
   try {
     const chunks: Chunk[] = [];
+    let position = 0;
     for (let chunk = await reader.next(null); chunk !== null; chunk = await reader.next(null)) {
+      into?.write(chunk.content, position);
+      position += chunk.length;
       chunks.push({ digest: chunk.digest, length: chunk.length });
       chunk.release();
     }

@@ -1,3 +1,4 @@
+import { AppError } from '../../Models/errors.ts';
 import type { DiskStat } from './disk.ts';
 
 /** Nothing at all happened to it: also no change of mode or name. The device is left out: some have another number after each start. */
@@ -28,4 +29,9 @@ export function systemError(code: string, path: string): Error {
 /** The tree is not as it was a moment ago: what is looked for is gone, what was free is taken, a folder on the way is none any more. */
 export function isSurprise(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR', 'ELOOP', 'EEXIST', 'ENOTEMPTY', 'EISDIR'].includes(codeOf(error));
+}
+
+/** Of this library's, or the system's own. */
+export function isOfDisk(error: unknown): boolean {
+  return error instanceof AppError ? error.code === 'local_io' : codeOf(error) !== '';
 }

@@ -189,6 +189,7 @@ function remove(scope: WorkScope, id: NodeId): Job | null {
       scope.deps.onProblem(id, path, 'folder_not_empty', '');
     },
     record() {
+      if (node.content !== null && intent !== null && scope.trashed.has(node.content)) scope.trashed.set(node.content, intent.aside);
       index.setLocal(id, null);
       index.agree(id);
       scope.tell('down', 'delete', path);

@@ -89,6 +89,8 @@ export type SyncIndex = IndexNotes & {
   byIdentity(ino: number, birthMs: number): NodeId[];
   /** Some content that both sides have. */
   hasContent(content: string): boolean;
+  /** Files that both sides last had with this content, not many of them. */
+  withContent(content: string): NodeId[];
   agreedFiles(): number;
   /** At least so many; looks at no more than it takes. */
   hasAgreedFiles(count: number): boolean;
@@ -113,6 +115,7 @@ export type SyncIndex = IndexNotes & {
   close(): void;
 };
 
+const ALIKE_MAX = 4; // if none of these can be read, the others hardly can
 const ID_BLOCK = 1024; // ids are taken from the settings in blocks; those of a block that was not used up are lost
 
 /** The log is moved into the file when it has so many: each time waits for the disk twice. */
@@ -293,6 +296,7 @@ function createIndex(db: DatabaseSync): SyncIndex {
 
   const idOfServerNode =
     'SELECT coalesce((SELECT id FROM remote WHERE node = ? AND kind IS NOT NULL), (SELECT id FROM agreed WHERE node = ?), (SELECT id FROM remote WHERE node = ?)) AS id';
+  const idsOfContent = 'SELECT id FROM agreed WHERE kind = 0 AND substr(content, 1, 16) = ? AND content = ?';
   const idsOfIdentity =
     'SELECT id FROM agreed WHERE ino = ? AND birth_ms = ? UNION ALL SELECT id FROM local WHERE ino = ? AND birth_ms = ?'; // UNION makes a table each time
   // UNION: whatever a server says, this comes to an end
@@ -388,9 +392,8 @@ function createIndex(db: DatabaseSync): SyncIndex {
     },
     byIdentity: (ino, birthMs) =>
       [...new Set(all(idsOfIdentity, ino, birthMs, ino, birthMs).map((row) => row.id as number))].sort((a, b) => a - b),
-    hasContent: (content) =>
-      one('SELECT 1 FROM agreed WHERE kind = 0 AND substr(content, 1, 16) = ? AND content = ? LIMIT 1', content.slice(0, 16), content) !==
-      undefined,
+    hasContent: (content) => one(`${idsOfContent} LIMIT 1`, content.slice(0, 16), content) !== undefined,
+    withContent: (content) => all(`${idsOfContent} LIMIT ${ALIKE_MAX}`, content.slice(0, 16), content).map((row) => row.id as number),
     agreedFiles: () => one(`SELECT count(*) AS n FROM agreed WHERE kind <> 1`)?.n as number,
     hasAgreedFiles: (count) => one('SELECT count(*) AS n FROM (SELECT 1 FROM agreed WHERE kind <> 1 LIMIT ?)', count)?.n === count,
     hasAgreed: (count) => one('SELECT count(*) AS n FROM (SELECT 1 FROM agreed LIMIT ?)', count)?.n === count,

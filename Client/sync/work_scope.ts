@@ -1,8 +1,9 @@
 import type { Action } from './core/plan.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
-import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk.ts';
+import type { Disk, DiskFeatures, DiskStat } from './disk.ts';
 import { folderOf, inFolder } from './disk_paths.ts';
 import type { EarlyFiles } from './early_files.ts';
+import type { HashLocal } from './hash_local.ts';
 import type { LocalTree } from './local_tree.ts';
 import type { Reason } from './reasons.ts';
 import type { Remote } from './remote.ts';
@@ -17,8 +18,7 @@ export type WorkDeps = {
   readonly names: NameForms;
   readonly features: DiskFeatures;
   readonly now: () => number; // ms
-  /** Content id of a local file; `null` when it changed while it was read. */
-  readonly hash: (open: () => DiskFile) => Promise<{ readonly content: string; readonly stat: DiskStat } | null>;
+  readonly hash: HashLocal;
   /** What is on its way just now, each by its node; kept here while plans are carried out. */
   readonly underWay: Map<NodeId, UnderWay>;
   readonly early: Pick<EarlyFiles, 'take'>;
@@ -41,6 +41,8 @@ export class WorkScope {
   unfinished = false;
   /** No more is fetched in this pass. */
   diskFull = false;
+  /** Content that is going to be fetched, and where what had it is in the trash by now. */
+  readonly trashed = new Map<string, string | null>();
   readonly #folders = new Map<NodeId, string | null>(); // paths, until one changes
   readonly #times = new Map<NodeId, number>(); // of folders in which names came or went, the time they had
 
