@@ -5,10 +5,11 @@ import { folderOf, inFolder, nameOf } from './disk_paths.ts';
 import { type IsUnchanged, type LeafOptions, Leaves } from './local_tree_leaves.ts';
 import { unlocked } from './local_tree_locks.ts';
 import { Staging } from './local_tree_staging.ts';
-import { hasSameContent, isSameEntry, isSurprise, isUntouched } from './local_tree_states.ts';
+import { codeOf, hasSameContent, isSameEntry, isSurprise, isUntouched } from './local_tree_states.ts';
 
 /** Folder inside the synced one for what the engine itself needs there, on the same file system. Never synced, never shown. */
 export const PRIVATE_FOLDER = '.driftless';
+const PRIVATE_MODE = 0o700;
 const STAGED = `${PRIVATE_FOLDER}/tmp`;
 const TRASH = `${PRIVATE_FOLDER}/trash`;
 
@@ -96,7 +97,7 @@ export type LocalTree = {
   settle(): Promise<void>;
   /** What an interruption left: finished or taken back, and durable. Afterwards every path holds something whole; look at all of them again. */
   recover(intents: readonly Intent[]): Promise<void>;
-  /** Everything staged is given up. Once, before the first `stage`. */
+  /** Everything staged is given up, and nobody else sees what will be. Once, before the first `stage`. */
   clearStaged(): void;
   /** Trash older than this is given up. */
   emptyTrash(olderThanMs: number, nowMs: number): void;
@@ -356,7 +357,21 @@ class DiskTree implements LocalTree {
   }
 
   clearStaged(): void {
-    localIo(STAGED, () => this.#removeAll(STAGED));
+    localIo(STAGED, () => {
+      this.#narrow();
+      this.#removeAll(STAGED);
+    });
+  }
+
+  /** The folder may have come from elsewhere, with a mode that lets others see what is staged and what was deleted. */
+  #narrow(): void {
+    const stat = this.#disk.stat(PRIVATE_FOLDER);
+    if (stat === null || stat.kind !== 'folder' || stat.mode === PRIVATE_MODE) return;
+    try {
+      this.#disk.setMode(PRIVATE_FOLDER, PRIVATE_MODE);
+    } catch (error) {
+      if (codeOf(error) === '') throw error; // a disk that keeps no modes, or a folder that is not ours
+    }
   }
 
   emptyTrash(olderThanMs: number, nowMs: number): void {

@@ -352,3 +352,21 @@ test('the trash takes names as long as they can be, by their end', () => {
   assert.match(aside, /^\.driftless\/trash\/2026-02-03\/123-é+\.jpeg$/);
   assert.ok(Buffer.byteLength(aside.slice(aside.lastIndexOf('/') + 1)) <= 255);
 });
+
+test('a private folder that others may look into is closed to them', () => {
+  const { user, tree, statOf } = setUp();
+  user.makeFolder('.driftless');
+  assert.equal(statOf('.driftless').mode, 0o755);
+  tree.clearStaged();
+  assert.equal(statOf('.driftless').mode, 0o700);
+});
+
+test('a private folder whose mode cannot be changed is used as it is', () => {
+  const { user, tree, statOf, before } = setUp();
+  user.makeFolder('.driftless');
+  before('setMode', () => {
+    throw systemError('EPERM', 'chmod', '.driftless');
+  });
+  tree.clearStaged();
+  assert.equal(statOf('.driftless').mode, 0o755);
+});
