@@ -27,7 +27,13 @@ export const SyncReportBody = SyncStateBody.pick({ state: true }).extend({
 export type SyncReportBody = z.infer<typeof SyncReportBody>;
 export const SyncReportResult = z.object({ accepted: z.boolean().describe('False: another copy of the index has counted further') });
 
-export const PlacesBody = z.object({ paths: z.array(RemotePath).min(1).max(LIMITS.placesPathsMax) });
+const FilePath = RemotePath.or(
+  z
+    .string()
+    .regex(/^@[1-9][0-9]{0,15}$/)
+    .describe('A node, wherever it is now'),
+);
+export const PlacesBody = z.object({ paths: z.array(FilePath).min(1).max(LIMITS.placesPathsMax) });
 export const RestPlaces = z.object({
   path: z.string(),
   version: z.int(),

@@ -50,6 +50,11 @@ test('a file is on the stores of the server and on the devices that say so, each
   assert.ok(Math.abs(Date.now() - Date.parse(reportedAt)) < 60_000);
   assert.deepEqual(there, { ...nowhere, durable: STORES + 1, devices: [{ device: '2'.repeat(32), name: 'test', reportedAt }] });
   assert.deepEqual(await placesOf(bob, '/w/f'), [null]);
+  const [{ nodeId } = { nodeId: 0 }] = await server.metadata
+    .stat({ userId: alice.id, userName: alice.name, deviceId: '' }, ['/w/f'])
+    .then((found) => found.flatMap((entry) => entry ?? []));
+  assert.deepEqual(await placesOf(alice, `@${nodeId}`, '@999999'), [there, null]);
+  assert.deepEqual(await placesOf(bob, `@${nodeId}`), [null]);
   const [root] = await rootsOf(alice);
   assert.deepEqual(root, {
     ...{ device: '2'.repeat(32), name: 'test', current: true, remote: '/w', state: 'offline' },

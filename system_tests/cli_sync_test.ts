@@ -152,7 +152,12 @@ describe('sync --once', () => {
     assert.equal(await why('one', 'Work/new.txt'), 'in_sync');
     assert.equal(await why('one', 'Work/x.log'), 'ignored');
     assert.equal(await why('one', 'Work/x.iso'), 'excluded');
+    assert.match(await done('one', 'status', here('one', 'Work/new.txt')), /^ {2}\/Work\/new\.txt: version \d+ is on 1 store/m);
+    await done('one', 'mv', '/Work', '/elsewhere');
+    assert.match(await done('one', 'status', here('one', 'Work/new.txt')), /^ {2}\/elsewhere\/new\.txt: version \d+ is on 1 store/m);
+    await done('one', 'mv', '/elsewhere', '/Work');
     await write('one', 'Work/newest', 'x');
+    assert.match(await done('one', 'status', here('one', 'Work/newest')), /where it is, is not known: it is not on the server/);
     assert.equal(await why('one', 'Work/newest'), 'waiting_turn');
     assert.match(await done('one', 'explain', here('one', 'Work/x.log')), /line 2 of \.driftlessignore: "\*\.log"/);
     assert.equal((await run('one', 'explain', here('one', 'Work/never'))).code, 4);

@@ -2,9 +2,9 @@ import { userInfo } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { AppError } from '../../Models/errors.ts';
 import { EXIT } from '../../Models/exit_codes.ts';
-import { childPath, joinPath, splitPath } from '../../Models/names.ts';
+import { childPath, joinPath, splitPath, writeAnchored } from '../../Models/names.ts';
 import type { SyncOptions } from '../client.ts';
-import type { ConflictEntry, ControlRequest, StatusRow } from '../sync/control_messages.ts';
+import type { ConflictEntry, ControlRequest, ExplainRow, StatusRow } from '../sync/control_messages.ts';
 import type { SyncRoot } from '../sync/roots.ts';
 import { argument, type Command, listOption, type Options, type Outcome, type Run, textOption } from './command.ts';
 import { formatTime } from './format.ts';
@@ -190,15 +190,16 @@ async function statusOf(run: Run, local: string | undefined): Promise<Answer> {
   const at = local === undefined ? null : await rootAt(run, local);
   const answer = await status(run, local);
   if (at === null || at.path === '' || answer.kind !== 'facts') return answer;
-  const { remote, auth, user } = at.root.settings;
-  const path = joinPath([...splitPath(remote), ...at.path.split('/')]);
+  const { auth, user } = at.root.settings;
   try {
+    const { node } = await explained(at);
+    if (node === null) throw new AppError('not_found', 'it is not on the server, as far as is known here');
     await using client = await run.clientOf({ auth, user });
-    const places = await client.places(path);
+    const places = await client.places(writeAnchored(node)); // whatever the folders above it are called there by now
     return facts(
       { roots: answer.json, places },
       ...answer.lines,
-      `  ${path}: version ${places.version} is ${placesText(places, Date.now())}`,
+      `  ${places.path}: version ${places.version} is ${placesText(places, Date.now())}`,
     );
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
@@ -230,14 +231,17 @@ async function stoppedStatus(root: SyncRoot): Promise<StatusRow> {
 }
 
 async function explain(run: Run, local: string): Promise<Answer> {
-  const { root, path } = await rootAt(run, local);
-  const { ExplainRow } = await load.messages();
+  const row = await explained(await rootAt(run, local));
+  return facts(row, `${local}: ${row.state} (${row.reason})`, row.meaning, row.next);
+}
+
+async function explained({ root, path }: { readonly root: SyncRoot; readonly path: string }): Promise<ExplainRow> {
+  const { ExplainRow: schema } = await load.messages();
   const { askControl } = await load.control();
-  const asked = await askControl(root.folder, { type: 'explain', path }, ExplainRow);
+  const asked = await askControl(root.folder, { type: 'explain', path }, schema);
   const { explainRow } = await load.rows();
   const { withStoppedRoot } = await load.stopped();
-  const row = asked === null ? await withStoppedRoot(root, (stopped) => explainRow(path, stopped.explain(path), false)) : await only(asked);
-  return facts(row, `${local}: ${row.state} (${row.reason})`, row.meaning, row.next);
+  return asked === null ? withStoppedRoot(root, (stopped) => explainRow(path, stopped.explain(path), false)) : only(asked);
 }
 
 async function only<T>(rows: AsyncIterable<T>): Promise<T> {

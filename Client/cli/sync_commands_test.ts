@@ -74,7 +74,7 @@ async function newDevice(t: TestContext, script: Script = {}) {
         rates: { upBytesPerSecond: 0, downBytesPerSecond: 0 },
         ...script.status,
       }),
-      explain: (path) => (path === 'none' ? null : { path, state: 'synced', reason: 'in_sync', details: {} }),
+      explain: (path) => (path === 'none' ? null : { path, state: 'synced', reason: 'in_sync', details: {}, node: null }),
       conflicts: () => index.conflicts(),
       resolve: async (path, keep) => void calls.push(`resolve ${path} ${keep}`),
       approve: said('approve'),

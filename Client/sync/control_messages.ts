@@ -51,6 +51,7 @@ export const ExplainRow = z.object({
   reason: z.enum(REASONS),
   meaning: z.string(),
   next: z.string(),
+  node: z.int().nullable().default(null), // on the server
 });
 export type ExplainRow = z.infer<typeof ExplainRow>;
 

@@ -11,7 +11,13 @@ import type { Problem, SyncIndex } from './sync_index.ts';
 import type { UnderWay } from './work_scope.ts';
 
 /** One state and one reason for an entry. */
-export type EntryReason = { readonly path: string; readonly state: EntryState; readonly reason: Reason; readonly details: ReasonDetails };
+export type EntryReason = {
+  readonly path: string;
+  readonly state: EntryState;
+  readonly reason: Reason;
+  readonly details: ReasonDetails;
+  readonly node: number | null; // on the server, wherever it is there now; `null`: it is not known to be there
+};
 
 export type EntryQuestion = {
   readonly index: SyncIndex;
@@ -42,6 +48,7 @@ export function entryReason(question: EntryQuestion, path: string): EntryReason 
     state,
     reason,
     details: { path, ...details },
+    node: (id === null ? undefined : index.remote.get(id)?.node) ?? null,
   });
   const moving = id === null ? undefined : question.underWay.get(id);
   if (moving !== undefined) return answer('working', moving);

@@ -100,10 +100,10 @@ export function problemRow({ path, reason, detail }: Pick<Problem, 'path' | 'rea
  */
 export function explainRow(path: string, found: EntryReason | null, running: boolean): ExplainRow {
   if (found === null) throw new AppError('not_found', `${path}: there is nothing of this name, neither here nor on the server`);
-  const { state, reason, details } = found;
-  if (running || reason !== 'waiting_turn') return { path, state, reason, ...explain(reason, details) };
+  const { state, reason, details, node } = found;
+  if (running || reason !== 'waiting_turn') return { path, state, reason, ...explain(reason, details), node };
   return {
-    ...{ path, state, reason },
+    ...{ path, state, reason, node },
     meaning: 'It was not the same on both sides when that was last looked at, and no process syncs this folder now.',
     next: 'Start "driftless sync" for this folder, or have it run always with "driftless service install".',
   };

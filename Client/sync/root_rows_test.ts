@@ -110,14 +110,14 @@ function openFolder() {
 describe('explain', () => {
   it('says what the reason means and what to do', () => {
     const rule = { source: 'ignored', line: 2, pattern: '*.log' } as const;
-    const row = explainRow('x.log', { path: 'x.log', state: 'excluded', reason: 'ignored', details: { rule } }, true);
+    const row = explainRow('x.log', { path: 'x.log', state: 'excluded', reason: 'ignored', details: { rule }, node: null }, true);
     assert.deepEqual([row.path, row.state, row.reason], ['x.log', 'excluded', 'ignored']);
     assert.match(row.meaning, /line 2 of \.driftlessignore: "\*\.log"/);
     assert.throws(() => explainRow('x', null, true), { code: 'not_found' });
   });
 
   it('says who must act where no process runs', () => {
-    const found = { path: 'x', state: 'waiting', reason: 'waiting_turn', details: {} } as const;
+    const found = { path: 'x', state: 'waiting', reason: 'waiting_turn', details: {}, node: null } as const;
     assert.match(explainRow('x', found, false).next, /^Start "driftless sync"/);
     assert.doesNotMatch(explainRow('x', found, true).next, /Start/);
   });
