@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Driftless, register, resume } from '../Client/client.ts';
 import { AppError } from '../Models/errors.ts';
-import { privateEnvironment, type System, startSystem } from '../processes.ts';
+import { privateEnvironment, type System, startProcess, startSystem } from '../processes.ts';
 import { makeCertificate } from '../Server/tls_certificate.ts';
 import { readServerPins } from '../Storage/server_pins.ts';
 
@@ -111,38 +111,97 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
   for (const fromMs = performance.now(); !(await condition()); await sleep(20)) assert.ok(performance.now() - fromMs < 5000);
 }
 
-test('an impostor on the server’s port gets not one byte of a command, which says what it is about', async () => {
+/** In the server's place, with a key of its own. */
+async function impostor(): Promise<AsyncDisposable & { readonly bytes: () => number; readonly connections: () => number }> {
   await system.running.server.stop();
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const cert = await makeCertificate({ key: privateKey, names: ['127.0.0.1'], atMs: Date.now() });
-  const impostor = createServer({ key: privateKey.export({ format: 'pem', type: 'pkcs8' }), cert });
-  let bytes = 0;
-  let connections = 0;
-  impostor.on('secureConnection', (socket) => {
+  const server = createServer({ key: privateKey.export({ format: 'pem', type: 'pkcs8' }), cert });
+  let [bytes, connections] = [0, 0];
+  server.on('secureConnection', (socket) => {
     connections += 1;
     socket.on('data', (piece: Buffer) => {
       bytes += piece.length;
     });
   });
-  impostor.listen(Number(new URL(system.httpUrl).port), '127.0.0.1');
-  await once(impostor, 'listening');
-  try {
+  server.listen(Number(new URL(system.httpUrl).port), '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    bytes: () => bytes,
+    connections: () => connections,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      server.closeAllConnections();
+      await system.restart('server');
+    },
+  };
+}
+
+test('an impostor on the server’s port gets not one byte of a command, which says what it is about', async () => {
+  {
+    await using there = await impostor();
     const { code, err } = await cli('ls', '/');
-    assert.equal(code, 3);
+    assert.equal(code, 3, err);
     assert.match(err, /certificate/);
     const source = join(folder, 'large');
     assert.equal((await cli('put', source, '/again')).code, 3);
     await using client = await resume({ home });
     await assert.rejects(client.whoami(), (error) => error instanceof AppError && error.code === 'server_certificate_changed');
-  } finally {
-    impostor.close();
-    impostor.closeAllConnections();
+    assert.ok(there.connections() >= 3);
+    assert.equal(there.bytes(), 0);
   }
-  assert.ok(connections >= 3);
-  assert.equal(bytes, 0);
-  await system.restart('server');
   assert.equal((await me.whoami()).user, 'alice');
 });
+
+for (const [who, code] of [
+  ['server', 'server_certificate_changed'],
+  ['server and daemon', 'server_key_changed'],
+] as const) {
+  test(`a sync that meets an impostor of the ${who} ends with ${code}, and tells it nothing`, async () => {
+    const local = join(folder, `synced with ${code}`);
+    await using client = await resume({ home });
+    await using sync = await client.sync(local, `/${code}`, { watch: false });
+    await sync.once();
+    const ended = Promise.withResolvers<AppError>();
+    sync.on((event) => {
+      if (event.type === 'state' && event.state.state === 'ended') ended.resolve(event.state.error);
+    });
+    {
+      await using there = await impostor();
+      await using _daemon = who === 'server' ? null : await otherDaemon();
+      await writeFile(join(local, 'secret'), 'not for everybody');
+      sync.start();
+      assert.equal((await ended.promise).code, code);
+      assert.ok(there.connections() > 0);
+      assert.equal(there.bytes(), 0);
+      assert.equal(sync.status().error?.code, code);
+    }
+    await sync.close();
+    await using again = await client.sync(local, `/${code}`, { watch: false });
+    assert.ok((await again.once()).complete);
+    assert.deepEqual(
+      (await Array.fromAsync(client.list(`/${code}`))).map(({ size }) => size),
+      [17],
+    );
+  });
+}
+
+/** In the daemon's place, with accounts and a key of its own. */
+async function otherDaemon(): Promise<AsyncDisposable> {
+  await system.running.auth.stop();
+  const other = join(folder, 'other');
+  const port = new URL(`udp://${system.auth}`).port;
+  const env = { ...(await privateEnvironment(other, process.env)), DRIFTLESS_AUTH_PORT: port };
+  await mkdir(other);
+  const daemon = await startProcess('auth', { env, folder: other });
+  return {
+    async [Symbol.asyncDispose]() {
+      await daemon.stop();
+      await rm(other, { recursive: true });
+      await system.restart('auth');
+    },
+  };
+}
 
 test('the private keys are for their owner only, and the log has no word of them', async () => {
   const path = join(data, 'server', 'tls.json');

@@ -51,6 +51,7 @@ const ENDING: ReadonlySet<ErrorCode> = new Set([
   'session_unknown',
   'not_logged_in',
   'server_key_changed',
+  'server_certificate_changed',
   'protocol_mismatch',
   'cancelled',
 ]);
