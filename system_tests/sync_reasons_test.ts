@@ -231,6 +231,12 @@ test('a folder that was deleted there stays here for what is in it and is not sy
   assert.deepEqual(readdirSync(b.path('folder')), ['mine.keep']);
   assert.equal(b.reason('folder'), 'folder_not_empty');
   assert.ok(!a.has('folder'));
+  a.write('folder/new', 'made anew');
+  await settle(a, b);
+  assert.deepEqual(readdirSync(b.path('folder')).sort(), ['mine.keep', 'new'], 'what is there now is not kept out by what was left');
+  assert.deepEqual([b.reason('folder'), b.reason('folder/new')], ['in_sync', 'in_sync']);
+  a.remove('folder');
+  await settle(a, b);
   b.remove('folder/mine.keep');
   b.remove('folder');
   await assertConverged([a, b]);

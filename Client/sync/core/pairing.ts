@@ -58,15 +58,22 @@ function isSame(local: TreeNode, remote: TreeNode, input: PlanInput): boolean {
 }
 
 /**
- * A folder that was agreed on keeps its id: what is in it was agreed to be in it. And one that somebody moved things to, out of the other, is not the other:
+ * A folder that was agreed on keeps its id: what is in it was agreed to be in it. Unless it is empty, and was deleted there: what could not be
+ * deleted here for something in it that is not synced would keep out what is there by now. And one that somebody moved things to, out of the other, is not the other:
  * they would look as if they had never been moved. Nor is one that was moved itself, with all that is in it.
  */
 function canBeOneFolder(local: TreeNode, remote: TreeNode, { ancestor, local: tree }: PlanInput): boolean {
-  if (ancestor.get(local.id) !== undefined) return false;
+  const here = ancestor.get(local.id);
+  if (here !== undefined && !(samePlace(local, here) && isEmpty(tree, local.id))) return false;
   const agreed = ancestor.get(remote.id);
   if (agreed === undefined) return true;
   if (!samePlace(remote, agreed)) return false;
   for (const child of tree.children(local.id)) if (ancestor.get(child.id)?.parent === remote.id) return false;
+  return true;
+}
+
+function isEmpty(tree: Tree, folder: NodeId): boolean {
+  for (const _ of tree.children(folder)) return false;
   return true;
 }
 
