@@ -66,6 +66,7 @@ export function runLive(deps: LiveDeps): Live {
   let feed = true;
   let paused = deps.paused;
   let closed = false;
+  let working = false;
   let lastFullMs = clock.now();
   let retryAtMs: number | null = null;
   let failures = 0;
@@ -145,6 +146,7 @@ export function runLive(deps: LiveDeps): Live {
     everything = false;
     feed = false;
     retryAtMs = null;
+    working = true;
     deps.onState({ state: 'working' });
     try {
       const report = await engine.pass(all ? options : { ...options, folders });
@@ -152,7 +154,7 @@ export function runLive(deps: LiveDeps): Live {
       failures = 0;
       retryAtMs = report.retryAtMs === null ? null : clock.now() + Math.max(report.retryAtMs - deps.wallMs(), 0);
       deps.onPass(report);
-      deps.onState({ state: 'idle' });
+      rest({ state: 'idle' });
     } catch (error) {
       if (!(error instanceof AppError) || ENDING.has(error.code)) throw error;
       everything ||= all;
@@ -160,8 +162,14 @@ export function runLive(deps: LiveDeps): Live {
       for (const folder of folders) restless.set(inFolder(folder, '.'), { dueAt: 0, waitMs: STILL_MS, hintMs: now, sinceMs: now });
       failures += 1;
       retryAtMs = clock.now() + Math.min(RETRY_FIRST_MS * 2 ** (failures - 1), RETRY_MS_MAX);
-      deps.onState({ state: 'offline', error });
+      rest({ state: 'offline', error });
     }
+  }
+
+  /** After a pass: whoever paused meanwhile is told once nothing goes on any more. */
+  function rest(state: LiveState): void {
+    working = false;
+    deps.onState(paused ? { state: 'paused' } : state);
   }
 
   async function loop(): Promise<void> {
@@ -189,7 +197,7 @@ export function runLive(deps: LiveDeps): Live {
     },
     pause() {
       paused = true;
-      deps.onState({ state: 'paused' });
+      if (!working) deps.onState({ state: 'paused' });
     },
     resume() {
       paused = false;

@@ -244,6 +244,22 @@ suite('the loop that keeps a folder in sync', () => {
     await fixture.live.close();
   });
 
+  test('paused during a pass it is paused once that is over, and stays so', async () => {
+    for (const ends of [async () => DONE, () => Promise.reject(new AppError('server_unreachable', 'gone'))]) {
+      const fixture = await started();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      fixture.answer = () => promise.then(ends);
+      fixture.remote();
+      await fixture.seen();
+      fixture.live.pause();
+      assert.equal(fixture.states.at(-1)?.state, 'working');
+      resolve();
+      assert.deepEqual(await fixture.wait(60_000), []);
+      assert.equal(fixture.states.at(-1)?.state, 'paused');
+      await fixture.live.close();
+    }
+  });
+
   test('does nothing while it is paused, and then looks at everything', async () => {
     const fixture = new Fixture({ paused: true });
     assert.deepEqual(await fixture.wait(60_000), []);
