@@ -1,43 +1,22 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import type { Account } from './account.ts';
 import { openAccounts, openAccountsReader } from './accounts_sql.ts';
-import type { DatabaseAddress } from './database.ts';
 import { accountsContract } from './testing/accounts_contract.ts';
+import { newDatabases, sqliteAddress } from './testing/databases.ts';
 import { guessesContract } from './testing/guesses_contract.ts';
 import { inviteCodesContract } from './testing/invite_codes_contract.ts';
 import { passwordsContract } from './testing/passwords_contract.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
 import { sessionsContract } from './testing/sessions_contract.ts';
 import { userAdminContract } from './testing/user_admin_contract.ts';
-
-async function sqliteFile(t: TestContext): Promise<{ kind: 'sqlite'; file: string }> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-accounts-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return { kind: 'sqlite', file: join(folder, 'accounts.db') };
-}
 
 function nobody(): Account {
   const ksf = { memoryKiB: 1, iterations: 1, parallelism: 1 };
   return { id: randomBytes(16).toString('hex'), name: 'alice', role: 'user', disabled: false, record: randomBytes(192), ksf };
 }
 
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
-
-const ADDRESSES: Record<string, (t: TestContext) => Promise<DatabaseAddress>> = {
-  SQLite: sqliteFile,
-  PostgreSQL: async () => ({ kind: 'postgres', url: await postgres.createDatabase() }),
-};
-
-for (const [kind, addressFor] of Object.entries(ADDRESSES)) {
+for (const [kind, addressFor] of newDatabases()) {
   const open = async (t: TestContext) => {
     const address = await addressFor(t);
     const accounts = await openAccounts(address);
@@ -65,7 +44,7 @@ for (const [kind, addressFor] of Object.entries(ADDRESSES)) {
 }
 
 test('a reader that is opened before the accounts exist sees nobody, and then everybody', async (t) => {
-  const address = await sqliteFile(t);
+  const address = await sqliteAddress(t);
   const reader = openAccountsReader(address);
   assert.equal(await reader.findUser('alice'), null);
   assert.deepEqual(await reader.endedSessions(0), []);
@@ -79,7 +58,7 @@ test('a reader that is opened before the accounts exist sees nobody, and then ev
 });
 
 test('accounts survive being closed and opened again', async (t) => {
-  const address = await sqliteFile(t);
+  const address = await sqliteAddress(t);
   const alice = nobody();
   const first = await openAccounts(address);
   await first.addAccount(alice, 1);

@@ -1,20 +1,13 @@
 import assert from 'node:assert/strict';
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
-import { after, before, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import type { Audit } from './audit.ts';
 import { type AuditOptions, openAudit } from './audit_sql.ts';
 import type { DatabaseAddress } from './database.ts';
 import { auditContract, type OpenAudit } from './testing/audit_contract.ts';
-import { emptyDatabases, sqliteAddress } from './testing/databases.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
-
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
+import { newDatabases, sqliteAddress } from './testing/databases.ts';
 
 function opener(t: TestContext, address: DatabaseAddress): OpenAudit {
   return async (options: Partial<AuditOptions> = {}): Promise<Audit> => {
@@ -24,7 +17,7 @@ function opener(t: TestContext, address: DatabaseAddress): OpenAudit {
   };
 }
 
-for (const [kind, addressFor] of emptyDatabases(() => postgres)) {
+for (const [kind, addressFor] of newDatabases()) {
   auditContract(kind, async (t) => opener(t, await addressFor(t)));
 
   test(`${kind}: what is too old goes, and of refusals and of what was done so many rows stay`, async (t) => {

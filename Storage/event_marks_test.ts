@@ -1,20 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Principal } from './metadata.ts';
 import { openServerStore } from './server_store.ts';
-import { emptyDatabases } from './testing/databases.ts';
+import { newDatabases } from './testing/databases.ts';
 import { alice, allChanges, bob, done, mkdir, share } from './testing/metadata_fixture.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
-
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
 
 const phone: Principal = { ...alice, deviceId: '7'.repeat(32) };
 
-for (const [name, addressFor] of emptyDatabases(() => postgres)) {
+for (const [name, addressFor] of newDatabases()) {
   test(`a device's mark is kept, moves forward only, in each space for itself, and is no other device's, on ${name}`, async (t) => {
     const address = await addressFor(t);
     const first = await openServerStore(address);

@@ -86,5 +86,5 @@ test('the first database is brought up to now: permission bits, what members wer
 test('the first database is brought up to now: permission bits, what members were given, when invitations end, on PostgreSQL', async (t) => {
   const postgres = await startPostgres();
   t.after(() => postgres.close());
-  await isBroughtUp({ kind: 'postgres', url: await postgres.createDatabase() }, await temporaryFolder(t));
+  await isBroughtUp({ kind: 'postgres', url: await postgres.createDatabase(t) }, await temporaryFolder(t));
 });

@@ -1,19 +1,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { after, before, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import type { Metadata, Principal } from './metadata.ts';
 import { openServerStore, type ServerStore } from './server_store.ts';
-import { emptyDatabases } from './testing/databases.ts';
+import { newDatabases } from './testing/databases.ts';
 import { openFollower } from './testing/feed_follower.ts';
 import { alice, allChanges, bob, carol, done, mkdir, move, remove, share } from './testing/metadata_fixture.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
-
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
 
 const on = (who: Principal, n: number): Principal => ({ ...who, deviceId: n.toString(16).padStart(32, '0') });
 const invitation = { path: '/team', userId: bob.userId, userName: bob.userName, role: 'editor' as const, message: 'come "in"' };
@@ -25,7 +18,7 @@ async function told(metadata: Metadata, who: Principal, after: string | null = n
   );
 }
 
-for (const [name, addressFor] of emptyDatabases(() => postgres)) {
+for (const [name, addressFor] of newDatabases()) {
   const open = async (t: TestContext): Promise<ServerStore> => {
     const store = await openServerStore(await addressFor(t));
     t.after(() => store.close());

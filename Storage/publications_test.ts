@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import { openDatabase } from './database.ts';
 import type { Principal } from './metadata.ts';
@@ -8,15 +8,8 @@ import { openServerStore } from './server_store.ts';
 import { sqlFetches } from './sql_fetches.ts';
 import { MIGRATIONS } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
-import { emptyDatabases } from './testing/databases.ts';
+import { newDatabases } from './testing/databases.ts';
 import { alice, bob, carol, done, mkdir } from './testing/metadata_fixture.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
-
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
 
 const digest = (n: number): Buffer => Buffer.alloc(32, n);
 const file = (path: string, n = 1) => ({ path, size: n, digest: digest(n) });
@@ -36,7 +29,7 @@ async function seen(publications: Publications, who: Principal, query: Partial<P
   }
 }
 
-for (const [name, addressFor] of emptyDatabases(() => postgres)) {
+for (const [name, addressFor] of newDatabases()) {
   const open = async (t: TestContext, now?: () => number) => {
     const store = await openServerStore(await addressFor(t), now === undefined ? {} : { now });
     t.after(() => store.close());

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import { after, before, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { openServerStore, type ServerStore } from './server_store.ts';
-import { emptyDatabases } from './testing/databases.ts';
+import { newDatabases } from './testing/databases.ts';
 import {
   alice,
   allChanges,
@@ -21,13 +21,6 @@ import {
   symlink,
   words,
 } from './testing/metadata_fixture.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
-
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
 
 const ofBytes = (size: number, letter = 'x') => contentOf(letter.repeat(size));
 const [TEN, THIRTY, FORTY] = [ofBytes(10), ofBytes(30), ofBytes(40)];
@@ -36,7 +29,7 @@ async function live({ quotas }: ServerStore, who: typeof alice): Promise<number>
   return (await quotas.usage(who)).liveBytes;
 }
 
-for (const [name, addressFor] of emptyDatabases(() => postgres)) {
+for (const [name, addressFor] of newDatabases()) {
   const open = async (t: TestContext): Promise<ServerStore> => {
     const store = await openServerStore(await addressFor(t));
     t.after(() => store.close());

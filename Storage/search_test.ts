@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import { after, before, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { foldName } from '../Models/names.ts';
 import { type DatabaseAddress, openDatabase } from './database.ts';
@@ -9,15 +9,8 @@ import { type Search, type SearchQuery, sqlSearch } from './search.ts';
 import { openServerStore, type ServerStore } from './server_store.ts';
 import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
-import { emptyDatabases, sqliteAddress } from './testing/databases.ts';
+import { newDatabases, sqliteAddress } from './testing/databases.ts';
 import { alice, bob, carol, contentOf, done, listing, mkdir, move, put, remove, share } from './testing/metadata_fixture.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
-
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
 
 async function open(t: TestContext, address: DatabaseAddress): Promise<ServerStore> {
   const store = await openServerStore(address);
@@ -42,7 +35,7 @@ async function found({ search }: { search: Search }, who: typeof alice, query: s
 const SMALL = contentOf('small');
 const LONG = contentOf('long'.repeat(1000));
 
-for (const [name, addressFor] of emptyDatabases(() => postgres)) {
+for (const [name, addressFor] of newDatabases()) {
   const opened = async (t: TestContext): Promise<ServerStore> => open(t, await addressFor(t));
 
   test(`part of a name finds it in any spelling, the newest first, on ${name}`, async (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, before, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { openServerStore, type ServerStore } from './server_store.ts';
-import { emptyDatabases } from './testing/databases.ts';
+import { newDatabases } from './testing/databases.ts';
 import {
   alice,
   bob,
@@ -18,18 +18,11 @@ import {
   share,
   symlink,
 } from './testing/metadata_fixture.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
-
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
 
 const empty = contentOf();
 const names = new Map([alice, bob, carol].map(({ userId, userName }) => [userId, userName]));
 
-for (const [name, addressFor] of emptyDatabases(() => postgres)) {
+for (const [name, addressFor] of newDatabases()) {
   const open = async (t: TestContext): Promise<ServerStore> => {
     const store = await openServerStore(await addressFor(t));
     t.after(() => store.close());

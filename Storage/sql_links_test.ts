@@ -1,19 +1,11 @@
-import { after, before } from 'node:test';
 import { openDatabase } from './database.ts';
 import { sqlLinks } from './sql_links.ts';
 import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
-import { emptyDatabases } from './testing/databases.ts';
+import { newDatabases } from './testing/databases.ts';
 import { type LinksPlace, linksContract } from './testing/links_contract.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
 
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
-
-for (const [name, empty] of emptyDatabases(() => postgres)) {
+for (const [name, empty] of newDatabases()) {
   linksContract(name, async (t) => {
     const address = await empty(t);
     const open = async () => {

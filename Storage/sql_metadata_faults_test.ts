@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { sql } from 'kysely';
 import { type Database, type DatabaseAddress, openDatabase } from './database.ts';
 import type { Metadata } from './metadata.ts';
 import { MIGRATIONS, openSqlMetadata, openStore, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
-import { sqliteAddress } from './testing/databases.ts';
+import { sqliteAddress, usePostgres } from './testing/databases.ts';
 import { assertAllOrNothing, type Fault, failing } from './testing/failing_database.ts';
 import { hammer } from './testing/metadata_contract_safety.ts';
 import {
@@ -25,15 +25,13 @@ import {
   share,
   symlink,
 } from './testing/metadata_fixture.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
 
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
+const postgres = usePostgres();
+
+const postgresAddress = async (t: TestContext): Promise<DatabaseAddress> => ({
+  kind: 'postgres',
+  url: await postgres().createReadyDatabase(t),
 });
-after(() => postgres.close());
-
-const postgresAddress = async (): Promise<DatabaseAddress> => ({ kind: 'postgres', url: await postgres.createServerDatabase() });
 
 const one = contentOf('one');
 const many = contentOf('part one', 'part two');
@@ -100,7 +98,7 @@ for (const [name, address, actions] of PLACES) {
 }
 
 test('two servers on one PostgreSQL write into one folder at once: no gap in the journal, nothing lost', async (t) => {
-  const address = await postgresAddress();
+  const address = await postgresAddress(t);
   const stores = [await openSqlMetadata(address), await openSqlMetadata(address)];
   t.after(() => Promise.all(stores.map((store) => store.close())));
   const [first] = stores as [Metadata, Metadata];
@@ -110,7 +108,7 @@ test('two servers on one PostgreSQL write into one folder at once: no gap in the
 });
 
 test('two servers that see a user first at the same time make one home', async (t) => {
-  const address = await postgresAddress();
+  const address = await postgresAddress(t);
   const stores = [await openSqlMetadata(address), await openSqlMetadata(address)];
   t.after(() => Promise.all(stores.map((store) => store.close())));
   await Promise.all(stores.flatMap((store, i) => [0, 1, 2].map((n) => done(store, alice, [mkdir(`/d${i}${n}`)]))));
@@ -118,7 +116,7 @@ test('two servers that see a user first at the same time make one home', async (
 });
 
 test('moves between two shared folders in opposite directions at once end, and lose nothing', async (t) => {
-  const address = await postgresAddress();
+  const address = await postgresAddress(t);
   const stores = [await openSqlMetadata(address), await openSqlMetadata(address)];
   t.after(() => Promise.all(stores.map((store) => store.close())));
   const [first, second] = stores as [Metadata, Metadata];
@@ -144,7 +142,7 @@ async function waiting(database: Database<MetadataSchema>, count: number): Promi
 }
 
 test('a transaction that the database ends because of a deadlock is run again', async (t) => {
-  const database = await openDatabase<MetadataSchema>(await postgresAddress(), MIGRATIONS);
+  const database = await openDatabase<MetadataSchema>(await postgresAddress(t), MIGRATIONS);
   t.after(() => database.close());
   await database.write((trx) => sql`INSERT INTO counters VALUES ('a', 0), ('b', 0)`.execute(trx));
   let attempts = 0;
@@ -165,7 +163,7 @@ test('a transaction that the database ends because of a deadlock is run again', 
 });
 
 test('a commit that had to wait sees what changed while it waited', async (t) => {
-  const address = await postgresAddress();
+  const address = await postgresAddress(t);
   const database = await openDatabase<MetadataSchema>(address, MIGRATIONS);
   const store = await openSqlMetadata(address);
   t.after(() => Promise.all([store.close(), database.close()]));

@@ -1,12 +1,12 @@
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before } from 'node:test';
+import type { TestContext } from 'node:test';
 import type { Metadata } from './metadata.ts';
 import { openSqlMetadata } from './sql_metadata.ts';
+import { usePostgres } from './testing/databases.ts';
 import { metadataContract } from './testing/metadata_contract.ts';
 import type { MetadataPlace } from './testing/metadata_fixture.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
 
 type Opened = { readonly stores: Metadata[]; readonly folder: string };
 
@@ -34,20 +34,16 @@ metadataContract('SQLite', async (t) => {
   return onSqlite(opened);
 });
 
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
+const postgres = usePostgres();
 
-function onPostgres(opened: Metadata[], url: string): MetadataPlace {
+function onPostgres(t: TestContext, opened: Metadata[], url: string): MetadataPlace {
   return {
     async open(options) {
       const store = await openSqlMetadata({ kind: 'postgres', url }, options);
       opened.push(store);
       return store;
     },
-    copy: async () => onPostgres(opened, await postgres.createDatabase(url)),
+    copy: async () => onPostgres(t, opened, await postgres().createDatabase(t, url)),
   };
 }
 
@@ -56,5 +52,5 @@ metadataContract('PostgreSQL', async (t) => {
   t.after(async () => {
     for (const store of opened) await store.close();
   });
-  return onPostgres(opened, await postgres.createServerDatabase());
+  return onPostgres(t, opened, await postgres().createReadyDatabase(t));
 });

@@ -1,25 +1,18 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { openDatabase } from './database.ts';
 import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { sqlStatistics } from './statistics.ts';
-import { emptyDatabases } from './testing/databases.ts';
+import { newDatabases } from './testing/databases.ts';
 import { alice, bob, carol, contentOf, done, mkdir, move, put, remove, share, symlink } from './testing/metadata_fixture.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
-
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
 
 const DAY = 86_400_000;
 const START = Date.UTC(2026, 0, 1, 12);
 const FIVE = contentOf('fives');
 const NINE = contentOf('nineteen!');
 
-for (const [name, addressFor] of emptyDatabases(() => postgres)) {
+for (const [name, addressFor] of newDatabases()) {
   test(`what is there and what was done in thirty days is counted, for each as they see it, on ${name}`, async (t) => {
     const database = await openDatabase<MetadataSchema>(await addressFor(t), MIGRATIONS);
     t.after(() => database.close());

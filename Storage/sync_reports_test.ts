@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomInt } from 'node:crypto';
-import { after, before, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import type { Operation } from '../Models/operations.ts';
 import { openDatabase } from './database.ts';
@@ -9,15 +9,8 @@ import { openServerStore, type ServerStore } from './server_store.ts';
 import { MIGRATIONS } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import type { SyncReport } from './sync_reports.ts';
-import { emptyDatabases } from './testing/databases.ts';
+import { newDatabases } from './testing/databases.ts';
 import { alice, bob, type Content, commit, contentOf, copy, done, mkdir, move, put, remove, share } from './testing/metadata_fixture.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
-
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
 
 const one = contentOf('one');
 const two = contentOf('two', 'parts');
@@ -74,7 +67,7 @@ class Disk {
   }
 }
 
-for (const [name, addressFor] of emptyDatabases(() => postgres)) {
+for (const [name, addressFor] of newDatabases()) {
   async function open(t: TestContext, now?: () => number): Promise<ServerStore> {
     const store = await openServerStore(await addressFor(t), now === undefined ? {} : { now });
     t.after(() => store.close());

@@ -1,23 +1,16 @@
 import assert from 'node:assert/strict';
-import { after, before, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import { type DatabaseAddress, openDatabase } from './database.ts';
 import { MIGRATIONS } from './sql_metadata.ts';
 import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { type SyncStates, sqlSyncStates } from './sync_states.ts';
-import { emptyDatabases } from './testing/databases.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
-
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
+import { newDatabases } from './testing/databases.ts';
 
 const stateOf = (n: number): string => n.toString(16).padStart(32, '0');
 const [one, two] = [stateOf(1), stateOf(2)];
 
-for (const [name, addressFor] of emptyDatabases(() => postgres)) {
+for (const [name, addressFor] of newDatabases()) {
   const open = async (t: TestContext, address: DatabaseAddress, now?: () => number): Promise<SyncStates> => {
     const database = await openDatabase<MetadataSchema>(address, MIGRATIONS);
     t.after(() => database.close());

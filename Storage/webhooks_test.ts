@@ -1,21 +1,14 @@
 import assert from 'node:assert/strict';
-import { after, before, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import { openServerStore, type ServerStore } from './server_store.ts';
-import { emptyDatabases } from './testing/databases.ts';
+import { newDatabases } from './testing/databases.ts';
 import { alice, allChanges, bob, done, mkdir } from './testing/metadata_fixture.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
-
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
 
 const URL_TEXT = 'https://hooks.example.org:8443/in?key=1';
 const wanted = { url: URL_TEXT, kinds: null, secret: 'a secret' };
 
-for (const [name, addressFor] of emptyDatabases(() => postgres)) {
+for (const [name, addressFor] of newDatabases()) {
   const open = async (t: TestContext, now: () => number = Date.now): Promise<ServerStore> => {
     const store = await openServerStore(await addressFor(t), { now });
     t.after(() => store.close());

@@ -20,7 +20,7 @@ test('the administrator’s program works on PostgreSQL, with the password from 
   const env = {
     PATH: process.env.PATH,
     DRIFTLESS_DATA: folder,
-    DRIFTLESS_DATABASE: await postgres.createDatabase(),
+    DRIFTLESS_DATABASE: await postgres.createDatabase(t),
     DRIFTLESS_PASSWORD: 'canary-4c1d password',
   };
   const admin = async (...words: string[]) => {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { LINK_PREFIX } from '../Models/links.ts';
 import { PROBES, UNPROBED } from '../Server/testing/rights_probes.ts';
 import { nameOf, VISIT } from '../Server/testing/rights_walk.ts';
 import { openServer } from '../Server/testing/server_fixture.ts';
-import { startPostgres, type TestPostgres } from '../Storage/testing/postgres.ts';
+import { usePostgres } from '../Storage/testing/databases.ts';
 import { walk } from './rights_walks.ts';
 
 const WALKS = 10;
@@ -13,11 +13,7 @@ const STEPS = 1_000; // each
 const ASKED_MIN = 10;
 const begun = Date.now() % 2 ** 31;
 
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
+const postgres = usePostgres();
 
 const asked = new Map<string, { shown: number; hidden: number }>();
 
@@ -58,7 +54,7 @@ test(`for a while every route is asked by every user after each change (seed ${b
   await walk({ seed: begun, steps: 200, probes: 0, afterwards: { steps: 20, probes: 'all' } });
 });
 
-test(`on PostgreSQL too (seed ${begun})`, async () => {
-  const url = await postgres.createServerDatabase();
+test(`on PostgreSQL too (seed ${begun})`, async (t) => {
+  const url = await postgres().createReadyDatabase(t);
   await walk({ seed: begun, steps: 150, probes: 1, metadata: { kind: 'postgres', url } });
 });
