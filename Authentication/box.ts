@@ -1,6 +1,6 @@
 import { beforeLast, type ClientDatagram, encodeServer } from '../Models/datagrams.ts';
 import { boxKeys, replyAssociated, seal, unseal } from '../Models/handshake.ts';
-import { nodePrimitives as p, sharedSecret } from './node_primitives.ts';
+import { nodePrimitives as p, sharedSecret } from '../Models/node_primitives.ts';
 import type { Secrets } from './secrets.ts';
 
 /** A request that only this daemon can open, and the way to answer so that only its sender can. */

@@ -1,5 +1,5 @@
 import { encodeAnswer, openQuestion } from '../Models/carried.ts';
-import { nodePrimitives as p } from './node_primitives.ts';
+import { nodePrimitives as p } from '../Models/node_primitives.ts';
 import type { Source } from './source.ts';
 
 /** A datagram that came to the HTTP server and was brought here by it. */

@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import { nodePrimitives } from './node_primitives.ts';
+import { nodePrimitives } from '../Models/node_primitives.ts';
 import { rotatingKeys } from './rotating_keys.ts';
 import { addressBytes, type Source, sourceBytes } from './source.ts';
 

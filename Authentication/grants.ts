@@ -2,9 +2,9 @@ import { sign, timingSafeEqual } from 'node:crypto';
 import { encodeGrant, encodeTimeMs } from '../Models/datagram_fields.ts';
 import { encodeServer } from '../Models/datagrams.ts';
 import { replyAssociated, seal } from '../Models/handshake.ts';
+import { nodePrimitives as p } from '../Models/node_primitives.ts';
 import { TICKET, type TicketClaims } from '../Models/ticket.ts';
 import type { StoredSession } from '../Storage/sessions.ts';
-import { nodePrimitives as p } from './node_primitives.ts';
 import type { Secrets } from './secrets.ts';
 
 /** Where clients find the storage server. */

@@ -5,10 +5,10 @@ import { jwtVerify } from 'jose';
 import { decodeGrant } from '../Models/datagram_fields.ts';
 import { DATAGRAM, parseServer } from '../Models/datagrams.ts';
 import { replyAssociated, unseal } from '../Models/handshake.ts';
+import { nodePrimitives as p } from '../Models/node_primitives.ts';
 import { TICKET, TicketClaims } from '../Models/ticket.ts';
 import type { StoredSession } from '../Storage/sessions.ts';
 import { createGrants } from './grants.ts';
-import { nodePrimitives as p } from './node_primitives.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('ed25519');
 const secrets = { master: Buffer.alloc(32, 1), signingKeyAt: () => ({ id: '12345678', key: privateKey, signsFromMs: 0 }) };

@@ -1,6 +1,6 @@
 import { LIMITS } from '../Models/limits.ts';
+import { nodePrimitives as p } from '../Models/node_primitives.ts';
 import type { Guesses, GuessPolicy } from '../Storage/guesses.ts';
-import { nodePrimitives as p } from './node_primitives.ts';
 import { createRecentWork } from './recent_work.ts';
 
 export type GuessLimits = {

@@ -4,6 +4,7 @@ import { type ClientDatagram, encodeError, packFields, TEXTS, unpackFields, type
 import { AppError } from '../Models/errors.ts';
 import { transcriptOf } from '../Models/handshake.ts';
 import { foldName } from '../Models/names.ts';
+import { nodePrimitives as p } from '../Models/node_primitives.ts';
 import type { Account } from '../Storage/account.ts';
 import type { Accounts } from '../Storage/accounts.ts';
 import type { Audit } from '../Storage/audit.ts';
@@ -13,7 +14,6 @@ import type { Grants } from './grants.ts';
 import type { GuessLimit } from './guess_limit.ts';
 import { isLater, type Later } from './later.ts';
 import { forgiveGuess, provenLogin, recordDigest } from './login_proof.ts';
-import { nodePrimitives as p } from './node_primitives.ts';
 import type { OpaqueServer } from './opaque_server.ts';
 import type { PlausibleKsf } from './plausible_ksf.ts';
 import type { SealedStates } from './sealed_state.ts';

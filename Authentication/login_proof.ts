@@ -1,10 +1,10 @@
 import { beforeLast, type ClientDatagram, type WireError } from '../Models/datagrams.ts';
 import { type LoginKeys, loginKeys, unseal } from '../Models/handshake.ts';
 import { foldName } from '../Models/names.ts';
+import { nodePrimitives as p } from '../Models/node_primitives.ts';
 import type { Account } from '../Storage/account.ts';
 import type { Accounts } from '../Storage/accounts.ts';
 import type { GuessLimit } from './guess_limit.ts';
-import { nodePrimitives as p } from './node_primitives.ts';
 import type { OpaqueServer } from './opaque_server.ts';
 import type { HalfOpenLogin, SealedStates } from './sealed_state.ts';
 import type { Source } from './source.ts';

@@ -2,11 +2,11 @@ import { encodeKsf, type Ksf } from '../Models/datagram_fields.ts';
 import { type ClientDatagram, encodeError, encodeServer, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
 import { replyAssociated, seal } from '../Models/handshake.ts';
 import { foldName } from '../Models/names.ts';
+import { nodePrimitives as p } from '../Models/node_primitives.ts';
 import type { Accounts } from '../Storage/accounts.ts';
 import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
 import { forgiveGuess, type ProofDeps, type ProvenLogin, provenLogin } from './login_proof.ts';
-import { nodePrimitives as p } from './node_primitives.ts';
 import type { OpaqueServer } from './opaque_server.ts';
 import type { Source } from './source.ts';
 

@@ -1,6 +1,6 @@
 import { decodeUint32, type Ksf } from '../Models/datagram_fields.ts';
+import { nodePrimitives as p } from '../Models/node_primitives.ts';
 import type { Accounts } from '../Storage/accounts.ts';
-import { nodePrimitives as p } from './node_primitives.ts';
 
 /**
  * The stretching that a name which nobody has asks for: one that accounts have, always the same for a name, and each as often as accounts have it. Were it

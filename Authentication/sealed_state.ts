@@ -1,7 +1,7 @@
 import { decodeTimeMs, encodeTimeMs } from '../Models/datagram_fields.ts';
 import { type Fields, headerOf, packFields, TEXTS, unpackFields } from '../Models/datagrams.ts';
 import { seal, unseal } from '../Models/handshake.ts';
-import { nodePrimitives as p } from './node_primitives.ts';
+import { nodePrimitives as p } from '../Models/node_primitives.ts';
 import { rotatingKeys } from './rotating_keys.ts';
 import { addressBytes, type Source } from './source.ts';
 

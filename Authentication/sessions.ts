@@ -4,6 +4,7 @@ import { prepareDeviceName, prepareDisplayName, prepareEmail } from '../Models/c
 import { beforeLast, type ClientDatagram, encodeServer, headerOf } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
 import { begunSessionId, changeKeys, renewalKey, replyAssociated, replyMac, requestMac, seal, unseal } from '../Models/handshake.ts';
+import { nodePrimitives as p } from '../Models/node_primitives.ts';
 import { type Change, type ChangeKind, type ChangeResult, decodeChange, encodeOutcome } from '../Models/session_changes.ts';
 import { encodeEndReason } from '../Models/session_ends.ts';
 import type { Accounts } from '../Storage/accounts.ts';
@@ -12,7 +13,6 @@ import type { StoredSession } from '../Storage/sessions.ts';
 import type { AuthLog } from './auth_log.ts';
 import type { Grants } from './grants.ts';
 import { isLater, type Later } from './later.ts';
-import { nodePrimitives as p } from './node_primitives.ts';
 import { type OpeningDeps, openSession } from './session_opening.ts';
 import { endOf, lifetimesOf } from './session_rules.ts';
 import type { Source } from './source.ts';

@@ -8,7 +8,7 @@ import { client as opaque, ready } from '@serenity-kit/opaque';
 import { encodeText } from '../Models/datagram_fields.ts';
 import { encodeAuthenticated, packFields, parseServer, TEXTS } from '../Models/datagrams.ts';
 import { boxKeys, seal } from '../Models/handshake.ts';
-import { nodePrimitives as p, sharedSecret } from './node_primitives.ts';
+import { nodePrimitives as p, sharedSecret } from '../Models/node_primitives.ts';
 import { startDaemon } from './testing/daemon_fixture.ts';
 
 test('guesses that give themselves the same transaction are written down all the same, each for its own name', async (t) => {

@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import { ROUTES } from '../Models/routes.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import { listen } from './listen.ts';
 import { EventClient, type Message } from './testing/event_client.ts';
 import { openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
@@ -172,12 +173,10 @@ test('clients cut off at random and going on from where they were miss nothing a
   const [owner, ...guests] = users as [User, ...User[]];
   await mkdir(owner, '/all');
   for (const guest of guests) await share(owner, '/all', guest);
-  let seed = Date.now() % 2 ** 31;
+  const seed = Date.now() % 2 ** 31;
   t.diagnostic(`seed ${seed}`);
-  const random = (below: number): number => {
-    seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff;
-    return (seed >>> 8) % below;
-  };
+  const next = seededRandom(seed);
+  const random = (below: number): number => Math.floor(next() * below);
   const [perUser, changes] = [12, 100];
   const heard = users.flatMap((user) =>
     Array.from({ length: perUser }, async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import { openServerStore, type ServerStore } from './server_store.ts';
 import { newDatabases } from './testing/databases.ts';
 import {
@@ -240,11 +241,8 @@ for (const [name, addressFor] of newDatabases()) {
   test(`after whatever was done the figures are those of counting anew, on ${name}`, async (t) => {
     const seed = randomInt(2 ** 31);
     t.diagnostic(`seed ${seed}`);
-    let state = seed;
-    const random = (below: number): number => {
-      state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
-      return Math.floor((state / 2 ** 31) * below);
-    };
+    const next = seededRandom(seed);
+    const random = (below: number): number => Math.floor(next() * below);
     const store = await open(t);
     const { metadata, quotas, history } = store;
     await quotas.setLimits(null, { quotaBytes: 1_000_000 });

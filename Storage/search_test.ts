@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { foldName } from '../Models/names.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import { type DatabaseAddress, openDatabase } from './database.ts';
 import { openNameIndex, spaceMark } from './name_index.ts';
 import { type Search, type SearchQuery, sqlSearch } from './search.ts';
@@ -112,11 +113,8 @@ for (const [name, addressFor] of newDatabases()) {
   test(`pages of any length find what a look at every name finds, on ${name}`, async (t) => {
     const seed = randomInt(2 ** 31);
     t.diagnostic(`seed ${seed}`);
-    let state = seed;
-    const random = (below: number): number => {
-      state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
-      return Math.floor((state / 2 ** 31) * below);
-    };
+    const next = seededRandom(seed);
+    const random = (below: number): number => Math.floor(next() * below);
     const database = await openDatabase<MetadataSchema>(await addressFor(t), MIGRATIONS);
     t.after(() => database.close());
     const names = openNameIndex(database);

@@ -3,6 +3,7 @@ import { createHash, randomInt } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import type { Operation } from '../Models/operations.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import { openDatabase } from './database.ts';
 import type { Principal } from './principal.ts';
 import { openServerStore, type ServerStore } from './server_store.ts';
@@ -228,7 +229,7 @@ for (const [name, addressFor] of newDatabases()) {
   test(`of random histories no device is ever said to have what it has not, and of a fresh report all of it counts, on ${name}`, async (t) => {
     const seed = randomInt(2 ** 31);
     t.diagnostic(`seed ${seed}`);
-    const random = seeded(seed);
+    const random = seededRandom(seed);
     const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)] as T;
     const store = await open(t);
     const contents = Array.from({ length: 6 }, (_, i) => contentOf(`content ${i}`));
@@ -299,14 +300,4 @@ for (const [name, addressFor] of newDatabases()) {
     }
     assert.ok(claims > 100, `only ${claims} claims were checked`);
   });
-}
-
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { directExchange } from '../Client/testing/auth_client.ts';
 import { type ClientKind, DATAGRAM, encodeClient, encodeServer, LAYOUTS, parseServer, type ServerKind } from '../Models/datagrams.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import { countingSessions, everyKind, kindOf, SOURCE, type Turn, WHO, type World, world } from './datagram_world.ts';
-import { seededRandom } from './seeded_random.ts';
 
 /** Everything here is made from the table of kinds: a new one is tested as soon as it is in there, and `everyKind` has to say it. */
 const CLIENT_KINDS = Object.keys(LAYOUTS.client) as ClientKind[];

@@ -6,9 +6,9 @@ import { openOpaqueThreads } from '../Authentication/opaque_threads.ts';
 import { openSecrets } from '../Authentication/secrets.ts';
 import { startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { encodeClient, LAYOUTS } from '../Models/datagrams.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import { openAudit } from '../Storage/audit_sql.ts';
 import type { FloodDaemonState } from './flooding.ts';
-import { seededRandom } from './seeded_random.ts';
 
 const [folder = ''] = process.argv.slice(2);
 const secrets = await openSecrets(folder, { mayCreate: true });

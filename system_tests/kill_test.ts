@@ -7,8 +7,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Driftless, register } from '../Client/client.ts';
 import { AppError, type ErrorCode } from '../Models/errors.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import { type ProcessName, privateEnvironment, type System, startSystem } from '../processes.ts';
-import { seededRandom } from './seeded_random.ts';
 
 const KILLS = 100;
 const DAEMON_SHARE = 0.25;

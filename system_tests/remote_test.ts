@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { fetchOf, openFolder, openRemoteClient, type RemoteClient, uploadOf } from '../Client/testing/remote_client.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import { openServer, type ServerFixture, type User } from '../Server/testing/server_fixture.ts';
 import { type CuttingProxy, openProxy } from './cutting_proxy.ts';
-import { seededRandom } from './seeded_random.ts';
 
 type PushItems = Parameters<RemoteClient['push']>[0];
 type PushOutcome = Parameters<Parameters<RemoteClient['push']>[1]>[1];

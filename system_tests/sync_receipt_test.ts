@@ -7,8 +7,8 @@ import { setImmediate } from 'node:timers/promises';
 import { createHttp } from '../Client/http.ts';
 import { type ReceiptMethods, receiptMethods } from '../Client/receipt_methods.ts';
 import { ROUTES } from '../Models/routes.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import type { User } from '../Server/testing/server_fixture.ts';
-import { seededRandom } from './seeded_random.ts';
 import { Device, openWorld, type SyncWorld, settle } from './sync_devices.ts';
 
 let world: SyncWorld;

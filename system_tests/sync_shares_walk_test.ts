@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { ROOT } from '../Client/sync/core/tree.ts';
 import { contentId } from '../Models/content_id.ts';
-import { seededRandom } from './seeded_random.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import { Device, openWorld, settle } from './sync_devices.ts';
 import { sharer } from './sync_shares.ts';
 

@@ -18,7 +18,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, before, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { seededRandom } from './seeded_random.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import { assertConverged, type Device, openWorld, type SyncWorld, settle, watching } from './sync_devices.ts';
 
 const run = promisify(execFile);

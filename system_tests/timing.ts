@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { client as opaque, ready } from '@serenity-kit/opaque';
 import { startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { openBareClient } from '../Client/testing/auth_client.ts';
-import { seededRandom } from './seeded_random.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 
 const NAMES = 16; // of each kind, all as long
 const WARM_UP = 200;

@@ -5,8 +5,9 @@
 
 import { openOpaqueThreads } from '../Authentication/opaque_threads.ts';
 import { type DaemonFixture, twinOf } from '../Authentication/testing/daemon_fixture.ts';
-import { arrivals, type Faults, seeded } from '../Authentication/testing/lossy_link.ts';
+import { arrivals, type Faults } from '../Authentication/testing/lossy_link.ts';
 import { directExchange, exchangeAt, openBareClient, openSharedThread } from '../Client/testing/auth_client.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import { createVirtualTime, type VirtualTime } from './virtual_time.ts';
 
 /** A datagram to the other side, and what it answers. */
@@ -65,7 +66,7 @@ export async function virtualLogins(options: VirtualLogins): Promise<(number | n
 
   async function lane(number: number): Promise<void> {
     const time = createVirtualTime();
-    const random = seeded(seed + number);
+    const random = seededRandom(seed + number);
     const begunAtMs = Date.now();
     const daemon = twinOf(base, { opaque, now: () => begunAtMs + Math.floor(time.nowMs()) });
     const client = openBareClient({ thread, watch: time.watch, stretch: () => time.pause(stretchingMs) });

@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startDaemon } from '../Authentication/testing/daemon_fixture.ts';
-import { seeded } from '../Authentication/testing/lossy_link.ts';
 import { unansweredChance } from '../Client/testing/unanswered.ts';
 import { encodeServer } from '../Models/datagrams.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import { quickFolder } from '../Storage/testing/quick_folder.ts';
 import { exchangeThrough, virtualLogins } from './virtual_logins.ts';
 import { createVirtualTime } from './virtual_time.ts';
@@ -44,7 +44,7 @@ test('logins through a link that loses, repeats and reorders succeed, and the da
 test('a request through a very bad link stays unanswered as often as is computed from when it is sent again', async (t) => {
   const seed = Math.floor(Math.random() * 2 ** 31);
   t.diagnostic(`seed ${seed}`);
-  const random = seeded(seed);
+  const random = seededRandom(seed);
   const time = createVirtualTime();
   const faults = { ...CLEAN, loss: 0.7 };
   const retry = { cookie: new Uint8Array(16), daemonKey: new Uint8Array(32) };

@@ -1,5 +1,6 @@
 import { createSocket, type RemoteInfo } from 'node:dgram';
 import { once } from 'node:events';
+import { seededRandom } from '../../Models/testing/seeded_random.ts';
 
 /** How bad a link is, each way. */
 export type Faults = {
@@ -24,17 +25,6 @@ type Back = { send(bytes: Buffer): void; close(): void };
 
 const UNUSED_MS = 20_000; // a client that was silent for so long is over
 
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** What becomes of a datagram on such a link. @returns after how many milliseconds it arrives, each time that it does */
 export function arrivals({ loss, duplicate, reorder, delayMs }: Faults, random: () => number): number[] {
   const copies = random() < loss ? 0 : random() < duplicate ? 2 : 1;
@@ -45,7 +35,7 @@ export function arrivals({ loss, duplicate, reorder, delayMs }: Faults, random: 
 export async function lossyLink(options: { target: string } & Partial<LinkFaults>): Promise<LossyLink> {
   const { loss = 0, duplicate = 0, reorder = 0, delayMs = 0, drop = () => false } = options;
   const [host = '', port = ''] = options.target.split(':');
-  const random = seeded(options.seed ?? 1);
+  const random = seededRandom(options.seed ?? 1);
   const front = createSocket('udp4');
   const backs = new Map<string, Promise<Back>>();
   const timers = new Set<NodeJS.Timeout>();

@@ -1,9 +1,9 @@
 import { AppError } from '../../Models/errors.ts';
 import { changeKeys, replyAssociated, seal, unseal } from '../../Models/handshake.ts';
+import { nodePrimitives as p } from '../../Models/node_primitives.ts';
 import { type Change, type ChangeResult, decodeOutcome, encodeChange } from '../../Models/session_changes.ts';
 import { type InSession, requestInSession } from './daemon_requests.ts';
 import type { Exchange } from './exchange.ts';
-import { nodePrimitives as p } from './node_primitives.ts';
 
 const MESSAGES: Readonly<Record<Exclude<ChangeResult, 'done' | 'stale'>, string>> = {
   not_found: 'there is no such device or session',

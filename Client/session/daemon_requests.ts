@@ -11,10 +11,10 @@ import {
 } from '../../Models/datagrams.ts';
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
 import { boxKeys, replyAssociated, replyMac, requestMac, seal, unseal } from '../../Models/handshake.ts';
+import { nodePrimitives as p, sharedSecret } from '../../Models/node_primitives.ts';
 import { decodeEndReason, endText } from '../../Models/session_ends.ts';
 import { checkPin, type DaemonPins, pinFailure } from './daemon_pins.ts';
 import type { Exchange } from './exchange.ts';
-import { nodePrimitives as p, sharedSecret } from './node_primitives.ts';
 
 /** The daemon lost what this conversation stood on (it was restarted, or the time is over): begin again. */
 export const BEGIN_AGAIN = 'begin_again';

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeError, encodeServer, headerOf, parseServer } from '../../Models/datagrams.ts';
 import { replyMac } from '../../Models/handshake.ts';
+import { nodePrimitives } from '../../Models/node_primitives.ts';
 import { encodeEndReason } from '../../Models/session_ends.ts';
 import type { Exchange } from './exchange.ts';
 import { performLogout, performRenewal } from './handshake.ts';
-import { nodePrimitives } from './node_primitives.ts';
 
 const proof = { sessionId: new Uint8Array(16).fill(1), renewalSecret: new Uint8Array(32).fill(2) };
 const session = { proof, clockOffsetMs: 0, pins: null };

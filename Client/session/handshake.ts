@@ -3,6 +3,7 @@ import { decodeGrant, decodeKsf, encodeText, type Grant, KSF_CEILING, type Ksf }
 import { encodeAuthenticated, headerOf, packFields, TEXTS, unpackFields } from '../../Models/datagrams.ts';
 import { AppError } from '../../Models/errors.ts';
 import { type LoginKeys, loginKeys, renewalKey, replyAssociated, replyMac, seal, transcriptOf, unseal } from '../../Models/handshake.ts';
+import { nodePrimitives as p } from '../../Models/node_primitives.ts';
 import { checkPin, type DaemonPins } from './daemon_pins.ts';
 import {
   BEGIN_AGAIN,
@@ -15,7 +16,6 @@ import {
   requestInSession,
 } from './daemon_requests.ts';
 import { type Exchange, waitText } from './exchange.ts';
-import { nodePrimitives as p } from './node_primitives.ts';
 import type { OpaqueSteps } from './opaque_steps.ts';
 
 export type HandshakeDeps = {

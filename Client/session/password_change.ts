@@ -2,10 +2,10 @@ import { prepareNewPassword, preparePassword } from '../../Models/credentials.ts
 import { packFields, type ServerDatagram, TEXTS, unpackFields } from '../../Models/datagrams.ts';
 import { AppError } from '../../Models/errors.ts';
 import { replyAssociated, unseal } from '../../Models/handshake.ts';
+import { nodePrimitives as p } from '../../Models/node_primitives.ts';
 import { checkPin } from './daemon_pins.ts';
 import { BEGIN_AGAIN, type BeginAgain, refusalIn } from './daemon_requests.ts';
 import { checkedKsf, type HandshakeDeps, malformed, type ProvenPassword, provePassword, withRepeats } from './handshake.ts';
-import { nodePrimitives as p } from './node_primitives.ts';
 
 /** Ids are 16 bytes. */
 export type PasswordChange = {

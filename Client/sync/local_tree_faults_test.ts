@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AppError } from '../../Models/errors.ts';
+import { seededRandom } from '../../Models/testing/seeded_random.ts';
 import type { Intent } from './local_tree.ts';
 import { type BeforeDiskCall, openMemoryDisk, ProcessKilled } from './testing/memory_disk.ts';
 import { otherProgram } from './testing/memory_disk_user.ts';
@@ -72,14 +73,6 @@ async function runKilled(world: World, n: number, intents: Set<Intent>): Promise
   return kill.reached;
 }
 
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
 for (const hardLinks of [true, false]) {
   const kind = hardLinks ? 'with hard links' : 'without hard links';
 
@@ -91,7 +84,7 @@ for (const hardLinks of [true, false]) {
     assert.deepEqual(failures, []);
     assert.equal(intents.size, 0);
     assertDone(world);
-    world.volume.cutPower(seeded(1));
+    world.volume.cutPower(seededRandom(1));
     assertDone(world);
     await recover(openMemoryDisk(world.volume), world, intents);
     assertNothingLost(world, 'at the end');
@@ -123,7 +116,7 @@ for (const hardLinks of [true, false]) {
         const world = makeWorld(hardLinks);
         const intents = new Set<Intent>();
         reached = await runKilled(world, n, intents);
-        world.volume.cutPower(seeded(seed * 7919 + n));
+        world.volume.cutPower(seededRandom(seed * 7919 + n));
         await recover(openMemoryDisk(world.volume), world, intents);
         assertNothingLost(world, `power cut before call ${n}, seed ${seed}`, true);
       }

@@ -4,6 +4,7 @@ import { encodeText, KSF_DEFAULT, type Ksf } from '../../Models/datagram_fields.
 import { packFields, parseServer, TEXTS, unpackFields } from '../../Models/datagrams.ts';
 import { fingerprint } from '../../Models/handshake.ts';
 import { encodeInvite, type Invite } from '../../Models/invite_code.ts';
+import { nodePrimitives } from '../../Models/node_primitives.ts';
 import type { Change } from '../../Models/session_changes.ts';
 import { parseAuthAddress } from '../session/auth_address.ts';
 import { performChange } from '../session/changes.ts';
@@ -11,7 +12,6 @@ import { checkFirstContact, type DaemonPins, type FirstContact } from '../sessio
 import { BEGIN_AGAIN, makeContact, requestInBox } from '../session/daemon_requests.ts';
 import { type Clock, type Exchange, type ExchangeOptions, exchangeOver, openExchange } from '../session/exchange.ts';
 import { type Granted, performBegin, performLogin, performLogout, performRegistration, performRenewal } from '../session/handshake.ts';
-import { nodePrimitives } from '../session/node_primitives.ts';
 import type { OpaqueSteps } from '../session/opaque_steps.ts';
 import { type OpaqueThread, openOpaqueThread } from '../session/opaque_thread.ts';
 import { performPasswordChange } from '../session/password_change.ts';

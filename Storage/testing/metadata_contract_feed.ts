@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seededRandom } from '../../Models/testing/seeded_random.ts';
 import type { FeedNode } from '../../Models/tree_frames.ts';
 import type { Metadata, Principal } from '../metadata.ts';
 import { openFollower } from './feed_follower.ts';
@@ -285,12 +286,10 @@ export function contractOfFeed(open: OpenPlace): void {
     const ids = await Promise.all(folders.map((path) => nodeAt(store, alice, path)));
     const inner = await Promise.all(folders.map((path) => nodeAt(store, alice, `${path}/in`)));
     const [w, out] = [await nodeAt(store, alice, '/w'), await nodeAt(store, alice, '/out')];
-    let seed = Date.now() % 2 ** 31;
+    const seed = Date.now() % 2 ** 31;
     t.diagnostic(`seed ${seed}`);
-    const random = (below: number): number => {
-      seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff;
-      return (seed >>> 8) % below;
-    };
+    const next = seededRandom(seed);
+    const random = (below: number): number => Math.floor(next() * below);
     const pick = (from: readonly number[]): number => from[random(from.length)] as number;
     let writing = true;
     const writer = (async () => {

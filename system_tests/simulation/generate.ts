@@ -1,4 +1,4 @@
-import { seededRandom } from '../seeded_random.ts';
+import { seededRandom } from '../../Models/testing/seeded_random.ts';
 import { movedFolders } from './folder_shapes.ts';
 import { type Chance, invitation, MOUNT, shareActions } from './generate_sharing.ts';
 import type {

@@ -4,7 +4,7 @@ import type { PassOptions, PassReport } from '../../Client/sync/engine.ts';
 import { type EventConnection, watchEvents } from '../../Client/sync/http_remote_watch.ts';
 import { type Live, type LiveDeps, runLive } from '../../Client/sync/live.ts';
 import { ProcessKilled } from '../../Client/sync/testing/memory_disk.ts';
-import { seededRandom } from '../seeded_random.ts';
+import { seededRandom } from '../../Models/testing/seeded_random.ts';
 import type { PassFault, WatchFaults } from './history.ts';
 import type { SimDevice } from './sim_device.ts';
 import type { World } from './world.ts';

@@ -5,7 +5,7 @@ import { asidePath, type Intent, type LocalTree, openLocalTree } from '../../Cli
 import { type BeforeDiskCall, openMemoryDisk, ProcessKilled } from '../../Client/sync/testing/memory_disk.ts';
 import { type OtherProgram, otherProgram } from '../../Client/sync/testing/memory_disk_user.ts';
 import { MemoryVolume, systemError } from '../../Client/sync/testing/memory_disk_volume.ts';
-import { seededRandom } from '../seeded_random.ts';
+import { seededRandom } from '../../Models/testing/seeded_random.ts';
 
 /** One change of the local tree as the engine makes it, in a tree with `f` (old), `d/` (a folder) and `d/inner`. */
 type Scenario = {

@@ -15,7 +15,7 @@ import { type DiskCall, type MemoryDisk, openMemoryDisk, ProcessKilled } from '.
 import { type OtherProgram, otherProgram } from '../../Client/sync/testing/memory_disk_user.ts';
 import { MemoryVolume } from '../../Client/sync/testing/memory_disk_volume.ts';
 import { ROUTES } from '../../Models/routes.ts';
-import { seededRandom } from '../seeded_random.ts';
+import { seededRandom } from '../../Models/testing/seeded_random.ts';
 import type { DeviceOptions } from './history.ts';
 import { SimIndexFile } from './sim_index.ts';
 import { type NetworkCall, openSimNetwork, type SimNetwork } from './sim_network.ts';

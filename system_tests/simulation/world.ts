@@ -6,7 +6,7 @@ import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
 import { systemError } from '../../Client/sync/testing/memory_disk_volume.ts';
 import { AppError } from '../../Models/errors.ts';
 import { ROUTES } from '../../Models/routes.ts';
-import { seededRandom } from '../seeded_random.ts';
+import { seededRandom } from '../../Models/testing/seeded_random.ts';
 import { contentIdOf } from './content.ts';
 import { Epoch } from './epoch.ts';
 import { type Folders, foldersIn } from './folder_shapes.ts';

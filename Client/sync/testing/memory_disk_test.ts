@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seededRandom } from '../../../Models/testing/seeded_random.ts';
 import type { Disk } from '../disk.ts';
 import { diskContract } from './disk_contract.ts';
 import { openMemoryDisk, ProcessKilled, ShortWrite } from './memory_disk.ts';
@@ -7,15 +8,6 @@ import { otherProgram } from './memory_disk_user.ts';
 import { MemoryVolume, systemError, type VolumeOptions } from './memory_disk_volume.ts';
 
 diskContract('disk in memory', () => openMemoryDisk(new MemoryVolume({ now: Date.now })));
-
-/** Numbers from 0 (included) to 1 (excluded), the same for the same seed. */
-function seeded(seed: number): () => number {
-  let state = (seed * 2654435761 + 1) >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
 
 function make(options: Partial<VolumeOptions> = {}) {
   const clock = { now: 1_000_000 };
@@ -36,7 +28,7 @@ function afterCuts(path: string, prepare: (made: ReturnType<typeof make>) => voi
   for (let seed = 0; seed < 200; seed += 1) {
     const made = make();
     prepare(made);
-    made.volume.cutPower(seeded(seed));
+    made.volume.cutPower(seededRandom(seed));
     const there = made.user.find(path);
     found.add(there === null ? null : there.bytes.toString());
   }
@@ -137,7 +129,7 @@ test('a rename that was not synced has happened or has not; the file is never at
     volume.syncAll();
     disk.rename('f', 'a/g');
     if (seed % 2 === 0) disk.syncFolder('a');
-    volume.cutPower(seeded(seed));
+    volume.cutPower(seededRandom(seed));
     const places = [user.find('f'), user.find('a/g')].filter((found) => found !== null);
     assert.ok(places.length > 0);
     if (seed % 2 === 0) assert.ok(user.find('a/g') !== null);
@@ -152,7 +144,7 @@ test('what is moved into a new folder is not lost when that folder was not synce
     disk.mkdir('a', 0o755);
     disk.mkdir('a/b', 0o755);
     disk.rename('f', 'a/b/f');
-    volume.cutPower(seeded(seed));
+    volume.cutPower(seededRandom(seed));
     assert.ok(user.find('f') !== null || user.find('a/b/f') !== null);
   }
 });
@@ -170,7 +162,7 @@ test('replacing by rename without a sync leaves the old or the new content', () 
 
 test('random changes and a power cut leave a tree in which every folder is in one place and nothing synced is missing', () => {
   for (let seed = 0; seed < 300; seed += 1) {
-    const random = seeded(seed);
+    const random = seededRandom(seed);
     const { disk, volume, user } = make();
     const names = ['a', 'b', 'a/a', 'a/b', 'b/a', 'b/b'];
     const name = (): string => names[Math.floor(random() * names.length)] ?? 'a';

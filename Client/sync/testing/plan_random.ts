@@ -1,3 +1,5 @@
+import { seededRandom } from '../../../Models/testing/seeded_random.ts';
+
 /** Choices that are the same for the same seed. */
 export type Random = {
   /** From 0 (included) to 1 (excluded). */
@@ -10,15 +12,8 @@ export type Random = {
   shuffled<T>(items: readonly T[]): T[];
 };
 
-/** mulberry32 */
 export function randomFrom(seed: number): Random {
-  let state = seed >>> 0;
-  function next(): number {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  }
+  const next = seededRandom(seed);
   const below = (end: number): number => Math.floor(next() * end);
   function pick<T>(items: readonly T[]): T {
     const item = items[below(items.length)];

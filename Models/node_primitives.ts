@@ -8,10 +8,11 @@ import {
   hkdfSync,
   type KeyObject,
 } from 'node:crypto';
-import type { Primitives } from '../../Models/handshake.ts';
+import type { Primitives } from './handshake.ts';
 
 const TAG_BYTES = 16;
 
+/** What the handshake needs of cryptography, where Node runs it; a browser would bring its own. */
 export const nodePrimitives: Primitives = {
   sha256(...parts) {
     const hash = createHash('sha256');
