@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { sql } from 'kysely';
 import { type DatabaseAddress, openDatabase } from './database.ts';
 import type { BackPlan, BackRequest } from './history.ts';
@@ -7,19 +7,12 @@ import type { Principal } from './metadata.ts';
 import { openServerStore } from './server_store.ts';
 import { MIGRATIONS } from './sql_metadata.ts';
 import { JOURNAL_KINDS, type MetadataSchema } from './sql_metadata_schema.ts';
-import { emptyDatabases } from './testing/databases.ts';
+import { newDatabases } from './testing/databases.ts';
 import { alice, allChanges, contentOf, done, listing, mkdir, move, put } from './testing/metadata_fixture.ts';
-import { startPostgres, type TestPostgres } from './testing/postgres.ts';
 
 const [one, two] = [contentOf('one'), contentOf('two')];
 const laptop: Principal = { ...alice, deviceId: 'laptop' };
 const phone: Principal = { ...alice, deviceId: 'phone' };
-
-let postgres: TestPostgres;
-before(async () => {
-  postgres = await startPostgres();
-});
-after(() => postgres.close());
 
 /** As migration 0005 leaves a database from before it: a row does not say where its node was if that was moved later. */
 async function forgetFolders(address: DatabaseAddress): Promise<void> {
@@ -36,7 +29,7 @@ const told = ({ steps, conflicts }: BackPlan): string[] => [
   ...conflicts.map(({ path, reason }) => `${path} ${reason}`),
 ];
 
-for (const [name, addressFor] of emptyDatabases(() => postgres)) {
+for (const [name, addressFor] of newDatabases()) {
   test(`what an old row of the journal does not say is reported and not guessed, on ${name}`, async (t) => {
     const address = await addressFor(t);
     const clock = { ms: 1_700_000_000_000 };
