@@ -95,6 +95,7 @@ test('what a registration asks of OPAQUE is counted for the name, too, and lets 
   assert.equal(await guess('alice'), 1000);
   await client.register(exchange, { ...WHO, username: 'bob' });
   clock.atMs += 10 * MINUTE_MS;
+  assert.equal(await guess('alice'), 0); // the next would have to wait for twenty minutes
   await client.register(exchange, WHO);
   await client.login(exchange, WHO); // what strangers guessed before there was a password locks nobody out
   await assert.rejects(evaluate(), { code: 'name_taken' });

@@ -22,6 +22,7 @@ test('HELLO and FINISH said a thousand times get the same bytes, and make one se
   });
   const turns = await recorded(server, async (exchange) => {
     await client.register(exchange, WHO);
+    guesses = 0; // what a registration asks is counted as one, too
     await client.login(exchange, WHO);
   });
   const said = turns.filter(({ down }) => [challenge.code, ticket.code].includes((down?.[3] ?? 0) as never));
