@@ -32,7 +32,7 @@ export const LIMITS = {
   packBytesMax: 64 * MiB, // a pack is closed once it is this long
   frameBytesMax: 8 * MiB, // one frame of a push, pull or tree stream, its header included
   batchOperationsMax: 2048, // operations the server commits in one transaction
-  unrecordedBytesMax: 64 * MiB, // chunk bytes of a push that are written but not yet durable; a crash costs sending them again
+  unrecordedBytesMax: 32 * MiB, // chunk bytes of a push that are written before they are made durable, beside as many that just are: a crash costs sending both again
   batchBytesMax: 8 * MiB, // chunk bytes written between two syncs
   heldBytesMax: 64 * MiB, // in the batches of all pushes; above it a batch has at most
   crowdedBatchBytesMax: 1 * MiB, // so much, and one chunk

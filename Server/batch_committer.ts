@@ -51,6 +51,7 @@ export class BatchCommitter {
   #timer: NodeJS.Timeout | null = null;
   #unrecorded: StoredChunk[] = []; // written, in no row yet
   #unrecordedBytes = 0; // of those that are not durable yet, and of what is held for them
+  #recording: Promise<void> = Promise.resolve(); // of those before them
 
   constructor(
     deps: Deps,
@@ -123,6 +124,7 @@ export class BatchCommitter {
         await this.#record();
       }
     } finally {
+      await this.#recording.catch(Boolean); // known already, if it failed
       this.#stopTimer();
       this.#letGo(this.#batch);
       this.#batch = new Batch();
@@ -161,10 +163,11 @@ export class BatchCommitter {
     const { operations, firstOperation } = batch;
     await this.#store(batch, operations.length > 0 ? 'now' : 'later');
     if (operations.length === 0) {
-      if (this.#unrecordedBytes >= LIMITS.unrecordedBytesMax) await this.#record();
+      if (this.#unrecordedBytes >= LIMITS.unrecordedBytesMax) await this.#startRecording();
       return;
     }
     const position = { id: this.#stream.id, resumed: this.#stream.resumed, firstOperation };
+    await this.#recording;
     if (this.#unrecordedBytes > 0) await this.#deps.chunks.sync(); // also when this batch itself brought no chunk
     const results = await this.#deps.metadata.commit(this.#principal, position, this.#takeUnrecorded(), operations);
     await this.#onResults(results.map((result, i) => ({ number: firstOperation + i, result })));
@@ -172,9 +175,20 @@ export class BatchCommitter {
 
   /** Makes written chunks durable and known, so that an interrupted push goes on behind them. */
   async #record(): Promise<void> {
-    if (this.#unrecorded.length === 0) return;
-    await this.#deps.chunks.sync();
-    await this.#deps.metadata.recordChunks(this.#principal, this.#takeUnrecorded());
+    await this.#startRecording();
+    await this.#recording;
+  }
+
+  /** More batches are written meanwhile. Waits only for the one before. @throws what made that one fail */
+  async #startRecording(): Promise<void> {
+    await this.#recording;
+    const stored = this.#takeUnrecorded();
+    if (stored.length === 0) return;
+    this.#recording = (async () => {
+      await this.#deps.chunks.sync();
+      await this.#deps.metadata.recordChunks(this.#principal, stored);
+    })();
+    this.#recording.catch(Boolean); // thrown by whatever comes next
   }
 
   #takeUnrecorded(): StoredChunk[] {

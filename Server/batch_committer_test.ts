@@ -88,6 +88,52 @@ test('chunks without an operation are recorded before they are many, and before 
   for (const [i, step] of order.entries()) if (step.startsWith('record')) assert.equal(order[i - 1], 'sync');
 });
 
+test('more chunks are written while others are made durable, and what refers to any of them waits', async () => {
+  const order: string[] = [];
+  const syncs: (() => void)[] = [];
+  const deps = {
+    metadata: {
+      have: async (_: unknown, digests: readonly Buffer[]) => digests.map(() => false),
+      recordChunks: async () => void order.push('record'),
+      commit: async () => {
+        order.push('commit');
+        return [];
+      },
+    },
+    chunks: {
+      append: async (chunks: readonly unknown[]) => {
+        order.push('append');
+        return chunks.map(() => ({ pack: 'p', offset: 0, length: 1 }));
+      },
+      sync: () => new Promise<void>((resolve) => syncs.push(resolve)),
+    },
+    assertLive: async () => undefined,
+    held: { bytes: 0 },
+  };
+  const batches = new BatchCommitter(deps, principal, { id: randomBytes(16), resumed: false }, async () => undefined);
+  const content = Buffer.alloc(LIMITS.chunkBytesMax);
+  const addBatch = async (): Promise<void> => {
+    content.writeUInt32BE(content.readUInt32BE() + 1);
+    batches.addChunk(verifyContent(Buffer.from(content), null));
+    await batches.settle();
+  };
+  while (syncs.length === 0) await addBatch();
+  const before = order.length;
+  await addBatch();
+  assert.deepEqual(order.slice(before), ['append']);
+  batches.addOperation(0, mkdir('/d'), 32);
+  const settled = batches.settle();
+  await setImmediate();
+  assert.deepEqual(order.slice(before), ['append']);
+  syncs[0]?.();
+  while (syncs.length < 2) await setImmediate(); // of the chunk that came later
+  assert.deepEqual(order.slice(before), ['append', 'record']);
+  syncs[1]?.();
+  await settled;
+  assert.deepEqual(order.slice(before), ['append', 'record', 'commit']);
+  await batches.finish();
+});
+
 test('a batch is full after many tiny chunks', () => {
   const batches = committer({ commits: [], fail: null });
   let added = 0;

@@ -27,7 +27,14 @@ type Append = {
   readonly reject: (error: unknown) => void;
 };
 
-type OpenPack = { readonly name: string; readonly handle: FileHandle; length: number; folderSynced: boolean; dirty: boolean };
+type OpenPack = {
+  readonly name: string;
+  readonly handle: FileHandle;
+  length: number;
+  folderSynced: boolean;
+  dirty: boolean; // written to since the last sync began
+  syncing: Promise<void>; // each after the one before
+};
 
 const READERS_MAX = 64;
 /**
@@ -55,8 +62,10 @@ class PackChunkStore implements ChunkStore {
     return this.#enqueue(chunks, durable === 'now');
   }
 
+  /** Appends go on meanwhile. */
   async sync(): Promise<void> {
-    await this.#enqueue([], true);
+    await this.#enqueue([], false); // whatever was appended before is written
+    await this.#syncAll();
   }
 
   #enqueue(chunks: readonly VerifiedChunk[], durable: boolean): Promise<ChunkLocation[]> {
@@ -132,7 +141,6 @@ class PackChunkStore implements ChunkStore {
         return location;
       }),
     );
-    pack.dirty = true;
     try {
       await writeAll(pack.handle, pieces, pack.length);
     } catch (cause) {
@@ -141,6 +149,7 @@ class PackChunkStore implements ChunkStore {
       throw writeError(cause);
     }
     pack.length = end;
+    pack.dirty = true; // not before: a sync that began while this was being written may lack some of it
     if (pack.length >= LIMITS.packBytesMax) {
       await this.#retiring; // at most one full pack is being synced while the next one is filled
       this.#retire(pack);
@@ -160,18 +169,26 @@ class PackChunkStore implements ChunkStore {
   }
 
   async #syncAll(): Promise<void> {
+    const pack = this.#pack; // it may be full before the others are synced
     await this.#retiring;
-    if (this.#pack !== null) await this.#syncPack(this.#pack);
+    if (pack !== null) await this.#syncPack(pack);
     if (this.#broken !== null) throw this.#broken;
   }
 
-  async #syncPack(pack: OpenPack): Promise<void> {
+  #syncPack(pack: OpenPack): Promise<void> {
+    const synced = pack.syncing.then(() => this.#syncDirty(pack));
+    pack.syncing = synced.catch(() => undefined); // it is kept in #broken
+    return synced;
+  }
+
+  async #syncDirty(pack: OpenPack): Promise<void> {
+    if (this.#broken !== null) throw this.#broken;
     if (!pack.dirty) return;
+    pack.dirty = false; // what is written from now on needs another one
     try {
       await pack.handle.datasync();
       if (!pack.folderSynced) await syncFolder(join(this.#folder, pack.name.slice(0, 2)));
       pack.folderSynced = true;
-      pack.dirty = false;
     } catch (cause) {
       // the kernel has dropped the unwritten pages: a second sync would succeed and mean nothing
       this.#broken = new AppError('storage_unavailable', 'the disk failed to make bytes durable; writing is stopped until restart', {
@@ -198,7 +215,14 @@ class PackChunkStore implements ChunkStore {
         if (name === null) continue;
         const { size } = await stat(this.#path(name));
         if (size < LIMITS.packBytesMax / 2)
-          return { name, handle: await open(this.#path(name), 'r+'), length: size, folderSynced: false, dirty: false };
+          return {
+            name,
+            handle: await open(this.#path(name), 'r+'),
+            length: size,
+            folderSynced: false,
+            dirty: false,
+            syncing: Promise.resolve(),
+          };
       }
       return null;
     } catch (cause) {
@@ -211,7 +235,7 @@ class PackChunkStore implements ChunkStore {
     const path = this.#path(name);
     try {
       await makeDurableFolder(join(this.#folder, name.slice(0, 2)), 0o700);
-      return { name, handle: await open(path, 'wx', 0o600), length: 0, folderSynced: false, dirty: false };
+      return { name, handle: await open(path, 'wx', 0o600), length: 0, folderSynced: false, dirty: false, syncing: Promise.resolve() };
     } catch (cause) {
       throw writeError(cause);
     }

@@ -65,6 +65,8 @@ export type DiskFile = {
   setMode(mode: number): void;
   setTimes(mtimeUs: number): void;
   sync(): void;
+  /** As `sync`, while other work goes on; not to be closed before it has ended. */
+  syncLater(): Promise<void>;
   close(): void;
 };
 

@@ -107,6 +107,7 @@ export class EarlyFiles {
     const { remote, tree } = this.#deps;
     const { chunks, stop } = coming;
     let file: DiskFile | null = null;
+    let syncing = Promise.resolve();
     try {
       file = tree.stage(coming.id);
       let position = 0;
@@ -118,11 +119,15 @@ export class EarlyFiles {
         }
         chunks.push({ digest: Buffer.from(digest), length });
         if (position - synced < SYNC_BYTES) continue;
-        file.sync();
+        await syncing;
+        syncing = file.syncLater();
+        syncing.catch(Boolean); // thrown where it is awaited
         synced = position;
       }
+      await syncing;
       return file;
     } catch (error) {
+      await syncing.catch(Boolean); // the file must not be closed before
       if (file !== null) this.#discard(coming.id, file);
       if (!isOfDisk(error)) throw error;
       return null; // it is full, or fails: the fetch says so, if it is ever to be fetched

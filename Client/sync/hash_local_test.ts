@@ -56,6 +56,7 @@ function changedWhenRead(file: DiskFile, text: string): DiskFile {
     setMode: () => assert.fail(),
     setTimes: () => assert.fail(),
     sync: () => assert.fail(),
+    syncLater: () => assert.fail(),
     close: () => file.close(),
   };
 }

@@ -3,6 +3,7 @@ import {
   constants,
   fchmodSync,
   fstatSync,
+  fsync,
   fsyncSync,
   ftruncateSync,
   futimesSync,
@@ -15,6 +16,7 @@ import { promisify } from 'node:util';
 import type { DiskFile, DiskStat } from './disk.ts';
 
 const readLater = promisify(read);
+const fsyncLater = promisify(fsync);
 
 /** An open file of the system's. */
 export class NodeFile implements DiskFile {
@@ -61,6 +63,10 @@ export class NodeFile implements DiskFile {
   sync(): void {
     fsyncSync(this.#fd);
     this.#unsynced = false;
+  }
+
+  async syncLater(): Promise<void> {
+    await fsyncLater(this.#fd);
   }
 
   close(): void {

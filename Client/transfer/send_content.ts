@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { CHUNK_FRAME_HEADER_BYTES, ENCODING, writeRawChunkHeader } from '../../Models/chunk_frames.ts';
 import { writeDelta } from '../../Models/delta.ts';
 import { AppError } from '../../Models/errors.ts';
@@ -98,6 +99,7 @@ class GroupSender {
     this.#group.push(chunk);
     this.#bytes += chunk.length;
     if (this.#bytes >= GROUP_BYTES) await this.#handOver();
+    await setImmediate(); // the socket goes on with the group before while this one is read and hashed
   }
 
   async end(): Promise<void> {

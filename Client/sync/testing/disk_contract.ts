@@ -38,6 +38,7 @@ function contentContract(check: Check): void {
     file.sync();
     assert.equal(file.stat().size, 2);
     file.truncate(4);
+    await file.syncLater();
     file.close();
     assert.equal(readAll(disk, 'f'), 'be\0\0');
   });

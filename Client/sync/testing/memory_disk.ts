@@ -221,6 +221,9 @@ function memoryFile({ volume, inode, path, writable, enter, onClose }: OpenFile,
       use('sync');
       volume.syncContent(inode);
     },
+    async syncLater() {
+      this.sync();
+    },
     close() {
       if (closed) return;
       use('close');
