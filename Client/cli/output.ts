@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
+import { setImmediate as setImmediately } from 'node:timers/promises';
 import { visible, visibleContent, visibleJson } from '../../Models/visible.ts';
 
 /** What a command has to say: the same facts for a person and, with `--json`, for a program. */
@@ -60,9 +61,12 @@ async function printRows(sink: Sink, rows: AsyncIterable<{ line: string; json: u
 
 async function printEvents(sink: Sink, events: AsyncIterable<{ line: string; json: unknown }>, asJson: boolean): Promise<void> {
   for await (const { line, json } of events) {
+    sink.stream.cork(); // lines that come in one go are written in one go
+    setImmediate(() => sink.stream.uncork());
     if (asJson) await write(sink, `${visibleJson(json)}\n`);
     else if (line !== '') await write(sink, `${visible(line)}\n`);
   }
+  await setImmediately(); // all of it is written
 }
 
 async function printContent(sink: Sink, pieces: AsyncIterable<Uint8Array>): Promise<void> {

@@ -3,7 +3,7 @@ import type { NodeId, Tree, TreeNode } from './core/tree.ts';
 
 type Agreed = {
   get(id: NodeId): TreeNode | undefined;
-  children(parent: NodeId): TreeNode[];
+  children(parent: NodeId, atMost?: number): TreeNode[];
   named(parent: NodeId, key: string): TreeNode[];
 };
 /** `null`: gone on this side. */
@@ -36,7 +36,7 @@ export function planTrees(
     asked.set(id, node);
     return node;
   };
-  const ancestor = { ...agreed, get };
+  const ancestor = { ...agreed, get, named: namedAmongFew(agreed, [...local, ...remote]) };
   return { ancestor, local: sideTree(ancestor, local), remote: sideTree(ancestor, remote), changed, partial: false };
 }
 
@@ -83,6 +83,29 @@ function sideTree(agreed: Agreed, overlay: Overlay): Tree {
     },
     children: (parent) => [...below(parent, () => agreed.children(parent)), ...(byParent.get(parent) ?? [])],
     named: (parent, key) => [...below(parent, () => agreed.named(parent, key)), ...(byName.get(nameKey(parent, key)) ?? [])],
+  };
+}
+
+/** In a folder in which more differs than was agreed, what was is asked for once: a name at a time would be a question for each that is new. */
+function namedAmongFew(agreed: Agreed, overlay: Overlay): Agreed['named'] {
+  const differing = new Map<NodeId, number>();
+  for (const [, node] of overlay) if (node !== null) differing.set(node.parent, (differing.get(node.parent) ?? 0) + 1);
+  const asked = new Map<NodeId, Map<string, TreeNode[]> | null>(); // `null`: too many
+  const ask = (parent: NodeId): Map<string, TreeNode[]> | null => {
+    const atMost = differing.get(parent) ?? 0;
+    const found = agreed.children(parent, atMost + 1);
+    if (found.length > atMost) return null;
+    const byName = new Map<string, TreeNode[]>();
+    for (const node of found) add(byName, foldName(node.name), node);
+    return byName;
+  };
+  return (parent, key) => {
+    let known = asked.get(parent);
+    if (known === undefined) {
+      known = ask(parent);
+      asked.set(parent, known);
+    }
+    return known === null ? agreed.named(parent, key) : (known.get(key) ?? []);
   };
 }
 

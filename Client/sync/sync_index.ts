@@ -150,7 +150,8 @@ function createIndex(db: DatabaseSync): SyncIndex {
   };
   const ancestor = {
     get: agreedGet,
-    children: (parent: NodeId) => all(`SELECT ${TREE('a')} FROM agreed a WHERE parent = ? AND id <> ${ROOT}`, parent).map(treeNode),
+    children: (parent: NodeId, atMost = -1) =>
+      all(`SELECT ${TREE('a')} FROM agreed a WHERE parent = ? AND id <> ${ROOT} LIMIT ?`, parent, atMost).map(treeNode),
     named: (parent: NodeId, key: string) =>
       all(`SELECT ${TREE('a')} FROM agreed a WHERE parent = ? AND key = ? AND id <> ${ROOT}`, parent, key).map(treeNode),
   };
