@@ -3,6 +3,7 @@ import { AppError } from '../Models/errors.ts';
 import { parseEventMessage, type RestEvent } from '../Models/rest_events.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { type Access, trustOf } from './http_connect.ts';
+import type { Clock } from './sync/clock.ts';
 import { openEventSocket } from './sync/event_socket.ts';
 
 const WAITING_MAX = 1000; // events that came and were not taken yet; then the connection is given up until they are
@@ -12,6 +13,8 @@ export type StreamDeps = {
   readonly access: Access;
   /** Asks for what is behind a cursor, so that a cursor or a session that is not good any more is an error with a code. */
   readonly check: (cursor: string | null) => Promise<unknown>;
+  /** Says when nothing was heard for too long. */
+  readonly clock?: Pick<Clock, 'after'>;
 };
 
 /** Events behind `since` (a cursor, `start` or `now`) and then as they happen, each once, over as many connections as it takes. */
@@ -48,7 +51,7 @@ async function pause(failed: number, signal?: AbortSignal): Promise<void> {
 }
 
 /** What comes on one connection, until it ends. */
-async function* oneConnection({ access }: StreamDeps, since: string, signal?: AbortSignal): AsyncGenerator<RestEvent> {
+async function* oneConnection({ access, clock }: StreamDeps, since: string, signal?: AbortSignal): AsyncGenerator<RestEvent> {
   const waiting: RestEvent[] = [];
   let over = false;
   let wake: () => void = () => undefined;
@@ -76,6 +79,7 @@ async function* oneConnection({ access }: StreamDeps, since: string, signal?: Ab
         wake();
       },
     },
+    clock,
   );
   signal?.addEventListener('abort', end, { once: true });
   if (signal?.aborted === true) end();

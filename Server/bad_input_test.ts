@@ -81,7 +81,11 @@ test('a bad name is refused by every route that makes something, and nothing is 
   await post(alice, ROUTES.folders, { path: '/from', existingOk: true });
   const made = await treeOf(alice);
   assert.equal(made.length, before.length + 1);
-  const names = [...BAD_NAMES, ['a lone surrogate', '/a\ud800b', 'name_invalid'] as const];
+  const names = [
+    ...BAD_NAMES,
+    ['a lone surrogate', '/a\ud800b', 'name_invalid'] as const, // no query can hold it
+    ['10,000 levels', '/a'.repeat(10_000), 'path_invalid'] as const, // nor this a form
+  ];
   for (const [what, path, code] of names) {
     assertRefused(await post(alice, ROUTES.folders, { path }), code, `folder: ${what}`);
     assertRefused(await post(alice, ROUTES.move, { from: '/from', to: path }), code, `move: ${what}`);

@@ -15,7 +15,7 @@ export type PresenceNewsDeps = {
 /** Tells who follows events that a device came or went, if it is their own or they share a folder with its user at that time. */
 export function tellPresence({ presence, states, companionsOf, accounts }: PresenceNewsDeps): void {
   presence.onChange(({ userId, userName, deviceId, sinceMs }, online) =>
-    states.tell(async (isFollowed) => {
+    states.tell(`presence ${userId} ${deviceId}`, async (isFollowed) => {
       const users = new Set([userId, ...(await companionsOf(userId))]);
       if (![...users].some(isFollowed)) return null;
       const [device] = await accounts.devices([{ userId, deviceId }]);

@@ -41,7 +41,9 @@ export function registerReceiptRoutes(plain: FastifyInstance, deps: ReceiptRoute
       const { principal } = await authenticate(request);
       const accepted = await syncReports.take(principal, request.body);
       const { state } = request.body;
-      if (accepted) states.tell(async (isFollowed) => (isFollowed(principal.userId) ? syncedNews(deps, principal, state) : null));
+      const find = async (isFollowed: (userId: string) => boolean) =>
+        isFollowed(principal.userId) ? syncedNews(deps, principal, state) : null;
+      if (accepted) states.tell(`synced ${principal.userId} ${state}`, find);
       return { accepted };
     },
   );

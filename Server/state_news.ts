@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify';
 
 type Told = { readonly users: Iterable<string>; readonly message: { readonly type: string } };
+type Find = (isFollowed: (userId: string) => boolean) => Promise<Told | null>;
 
 /**
  * Brings what is a state, and no change, to who follows events: once, in order, to who is connected. Nothing of it is kept, and who connects asks for
@@ -9,7 +10,8 @@ type Told = { readonly users: Iterable<string>; readonly message: { readonly typ
 export class StateNews {
   readonly #followers = new Map<string, Set<(text: string) => void>>(); // by user
   readonly #log: FastifyBaseLogger;
-  #telling: Promise<void> = Promise.resolve();
+  readonly #waiting = new Map<string, Find>(); // by what it is the state of
+  #telling: Promise<void> | null = null;
 
   constructor(log: FastifyBaseLogger) {
     this.#log = log;
@@ -25,21 +27,37 @@ export class StateNews {
     };
   }
 
-  /** @param find what is told, as of when all that came before was told; not called while nobody follows */
-  tell(find: (isFollowed: (userId: string) => boolean) => Promise<Told | null>): void {
+  /**
+   * @param key of what it is the state: of one of which something waits to be told only the last is
+   * @param find what is told; not called while nobody follows
+   */
+  tell(key: string, find: Find): void {
     if (this.#followers.size === 0) return;
-    this.#telling = this.#telling
-      .then(async () => {
-        const told = await find((userId) => this.#followers.has(userId));
-        if (told === null) return;
-        const text = JSON.stringify(told.message);
-        for (const userId of told.users) for (const hear of this.#followers.get(userId) ?? []) hear(text);
-      })
-      .catch((err: unknown) => this.#log.warn({ err }, 'a state could not be told'));
+    this.#waiting.set(key, find);
+    this.#telling ??= this.#tellAll().finally(() => {
+      this.#telling = null;
+    });
   }
 
   /** Nothing more is asked of any store once this has resolved and no one tells. */
-  settled(): Promise<void> {
-    return this.#telling;
+  async settled(): Promise<void> {
+    await this.#telling;
+  }
+
+  async #tellAll(): Promise<void> {
+    for (const [key, find] of this.#waiting) {
+      this.#waiting.delete(key);
+      try {
+        const told = await find((userId) => this.#followers.has(userId));
+        if (told !== null) this.#bring(told);
+      } catch (err) {
+        this.#log.warn({ err }, 'a state could not be told');
+      }
+    }
+  }
+
+  #bring({ users, message }: Told): void {
+    const text = JSON.stringify(message);
+    for (const userId of users) for (const hear of this.#followers.get(userId) ?? []) hear(text);
   }
 }

@@ -103,12 +103,12 @@ for (const [name, addressFor] of newDatabases()) {
     await ends(bob, 'accepted', (id) => metadata.accept(bob, id, '/ours'));
     await metadata.setRole(alice, { path: '/team', userId: bob.userId, role: 'owner' });
     const { id } = await metadata.invite(bob, { ...invitation, path: '/ours', userId: carol.userId, userName: carol.userName });
-    const unbacked = { by: 'alice', id, folder: 'ours', from: 'bob', to: 'carol', state: 'revoked' };
+    const unbacked = { by: 'bob', id, folder: 'ours', from: 'bob', to: 'carol', state: 'revoked' }; // carol is not told of alice
     await metadata.setRole(alice, { path: '/team', userId: bob.userId, role: 'editor' });
     assert.deepEqual([(await answers(carol)).at(-1), (await answers(bob)).at(-1)], [unbacked, unbacked]);
     const last = await metadata.invite(alice, { ...invitation, userId: carol.userId, userName: carol.userName });
     await done(metadata, alice, [remove('/team')]);
-    assert.deepEqual((await answers(carol)).at(-1), { ...unbacked, id: last.id, folder: 'team', from: 'alice' });
+    assert.deepEqual((await answers(carol)).at(-1), { ...unbacked, by: 'alice', id: last.id, folder: 'team', from: 'alice' });
     assert.equal((await answers(bob)).length, expected.length + 1, 'what others are asked is not told');
   });
 

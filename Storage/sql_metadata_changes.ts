@@ -45,6 +45,7 @@ export async function latestJournalRows(db: Rows, space: number, limit: number):
 
 /** A row as this user sees it, in a space as they see it. */
 export function changeFor(row: JournalRow, space: SpaceView, userId: string): Omit<Change, 'cursor'> {
+  const details = row.details === null ? null : (JSON.parse(row.details) as NoticeDetails);
   return {
     space: space.id,
     sequence: row.seq,
@@ -55,11 +56,16 @@ export function changeFor(row: JournalRow, space: SpaceView, userId: string): Om
     version: row.seq,
     size: row.size,
     digest: row.digest,
-    user: row.user_name,
-    device: row.details !== null && row.user_id !== userId ? '' : row.device,
+    user: details === null ? row.user_name : toldBy(row.user_name, details),
+    device: details !== null && row.user_id !== userId ? '' : row.device,
     atMs: row.at_ms,
-    ...(row.details !== null && { details: JSON.parse(row.details) as NoticeDetails }),
+    ...(details !== null && { details }),
   };
+}
+
+/** Who was invited learns of nobody but who invited them, also when another owner took the invitation back. */
+function toldBy(user: string, { from, to }: NoticeDetails): string {
+  return to === undefined || user === to ? user : String(from);
 }
 
 /** The journals of all spaces of the view: home first, each strictly in order. @param marks moved behind what is given out */

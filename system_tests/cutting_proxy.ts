@@ -9,8 +9,12 @@ export type CuttingProxy = AsyncDisposable & {
   readonly down: number;
   readonly cuts: number;
   reset(): void;
-  /** Cuts every connection now. */
-  cut(): void;
+  /** Cuts every connection now, as an orderly end or as a reset. */
+  cut(how?: 'end' | 'reset'): void;
+  /** What is connected now stays connected, and nothing passes any more, nor that one side ends. */
+  freeze(): void;
+  /** Connections that come from now on go to this port. */
+  turnTo(port: number): void;
 };
 
 /** @param nextCut bytes, in both directions together, until the next cut; asked again after each */
@@ -24,12 +28,14 @@ export async function openProxy(port: number, nextCut: () => number = () => Numb
     left = nextCut();
     cut();
   };
-  const cut = (): void => {
+  const cut = (how: 'end' | 'reset' = 'end'): void => {
     counts.cuts += 1;
-    for (const socket of sockets) socket.destroy();
+    for (const socket of sockets) how === 'end' ? socket.destroy() : socket.resetAndDestroy();
   };
+  const frozen: Socket[] = [];
+  let target = port;
   const server = createServer((incoming) => {
-    const outgoing = connect(port, '127.0.0.1');
+    const outgoing = connect(target, '127.0.0.1');
     for (const socket of [incoming, outgoing]) {
       sockets.add(socket);
       socket.on('error', () => socket.destroy());
@@ -63,12 +69,22 @@ export async function openProxy(port: number, nextCut: () => number = () => Numb
       return counts.cuts;
     },
     cut,
+    freeze() {
+      for (const socket of sockets) {
+        socket.removeAllListeners('close').removeAllListeners('data').unpipe().pause();
+        frozen.push(socket);
+      }
+      sockets.clear();
+    },
+    turnTo(next) {
+      target = next;
+    },
     reset() {
       left = nextCut();
       counts = { up: 0, down: 0, cuts: 0 };
     },
     async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
+      for (const socket of [...sockets, ...frozen]) socket.destroy();
       server.close();
       await once(server, 'close');
     },

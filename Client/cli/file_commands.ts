@@ -6,6 +6,7 @@ import { argument, type Command, type Options, textOption } from './command.ts';
 import { type DeviceNames, namedRows } from './device_names.ts';
 import { formatTime } from './format.ts';
 import { numberOption } from './history_commands.ts';
+import { noticeText } from './notice_text.ts';
 import { facts, rowsOf } from './output.ts';
 import { placesText } from './receipt_commands.ts';
 
@@ -71,12 +72,6 @@ function placedJson({ entry, places }: PlacedEntry): unknown {
   return { ...(entryJson(entry) as object), places };
 }
 
-function detailsText(details: NonNullable<RestChange['details']>): string {
-  return Object.entries(details)
-    .map(([name, value]) => `${name} ${value}`)
-    .join(', ');
-}
-
 /** @returns `null` when everything is asked for. @throws AppError `request_invalid` */
 function pageOptions(options: Options): { limit?: number; after?: string } | null {
   const limit = textOption(options, 'limit');
@@ -90,8 +85,8 @@ function pageOptions(options: Options): { limit?: number; after?: string } | nul
 }
 
 export function changeText(change: RestChange, { nameOf }: DeviceNames): string {
-  const from = change.from === null ? '' : ` (was ${change.from})`;
-  const what = change.details === undefined ? `${change.path}${from}` : detailsText(change.details);
+  const from = change.from === null || change.from === change.path ? '' : ` (was ${change.from})`;
+  const what = change.details === undefined ? `${change.path}${from}` : noticeText(change.kind, change.details, nameOf);
   const by = change.device === '' ? change.user : `${change.user} on ${nameOf(change.device)}`;
   return `${formatTime(change.at)}  ${change.kind.padEnd(7)}  ${what}  by ${by}  ${change.cursor}`;
 }
