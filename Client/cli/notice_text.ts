@@ -17,7 +17,7 @@ const TEXTS: Readonly<Record<NoticeKind, (details: NoticeDetails, nameOf: NameOf
       ? `the public link ${link} of ${maker}${shows(path)} was revoked`
       : `${maker} made a public link (${mode})${shows(path)}; "unlink ${link}" ends it`,
   quota: ({ percent, used, quota }) => `${formatBytes(Number(used))} of ${formatBytes(Number(quota))} are used, ${percent} % or more`,
-  held: ({ device, deleted, living }, nameOf) => `deletes of ${nameOf(String(device))} wait for "approve": ${deleted} files, ${living} are left`,
+  held: ({ device, deleted, living }, nameOf) => `deletes of ${nameOf(String(device))} wait for "approve": ${deleted} of ${living} files`,
   device: ({ device, name, revoked }) => `${name === '' ? device : name} ${revoked === true ? 'was revoked' : 'is new among your devices'}`,
   webhook: ({ host, state, reason }) =>
     state === 'failed'

@@ -25,7 +25,7 @@ const SAID: readonly (readonly [kind: string, details: NoticeDetails, text: stri
   ['link', { ...link, state: 'open' }, 'bob made a public link (both) to /team; "unlink 12" ends it'],
   ['link', { ...link, path: null, state: 'revoked' }, 'the public link 12 of bob was revoked'],
   ['quota', { percent: 80, used: 850, quota: 1000 }, '850 B of 1.0 kB are used, 80 % or more'],
-  ['held', { device: 'd1', deleted: 300, living: 20 }, 'deletes of the d1 wait for "approve": 300 files, 20 are left'],
+  ['held', { device: 'd1', deleted: 300, living: 900 }, 'deletes of the d1 wait for "approve": 300 of 900 files'],
   ['device', { device: 'd1', name: 'phone' }, 'phone is new among your devices'],
   ['device', { device: 'd1', name: '', revoked: true }, 'd1 was revoked'],
   ['webhook', { webhook: '3', host: 'example.org', state: 'active' }, 'a webhook to example.org was added'],
