@@ -97,7 +97,7 @@ function registerAnnouncing(plain: FastifyInstance, deps: PublishedRouteDeps): v
   );
 }
 
-function registerListing(plain: FastifyInstance, { publications, serving, authenticate }: PublishedRouteDeps): void {
+function registerListing(plain: FastifyInstance, { publications, accounts, serving, authenticate }: PublishedRouteDeps): void {
   const app = plain.withTypeProvider<ZodTypeProvider>();
   const isServed = (userId: string, id: string): boolean => serving.isOnline(userId, id);
   app.get(
@@ -126,7 +126,9 @@ function registerListing(plain: FastifyInstance, { publications, serving, authen
       const { principal } = await authenticate(request);
       const { id = null, user = null, name = null, own, after = null, limit } = request.query;
       const page = await publications.list(principal, { id, user, name, own: own !== undefined, after, limit });
-      return { files: page.files.map((file) => restPublished(file, principal, isServed)), next: page.next };
+      const owners = await withAccounts(accounts, page.files);
+      const files = page.files.filter(({ publication }) => owners.has(publication.userId));
+      return { files: files.map((file) => restPublished(file, principal, isServed)), next: page.next };
     },
   );
   app.get(
@@ -148,6 +150,13 @@ function registerListing(plain: FastifyInstance, { publications, serving, authen
       };
     },
   );
+}
+
+/** Ids of the owners whose account is good: what others announced is kept, and shown to nobody meanwhile. */
+async function withAccounts(accounts: PublishedRouteDeps['accounts'], files: readonly PublishedFile[]): Promise<Set<string>> {
+  const names = new Set(files.map(({ publication }) => publication.userName));
+  const found = await Promise.all([...names].map((name) => accounts.findUser(name)));
+  return new Set(found.flatMap((user) => (user === null ? [] : [user.id])));
 }
 
 function restPublished(

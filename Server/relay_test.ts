@@ -229,3 +229,16 @@ test('a fetch is answered with nothing when it was taken back while the device w
   const { fetches } = (await server.ask(alice, { method: 'GET', url: ROUTES.fetches })).json();
   assert.deepEqual(fetches, []);
 });
+
+test('what a disabled user announced is shown to nobody until the account is good again', async (t) => {
+  const world = await opened(t);
+  const { server, alice, bob } = world;
+  await publish(t, world);
+  const listed = async (): Promise<unknown[]> =>
+    (await server.ask(bob, { method: 'GET', url: ROUTES.published })).json().files.map(({ name }: { name: string }) => name);
+  assert.deepEqual(await listed(), ['set/f']);
+  await server.accounts.setDisabled(alice.id, true, Date.now());
+  assert.deepEqual(await listed(), []);
+  await server.accounts.setDisabled(alice.id, false, Date.now());
+  assert.deepEqual(await listed(), ['set/f']);
+});
