@@ -8,6 +8,7 @@ import { openEventSocket } from './sync/event_socket.ts';
 
 const WAITING_MAX = 1000; // events that came and were not taken yet; then the connection is given up until they are
 const PAUSE_MS = { first: 200, most: 10_000 };
+const ANSWER_MS = 5000;
 
 export type StreamDeps = {
   readonly access: Access;
@@ -21,27 +22,32 @@ export type StreamDeps = {
 export async function* streamEvents(deps: StreamDeps, since: string, signal?: AbortSignal): AsyncGenerator<RestEvent> {
   let at = since;
   for (let failed = 0; signal?.aborted !== true; ) {
-    if (await isReachable(deps, at)) {
-      for await (const event of oneConnection(deps, at, signal)) {
-        failed = 0;
-        if ('cursor' in event) at = event.cursor;
-        yield event;
-      }
+    let hasOpened = false;
+    for await (const event of oneConnection(deps, at, signal)) {
+      hasOpened = true;
+      failed = 0;
+      if ('cursor' in event) at = event.cursor;
+      yield event;
     }
+    if (!hasOpened && signal?.aborted !== true) await assertWorthWaiting(deps, at);
     failed += 1;
     await pause(failed, signal);
   }
 }
 
-/** @throws AppError for what trying again does not mend */
-async function isReachable({ check }: StreamDeps, at: string): Promise<boolean> {
-  try {
-    await check(at === 'start' || at === 'now' ? null : at);
-    return true;
-  } catch (error) {
-    if (error instanceof AppError && WORTH_WAITING.has(error.code)) return false;
-    throw error;
-  }
+/**
+ * A connection that cannot be opened does not say why; an answer does. None is waited for long: the connection it is asked on may be one that is dead
+ * and does not know it.
+ * @throws AppError for what trying again does not mend
+ */
+async function assertWorthWaiting({ check }: StreamDeps, at: string): Promise<void> {
+  const answered = check(at === 'start' || at === 'now' ? null : at).catch((error: unknown) => {
+    if (!(error instanceof AppError && WORTH_WAITING.has(error.code))) throw error;
+  });
+  const waited = new AbortController();
+  await Promise.race([answered, sleep(ANSWER_MS, undefined, { signal: waited.signal, ref: false }).catch(() => undefined)]);
+  waited.abort();
+  answered.catch(() => undefined); // late, and asked again
 }
 const WORTH_WAITING: ReadonlySet<string> = new Set(['server_unreachable', 'auth_unreachable', 'busy', 'storage_unavailable', 'internal']);
 

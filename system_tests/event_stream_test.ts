@@ -108,6 +108,10 @@ test('a server of another history, as one that was set back to another database,
   await using proxy = await openProxy(port);
   let ticket = user.ticket;
   const { seen, ended, stop } = follow(proxy, () => ticket);
+  await until(
+    () => seen.connections === 1,
+    () => 'it does not connect',
+  );
   await mkdir(user, '/before');
   await until(
     () => seen.paths.length === 1,
