@@ -14,6 +14,7 @@ export type PublishedNewsDeps = {
 type News = Pick<PublishedMessage, 'change'> & Partial<Pick<PublishedMessage, 'files' | 'gone'>>;
 
 const CHARS_MAX = 16 * 1024; // of what is named in one message
+const CHARS_ALL_MAX = 1024 * 1024; // and in all that are sent of one change: the more hear of it, the less is named
 
 /**
  * Tells those whom a publication is for, as of then, that files were added or taken away and that its owner came or went. It is a state: it is said
@@ -41,7 +42,7 @@ export class PublishedNews {
     const { presence } = this.#deps;
     const devices = readers === 'everyone' ? presence.everybody() : presence.online(new Set(readers));
     if (devices.length === 0) return;
-    const room = { chars: CHARS_MAX };
+    const room = { chars: Math.min(CHARS_MAX, CHARS_ALL_MAX / devices.length) };
     const told = { files: fitting(files, ({ path }) => path, room), gone: fitting(gone, (path) => path, room) };
     const more = told.files.length < files.length || told.gone.length < gone.length;
     const message: PublishedMessage = { type: 'published', id, user: userName, name, change, ...told, more };
