@@ -20,8 +20,9 @@ export type StreamDeps = {
 
 /** Events behind `since` (a cursor, `start` or `now`) and then as they happen, each once, over as many connections as it takes. */
 export async function* streamEvents(deps: StreamDeps, since: string, signal?: AbortSignal): AsyncGenerator<RestEvent> {
+  const isOver = (): boolean => signal?.aborted === true;
   let at = since;
-  for (let failed = 0; signal?.aborted !== true; ) {
+  for (let failed = 0; !isOver(); ) {
     let hasOpened = false;
     for await (const event of oneConnection(deps, at, signal)) {
       hasOpened = true;
@@ -29,7 +30,7 @@ export async function* streamEvents(deps: StreamDeps, since: string, signal?: Ab
       if ('cursor' in event) at = event.cursor;
       yield event;
     }
-    if (!hasOpened && signal?.aborted !== true) await assertWorthWaiting(deps, at);
+    if (!hasOpened && !isOver()) await assertWorthWaiting(deps, at);
     failed += 1;
     await pause(failed, signal);
   }
