@@ -39,7 +39,11 @@ const SAID: readonly (readonly [kind: string, details: NoticeDetails, text: stri
 ];
 
 test('each kind of notice is a sentence for a person, and one that is not known is shown as it is', () => {
-  for (const [kind, details, text] of SAID) assert.equal(noticeText(kind, details, (device) => `the ${device}`), text);
+  for (const [kind, details, text] of SAID)
+    assert.equal(
+      noticeText(kind, details, (device) => `the ${device}`),
+      text,
+    );
   const said = new Set(SAID.map(([kind]) => kind));
   assert.deepEqual(
     NOTICE_KINDS.filter((kind) => !said.has(kind)),
