@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Driftless, type RestChange, register } from '../Client/client.ts';
 import { AppError } from '../Models/errors.ts';
+import { seededRandom } from '../Models/testing/seeded_random.ts';
 import { privateEnvironment, startSystem } from '../processes.ts';
-import { seededRandom } from './seeded_random.ts';
 
 /** `driftless events --follow` in real processes that are killed while changes come, and go on from what they knew. */
 
