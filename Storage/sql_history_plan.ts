@@ -266,6 +266,8 @@ function wantOf({ folder, loaded, then }: Scope, node: AnyNode, track: Track): W
   if (id === folder?.id || row.path === '/') return { want: { id, place: 'keep', content, orGone: false, whole: false }, reason };
   const where = then(id, track);
   if (row.parent === null || where === 'unknown') return { want: null, reason: 'unknown' };
+  const isElsewhere = loaded.nodes.get(row.parent)?.space !== node.space; // what was deleted in a folder before that was shared stays behind
+  if (isElsewhere) return { want: null, reason: where === 'in' || node.deletedSeq === null ? 'shared' : null };
   const name = lastName(row.path);
   const place = { parent: row.parent, name, key: foldName(name) };
   if (where === 'in') return { want: { id, place, content, orGone: false, whole: false }, reason };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BackPlan, BackRequest } from '../history.ts';
 import type { Principal } from '../metadata.ts';
+import { openFollower } from './feed_follower.ts';
 import type { HistoryPlace, OpenHistory } from './history_fixture.ts';
 import { alice, allChanges, bob, carol, contentOf, copy, done, listing, mkdir, move, put, remove, share } from './metadata_fixture.ts';
 
@@ -267,6 +268,34 @@ export function contractOfGoingBack(open: OpenHistory): void {
     assert.deepEqual(told(plan), ['/w/team shared']);
     const digests = (await metadata.manifests(alice, ['/w/f', '/w/team/g'])).map((manifest) => manifest?.digest);
     assert.deepEqual(digests, [one.digest, two.digest]);
+  });
+
+  test('nothing goes back into a folder that was shared since', async (t) => {
+    const place = await open(t);
+    const { metadata, history } = place;
+    await done(metadata, alice, [put('/w/team/gone', one), put('/w/team/d/left', one), put('/w/f', one)], contents);
+    const { cursor } = await allChanges(metadata, alice);
+    const undo = sinceNow(place);
+    await done(
+      metadata,
+      laptop,
+      [remove('/w/team/gone'), move('/w/team/d/left', '/w/left'), remove('/w/team/d'), put('/w/f', two)],
+      contents,
+    );
+    await share(metadata, '/w/team', bob);
+    const follower = openFollower(metadata, bob, '/');
+    await follower.check();
+    const conflicts = ['/w/left folder_gone', '/w/team/d shared', '/w/team/gone shared'];
+    const undone = await history.preview(alice, undo);
+    assert.deepEqual(told(undone).sort(), conflicts);
+    const plan = await goBack(place, alice, { kind: 'rewind', path: '/', to: { cursor } });
+    assert.deepEqual(told(plan).sort(), [...conflicts, '/w/team shared'].sort());
+    assert.deepEqual(
+      plan.steps.map(({ kind, path }) => `${kind} ${path}`),
+      ['content /w/f'],
+    );
+    assert.deepEqual(await paths(place, bob), ['/team']);
+    await follower.check();
   });
 
   test('one operation is taken back with all it did, and a rewind too', async (t) => {
