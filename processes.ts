@@ -75,7 +75,7 @@ export async function startProcess(name: ProcessName, options: StartOptions): Pr
   ended.then(({ code, signal }) => {
     if (!asked && !options.showErrors) console.error(`driftless ${name} ended by itself (${signal ?? code}): ${printed.join('').trim()}`);
   }, console.error);
-  return { name, pid: child.pid, url, ended, stop: () => finish('SIGTERM'), kill: () => finish('SIGKILL') };
+  return { name, pid: child.pid, url, ended, stop: () => finish('SIGTERM').then(() => keepLogs(options)), kill: () => finish('SIGKILL') };
 }
 
 function userOf({ uid, gid }: StartOptions): { uid?: number; gid?: number } {
@@ -96,6 +96,13 @@ async function end(child: ChildProcess, ended: Promise<unknown>, signal: NodeJS.
   child.kill(signal);
   if ((await Promise.race([ended, timeout(STOP_MS_MAX)])) === null) child.kill('SIGKILL');
   await ended;
+}
+
+/** Where `DRIFTLESS_KEEP_LOGS` names a folder, what was written below the working directory is kept there, and outlives it. */
+async function keepLogs({ env, folder }: StartOptions): Promise<void> {
+  if (env.DRIFTLESS_KEEP_LOGS === undefined) return;
+  const { keepWritten } = await import('./system_tests/writings.ts');
+  await keepWritten(folder, env.DRIFTLESS_KEEP_LOGS);
 }
 
 function timeout(ms: number): Promise<null> {

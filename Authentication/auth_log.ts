@@ -31,8 +31,11 @@ export function openLog({ logs, logLevel }: { readonly logs: string; readonly lo
       { level: 'trace', stream: file },
       { level: 'warn', stream: process.stderr },
     ]);
-    return pino({ name: 'auth', level: logLevel, serializers: { err: describeError } }, streams);
+    return pino({ ...LOG_FORM, level: logLevel }, streams);
   } catch (cause) {
     throw new AppError('config_invalid', `cannot write logs in ${logs}`, { cause });
   }
 }
+
+/** How whatever is logged is written down, wherever that goes. */
+export const LOG_FORM = { name: 'auth', serializers: { err: describeError } } as const;

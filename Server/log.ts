@@ -22,10 +22,7 @@ export function openLog({ logFolder, logLevel }: Pick<ServerConfig, 'logFolder' 
       { level: logLevel, stream: file },
       { level: 'warn' as const, stream: process.stderr },
     ];
-    return pino(
-      { name: 'server', level: logLevel, serializers: { err: describeError }, formatters: { log: flat } },
-      pino.multistream(streams),
-    );
+    return pino({ ...LOG_FORM, level: logLevel }, pino.multistream(streams));
   } catch (cause) {
     throw new AppError('config_invalid', `cannot write logs in ${logFolder}`, { cause });
   }
@@ -43,3 +40,6 @@ function describeError(error: unknown): unknown {
 function flat(told: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(told).filter(([name, value]) => name === 'err' || typeof value !== 'object' || value === null));
 }
+
+/** How whatever is logged is written down, wherever that goes. */
+export const LOG_FORM = { name: 'server', serializers: { err: describeError }, formatters: { log: flat } } as const;

@@ -6,7 +6,9 @@ import { openAccounts } from '../../Storage/accounts_sql.ts';
 import type { AuditEvent } from '../../Storage/audit.ts';
 import { openCarrierKey } from '../../Storage/carrier_key.ts';
 import { makeDurableFolder } from '../../Storage/durable_file.ts';
+import { isKept, keepWritings } from '../../Storage/testing/kept_writings.ts';
 import { AUTH_DEFAULTS, type AuthDaemon, type AuthDaemonDeps, createAuthDaemon } from '../auth_daemon.ts';
+import { LOG_FORM } from '../auth_log.ts';
 import { carriedDatagrams } from '../carried_datagrams.ts';
 import { GUESS_LIMITS } from '../guess_limit.ts';
 import { createOpaqueServer } from '../opaque_server.ts';
@@ -38,6 +40,8 @@ export async function startDaemon(
   const { port = 0, wrap = (accounts: Accounts) => accounts, ...rest } = options;
   const accounts = wrap(await openAccounts({ kind: 'sqlite', file: join(folder, 'accounts.db') }));
   const secrets = await openSecrets(folder, { mayCreate: !(await accounts.hasAccounts()) });
+  const logged: string[] = [];
+  const log = pino({ ...LOG_FORM, level: isKept() ? 'trace' : 'silent' }, { write: (line) => logged.push(line) });
   const audited: AuditEvent[] = [];
   const audit = { record: (event: AuditEvent) => void audited.push(event) };
   const defaults = {
@@ -52,18 +56,19 @@ export async function startDaemon(
     registration: 'local' as const,
     place: PLACE,
     ksf: CHEAP_KSF,
-    log: SILENT,
+    log,
     audit,
     opaque: createOpaqueServer(secrets.opaqueSetup),
     now: Date.now,
   };
   const daemon = createAuthDaemon({ ...defaults, ...rest, accounts, secrets });
   const carried = carriedDatagrams(await openCarrierKey(folder), defaults.now);
-  const listening = await listen(daemon, { host: '127.0.0.1', port }, SILENT, carried);
+  const listening = await listen(daemon, { host: '127.0.0.1', port }, log, carried);
   let ended: Promise<void> | null = null;
   const end = async (): Promise<void> => {
     await listening.close();
     await accounts.close();
+    await keepWritings('auth.log', logged, audited);
   };
   return {
     address: `127.0.0.1:${listening.port}`,

@@ -17,12 +17,14 @@ import type { Notices } from '../../Storage/notices.ts';
 import { openPackChunkStore } from '../../Storage/pack_chunk_store.ts';
 import type { Quotas } from '../../Storage/quota.ts';
 import { openServerStore } from '../../Storage/server_store.ts';
+import { keepWritings } from '../../Storage/testing/kept_writings.ts';
 import { adminsNamed } from '../admins.ts';
 import { buildApp } from '../app.ts';
 import type { AuthCarrier } from '../auth_carrier.ts';
 import { createAuthenticator } from '../authenticate.ts';
 import { ticketKeysPath } from '../config.ts';
 import { LocalFanOut } from '../events_fan_out.ts';
+import { LOG_FORM } from '../log.ts';
 import { createReadiness } from '../readiness.ts';
 import { Revocations } from '../revocations.ts';
 import { RevokedDevices } from '../revoked_devices.ts';
@@ -146,7 +148,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
       webhookHosts,
       webhookDelivery,
       readiness: createReadiness({ dataFolder: folder, metadata, keys, revocations }),
-      log: pino({ level: 'trace' }, { write: (line) => logged.push(line) }),
+      log: pino({ ...LOG_FORM, level: 'trace' }, { write: (line) => logged.push(line) }),
       loopbackOnly: options.loopbackOnly ?? true,
       tls,
       carrier: options.carrier ?? { carry: async () => null },
@@ -185,6 +187,9 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
       const answer = await app.inject({ ...request, headers: { ...authorization, ...request.headers } });
       return { status: answer.statusCode, headers: answer.headers, bytes: answer.rawPayload, json: () => answer.json() };
     },
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    async [Symbol.asyncDispose]() {
+      await stack.disposeAsync();
+      await keepWritings('server.log', logged, audited);
+    },
   };
 }
