@@ -224,14 +224,17 @@ suite('the loop that keeps a folder in sync', () => {
   });
 
   test('ends when only a person can help', async () => {
-    const fixture = await started();
-    fixture.answer = async () => {
-      throw new AppError('ticket_revoked', 'logged out');
-    };
-    fixture.remote();
-    await fixture.seen();
-    assert.equal(fixture.ended instanceof AppError && fixture.ended.code, 'ticket_revoked');
-    await fixture.live.close();
+    for (const code of ['ticket_revoked', 'not_logged_in', 'server_key_changed', 'server_certificate_changed'] as const) {
+      const fixture = await started();
+      fixture.answer = async () => {
+        throw new AppError(code, 'not by itself');
+      };
+      fixture.remote();
+      await fixture.seen();
+      assert.equal(fixture.ended instanceof AppError && fixture.ended.code, code);
+      assert.deepEqual(await fixture.wait(600_000), []);
+      await fixture.live.close();
+    }
   });
 
   test('tries what could not be done at the time that was said', async () => {
