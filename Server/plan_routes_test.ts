@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ROUTES } from '../Models/routes.ts';
 import { uploadOf } from './testing/form.ts';
-import { type Answer, openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
+import { ok, refused, requests } from './testing/requests.ts';
+import { openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
 
 let server: ServerFixture;
 let alice: User;
@@ -13,21 +14,10 @@ before(async () => {
 });
 after(() => server[Symbol.asyncDispose]());
 
-const get = (user: User, route: string, query: Record<string, string>) =>
-  server.ask(user, { method: 'GET', url: `${route}?${new URLSearchParams(query)}` });
-const post = (user: User, url: string, payload: object) => server.ask(user, { method: 'POST', url, payload });
-const remove = (user: User, path: string) =>
-  server.ask(user, { method: 'DELETE', url: `${ROUTES.entry}?${new URLSearchParams({ path })}` });
+const { get, post, remove } = requests(() => server);
 const put = async (user: User, path: string, content: string) => void ok(await server.ask(user, uploadOf(path, content)));
 const cursorOf = async (user: User): Promise<string> => ok(await get(user, ROUTES.changes, { limit: '5000' })).json().cursor;
 
-function ok(answer: Answer): Answer {
-  assert.ok(answer.status < 300, `${answer.status} ${answer.bytes}`);
-  return answer;
-}
-function refused(answer: Answer, status: number, code: string): void {
-  assert.deepEqual([answer.status, answer.json().code], [status, code]);
-}
 async function there(user: User, folder: string): Promise<string[]> {
   const { entries } = ok(await get(user, ROUTES.list, { path: folder })).json();
   return entries.map(({ path }: { path: string }) => path);

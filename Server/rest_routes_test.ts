@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { uploadOf } from './testing/form.ts';
+import { ok } from './testing/requests.ts';
 import { type Answer, openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
 
 let server: ServerFixture;
@@ -23,11 +24,6 @@ const post = (user: User, url: string, body: object, headers: Record<string, str
   server.ask(user, { method: 'POST', url, headers, payload: body });
 const upload = (user: User, ...form: Parameters<typeof uploadOf>) => server.ask(user, uploadOf(...form));
 const names = (answer: Answer): string[] => answer.json().entries.map((entry: { path: string }) => entry.path);
-
-function ok(answer: Answer): Answer {
-  assert.ok(answer.status < 300, `${answer.status} ${answer.bytes}`);
-  return answer;
-}
 
 test('a file goes up, is listed, and comes down as it was', async () => {
   const content = randomBytes(3_000_000);
