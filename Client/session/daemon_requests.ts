@@ -105,6 +105,9 @@ export type InSession = {
 /** A wrong clock, or a daemon that knows no such proof, costs one round more, for a cookie. */
 const ROUNDS_MAX = 3;
 
+/** How long the daemon is waited for once another key has come. */
+const OTHER_KEY_MS = 10_000;
+
 type SessionKind = ClientKind & ('ack' | 'renew' | 'logout' | 'change' | 'begin');
 
 /** @throws AppError `session_unknown` with the reason, if it is the daemon who says that the session has ended */
@@ -139,6 +142,7 @@ export async function requestInSession<Result>(
   const { sessionId, renewalSecret } = proof;
   let cookie: Uint8Array = NO_COOKIE;
   let otherKey: AppError | null = null;
+  let otherKeyAtMs: number | null = null;
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     const transaction = newTransaction();
     const timeMs = encodeTimeMs(Math.max(0, Math.round(Date.now() + clockOffsetMs)));
@@ -147,8 +151,11 @@ export async function requestInSession<Result>(
     const asking = exchange.request<{ readonly result: Result } | { readonly cookie: Uint8Array }>(datagram, (reply) => {
       if (reply.kind === 'retry') {
         const failure = pinFailure(pins, 'key', reply.daemonKey);
+        if (failure === null) return { cookie: Uint8Array.from(reply.cookie) };
         otherKey ??= failure;
-        return failure === null ? { cookie: Uint8Array.from(reply.cookie) } : null;
+        otherKeyAtMs ??= performance.now();
+        if (performance.now() - otherKeyAtMs >= OTHER_KEY_MS) throw failure;
+        return null;
       }
       // Unproven, and anybody can send it. A daemon that holds this session's secret proves what became of it.
       if (isSessionUnknown(reply)) return null;

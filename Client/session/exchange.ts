@@ -105,6 +105,7 @@ export function exchangeOver(udp: UdpWay, address: AuthAddress, options: Exchang
       const stops: (() => void)[] = [];
       let isOver = false;
       let wasBusy = false;
+      let isSilent = true;
       const end = (): void => {
         isOver = true;
         for (const stop of stops) stop();
@@ -138,6 +139,7 @@ export function exchangeOver(udp: UdpWay, address: AuthAddress, options: Exchang
         const receive = (bytes: Uint8Array): void => {
           const reply = parseServer(bytes);
           if (reply === null || Buffer.compare(reply.transaction, transaction) !== 0) return;
+          isSilent = false;
           wasBusy = reply.kind === 'busy';
           if (reply.kind === 'busy') {
             const retryAfterMs = decodeUint32(reply.retryAfterMs);
@@ -173,7 +175,7 @@ export function exchangeOver(udp: UdpWay, address: AuthAddress, options: Exchang
       pending.add(fail);
       after(giveUpMs, () => fail(unreachable(address, [udp, http], wasBusy)));
       after(patienceMs, () => {
-        if (!wasBusy) open(OTHER[began]);
+        if (isSilent) open(OTHER[began]);
       });
       open(began);
     });
