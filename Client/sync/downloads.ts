@@ -14,6 +14,7 @@ export type Download =
 
 const GROUP_FILES = 2048;
 const GROUP_BYTES = 64 << 20;
+const LOOKED_FOR_BYTES_MIN = 64 << 10; // to look in the whole index costs as much as to fetch a shorter file among many
 
 const CHANGED_THERE: ReadonlySet<string> = new Set(['version_stale', 'not_found']);
 const DAMAGED: ReadonlySet<string> = new Set(['digest_mismatch', 'chunk_missing', 'corrupt']);
@@ -124,7 +125,8 @@ function want(scope: WorkScope, one: Download): Wanted | null {
 async function copyOf(scope: WorkScope, { intent, source }: Wanted): Promise<DiskFile | null> {
   const { disk, tree, index, hash } = scope.deps;
   if (source.content === null || source.size === 0) return null;
-  const alike = index.withContent(source.content).filter((id) => index.local.get(id)?.content === source.content);
+  const known = source.size < LOOKED_FOR_BYTES_MIN ? [] : index.withContent(source.content);
+  const alike = known.filter((id) => index.local.get(id)?.content === source.content);
   for (const path of [...alike.map((id) => scope.path(id)), scope.trashed.get(source.content) ?? null]) {
     if (path === null) continue;
     let file: DiskFile | null = null;
