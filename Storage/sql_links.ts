@@ -8,17 +8,18 @@ import type { Principal } from './metadata.ts';
 import { accessLog } from './sql_link_accesses.ts';
 import { type Concern, concernsOf, type LinkRow, type Reached, reach, rowsOf } from './sql_link_reach.ts';
 import type { Store } from './sql_metadata_batch.ts';
-import { openBatch } from './sql_metadata_commit.ts';
+import { openBatch, SPARE_IDS } from './sql_metadata_commit.ts';
 import { recordNotice } from './sql_metadata_notice.ts';
 import { EDITOR, KIND, OWNER, type Rows } from './sql_metadata_schema.ts';
 import { type Lookups, openPathBook, openTree } from './sql_metadata_tree.ts';
 import { loadView, type SpaceView, type View } from './sql_metadata_view.ts';
 
-export function sqlLinks(store: Store): Links {
+/** @param openMax links of one user that are neither revoked nor expired */
+export function sqlLinks(store: Store, openMax: number = LIMITS.linksPerUserMax): Links {
   const { database } = store;
   const log = accessLog(database, store.now);
   return {
-    create: (principal, link) => create(store, principal, link),
+    create: (principal, link) => create(store, principal, { ...link, openMax }),
     managed: (principal, query) => managed(store, principal, query),
     revoke: (principal, id) => revoke(store, principal, id),
     async accesses(principal, id) {
@@ -48,11 +49,16 @@ async function linkable(store: Store, trx: Rows, view: View, { path, mode }: New
   return { node, space, path: place.path, name: place.name };
 }
 
-async function create(store: Store, principal: Principal, link: NewLink): Promise<ManagedLink> {
+async function create(
+  store: Store,
+  principal: Principal,
+  { openMax, ...link }: NewLink & { readonly openMax: number },
+): Promise<ManagedLink> {
+  await store.ids.reserve(SPARE_IDS * 2);
   return store.database.write(async (trx) => {
     const nowMs = store.now();
     const target = await linkable(store, trx, await loadView(trx, principal.userId), link);
-    await forgetEnded(trx, principal.userId, nowMs);
+    await makeRoom(trx, principal.userId, { nowMs, openMax });
     const row: LinkRow = {
       id: randomBytes(16).toString('hex'),
       token_hash: link.tokenHash,
@@ -85,8 +91,8 @@ async function tell(store: Store, trx: Rows, { row, by, state }: { row: LinkRow;
   const batch = await openBatch(store, trx, { principal: by, stream: null, chunks: [], paths: [] });
   await batch.provideIds(users.size);
   for (const [id, userName] of users) {
-    const own = await loadView(trx, id);
-    const seen = (await reach(trx, store.lookups, own, [row])).get(node)?.path;
+    const own = id === userId ? view : await loadView(trx, id);
+    const seen = id === userId ? target?.path : (await reach(trx, store.lookups, own, [row])).get(node)?.path;
     const path = seen ?? shown.map((space) => own.byId.get(space.id)).find((space) => space?.role === OWNER)?.path ?? null;
     await recordNotice(batch, { userId: id, userName }, { kind: 'link', details: { link, maker, mode, path, state } });
   }
@@ -101,7 +107,7 @@ async function ownersOf(trx: Rows, spaces: readonly SpaceView[]): Promise<(reado
 }
 
 /** Makes room, and refuses one too many. */
-async function forgetEnded(trx: Rows, makerId: string, nowMs: number): Promise<void> {
+async function makeRoom(trx: Rows, makerId: string, { nowMs, openMax }: { nowMs: number; openMax: number }): Promise<void> {
   const before = nowMs - LIMITS.linkEndedKeptMs;
   const ended = await trx
     .selectFrom('links')
@@ -121,7 +127,7 @@ async function forgetEnded(trx: Rows, makerId: string, nowMs: number): Promise<v
     .where('revoked_at_ms', 'is', null)
     .where((e) => e.or([e('expires_at_ms', 'is', null), e('expires_at_ms', '>', nowMs)]))
     .executeTakeFirstOrThrow();
-  if (open >= LIMITS.linksPerUserMax) throw new AppError('too_large', `a user has at most ${LIMITS.linksPerUserMax} open links`);
+  if (open >= openMax) throw new AppError('too_large', `a user has at most ${openMax} open links`);
 }
 
 function stateOf(row: LinkRow, target: Reached | undefined, nowMs: number): LinkState {
@@ -217,6 +223,7 @@ async function managedRow({ lookups, database }: Store, db: Rows, { userId }: Pr
 }
 
 async function revoke(store: Store, principal: Principal, id: string): Promise<void> {
+  await store.ids.reserve(SPARE_IDS * 2);
   await store.database.write(async (trx) => {
     const row = await managedRow(store, trx, principal, id);
     if (row.revoked_at_ms !== null) return;

@@ -16,8 +16,10 @@ for (const [name, empty] of newDatabases()) {
     const database = await open();
     const now = (): number => place.now;
     const store = openStore(database, { now });
-    const others = [sqlLinks(address.kind === 'sqlite' ? store : openStore(await open(), { now }))];
-    const place: LinksPlace = { metadata: await sqlMetadata(store), links: sqlLinks(store), others, now: 1_700_000_000_000 };
+    const openMax = 20;
+    const others = [sqlLinks(address.kind === 'sqlite' ? store : openStore(await open(), { now }), openMax)];
+    const links = sqlLinks(store, openMax);
+    const place: LinksPlace = { metadata: await sqlMetadata(store), links, openMax, others, now: 1_700_000_000_000 };
     return place;
   });
 }

@@ -122,12 +122,13 @@ export async function openBatch(store: Store, trx: Rows, scope: BatchScope): Pro
 }
 
 /** A transaction on a place that the caller names, outside any stream. */
-export function writeAt<Result>(
+export async function writeAt<Result>(
   store: Store,
   principal: Principal,
   path: string,
   body: (batch: Batch, place: Place) => Promise<Result>,
 ): Promise<Result> {
+  await store.ids.reserve(SPARE_IDS * 2);
   return store.database.write(async (trx) => {
     const batch = await openBatch(store, trx, { principal, stream: null, chunks: [], paths: [path] });
     const place = openPathBook(batch.view).place(path);

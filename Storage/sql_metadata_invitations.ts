@@ -6,7 +6,7 @@ import type { Principal } from './metadata.ts';
 import type { Invitation, InviteRequest } from './sharing.ts';
 import { endInvitations, type InvitationConditions, isOpen } from './sql_metadata_answers.ts';
 import type { Batch, Store } from './sql_metadata_batch.ts';
-import { openBatch, writeAt } from './sql_metadata_commit.ts';
+import { openBatch, SPARE_IDS, writeAt } from './sql_metadata_commit.ts';
 import { membersOf, type Spot, settle } from './sql_metadata_members.ts';
 import { recordNotice } from './sql_metadata_notice.ts';
 import { type MetadataSchema, OWNER, ROLES, type Rows } from './sql_metadata_schema.ts';
@@ -118,6 +118,7 @@ async function spotAt(batch: Batch, path: string): Promise<Spot> {
 const NO_INVITATION = 'no such invitation';
 
 export async function accept(store: Store, principal: Principal, id: string, at: string | undefined): Promise<{ path: string }> {
+  await store.ids.reserve(SPARE_IDS * 2);
   return store.database.write(async (trx) => {
     const batch = await openBatch(store, trx, { principal, stream: null, chunks: [], paths: at === undefined ? [] : [at] });
     const { userId, userName } = principal;
@@ -155,6 +156,7 @@ function sentBy(userId: string) {
 
 export async function decline(store: Store, principal: Principal, id: string): Promise<void> {
   const { userId } = principal;
+  await store.ids.reserve(SPARE_IDS * 2);
   await store.database.write(async (trx) => {
     const row = await trx
       .selectFrom('invitations')

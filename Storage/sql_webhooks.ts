@@ -4,6 +4,7 @@ import { LIMITS } from '../Models/limits.ts';
 import { WEBHOOK_KINDS } from '../Models/webhooks.ts';
 import type { Principal } from './metadata.ts';
 import type { Store } from './sql_metadata_batch.ts';
+import { SPARE_IDS } from './sql_metadata_commit.ts';
 import { openCursor, writeCursor } from './sql_metadata_cursor.ts';
 import type { MetadataSchema, Rows } from './sql_metadata_schema.ts';
 import { loadView, lockSpaces, viewForWriting } from './sql_metadata_view.ts';
@@ -15,7 +16,10 @@ type Row = MetadataSchema['webhooks'];
 export function sqlWebhooks(store: Store, epoch: string): Webhooks {
   const { db, write } = store.database;
   return {
-    add: (who, webhook) => write((trx) => add(store, trx, { epoch, who, webhook })),
+    async add(who, webhook) {
+      await store.ids.reserve(SPARE_IDS * 2);
+      return write((trx) => add(store, trx, { epoch, who, webhook }));
+    },
     async list({ userId }) {
       const rows = await db
         .selectFrom('webhooks')
@@ -26,7 +30,10 @@ export function sqlWebhooks(store: Store, epoch: string): Webhooks {
         .execute();
       return rows.map(webhookOf);
     },
-    remove: (who, id) => write((trx) => remove(store, trx, who, id)),
+    async remove(who, id) {
+      await store.ids.reserve(SPARE_IDS);
+      await write((trx) => remove(store, trx, who, id));
+    },
     active: async () => (await db.selectFrom('webhooks').selectAll().where('state', '=', 'active').execute()).map(webhookOf),
     async find(id) {
       const row = await db.selectFrom('webhooks').selectAll().where('id', '=', id).executeTakeFirst();

@@ -9,7 +9,13 @@ import type { Metadata, Principal } from '../metadata.ts';
 import { alice, bob, carol, contentOf, done, mkdir, move, put, remove, share, symlink } from './metadata_fixture.ts';
 
 /** An empty database; several instances of the port on it, as several servers would have. */
-export type LinksPlace = { readonly metadata: Metadata; readonly links: Links; readonly others: Links[]; now: number };
+export type LinksPlace = {
+  readonly metadata: Metadata;
+  readonly links: Links;
+  readonly openMax: number;
+  readonly others: Links[];
+  now: number;
+};
 export type OpenLinks = (t: TestContext) => Promise<LinksPlace>;
 
 type Made = { readonly hash: Buffer; readonly link: ManagedLink };
@@ -262,7 +268,7 @@ function contractOfManaging(open: OpenLinks): void {
     await populate(place);
     const { link } = await make(links, alice, '/work', { expiresAtMs: place.now + 1 });
     await links.begin(link.id, WHOLE);
-    for (let i = 0; i < LIMITS.linksPerUserMax - 1; i += 1) await make(links, alice, '/work/f');
+    for (let i = 0; i < place.openMax - 1; i += 1) await make(links, alice, '/work/f');
     await refused(make(links, alice, '/work'), 'too_large');
     place.now += 1;
     await make(links, alice, '/work');
