@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import fc from 'fast-check';
 import { openServerStore } from '../Storage/server_store.ts';
 import { rewinds, undos } from '../Storage/testing/history_walks.ts';
+import { sharedPasts } from '../Storage/testing/history_walks_shared.ts';
 import { quickFolder } from '../Storage/testing/quick_folder.ts';
 
 /** Random histories that are gone back in, many of them, on SQLite: `npm run test:rewinds -- --runs 2000 --seconds 600 [--seed N]`. */
@@ -15,14 +16,15 @@ const { values } = parseArgs({
   },
 });
 const seed = Number(values.seed);
-const endMs = Date.now() + Number(values.seconds) * 1000;
-for (const [name, property] of Object.entries({ rewinds, undos })) {
+const properties = Object.entries({ rewinds, undos, sharedPasts });
+const limitMs = (Number(values.seconds) * 1000) / properties.length;
+for (const [name, property] of properties) {
   const folder = await mkdtemp(join(quickFolder(), 'driftless-going-back-'));
   const clock = { ms: 1_700_000_000_000 };
   const store = await openServerStore({ kind: 'sqlite', file: join(folder, 'driftless.db') }, { now: () => clock.ms });
   const result = await fc.check(property({ ...store, clock }), {
     numRuns: Number(values.runs),
-    interruptAfterTimeLimit: Math.max(1000, (endMs - Date.now()) / (name === 'rewinds' ? 2 : 1)),
+    interruptAfterTimeLimit: limitMs,
     seed,
   });
   await store.close();
