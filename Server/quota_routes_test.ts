@@ -81,6 +81,13 @@ test('who was invited with a quota has it from the first request on, until an ad
     const user = { id: randomBytes(16).toString('hex'), name, sessionId: randomBytes(16).toString('hex') };
     const account = { id: user.id, name, role: 'user' as const, disabled: false, record: randomBytes(192), ksf };
     await server.accounts.addInvited(account, { digest: invite.digest, atMs: 1 });
+    await server.accounts.openSession({
+      id: user.sessionId,
+      userId: user.id,
+      deviceId: '2'.repeat(32),
+      deviceName: 'test',
+      atMs: Date.now(),
+    });
     return { ...user, ticket: await server.ticketFor(user) };
   };
   const [erin, frank] = [await invited('erin'), await invited('frank')];

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { AppError } from '../Models/errors.ts';
 import { foldName, writeAnchored } from '../Models/names.ts';
 import type { EntryKind } from '../Models/operations.ts';
@@ -24,7 +24,7 @@ import { copySubtree } from './sql_metadata_copy.ts';
 import { checkReach } from './sql_metadata_move.ts';
 import { ENTRY_KINDS, KIND, type Node } from './sql_metadata_schema.ts';
 import { openPathBook, type Place } from './sql_metadata_tree.ts';
-import { loadView, type SpaceView, type View } from './sql_metadata_view.ts';
+import { loadView, type SpaceView } from './sql_metadata_view.ts';
 
 type GoneRow = ActRow & {
   readonly id: number;
@@ -33,36 +33,55 @@ type GoneRow = ActRow & {
   readonly deleted_seq: number;
   readonly path: string;
 };
-type Scope = { readonly space: SpaceView; readonly below: string };
+type Scope = { readonly space: SpaceView; readonly below: Below | null };
+/** A path, and what is or was last there: what was deleted in it before it was moved there is found by that. */
+type Below = { readonly path: string; readonly node: number | null };
 
 /** The spaces at or below a path, with the folder in them that is asked about. */
-function scopesOf(view: View, path: string): Scope[] {
+async function scopesOf(reading: HistoryReading, path: string): Promise<Scope[]> {
+  const { view } = reading;
   const place = openPathBook(view).place(path);
   const at = place.top ?? place.parent;
   if (at === null) return [];
-  const below = place.top === null ? pathInSpace(place) : '/';
+  const below = place.top === null ? { path: pathInSpace(place), node: await idEver(reading, path) } : null;
   const inside = view.spaces.filter((space) => space !== at.space && space.path.startsWith(place.path === '/' ? '/' : `${place.path}/`));
-  return [{ space: at.space, below }, ...inside.map((space) => ({ space, below: '/' }))];
+  return [{ space: at.space, below }, ...inside.map((space) => ({ space, below: null }))];
 }
 
-export async function trash({ db, view }: HistoryReading, query: HistoryQuery): Promise<HistoryPage<TrashItem>> {
+async function idEver(reading: HistoryReading, path: string): Promise<number | null> {
+  try {
+    return (await findEver(reading, path)).node.id;
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'not_found') return null;
+    throw error;
+  }
+}
+
+function within({ path, node }: Below): RawBuilder<unknown> {
+  const byPath = sql`j.path = ${path} OR substr(j.path, 1, ${Array.from(path).length + 1}) = ${`${path}/`}`;
+  if (node === null) return sql`AND (${byPath})`;
+  return sql`AND (${byPath} OR EXISTS (
+    WITH RECURSIVE up (id) AS (SELECT n.parent UNION ALL SELECT p.parent FROM up JOIN nodes p ON p.id = up.id WHERE p.parent IS NOT NULL)
+    SELECT 1 FROM up WHERE up.id = ${node}))`;
+}
+
+export async function trash(reading: HistoryReading, query: HistoryQuery): Promise<HistoryPage<TrashItem>> {
+  const { db, view } = reading;
   const position = readPosition(query.after, 2);
-  const scopes = view.home === null ? [] : scopesOf(view, query.path);
+  const scopes = view.home === null ? [] : await scopesOf(reading, query.path);
   const limit = pageLimit(query.limit);
   const items: { item: TrashItem; position: string }[] = [];
   const first = position === null ? 0 : scopes.findIndex(({ space }) => space.id === position[0]);
   if (first === -1) throw new AppError('cursor_invalid', 'not a position of this listing');
   for (const [i, { space, below }] of scopes.slice(first).entries()) {
     const before = i === 0 && position !== null ? (position[1] as number) : Number.MAX_SAFE_INTEGER;
-    const within =
-      below === '/' ? sql`` : sql`AND (j.path = ${below} OR substr(j.path, 1, ${Array.from(below).length + 1}) = ${`${below}/`})`;
     // Of mounts only a shared folder that its owner deleted: who has left one comes back by an invitation.
     const { rows } = await sql<GoneRow>`
       SELECT n.id, n.kind, n.size, n.deleted_seq, j.path, c.id AS commit_id, c.stream, c.user_name, c.device, c.at_ms, c.reason
       FROM nodes n JOIN journal j ON j.space = n.space AND j.seq = n.deleted_seq JOIN commits c ON c.id = j.commit_id
       LEFT JOIN spaces s ON s.id = n.mount
       WHERE n.space = ${space.id} AND n.deleted_seq IS NOT NULL AND n.deleted_seq < ${before} AND n.deleted_seq >= ${toldFrom(view, space)}
-        AND (n.mount IS NULL OR (s.owner_id = ${view.userId} AND s.deleted_at_ms IS NOT NULL)) ${within}
+        AND (n.mount IS NULL OR (s.owner_id = ${view.userId} AND s.deleted_at_ms IS NOT NULL)) ${below === null ? sql`` : within(below)}
       ORDER BY n.deleted_seq DESC LIMIT ${sql.lit(limit + 1 - items.length)}`.execute(db);
     for (const row of rows) items.push({ item: itemOf(space, row), position: `${space.id}.${row.deleted_seq}` });
     if (items.length > limit) break;

@@ -357,6 +357,24 @@ function contractOfSharedPast(open: OpenHistory): void {
     await done(metadata, alice, [put('/team/f', one)]); // a version from before it was shared, made the newest
   });
 
+  test('what was deleted in a folder is in the trash of that folder, also when that or one above is called another name since', async (t) => {
+    const { metadata, history } = await open(t);
+    await done(metadata, alice, [put('/a/b/c/f', one), put('/a/b/g', two), put('/a/h', one)], [one, two]);
+    await done(metadata, alice, [
+      remove('/a/b/c'),
+      remove('/a/b/g'),
+      remove('/a/h'),
+      move('/a/b', '/a/new'),
+      move('/a', '/z'),
+      mkdir('/a'),
+    ]);
+    const trash = async (path: string): Promise<string[]> => (await trashOf({ history, who: alice }, path)).map((item) => item.path);
+    assert.deepEqual(await trash('/z/new'), ['/a/b/g', '/a/b/c']);
+    assert.deepEqual(await trash('/z'), ['/a/h', '/a/b/g', '/a/b/c']);
+    assert.deepEqual(await trash('/a'), ['/a/h', '/a/b/g', '/a/b/c'], 'as they were called then');
+    assert.deepEqual(await trash('/z/none'), []);
+  });
+
   test('a viewer sees the trash of a shared folder and changes nothing; an editor brings back', async (t) => {
     const { metadata, history } = await open(t);
     await done(metadata, alice, [put('/team/d/f', many), put('/team/g', one)], [many, one]);
