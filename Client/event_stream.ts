@@ -50,7 +50,14 @@ async function assertWorthWaiting({ check }: StreamDeps, at: string): Promise<vo
   waited.abort();
   answered.catch(() => undefined); // late, and asked again
 }
-const WORTH_WAITING: ReadonlySet<string> = new Set(['server_unreachable', 'auth_unreachable', 'busy', 'storage_unavailable', 'internal']);
+const WORTH_WAITING: ReadonlySet<string> = new Set([
+  'server_unreachable',
+  'auth_unreachable',
+  'busy',
+  'too_many_requests',
+  'storage_unavailable',
+  'internal',
+]);
 
 async function pause(failed: number, signal?: AbortSignal): Promise<void> {
   const ms = Math.min(PAUSE_MS.most, PAUSE_MS.first * 2 ** (failed - 1)) * (0.5 + Math.random() / 2);

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { streamEvents } from '../Client/event_stream.ts';
 import { httpFor } from '../Client/http.ts';
@@ -123,6 +126,31 @@ test('a server of another history, as one that was set back to another database,
   await assert.rejects(ended, { code: 'cursor_invalid' });
   assert.deepEqual(seen.paths, ['/before']);
   await stop().catch(() => undefined);
+});
+
+test('that it asks too often now is no end for a client: it is there again when it is let in', async (t) => {
+  const user = await server.addUser('ida');
+  let refused = 0;
+  const full = createServer((_request, response) => {
+    refused += 1;
+    response.writeHead(429, { 'content-type': 'application/problem+json' }).end(JSON.stringify({ code: 'too_many_requests' }));
+  }).listen(0, '127.0.0.1');
+  await once(full, 'listening');
+  t.after(() => full.close());
+  await using proxy = await openProxy((full.address() as AddressInfo).port);
+  const { seen, ended, stop } = follow(proxy, () => user.ticket);
+  const refusedTwice = until(
+    () => refused >= 4, // each time the connection, then the question why
+    () => 'it does not ask again',
+  );
+  await Promise.race([refusedTwice, ended]);
+  proxy.turnTo(port);
+  proxy.cut();
+  await until(
+    () => seen.connections === 1,
+    () => 'it does not connect',
+  );
+  await stop();
 });
 
 test('when its session has ended a client stops, with the code that says so', async () => {

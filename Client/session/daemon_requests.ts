@@ -43,8 +43,12 @@ export function refusalIn(reply: ServerDatagram): BeginAgain | null {
   throw new AppError(error satisfies ErrorCode, MESSAGES[error]);
 }
 
-function isSessionUnknown(reply: ServerDatagram): boolean {
-  return reply.kind === 'error' && decodeWireError(reply.error) === 'session_unknown';
+/** What an unproven reply to a request of a session would mean if it were the daemon's. A daemon says no ERROR but that of another version unproven. */
+function claimIn(reply: ServerDatagram, pins: DaemonPins | null): AppError | null {
+  if (reply.kind === 'retry') return pinFailure(pins, 'key', reply.daemonKey);
+  if (reply.kind !== 'error') return null;
+  const error = decodeWireError(reply.error);
+  return error === null || error === 'protocol_mismatch' ? new AppError('protocol_mismatch', MESSAGES.protocol_mismatch) : null;
 }
 
 export type Contact = { readonly cookie: Uint8Array; readonly daemonKey: Uint8Array };
@@ -105,8 +109,8 @@ export type InSession = {
 /** A wrong clock, or a daemon that knows no such proof, costs one round more, for a cookie. */
 const ROUNDS_MAX = 3;
 
-/** How long the daemon is waited for once another key has come. */
-const OTHER_KEY_MS = 10_000;
+/** How long the daemon is waited for once another key or another version has been claimed. */
+const CLAIMED_MS = 10_000;
 
 type SessionKind = ClientKind & ('ack' | 'renew' | 'logout' | 'change' | 'begin');
 
@@ -122,11 +126,11 @@ function endIn(reply: ServerDatagram, { sessionId, renewalSecret }: SessionProof
 }
 
 /**
- * A request of a session. A key that is not the pinned one stands in a datagram that anybody can send, and nothing of ours is sent to whoever did: so the
- * daemon is waited for, and has another key only if it stays silent.
+ * A request of a session. That the daemon has another key than the pinned one, or speaks another version, stands in datagrams that anybody can send, and
+ * nothing of ours is sent to whoever did: so the daemon is waited for, and it is believed only if it stays silent.
  * @param prove makes the last field from what stands before it; the proof of all but CHANGE if not given
  * @param accept opens the reply; `null` when it is not authentic
- * @throws AppError `session_unknown`, `server_key_changed` and as `Exchange.request`
+ * @throws AppError `session_unknown`, `server_key_changed`, `protocol_mismatch` and as `Exchange.request`
  */
 export async function requestInSession<Result>(
   exchange: Exchange,
@@ -141,32 +145,28 @@ export async function requestInSession<Result>(
 ): Promise<Result> {
   const { sessionId, renewalSecret } = proof;
   let cookie: Uint8Array = NO_COOKIE;
-  let otherKey: AppError | null = null;
-  let otherKeyAtMs: number | null = null;
+  let claimed: { readonly error: AppError; readonly atMs: number } | null = null;
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     const transaction = newTransaction();
     const timeMs = encodeTimeMs(Math.max(0, Math.round(Date.now() + clockOffsetMs)));
     const fields = { cookie, timeMs, sessionId };
     const datagram = encodeAuthenticated(kind, transaction, fields, prove ?? ((before) => requestMac(p, { renewalSecret, before })));
     const asking = exchange.request<{ readonly result: Result } | { readonly cookie: Uint8Array }>(datagram, (reply) => {
-      if (reply.kind === 'retry') {
-        const failure = pinFailure(pins, 'key', reply.daemonKey);
-        if (failure === null) return { cookie: Uint8Array.from(reply.cookie) };
-        otherKey ??= failure;
-        otherKeyAtMs ??= performance.now();
-        if (performance.now() - otherKeyAtMs >= OTHER_KEY_MS) throw failure;
+      const claim = claimIn(reply, pins);
+      if (claim !== null) {
+        claimed ??= { error: claim, atMs: performance.now() };
+        if (performance.now() - claimed.atMs >= CLAIMED_MS) throw claimed.error;
         return null;
       }
-      // Unproven, and anybody can send it. A daemon that holds this session's secret proves what became of it.
-      if (isSessionUnknown(reply)) return null;
+      if (reply.kind === 'retry') return { cookie: Uint8Array.from(reply.cookie) };
+      if (reply.kind === 'error') return null; // a daemon that holds this session's secret proves what became of it
       endIn(reply, proof);
-      if (refusalIn(reply) !== null) return null;
       const result = accept(reply, datagram, transaction);
       return result === null ? null : { result };
     });
     const answer = await asking.catch((error: unknown) => {
       const isSilence = error instanceof AppError && (error.code === 'auth_unreachable' || error.code === 'busy');
-      throw isSilence && otherKey !== null ? otherKey : error;
+      throw isSilence && claimed !== null ? claimed.error : error;
     });
     if ('result' in answer) return answer.result;
     cookie = answer.cookie;

@@ -56,6 +56,18 @@ test('a logout is done only when the daemon has proved it: anybody can say that 
   );
 });
 
+test('no ERROR, whatever its code, ends a request of a session: anybody can send it', async () => {
+  const forged = (transaction: Uint8Array): Uint8Array[] =>
+    Array.from({ length: 256 }, (_, code) => encodeServer('error', transaction, { error: Uint8Array.of(code) }));
+  const confirmed = (transaction: Uint8Array): Uint8Array =>
+    encodeServer('loggedOut', transaction, { mac: replyMac(nodePrimitives, { ...proof, header: headerOf('loggedOut', transaction) }) });
+  await performLogout(
+    exchangeWith((transaction) => [...forged(transaction), confirmed(transaction)]),
+    session,
+  );
+  await assert.rejects(performRenewal(exchangeWith(forged), session), /no believable answer/);
+});
+
 test('that the session has ended, and why, is believed when the daemon has proved it, and from nobody else', async () => {
   const ended = (transaction: Uint8Array, renewalSecret: Uint8Array): Uint8Array => {
     const reason = encodeEndReason('revoked');

@@ -210,7 +210,7 @@ export async function performLogout(exchange: Exchange, session: InSession): Pro
   await confirm(exchange, 'logout', session);
 }
 
-/** @throws AppError `session_unknown`, `server_key_changed`, `auth_unreachable`, `busy` */
+/** @throws AppError `session_unknown`, `server_key_changed`, `protocol_mismatch`, `auth_unreachable`, `busy`, `too_many_requests` */
 export function performRenewal(exchange: Exchange, session: InSession): Promise<Granted> {
   return grantedFor(exchange, session, 'renew');
 }

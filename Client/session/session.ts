@@ -15,7 +15,7 @@ export type Session = {
   pins(): readonly string[];
   /** The ticket for the next request: kept while it has a minute left, else renewed, once for all who wait. @throws AppError as `refresh` */
   ticket(): Promise<string>;
-  /** Renews now, as after `ticket_expired`. @throws AppError `session_unknown`, `server_key_changed`, `auth_unreachable`, `busy` */
+  /** Renews now, as after `ticket_expired`. @throws AppError `session_unknown`, `server_key_changed`, `protocol_mismatch`, `auth_unreachable`, `busy`, `too_many_requests` */
   refresh(): Promise<string>;
   /** Has something changed by the daemon; durable when it resolves. @throws AppError `not_found`, `name_invalid`, `request_invalid`, `session_unknown`, `auth_unreachable`, `busy` */
   change(change: Change): Promise<void>;
@@ -58,7 +58,7 @@ const RENEW_BEFORE_MS = 60_000;
 /** How long a request is held up for a new ticket while the old one still does. */
 const EARLY_RENEWAL_MS = 3000;
 /** What a renewal fails with that says nothing for certain: whoever sees datagrams pass can make it fail so. */
-const UNPROVEN: ReadonlySet<string> = new Set(['auth_unreachable', 'busy', 'server_key_changed']);
+const UNPROVEN: ReadonlySet<string> = new Set(['auth_unreachable', 'busy', 'too_many_requests', 'server_key_changed', 'protocol_mismatch']);
 
 /**
  * Makes an account. Does not log in.
