@@ -35,7 +35,8 @@ export type AuthDaemonDeps = {
   readonly registration: RegistrationMode;
   readonly rate: Rate; // new datagrams of one kind from one source
   readonly beginRate: Rate; // logins and registrations begun by all sources
-  readonly sessionRate: Rate; // sessions begun by one user
+  readonly sessionRate: Rate; // sessions begun by one user with the password
+  readonly promptRate: Rate; // and from another session
   readonly accountRate: Rate; // made from one source elsewhere, without a code
   readonly guessLimits: GuessLimits; // for each name and known device
   readonly sessionRules: SessionRules;
@@ -60,6 +61,7 @@ export const AUTH_DEFAULTS = {
   rate: { perSecond: 20, burst: 5 },
   beginRate: { perSecond: LIMITS.loginsPerSecondMax, burst: 128 },
   sessionRate: { perSecond: 1000 / LIMITS.sessionRestoreMs, burst: LIMITS.sessionsBegunMax },
+  promptRate: { perSecond: 1000 / LIMITS.sessionRestoreMs, burst: LIMITS.promptsBegunMax },
   accountRate: { perSecond: 1000 / LIMITS.accountRestoreMs, burst: LIMITS.accountsMadeMax },
   guessLimits: GUESS_LIMITS,
   sessionRules: SESSION_RULES,
@@ -118,9 +120,11 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   const unfinished = createUnfinishedLogins(audit, now);
   const guessLimit = createGuessLimit({ guesses: accounts.guesses, master: secrets.master, limits: options.guessLimits, now });
   const sessionWaitMs = createRateLimit(options.sessionRate, now);
+  const promptWaitMs = createRateLimit(options.promptRate, now);
   const accountWaitMs = createRateLimit(options.accountRate, now);
   const plausibleKsf = createPlausibleKsf({ accounts, master: secrets.master, standard: options.ksf });
-  const deps = { ...options, plausibleKsf, sessionWaitMs, accountWaitMs, grants, guessLimit, states: createSealedStates(now), unfinished };
+  const waits = { sessionWaitMs, promptWaitMs, accountWaitMs };
+  const deps = { ...options, ...waits, plausibleKsf, grants, guessLimit, states: createSealedStates(now), unfinished };
 
   /** Cheap, before any curve operation: is the sender where it says, and is it known? @returns a reply that ends the matter, or `null` to go on */
   function doorkeeper(datagram: ClientDatagram, bytes: Uint8Array, source: Source): Uint8Array | null {

@@ -9,10 +9,17 @@ export type OpeningDeps = {
   readonly sessionRules: SessionRules;
   /** By user: sessions that ended are kept for a day, so nobody may begin one after another for ever. */
   readonly sessionWaitMs: RateLimit;
+  /** By user, of sessions that are begun from another one. */
+  readonly promptWaitMs: RateLimit;
 };
 
 /** As `Sessions.openSession`, of a user who has shown that they are this one. */
 export async function openSession(deps: OpeningDeps, session: NewSession): Promise<StoredSession | Later | null> {
-  const retryAfterMs = deps.sessionWaitMs(session.userId);
-  return retryAfterMs > 0 ? { retryAfterMs } : orLater(deps.accounts.openSession({ ...session, limits: limitsOf(deps.sessionRules) }));
+  // Who has stolen a session has no password, and must leave its owner what it takes to log in and end it.
+  const isBegun = session.from !== undefined;
+  const retryAfterMs = (isBegun ? deps.promptWaitMs : deps.sessionWaitMs)(session.userId);
+  if (retryAfterMs > 0) return { retryAfterMs };
+  const { perUser, ...limits } = limitsOf(deps.sessionRules);
+  const places = isBegun ? perUser - Math.floor(perUser / 4) : perUser;
+  return orLater(deps.accounts.openSession({ ...session, limits: { ...limits, perUser: places } }));
 }

@@ -77,8 +77,9 @@ export const LIMITS = {
   sessionsFew: 16, // who has fewer may take the last quarter of the places
   lapsedShare: 0.01, // of the sessions that have not ended, and one: so many lapse together, and then none for
   lapsePauseMs: 3_600_000,
-  sessionsBegunMax: 1000, // by one user at once, so that what is kept of ended ones has a bound
-  sessionRestoreMs: 10_000, // and then one each so often
+  sessionsBegunMax: 1000, // by one user at once, with the password, so that what is kept of ended ones has a bound
+  promptsBegunMax: 100, // and from another session
+  sessionRestoreMs: 10_000, // and then one each so often, of either kind
   devicesPerUserMax: 1024, // of more the one not seen for longest, without a session, is forgotten; a user is told of so many new ones
   devicesAskedMax: 1000, // looked up together
   devicesListedMax: 1000, // those seen last

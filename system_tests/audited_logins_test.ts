@@ -61,14 +61,16 @@ test('who comes, goes and is refused is written down once, with the device, the 
 test('who knows a password begins so many sessions and no more, which is written down; others are not held up, and strangers not told', async (t) => {
   const { data, home } = await place(t);
   const clock = { atMs: Date.now() };
-  await using server = await startDaemon(data, { now: () => clock.atMs, sessionRate: { perSecond: 1 / 60, burst: 2 } });
+  const rates = { sessionRate: { perSecond: 1 / 60, burst: 2 }, promptRate: { perSecond: 1 / 60, burst: 1 } };
+  await using server = await startDaemon(data, { now: () => clock.atMs, ...rates });
   const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
   await register(who);
   await register({ ...who, username: 'bob' });
   const session = await login(who);
   await session.atPrompt();
-  await assert.rejects(login(who), { code: 'busy', retryAfterMs: 60_000 });
   await assert.rejects(session.atPrompt(), { code: 'busy' });
+  await login(who); // the password counts for itself: a thief of the session has none
+  await assert.rejects(login(who), { code: 'busy', retryAfterMs: 60_000 });
   await assert.rejects(login({ ...who, password: 'not the password' }), { code: 'credentials_wrong' });
   await login({ ...who, username: 'bob' });
   assert.equal(server.audited.filter(({ what, result }) => what === 'login' && result === 'busy').length, 2);

@@ -72,6 +72,18 @@ test('of a login that was ended nobody begins another session, and what began fr
   await assert.rejects(client.renew(exchange, prompt), { code: 'session_unknown', reason: 'revoked' });
 });
 
+test('whoever holds a session fills no place that its owner needs to log in and end it', async (t) => {
+  await using server = await startDaemon(await folderOf(t), { sessionRules: { idleMs: null, max: 100, maxPerUser: 4 } });
+  await using client = openBareClient();
+  const exchange = directExchange((up) => server.daemon.receive(up, SOURCE));
+  await client.register(exchange, WHO);
+  const stolen = await client.login(exchange, WHO);
+  for (let n = 0; n < 5; n += 1) await client.begin(exchange, stolen);
+  const own = await client.login(exchange, WHO); // on another device
+  await client.change(exchange, own, { kind: 'revokeDevice', deviceId: hex(stolen.grant.deviceId) });
+  await assert.rejects(client.begin(exchange, stolen), { code: 'session_unknown', reason: 'revoked' });
+});
+
 test('the shell tells that its session has ended, asks to connect, and what the device has goes on', async (t) => {
   const folder = await folderOf(t);
   const env = { ...(await privateEnvironment(folder, process.env)), DRIFTLESS_IDLE_TIMEOUT: '1' };

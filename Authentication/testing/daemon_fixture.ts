@@ -49,6 +49,7 @@ export async function startDaemon(
     rate: UNLIMITED,
     beginRate: UNLIMITED,
     sessionRate: UNLIMITED,
+    promptRate: UNLIMITED,
     accountRate: UNLIMITED,
     guessLimits: UNLIMITED_GUESSES,
     sessionRules: { ...SESSION_RULES, max: 1e9, maxPerUser: 1e9 },
