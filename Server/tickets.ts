@@ -114,9 +114,11 @@ export function createTicketVerifier(keys: TicketKeys, nowMs: () => number): Tic
   let generation = keys.generation;
 
   async function verifyNew(token: string, id: string): Promise<Session> {
+    const before = keys.generation;
     const { claims, keyId } = await checkSignature(token, keys, nowMs);
     const session = { principal: { userId: claims.sub, userName: claims.name, deviceId: claims.dev }, claims, keyId };
-    remember(id, session);
+    // What was checked with an older set must not outlive it: the next request with this ticket is checked anew.
+    if (keys.generation === before) remember(id, session);
     return session;
   }
 
@@ -175,7 +177,10 @@ async function checkSignature(token: string, keys: TicketKeys, nowMs: () => numb
       currentDate: new Date(nowMs()),
       requiredClaims: ['exp', 'iat'],
     });
-    return { claims: TicketClaims.parse(payload), keyId: kid };
+    const claims = TicketClaims.parse(payload);
+    // The daemon makes none that lives longer, and when a key may go follows from that.
+    if (claims.exp - claims.iat > TICKET.lifetimeS) throw new AppError('ticket_invalid', 'the ticket lives too long');
+    return { claims, keyId: kid };
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
     if (cause instanceof errors.JWTExpired) throw new AppError('ticket_expired', 'the ticket has expired', { cause });

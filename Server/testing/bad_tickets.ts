@@ -1,5 +1,6 @@
 import { createPublicKey } from 'node:crypto';
 import type { ErrorCode } from '../../Models/errors.ts';
+import { TICKET } from '../../Models/ticket.ts';
 import { makeSigningKey, mintTicket, type SigningKey } from './ticket_mint.ts';
 
 export type BadTicket = { readonly what: string; readonly authorization: string | null; readonly code: ErrorCode };
@@ -38,6 +39,7 @@ export async function badTickets(key: SigningKey, nowMs: number): Promise<BadTic
     await with_('of another issuer', { claims: { iss: 'someone' } }),
     await with_('for another audience', { claims: { aud: 'someone' } }),
     await with_('without an expiry', { claims: { exp: undefined } }),
+    await with_('that lives longer than tickets do', { claims: { exp: Math.floor(nowMs / 1000) + TICKET.lifetimeS + 1 } }),
     await with_('with a user id that is none', { claims: { sub: '../etc' } }),
     await with_('without a session', { claims: { sid: undefined } }),
     await with_('with a role that is none', { claims: { role: 'root' } }),
