@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { AppError } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
 import { TICKET } from '../Models/ticket.ts';
 import { makeDurableFolder, writeDurableFile } from '../Storage/durable_file.ts';
 import { lockFolder } from '../Storage/folder_lock.ts';
@@ -67,6 +68,14 @@ async function textOf(path: string): Promise<string | null> {
   }
 }
 
+/** Their ids are kept for as long as a stream may flow that began with a ticket of theirs. */
+function withoutThoseOver(content: SecretContent, nowMs: number): SecretContent {
+  const ticketKeys = publishedKeysAt(content.ticketKeys, nowMs);
+  const over = content.ticketKeys.filter((key) => !ticketKeys.includes(key)).map(({ id }) => ({ id, sinceMs: nowMs }));
+  const retiredKeys = [...content.retiredKeys.filter(({ sinceMs }) => nowMs < sinceMs + LIMITS.streamTimeoutMs), ...over];
+  return { ...content, ticketKeys, retiredKeys };
+}
+
 /**
  * The one way in which keys change, by whichever process: read, change, publish, write, with the others locked out. What is published
  * is written first, so that a key never signs before it is known; what was killed in between has published a key that nobody has.
@@ -82,7 +91,7 @@ async function revise(
     using _lock = await locked(folder);
     const before = await readSecrets(secrets);
     const changed = await change(before);
-    const content = { ...changed, ticketKeys: publishedKeysAt(changed.ticketKeys, nowMs) };
+    const content = withoutThoseOver(changed, nowMs);
     const keySet = keySetOf(content);
     if ((await textOf(published)) !== keySet) await writeDurableFile(published, keySet, 0o644);
     const text = encodeSecrets(content);
@@ -116,11 +125,17 @@ export async function rotateKeys(dataFolder: string, nowMs: number): Promise<rea
   return (await revise(dataFolder, change, nowMs)).ticketKeys;
 }
 
-const WITHDRAWN_MAX = 100;
+/** More than one command names: of a day a key each minute, the fastest at which they are made. */
+const WITHDRAWN_MAX = 2000;
+
+function withdrawing(content: SecretContent, keys: readonly Pick<SigningKey, 'id'>[]): Pick<SecretContent, 'withdrawnKeys'> {
+  return { withdrawnKeys: [...content.withdrawnKeys, ...keys.map(({ id }) => id)].slice(-WITHDRAWN_MAX) };
+}
 
 /**
  * For when somebody may have the keys: one that signs at once takes their place, and what they signed is good for nothing, wherever it is in use. The
- * daemon takes over the new key between the two steps, so that nobody is given a ticket that is refused. Killed between them, nothing is withdrawn yet.
+ * daemon takes over the new key between the two steps, so that nobody is given a ticket that is refused. Killed between them, only what has not signed yet
+ * is withdrawn.
  * @param taken resolves when a daemon that runs has had time to look
  * @throws AppError `data_folder_unusable`, `data_folder_locked`
  */
@@ -128,12 +143,15 @@ export async function withdrawKeys(dataFolder: string, now: () => number, taken:
   const made = await makeSigningKey(now());
   const addNow = (content: SecretContent | null): SecretContent => {
     const current = existing(dataFolder, content);
-    return { ...current, ticketKeys: [...current.ticketKeys.filter(({ signsFromMs }) => signsFromMs <= made.signsFromMs), made] };
+    // the daemon has signed nothing yet with a key that will sign, but a thief does not wait
+    const early = current.ticketKeys.filter(({ signsFromMs }) => signsFromMs > made.signsFromMs);
+    const ticketKeys = [...current.ticketKeys.filter((key) => !early.includes(key)), made];
+    return { ...current, ticketKeys, ...withdrawing(current, early) };
   };
   const leaveAlone = (content: SecretContent | null): SecretContent => {
-    const { ticketKeys, withdrawnKeys, ...lasting } = existing(dataFolder, content);
-    const others = ticketKeys.filter(({ id }) => id !== made.id);
-    return { ...lasting, ticketKeys: [made], withdrawnKeys: [...withdrawnKeys, ...others.map(({ id }) => id)].slice(-WITHDRAWN_MAX) };
+    const current = existing(dataFolder, content);
+    const others = [...current.retiredKeys, ...current.ticketKeys].filter(({ id }) => id !== made.id);
+    return { ...current, ticketKeys: [made], retiredKeys: [], ...withdrawing(current, others) };
   };
   await revise(dataFolder, addNow, made.signsFromMs);
   await taken();
@@ -156,7 +174,7 @@ export async function openSecrets(dataFolder: string, options: { mayCreate: bool
   const path = placeIn(dataFolder).secrets;
   let stamp = (await stampOf(path)) ?? 'none yet';
   const made = (content: SecretContent | null) => (content === null && mayCreate ? makeSecrets(now()) : existing(dataFolder, content));
-  const { ticketKeys, withdrawnKeys: _, ...lasting } = await revise(dataFolder, made, now());
+  const { ticketKeys, withdrawnKeys: _, retiredKeys: __, ...lasting } = await revise(dataFolder, made, now());
   let keys = ticketKeys;
   return {
     ...lasting,

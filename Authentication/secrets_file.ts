@@ -15,15 +15,22 @@ export type SecretContent = {
   readonly ticketKeys: readonly SigningKey[]; // by `signsFromMs`, at least one
   /** Ids of keys that somebody else may have: what they signed is good for nothing. The newest are last. */
   readonly withdrawnKeys: readonly string[];
+  /** Of keys that are over: what was begun with a ticket of theirs may be under way for a day more. */
+  readonly retiredKeys: readonly RetiredKey[];
 };
+export type RetiredKey = { readonly id: string; readonly sinceMs: number };
 
 const Base64url = z.string().regex(/^[A-Za-z0-9_-]+$/);
 const Lasting = { master: Base64url.length(43), opaqueSetup: Base64url.length(171), dummyRecord: Base64url.length(256), boxKey: Base64url };
 const TicketKey = z.object({ key: Base64url, signsFromMs: z.int().min(0) }); // PKCS #8 DER, as the box key
+const Gone = {
+  withdrawnKeys: z.array(z.string()).default([]),
+  retiredKeys: z.array(z.object({ id: z.string(), sinceMs: z.int() })).default([]),
+};
 /** The first version had one ticket key, as old as the file. */
 const SecretsFile = z.discriminatedUnion('version', [
   z.object({ version: z.literal(1), ...Lasting, ticketKey: Base64url }),
-  z.object({ version: z.literal(2), ...Lasting, ticketKeys: z.array(TicketKey).min(1), withdrawnKeys: z.array(z.string()).default([]) }),
+  z.object({ version: z.literal(2), ...Lasting, ticketKeys: z.array(TicketKey).min(1), ...Gone }),
 ]);
 
 const derOf = (key: KeyObject): string => key.export({ format: 'der', type: 'pkcs8' }).toString('base64url');
@@ -62,6 +69,7 @@ export async function makeSecrets(atMs: number): Promise<SecretContent> {
     boxKey: generateKeyPairSync('x25519').privateKey,
     ticketKeys: [await makeSigningKey(atMs)],
     withdrawnKeys: [],
+    retiredKeys: [],
   };
 }
 
@@ -74,6 +82,7 @@ export function encodeSecrets(content: SecretContent): string {
     boxKey: derOf(content.boxKey),
     ticketKeys: content.ticketKeys.map(({ key, signsFromMs }) => ({ key: derOf(key), signsFromMs })),
     withdrawnKeys: [...content.withdrawnKeys],
+    retiredKeys: [...content.retiredKeys],
   };
   return `${JSON.stringify(file, null, 2)}\n`;
 }
@@ -89,6 +98,7 @@ async function decodeSecrets(text: string, madeAtMs: number): Promise<SecretCont
     boxKey: keyOf(file.boxKey),
     ticketKeys: inOrder(ticketKeys),
     withdrawnKeys: file.version === 1 ? [] : file.withdrawnKeys,
+    retiredKeys: file.version === 1 ? [] : file.retiredKeys,
   };
 }
 

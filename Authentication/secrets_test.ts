@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { compactVerify, createLocalJWKSet, importPKCS8 } from 'jose';
+import { LIMITS } from '../Models/limits.ts';
 import { openSecrets, readSecretContent, rotateKeys, type Secrets, withdrawKeys } from './secrets.ts';
 import { ROTATION, type SigningKey } from './signing_keys.ts';
 
@@ -115,8 +116,9 @@ test('a stolen key is withdrawn for good: the new one signs before the others ar
   const folder = await dataFolder(t);
   const clock = { ms: 1_800_000_000_000 };
   const secrets = await openSecrets(folder, { mayCreate: true, now: () => clock.ms });
-  await rotateKeys(folder, clock.ms); // its key would sign in a minute
+  await rotateKeys(folder, clock.ms); // its key would sign in a minute, and a thief does not wait
   const stolen = await publishedIds(folder);
+  const [first, early] = stolen;
   const made = await withdrawKeys(
     folder,
     () => clock.ms,
@@ -128,10 +130,34 @@ test('a stolen key is withdrawn for good: the new one signs before the others ar
   const [current] = made;
   assert.deepEqual([made.length, secrets.signingKeyAt(clock.ms).id], [1, current?.id]);
   const published = async () => JSON.parse(await readFile(join(folder, 'auth', 'ticket_keys.json'), 'utf8'));
-  assert.deepEqual([await publishedIds(folder), (await published()).withdrawn], [[current?.id], [stolen[0]]]);
+  assert.deepEqual([await publishedIds(folder), (await published()).withdrawn], [[current?.id], [early, first]]);
   clock.ms += ROTATION.everyMs;
   for (const reopened of [secrets, await openSecrets(folder, { mayCreate: false, now: () => clock.ms })]) await reopened.tend();
-  assert.deepEqual((await published()).withdrawn, [stolen[0]]);
+  assert.deepEqual((await published()).withdrawn, [early, first]);
+});
+
+test('of keys that are over the ids are kept for as long as a stream may flow, and withdrawn with the others', async (t) => {
+  for (const [waitMs, isNamed] of [
+    [LIMITS.streamTimeoutMs - 1, true],
+    [LIMITS.streamTimeoutMs, false],
+  ] as const) {
+    const folder = await dataFolder(t);
+    const clock = { ms: 1_800_000_000_000 };
+    const secrets = await openSecrets(folder, { mayCreate: true, now: () => clock.ms });
+    const first = secrets.signingKeyAt(clock.ms).id;
+    const [, second] = await rotateKeys(folder, clock.ms);
+    clock.ms += ROTATION.aheadMs + ROTATION.overlapMs;
+    await secrets.tend();
+    assert.deepEqual(await publishedIds(folder), [second?.id]);
+    clock.ms += waitMs;
+    await withdrawKeys(
+      folder,
+      () => clock.ms,
+      async () => void (await secrets.tend()),
+    );
+    const { withdrawnKeys, retiredKeys } = await readSecretContent(folder);
+    assert.deepEqual([withdrawnKeys, retiredKeys], [[...(isNamed ? [first] : []), second?.id], []]);
+  }
 });
 
 test('a file of the first version keeps its key and all else', async (t) => {
