@@ -59,7 +59,7 @@ export interface Audit {
   record(event: AuditEvent): void;
   /** The newest first. @throws AppError `storage_unavailable`, `corrupt` */
   page(query: AuditQuery): Promise<{ readonly entries: readonly AuditEntry[]; readonly next: number | null }>;
-  /** Resolves when all that was recorded before is durable, or could not be written. */
-  flush(): Promise<void>;
+  /** Resolves when all that was recorded before is durable, or could not be written: then with false, and it is kept. */
+  flush(): Promise<boolean>;
   close(): Promise<void>;
 }

@@ -112,9 +112,7 @@ export async function openAudit(given: DatabaseAddress, options: AuditOptions): 
     async page(query) {
       return readPage((await opened()).db, query);
     },
-    async flush() {
-      await writeAll();
-    },
+    flush: writeAll,
     async close() {
       closing.abort();
       await writeAll();

@@ -33,9 +33,10 @@ export type Admin = AsyncDisposable & {
   audit(): Promise<Audit>;
   /**
    * Does something and writes it down, also when it failed. Where the record cannot be opened it is not done. A row that cannot be written afterwards
-   * undoes nothing: then the person is told.
+   * undoes nothing: then the person is told, and `isRecorded` is false.
    */
   act<Result>(what: AuditKind, about: About, work: () => Promise<Result>, detailOf?: (result: Result) => string): Promise<Result>;
+  readonly isRecorded: boolean;
   /** @throws AppError `data_folder_unusable`: files made by somebody else could not be used by the process they are for */
   requireOwner(path: string): Promise<void>;
 };
@@ -44,6 +45,7 @@ export type AdminIo = Pick<Admin, 'now' | 'operator' | 'tell' | 'askPassword' | 
 
 export function openAdmin(settings: Settings, io: AdminIo): Admin {
   const stack = new AsyncDisposableStack();
+  let isRecorded = true;
   const address = (name: string): DatabaseAddress =>
     settings.database === null ? { kind: 'sqlite', file: join(settings.data, name) } : { kind: 'postgres', url: settings.database };
 
@@ -120,8 +122,11 @@ export function openAdmin(settings: Settings, io: AdminIo): Admin {
         note(error instanceof AppError ? error.code : 'internal');
         throw error;
       } finally {
-        await record.flush();
+        if (!(await record.flush())) isRecorded = false;
       }
+    },
+    get isRecorded() {
+      return isRecorded;
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { client, server } from '@serenity-kit/opaque';
+import { EXIT } from '../../Models/exit_codes.ts';
 import { fingerprint } from '../../Models/handshake.ts';
 import { decodeInvite } from '../../Models/invite_code.ts';
 import { foldName } from '../../Models/names.ts';
@@ -86,7 +87,7 @@ test('what cannot be recorded is not done, and a row that fails afterwards is to
       return 'done';
     };
     assert.equal(await opened.act('user_disabled', {}, work), 'done');
-    assert.deepEqual(told, ['the audit record cannot be written']);
+    assert.deepEqual([told, opened.isRecorded], [['the audit record cannot be written'], false]);
     other.close();
   }
   for (const name of ['audit.db-wal', 'audit.db-shm']) await rm(join(folder, name), { force: true });
@@ -94,6 +95,28 @@ test('what cannot be recorded is not done, and a row that fails afterwards is to
   const { code } = await admin('users', 'disable', 'alice');
   assert.notEqual(code, 0);
   assert.equal((await json('users', 'list'))[0].state, 'active');
+});
+
+test('a change whose row cannot be written is answered as it was done, and the exit code is a failure', async (t) => {
+  const { json, folder } = await place(t);
+  await json('users', 'add', 'alice');
+  using other = new DatabaseSync(join(folder, 'audit.db'));
+  const said: string[] = [];
+  const now = (): number => {
+    if (!other.isTransaction) other.exec('BEGIN IMMEDIATE'); // when the work asks for the time, the record is open
+    return Date.now();
+  };
+  const io: AdminIo = {
+    ...{ now, operator: 'operator', uid: process.getuid?.() ?? null, tell: (line) => void said.push(line) },
+    ...{ askPassword: async () => PASSWORD, askYes: async () => true },
+  };
+  const settings = { data: folder, database: null, password: null, host: '127.0.0.1', authPort: 4810 };
+  const out = (text: string): void => void said.push(text);
+  const code = await runWords(['users', 'disable', 'alice', '--json'], { open: () => openAdmin(settings, io), out, err: out });
+  assert.equal(code, EXIT.failed);
+  assert.ok(said.includes('the audit record cannot be written') && said.some((text) => text.includes('alice')), said.join());
+  other.exec('ROLLBACK');
+  assert.equal((await json('users', 'list'))[0].state, 'disabled');
 });
 
 /** The login as client and daemon do it, without the wire between them. */

@@ -122,5 +122,5 @@ async function perform(command: Command, args: readonly string[], options: Optio
   const { json, lines, failed = false } = answer;
   const shown = options.json === true ? [visibleJson(json)] : lines.map(visible);
   deps.out(shown.map((line) => `${line}\n`).join(''));
-  return failed ? EXIT.failed : EXIT.done;
+  return failed || !admin.isRecorded ? EXIT.failed : EXIT.done; // with its answer: what was done stays done
 }

@@ -114,7 +114,7 @@ export function auditContract(kind: string, opener: (t: TestContext) => Promise<
 
   contract('what is recorded while its row is being written is counted in that row', async (open) => {
     const audit = await open({ now: () => NOON });
-    const writing: Promise<void>[] = [];
+    const writing: Promise<unknown>[] = [];
     for (let n = 0; n < 10; n += 1) {
       audit.record({ what: 'logout', result: 'ok', userId: ALICE });
       writing.push(audit.flush());
