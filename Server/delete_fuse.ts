@@ -72,25 +72,36 @@ export class DeleteFuse {
     const key = `${userId} ${deviceId} ${space}`;
     const known = this.#windows.get(key);
     if (known !== undefined) return known;
-    if (this.#windows.size >= LIMITS.deleteWindowsMax) this.#forgetIdle(userId);
+    if (this.#windows.size >= LIMITS.deleteWindowsMax) this.#forgetIdle();
     const made = newWindow();
     this.#windows.set(key, made);
     return made;
   }
 
-  /** Makes room: all that hold nothing, or if there is none of these, the oldest of the user who needs it, so that nobody can lift what holds others. */
-  #forgetIdle(userId: string): void {
+  /**
+   * Makes room: all that hold nothing, or if there is none of these, one of the user who has most, whoever needs it. So nobody lifts
+   * with many devices what holds others, neither by own deletes nor by those of a third.
+   */
+  #forgetIdle(): void {
     const nowMs = this.#nowMs();
+    const counts = new Map<string, number>();
     for (const [key, window] of this.#windows) {
       forgetOld(window, nowMs);
       if (window.deleted === 0 && !window.held && nowMs >= window.approvedUntilMs) this.#windows.delete(key);
+      else counts.set(userOf(key), (counts.get(userOf(key)) ?? 0) + 1);
     }
     if (this.#windows.size < LIMITS.deleteWindowsMax) return;
-    const [oldest] = this.#windows.keys();
-    const own = this.#windows.keys().find((key) => key.startsWith(`${userId} `));
-    this.#windows.delete(own ?? oldest ?? '');
+    const most = Math.max(...counts.values());
+    const theirs = this.#windows
+      .entries()
+      .filter(([key]) => counts.get(userOf(key)) === most)
+      .toArray();
+    const [key] = theirs.find(([, { held }]) => !held) ?? theirs[0] ?? [''];
+    this.#windows.delete(key);
   }
 }
+
+const userOf = (key: string): string => key.slice(0, key.indexOf(' '));
 
 export function isHeld(answer: Admitted | Held): answer is Held {
   return 'deleted' in answer;

@@ -69,3 +69,32 @@ test('a user with very many devices lifts nobody else’s hold', async () => {
   for (let n = 0; n < LIMITS.deleteWindowsMax + 10; n += 1) assert.ok(!(await isBlown('other', `${n}`, 1)));
   assert.ok(await isBlown('victim', 'd', 1), 'still held');
 });
+
+test('nor does a third, who needs a window when a user with very many devices has taken all', async () => {
+  for (const files of [1, 101]) {
+    const fuse = new DeleteFuse(
+      async () => 200,
+      () => 0,
+    );
+    const isBlown = async (userId: string, deviceId: string, deleted: number) =>
+      isHeld(await fuse.admit({ userId, userName: userId, deviceId }, { space: 1, files: deleted }));
+    assert.ok(await isBlown('victim', 'd', 101));
+    assert.ok(!(await isBlown('half', 'd', 60)));
+    for (let n = 0; n < LIMITS.deleteWindowsMax; n += 1) assert.equal(await isBlown('other', `${n}`, files), files > 100);
+    for (let n = 0; n < 20; n += 1) assert.ok(!(await isBlown(`third${n}`, 'd', 1)));
+    assert.ok(await isBlown('victim', 'd', 1), 'still held');
+    assert.ok(await isBlown('half', 'd', 60), 'still counted');
+  }
+});
+
+test('of windows of very many users one that holds is not given up for another', async () => {
+  const fuse = new DeleteFuse(
+    async () => 200,
+    () => 0,
+  );
+  const isBlown = async (userId: string, files: number) =>
+    isHeld(await fuse.admit({ userId, userName: userId, deviceId: 'd' }, { space: 1, files }));
+  assert.ok(await isBlown('victim', 101));
+  for (let n = 0; n < LIMITS.deleteWindowsMax + 10; n += 1) assert.ok(!(await isBlown(`${n}`, 1)));
+  assert.ok(await isBlown('victim', 1), 'still held');
+});
