@@ -115,7 +115,7 @@ export function createAuthDaemon(options: AuthDaemonDeps): AuthDaemon {
   let failureToldAtMs = Number.NEGATIVE_INFINITY;
   let untold = 0; // failures since
   let ksfCountedAtMs = Number.NEGATIVE_INFINITY;
-  let lapsedAtMs = Number.NEGATIVE_INFINITY;
+  let lapsedAtMs = now(); // one that is started again and again must not end more than one that runs
   const grants = createGrants(secrets, options.place, options.sessionRules.idleMs);
   const unfinished = createUnfinishedLogins(audit, now);
   const guessLimit = createGuessLimit({ guesses: accounts.guesses, master: secrets.master, limits: options.guessLimits, now });

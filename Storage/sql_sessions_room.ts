@@ -65,8 +65,11 @@ async function formerOf(trx: Transaction<AccountsSchema>, { userId, deviceId, in
 }
 
 /** When the next session of a user, or of all, is over if nothing is heard of it. Asked of indices, for there are many. */
-async function nextEndMs(trx: Transaction<AccountsSchema>, userId: string | null, lifetimes: SessionLifetimes): Promise<number> {
-  const { pendingMs, liveMs, idleMs } = lifetimes;
+async function nextEndMs(
+  trx: Transaction<AccountsSchema>,
+  { userId, atMs }: { readonly userId: string | null; readonly atMs: number },
+  { pendingMs, liveMs, idleMs }: SessionLifetimes,
+): Promise<number> {
   const open = userId === null ? trx.selectFrom('sessions') : trx.selectFrom('sessions').where('user_id', '=', userId);
   const oldest = async (which: Picks, lastsMs: number): Promise<number> => {
     const row = await open
@@ -75,7 +78,9 @@ async function nextEndMs(trx: Transaction<AccountsSchema>, userId: string | null
       .executeTakeFirst();
     return row?.ms === null || row === undefined ? Number.POSITIVE_INFINITY : Number(row.ms) + lastsMs;
   };
-  const ends = [await oldest((e) => e('state', '=', 'pending'), pendingMs), await oldest((e) => e('state', '=', 'live'), liveMs)];
+  const liveEnd = await oldest((e) => e('state', '=', 'live'), liveMs);
+  // What is overdue lapses a few at a time, and not for being asked for.
+  const ends = [await oldest((e) => e('state', '=', 'pending'), pendingMs), liveEnd < atMs ? atMs + LIMITS.lapsePauseMs : liveEnd];
   if (idleMs !== null) ends.push(await oldest(atPrompt, idleMs));
   return Math.min(...ends);
 }
@@ -91,21 +96,22 @@ export async function makeRoom(
   { limits, counter }: { limits: SessionLimits; counter: Counter },
 ): Promise<number | null> {
   const { userId, atMs } = session;
-  const lacking = async ({ open_sessions: open }: Counter): Promise<{ all: number; user: number }> => {
+  const lacking = async ({ open_sessions: open }: Counter): Promise<{ all: number; user: number; isForOthers: boolean }> => {
     const own = await openOf(trx, userId);
     // The last quarter is for users who have few. One who gives up a place for it may still take another.
     const isForOthers = own >= LIMITS.sessionsFew && open + 1 > limits.all - Math.floor(limits.all / 4);
-    return { all: Math.max(open + 1 - limits.all, isForOthers ? 1 : 0), user: own + 1 - limits.perUser };
+    return { all: Math.max(open + 1 - limits.all, isForOthers ? 1 : 0), user: own + 1 - limits.perUser, isForOthers };
   };
   const isEnough = ({ all, user }: { all: number; user: number }, gained: number): boolean => all <= gained && user <= gained;
   const before = await lacking(counter);
   if (isEnough(before, 0)) return null;
-  const most = Math.max(before.all, before.user);
+  // Whoever may not have a place that is for others would not get one of these either.
+  const most = Math.max(before.isForOthers ? 0 : before.all, before.user);
   await endOverdue(trx, limits.lifetimes, { most, userId: before.user > 0 ? userId : null, atMs });
   const lack = await lacking(await lockCounter(trx));
   if (isEnough(lack, 0)) return null;
   const former = isEnough(lack, 1) ? await formerOf(trx, session) : null;
-  if (former === null) return nextEndMs(trx, lack.user > 0 ? userId : null, limits.lifetimes);
+  if (former === null) return nextEndMs(trx, { userId: lack.user > 0 ? userId : null, atMs }, limits.lifetimes);
   await endSessions(trx, (e) => e('id', '=', former), { reason: 'replaced', atMs });
   return null;
 }

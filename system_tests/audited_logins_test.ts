@@ -146,3 +146,23 @@ test('who asks too fast is written down, and sessions that lapse', async (t) => 
   await server.daemon.sweep();
   assert.equal(server.audited.filter(({ what }) => what === 'session_ended').length, 1);
 });
+
+test('a daemon that is started again and again ends no more overdue sessions than one that runs', async (t) => {
+  const { data, home } = await place(t);
+  const clock = { atMs: Date.now() };
+  const now = () => clock.atMs;
+  {
+    await using server = await startDaemon(data, { now });
+    const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
+    await register(who);
+    for (let n = 0; n < 2; n += 1) await login(who);
+  }
+  clock.atMs += 31 * 24 * 3_600_000;
+  const lapsedIn = async (pauseMs: number): Promise<number> => {
+    await using server = await startDaemon(data, { now });
+    clock.atMs += pauseMs;
+    await server.daemon.sweep();
+    return server.audited.filter(({ what }) => what === 'session_ended').length;
+  };
+  assert.deepEqual([await lapsedIn(0), await lapsedIn(3_599_999), await lapsedIn(3_600_000)], [0, 0, 1]);
+});

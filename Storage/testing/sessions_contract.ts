@@ -391,6 +391,32 @@ export function sessionsContract(kind: string, open: (t: TestContext) => Promise
     assert.equal(await tryToBegin(accounts, { ...desk, id: newId() }, limits), null, 'in place of one of the same device');
   });
 
+  contract('a login that is refused the last quarter ends no overdue session of another, and is told to wait', async ({ accounts }) => {
+    const [alice, bob] = [await addUser(accounts, 'alice'), await addUser(accounts, 'bob')];
+    const limits = { all: 2 * LIMITS.sessionsFew };
+    const atMs = 5_000_000;
+    const others: string[] = [];
+    for (let n = 0; n < LIMITS.sessionsFew; n += 1) {
+      const { id } = await begin(accounts, bob.id);
+      await accounts.touchSession(id, 2000); // overdue
+      others.push(id);
+    }
+    const [desk, more] = [
+      newSession(alice.id, { atMs }),
+      Array.from({ length: LIMITS.sessionsFew - 1 }, () => newSession(alice.id, { atMs })),
+    ];
+    for (const one of [desk, ...more]) {
+      await accounts.openSession(one);
+      await accounts.touchSession(one.id, atMs);
+    }
+    const ended = async () => (await Promise.all(others.map((id) => accounts.session(id)))).filter((one) => one?.state === 'ended').length;
+    for (let n = 0; n < 3; n += 1) assert.equal(await tryToBegin(accounts, newSession(alice.id, { atMs }), limits), LIMITS.lapsePauseMs);
+    assert.equal(await tryToBegin(accounts, { ...desk, id: newId() }, limits), null, 'in place of one of the same device');
+    assert.equal(await ended(), 0);
+    assert.equal(await tryToBegin(accounts, newSession((await addUser(accounts, 'carol')).id, { atMs }), limits), null);
+    assert.equal(await ended(), 1, 'for one who may have the place');
+  });
+
   contract(
     'sessions at a prompt end when nothing is done in them, others do not, and none if there is no such limit',
     async ({ accounts }) => {
