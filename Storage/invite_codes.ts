@@ -19,9 +19,12 @@ export interface InvitedReader {
 
 /** Contract: Storage/testing/invite_codes_contract.ts. Errors as of Accounts. */
 export interface InviteCodes {
+  /** Also forgets codes that expired so long before this one was made that nobody asks for them any more. */
   addInviteCode(code: InviteCode): Promise<void>;
-  /** All that were made and not withdrawn, also used up and expired ones, the newest first; at most 1000. */
-  inviteCodes(): Promise<InviteCode[]>;
+  /** Of all that were not withdrawn those that are good at this time, then the used up and expired ones; each the newest first; at most 1000. */
+  inviteCodes(atMs: number): Promise<InviteCode[]>;
+  /** The code whose digest begins so, however many there are. */
+  findInviteCode(id: Uint8Array): Promise<InviteCode | null>;
   /** Nobody registers with it any more; who has, stays. @returns false when there is no such code */
   withdrawInviteCode(digest: Uint8Array): Promise<boolean>;
   /** Would it do for one more account? */

@@ -6,6 +6,8 @@ import type { InviteCode, InviteCodes, InvitedReader } from './invite_codes.ts';
 
 type Row = AccountsSchema['invite_codes'];
 const LISTED_MAX = 1000;
+const EXPIRED_KEPT_MS = 90 * 86_400_000; // to be listed; whoever registered stays
+const DIGEST_BYTES = 32;
 
 function codeOf({ digest, uses_left, expires_at_ms, quota_bytes, label, made_by, made_at_ms }: Row): InviteCode {
   return { digest, usesLeft: uses_left, expiresAtMs: expires_at_ms, quotaBytes: quota_bytes, label, madeBy: made_by, madeAtMs: made_at_ms };
@@ -48,17 +50,42 @@ export function inviteCodesOn({ db, write }: Pick<Database<AccountsSchema>, 'db'
           made_by: madeBy,
           made_at_ms: madeAtMs,
         };
+        await trx
+          .deleteFrom('invite_codes')
+          .where('expires_at_ms', '<', madeAtMs - EXPIRED_KEPT_MS)
+          .execute();
         await trx.insertInto('invite_codes').values(row).execute();
       }),
-    async inviteCodes() {
+    async inviteCodes(atMs) {
       const rows = await db
         .selectFrom('invite_codes')
         .selectAll()
+        .orderBy((e) =>
+          e
+            .case()
+            .when(e.and([e('uses_left', '>', 0), e('expires_at_ms', '>', atMs)]))
+            .then(e.lit(0))
+            .else(e.lit(1))
+            .end(),
+        )
         .orderBy('made_at_ms', 'desc')
         .orderBy('digest')
         .limit(LISTED_MAX)
         .execute();
       return rows.map(codeOf);
+    },
+    async findInviteCode(id) {
+      const [first, last] = [Buffer.alloc(DIGEST_BYTES), Buffer.alloc(DIGEST_BYTES, 0xff)];
+      for (const end of [first, last]) end.set(id);
+      const row = await db
+        .selectFrom('invite_codes')
+        .selectAll()
+        .where('digest', '>=', first)
+        .where('digest', '<=', last)
+        .orderBy('digest')
+        .limit(1)
+        .executeTakeFirst();
+      return row === undefined ? null : codeOf(row);
     },
     withdrawInviteCode: (digest) =>
       write(async (trx) => {

@@ -389,6 +389,20 @@ test('an invitation code says where and whom, and its secret is stored as a hash
   assert.equal((await json('invite-codes')).length, 2);
 });
 
+test('a code is withdrawn by its id, however many were made after it', async (t) => {
+  const { json, admin, folder } = await place(t);
+  const { id } = JSON.parse((await admin('invite-code', '--uses', '2', '--json')).out);
+  const accounts = await accountsIn(folder);
+  const [expiresAtMs, madeAtMs] = [Date.now() + 86_400_000, Date.now() + 60_000];
+  const later = { usesLeft: 1, expiresAtMs, quotaBytes: null, label: null, madeBy: 'root', madeAtMs };
+  await Promise.all(Array.from({ length: 1000 }, () => accounts.addInviteCode({ ...later, digest: randomBytes(32) })));
+  await accounts.close();
+  assert.ok((await json('invite-codes')).every((one: { id: string }) => one.id !== id));
+  for (const wrong of [id.slice(0, 11), `${id}00`]) assert.equal((await admin('invite-codes', 'withdraw', wrong)).code, 4, wrong);
+  assert.deepEqual(await json('invite-codes', 'withdraw', id), { id, usesLeft: 2 });
+  assert.equal((await admin('invite-codes', 'withdraw', id)).code, 4);
+});
+
 test('the server is asked to replace its key for HTTPS, once it has one', async (t) => {
   const { admin, json, folder } = await place(t);
   assert.match((await admin('keys', 'replace-certificate')).err, /there is no .*server/);

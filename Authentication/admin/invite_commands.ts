@@ -15,6 +15,7 @@ import type { Settings } from './settings.ts';
 
 const USES_MAX = 100_000;
 const EXPIRES_DEFAULT = '7d';
+const ID = /^[0-9a-f]{12}$/;
 const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 
 /** What is written into the code. @throws AppError `request_invalid` */
@@ -96,9 +97,10 @@ export const INVITE_COMMANDS: readonly Command[] = [
     name: 'invite-codes',
     args: '',
     summary: 'the codes that were made, and what is left of them',
+    about: 'At most 1000, those first that are still good. One that expired three months ago is forgotten when the next is made.',
     examples: ['invite-codes', 'invite-codes --json'],
     async run(admin) {
-      const codes = await (await admin.accounts()).inviteCodes();
+      const codes = await (await admin.accounts()).inviteCodes(admin.now());
       const facts = codes.map(({ digest, ...rest }) => ({ id: idOf({ digest }), ...rest }));
       const rows = facts.map(({ id, expiresAtMs, usesLeft, quotaBytes, label, madeBy }) => [
         id,
@@ -120,8 +122,8 @@ export const INVITE_COMMANDS: readonly Command[] = [
     async run(admin, args) {
       const accounts = await admin.accounts();
       const wanted = argument(args, 0).toLowerCase();
-      const code = (await accounts.inviteCodes()).find((one) => idOf(one) === wanted);
-      if (code === undefined) throw new AppError('not_found', 'there is no such code; "invite-codes" lists them');
+      const code = ID.test(wanted) ? await accounts.findInviteCode(Buffer.from(wanted, 'hex')) : null;
+      if (code === null) throw new AppError('not_found', 'there is no such code; "invite-codes" lists them');
       await admin.act('invite_code_withdrawn', { detail: wanted }, () => accounts.withdrawInviteCode(code.digest));
       const { usesLeft } = code;
       return { json: { id: wanted, usesLeft }, lines: [`withdrew ${wanted}, ${countText(usesLeft, 'use')} left`] };

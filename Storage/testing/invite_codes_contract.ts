@@ -20,12 +20,12 @@ export function inviteCodesContract(kind: string, open: (t: TestContext) => Prom
     test(`${kind}: ${name}`, async (t) => body(await open(t)));
   };
   const left = async (accounts: Accounts, { digest }: InviteCode): Promise<number | undefined> =>
-    (await accounts.inviteCodes()).find((one) => one.digest.equals(digest))?.usesLeft;
+    (await accounts.inviteCodes(1)).find((one) => one.digest.equals(digest))?.usesLeft;
 
   contract('a code is good for its uses until it expires, and read back as it was', async (accounts) => {
     const [one, other] = [code(1, { quotaBytes: 10_000_000_000, label: 'Zoë' }), code(5, { madeAtMs: 2 })];
     for (const each of [one, other]) await accounts.addInviteCode(each);
-    assert.deepEqual(await accounts.inviteCodes(), [other, one]);
+    assert.deepEqual(await accounts.inviteCodes(1), [other, one]);
     assert.equal(await accounts.isInviteGood(one.digest, 999), true);
     assert.equal(await accounts.isInviteGood(one.digest, 1000), false);
     assert.equal(await accounts.isInviteGood(randomBytes(32), 1), false);
@@ -64,7 +64,31 @@ export function inviteCodesContract(kind: string, open: (t: TestContext) => Prom
     assert.equal(await accounts.addInvited(account('bob'), { digest: gone.digest, atMs: 1 }), null);
     assert.deepEqual(await accounts.addInvited(alice, { digest: gone.digest, atMs: 1 }), alice); // whose answer was lost
     assert.equal(await accounts.invitedQuota(alice.id), 5);
-    assert.deepEqual(await accounts.inviteCodes(), [other]);
+    assert.deepEqual(await accounts.inviteCodes(1), [other]);
+  });
+
+  contract('codes that are still good are listed first, and any is found by how its digest begins', async (accounts) => {
+    const [oldest, expired, usedUp] = [code(1), code(1, { expiresAtMs: 500, madeAtMs: 2 }), code(1, { madeAtMs: 3 })];
+    for (const each of [oldest, expired, usedUp]) await accounts.addInviteCode(each);
+    await accounts.addInvited(account('alice'), { digest: usedUp.digest, atMs: 3 });
+    assert.deepEqual(await accounts.inviteCodes(500), [oldest, { ...usedUp, usesLeft: 0 }, expired]);
+    await Promise.all(Array.from({ length: 1000 }, (_, n) => accounts.addInviteCode(code(1, { madeAtMs: 4 + n }))));
+    assert.equal((await accounts.inviteCodes(500)).length, 1000);
+    assert.equal(await left(accounts, oldest), undefined);
+    assert.deepEqual(await accounts.findInviteCode(oldest.digest.subarray(0, 6)), oldest);
+    assert.equal(await accounts.findInviteCode(randomBytes(6)), null);
+  });
+
+  contract('a code that expired long ago is forgotten when another is made, and whoever registered with it stays', async (accounts) => {
+    const [old, late] = [code(2, { quotaBytes: 5 }), code(1, { expiresAtMs: 1001 })];
+    for (const each of [old, late]) await accounts.addInviteCode(each);
+    const alice = account('alice');
+    await accounts.addInvited(alice, { digest: old.digest, atMs: 1 });
+    const madeAtMs = 1001 + 90 * 86_400_000;
+    const next = code(1, { madeAtMs, expiresAtMs: madeAtMs + 1 });
+    await accounts.addInviteCode(next);
+    assert.deepEqual(await accounts.inviteCodes(madeAtMs), [next, late]);
+    assert.deepEqual([await accounts.findAccount('alice'), await accounts.invitedQuota(alice.id)], [alice, 5]);
   });
 
   contract('a name that somebody has takes no use, and is told to those with a good code only', async (accounts) => {
