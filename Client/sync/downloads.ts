@@ -1,7 +1,7 @@
 import type { NodeId } from './core/tree.ts';
 import type { DiskFile, DiskStat } from './disk.ts';
 import { contentIs } from './hash_local.ts';
-import { asidePath, type PlaceIntent } from './local_tree.ts';
+import { asidePath, giveUp, type PlaceIntent } from './local_tree.ts';
 import { isOfDisk } from './local_tree_states.ts';
 import type { FetchItem, FetchOutcome } from './remote.ts';
 import type { LocalNode, ServerNode } from './sync_index.ts';
@@ -58,25 +58,25 @@ async function downloadGroup(scope: WorkScope, group: readonly Download[]): Prom
   });
   const staged: Wanted[] = [];
   const items: FetchItem[] = [];
-  for (const one of wanted.values()) {
-    if (one.source.kind === 'symlink')
-      stage(scope, staged, one, () => tree.stageSymlink(one.intent.id, one.source.content ?? '', one.source.mtimeUs));
-    else {
-      const copy = await copyOf(scope, one);
-      if (copy === null) items.push(fetchItem(scope, one));
-      else stage(scope, staged, { ...one, fetched: 0 }, () => finish(scope, one, copy));
-    }
-  }
   const onDone = (key: number, outcome: FetchOutcome): void => {
     const one = wanted.get(key);
     if (one === undefined) return;
     if ('file' in outcome) stage(scope, staged, one, () => finish(scope, one, outcome.file));
     else {
-      tree.discard(one.intent.id);
+      giveUp(tree, one.intent.id, null);
       fetchFailed(scope, one, outcome.failure);
     }
   };
   try {
+    for (const one of wanted.values()) {
+      if (one.source.kind === 'symlink')
+        stage(scope, staged, one, () => tree.stageSymlink(one.intent.id, one.source.content ?? '', one.source.mtimeUs));
+      else {
+        const copy = await copyOf(scope, one);
+        if (copy === null) items.push(fetchItem(scope, one));
+        else stage(scope, staged, { ...one, fetched: 0 }, () => finish(scope, one, copy));
+      }
+    }
     for (const { id } of wanted.values()) underWay.set(id, 'fetching');
     if (items.length > 0) await remote.fetch(items, onDone);
   } finally {
@@ -97,7 +97,7 @@ function stage(scope: WorkScope, staged: Wanted[], one: Wanted, work: () => void
     work();
     staged.push(one);
   } catch (error) {
-    scope.deps.tree.discard(one.intent.id);
+    giveUp(scope.deps.tree, one.intent.id, null);
     scope.failed(one.id, one.path, error);
   }
 }
@@ -136,8 +136,7 @@ async function copyOf(scope: WorkScope, { intent, source }: Wanted): Promise<Dis
     } catch (error) {
       if (!isOfDisk(error)) throw error; // the disk's: where that is no accident, the fetch says so
     }
-    file?.close();
-    tree.discard(intent.id);
+    giveUp(tree, intent.id, file);
   }
   return null;
 }

@@ -5,7 +5,7 @@ import type { ChunkRef } from '../../Models/operations.ts';
 import type { DiskFile } from './disk.ts';
 import { inFolder } from './disk_paths.ts';
 import type { IgnoreRules } from './ignore_rules.ts';
-import type { LocalTree } from './local_tree.ts';
+import { giveUp, type LocalTree, SYNC_BYTES } from './local_tree.ts';
 import { codeOf, isOfDisk } from './local_tree_states.ts';
 import type { EarlyFile, Remote } from './remote.ts';
 import { localPath, type NameForms } from './scan.ts';
@@ -18,8 +18,6 @@ export type EarlyDeps = {
   readonly rules: () => Pick<IgnoreRules, 'match'>;
   readonly names: NameForms;
 };
-
-const SYNC_BYTES = 64 << 20; // so that little is left to be made durable when the name is given
 
 type Coming = {
   readonly id: number; // staged under it
@@ -71,7 +69,7 @@ export class EarlyFiles {
       this.#deps.tree.restage(coming.id, id);
       return { file, chunks: count === -1 ? coming.chunks.length : count };
     } catch (error) {
-      this.#discard(coming.id, file);
+      giveUp(this.#deps.tree, coming.id, file);
       if (!isOfDisk(error)) throw error;
       return null; // it was cleared away with everything that was staged
     }
@@ -90,7 +88,7 @@ export class EarlyFiles {
     this.#coming = null;
     coming?.stop.abort();
     const file = (await coming?.file) ?? null;
-    if (coming !== null && file !== null) this.#discard(coming.id, file);
+    if (coming !== null && file !== null) giveUp(this.#deps.tree, coming.id, file);
   }
 
   /** Its place is in a folder that is followed here, and nothing leaves it out. */
@@ -128,21 +126,11 @@ export class EarlyFiles {
       return file;
     } catch (error) {
       await syncing.catch(Boolean); // the file must not be closed before
-      if (file !== null) this.#discard(coming.id, file);
+      if (file !== null) giveUp(tree, coming.id, file);
       if (!isOfDisk(error)) throw error;
       return null; // it is full, or fails: the fetch says so, if it is ever to be fetched
     } finally {
       coming.over = true;
-    }
-  }
-
-  /** What stays is cleared away with everything that is staged, when the engine begins anew. */
-  #discard(id: number, file: DiskFile): void {
-    try {
-      file.close();
-      this.#deps.tree.discard(id);
-    } catch (error) {
-      if (!isOfDisk(error)) throw error;
     }
   }
 }

@@ -5,20 +5,20 @@ import { fillFrom } from '../transfer/byte_file.ts';
 import { ChunkReader } from '../transfer/chunk_reader.ts';
 import { sha256 } from '../transfer/local_files.ts';
 import type { DiskFile, DiskStat } from './disk.ts';
+import { SYNC_BYTES } from './local_tree.ts';
 
 /** `hashLocal`, or what stands for it. */
 export type HashLocal = typeof hashLocal;
 
+type Into = Pick<DiskFile, 'write' | 'syncLater'>;
+
 /**
  * Reads a file for its content id.
- * @param into what is read is written there too
+ * @param into what is read is written there too, and a long file made durable on the way
  * @returns the id in hex and the state that was read; `null` when it changed meanwhile
  * @throws the system's error
  */
-export async function hashLocal(
-  open: () => DiskFile,
-  into: Pick<DiskFile, 'write'> | null = null,
-): Promise<{ content: string; stat: DiskStat } | null> {
+export async function hashLocal(open: () => DiskFile, into: Into | null = null): Promise<{ content: string; stat: DiskStat } | null> {
   const file = open();
   try {
     const before = file.stat();
@@ -35,23 +35,27 @@ export async function hashLocal(
 type Chunk = { readonly digest: Buffer; readonly length: number };
 
 /** Without the large buffers that reading ahead needs: most files are short. */
-function chunkOfShort(file: DiskFile, size: number, into: Pick<DiskFile, 'write'> | null): Chunk[] {
+function chunkOfShort(file: DiskFile, size: number, into: Into | null): Chunk[] {
   const bytes = new Uint8Array(size + 1); // one more would show that it has grown
   const length = fillFrom(file, bytes, 0);
   into?.write(bytes.subarray(0, length), 0);
   return length === 0 ? [] : [{ digest: sha256(bytes.subarray(0, length)), length }];
 }
 
-async function chunksOf(file: DiskFile, into: Pick<DiskFile, 'write'> | null): Promise<Chunk[]> {
+async function chunksOf(file: DiskFile, into: Into | null): Promise<Chunk[]> {
   const reader = new ChunkReader(file);
   try {
     const chunks: Chunk[] = [];
     let position = 0;
+    let synced = 0;
     for (let chunk = await reader.next(null); chunk !== null; chunk = await reader.next(null)) {
       into?.write(chunk.content, position);
       position += chunk.length;
       chunks.push({ digest: chunk.digest, length: chunk.length });
       chunk.release();
+      if (into === null || position - synced < SYNC_BYTES) continue;
+      await into.syncLater();
+      synced = position;
     }
     return chunks;
   } finally {

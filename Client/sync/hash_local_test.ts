@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -38,6 +38,20 @@ test('a short file that changes while it is read has no content id', async () =>
     const read = await hashLocal(() => changedWhenRead(disk.open('file'), change));
     assert.equal(read, null, `written over with ${change.length} bytes`);
   }
+});
+
+test('a long copy is made durable on the way', async () => {
+  const size = (64 << 20) + (8 << 20);
+  truncateSync(join(root, 'file'), size);
+  const calls: string[] = [];
+  const into = {
+    write: (bytes: Uint8Array, position: number) => void calls.push(`${position + bytes.length}`),
+    syncLater: async () => void calls.push('sync'),
+  };
+  await hashLocal(() => disk.open('file'), into);
+  const synced = calls.indexOf('sync');
+  assert.ok(Number(calls[synced - 1]) >= 64 << 20 && calls.lastIndexOf('sync') === synced);
+  assert.equal(calls.at(-1), `${size}`);
 });
 
 /** Somebody else writes into the file just before the first read. */

@@ -7,6 +7,7 @@ import { sha256 } from '../transfer/local_files.ts';
 import { Attempts } from './attempts.ts';
 import type { DiskFile } from './disk.ts';
 import { DAMAGED, DAMAGED_MAX, type FetchDeps, fetchLong } from './http_remote_fetch_long.ts';
+import { closeGivenUp } from './local_tree_states.ts';
 import type { FetchItem, FetchOutcome } from './remote.ts';
 
 type OnDone = (key: number, outcome: FetchOutcome) => void;
@@ -126,7 +127,7 @@ function filled(create: () => DiskFile, content: readonly Uint8Array[]): FetchOu
     }
     return { file };
   } catch (error) {
-    file?.close();
+    closeGivenUp(file);
     return { failure: failureOf(error) };
   }
 }

@@ -16,6 +16,7 @@ import { fetchManifest, fetchManifestRuns } from '../transfer/requests.ts';
 import type { Attempts } from './attempts.ts';
 import type { Clock } from './clock.ts';
 import type { DiskFile } from './disk.ts';
+import { closeGivenUp } from './local_tree_states.ts';
 import type { FetchItem } from './remote.ts';
 
 export type FetchDeps = { readonly http: Http; readonly cache: ManifestCache; readonly clock: Pick<Clock, 'after' | 'random'> };
@@ -47,7 +48,7 @@ export async function fetchLong(deps: FetchDeps, attempts: Attempts, item: Fetch
       await pullMissing(deps, attempts, file, missing);
       if (file.stat().size > item.node.size) file.truncate(item.node.size);
     } catch (error) {
-      file.close();
+      closeGivenUp(file);
       throw error;
     }
     const { nodeId, version, digest } = item.node;

@@ -166,14 +166,14 @@ test('a manifest that is not that of the content, of another version, or none, i
   }
 });
 
-test('a file that the disk has no room for fails by itself', async () => {
+test('a file that the disk has no room for fails by itself, also where closing it fails too', async () => {
   const { disk, person } = openDisk();
-  const full = Object.assign(new Error('no space'), { code: 'ENOSPC' });
+  const fail = (code: string) => (): never => {
+    throw Object.assign(new Error('no space'), { code });
+  };
   const bad = (item: FetchItem): FetchItem => ({
     ...item,
-    create: () => {
-      throw full;
-    },
+    create: () => ({ ...item.create(), stat: fail('ENOSPC'), write: fail('ENOSPC'), close: fail('EIO') }),
   });
   const { words } = await fetchScripted([bad(itemOf(disk, 0, [s])), itemOf(disk, 1, [t]), bad(itemOf(disk, 2, [a, b]))], {
     [ROUTES.pull]: [() => [rawFrame(s), rawFrame(t), END_FRAME]],

@@ -5,7 +5,7 @@ import { folderOf, inFolder, nameOf } from './disk_paths.ts';
 import { type IsUnchanged, type LeafOptions, Leaves } from './local_tree_leaves.ts';
 import { unlocked } from './local_tree_locks.ts';
 import { Staging } from './local_tree_staging.ts';
-import { codeOf, hasSameContent, isSameEntry, isSurprise, isUntouched } from './local_tree_states.ts';
+import { closeGivenUp, codeOf, hasSameContent, isOfDisk, isSameEntry, isSurprise, isUntouched } from './local_tree_states.ts';
 
 /** Folder inside the synced one for what the engine itself needs there, on the same file system. Never synced, never shown. */
 export const PRIVATE_FOLDER = '.driftless';
@@ -13,6 +13,8 @@ const PRIVATE_MODE = 0o700;
 const STAGED = `${PRIVATE_FOLDER}/tmp`;
 const TRASH = `${PRIVATE_FOLDER}/trash`;
 
+/** So often a long file is made durable while it is written: little is left of it when it is sealed. */
+export const SYNC_BYTES = 64 << 20;
 const FOLDERS_SYNCED_ALONE = 3; // more cost more than one sync of everything
 const TRASH_NAME_BYTES = 200; // of a name, which may have 255 with the number before it
 const DAY_MS = 86_400_000;
@@ -108,6 +110,16 @@ export function asidePath(id: number, path: string, nowMs: number): string {
   let name = nameOf(path);
   while (Buffer.byteLength(name) > TRASH_NAME_BYTES) name = [...name].slice(1).join(''); // its end tells the type
   return `${TRASH}/${new Date(nowMs).toISOString().slice(0, 10)}/${id}-${name}`;
+}
+
+/** Closes and discards, whatever the disk says: what stays is cleared away with everything that is staged, when the engine begins anew. */
+export function giveUp(tree: Pick<LocalTree, 'discard'>, id: number, file: DiskFile | null): void {
+  closeGivenUp(file);
+  try {
+    tree.discard(id);
+  } catch (error) {
+    if (!isOfDisk(error)) throw error;
+  }
 }
 
 export function openLocalTree(disk: Disk, options: LeafOptions): LocalTree {

@@ -1,5 +1,5 @@
 import { AppError } from '../../Models/errors.ts';
-import type { DiskStat } from './disk.ts';
+import type { DiskFile, DiskStat } from './disk.ts';
 
 /** Nothing at all happened to it: also no change of mode or name. The device is left out: some have another number after each start. */
 export function isUntouched(found: DiskStat, expected: DiskStat): boolean {
@@ -34,4 +34,13 @@ export function isSurprise(error: unknown): boolean {
 /** Of this library's, or the system's own. */
 export function isOfDisk(error: unknown): boolean {
   return error instanceof AppError ? error.code === 'local_io' : codeOf(error) !== '';
+}
+
+/** Of what is given up: nobody minds what goes wrong then, as when closing makes it durable, on a full disk. */
+export function closeGivenUp(file: DiskFile | null): void {
+  try {
+    file?.close();
+  } catch (error) {
+    if (!isOfDisk(error)) throw error;
+  }
 }

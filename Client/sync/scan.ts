@@ -388,12 +388,23 @@ export class Scan {
   #knownLeaf(path: string, stat: DiskStat, known: LocalNode): void {
     if (isUnchanged(stat, known)) {
       if (!known.seen.racy) return;
-      if (stat.kind === 'symlink') this.#set(path, known.id, known.parent, known.name, stat);
+      if (stat.kind === 'symlink') this.#racyLink(path, stat, known);
       else this.#suspects.push(known.id);
       return;
     }
     if (stat.ino !== known.seen.ino && stat.birthMs !== 0) this.#checkWhereItWas(stat, known.id);
     this.#set(path, known.id, known.parent, known.name, stat);
+  }
+
+  /** Where it still leads to the same, its time stays the agreed one: the disk may keep it in longer steps, or not at all. */
+  #racyLink(path: string, stat: DiskStat, known: LocalNode): void {
+    const { disk, index, now, features } = this.#deps;
+    try {
+      if (disk.readlink(path) === known.content) index.setLocal(known.id, { ...known, seen: seenStat(stat, now(), features) });
+      else this.#set(path, known.id, known.parent, known.name, stat);
+    } catch (error) {
+      this.#cannotRead(path, known.id, error);
+    }
   }
 
   /** A file that was saved under another name and renamed is gone from there, which may have been left open by an earlier scan. */

@@ -6,7 +6,7 @@ import { lookAt, type Shown } from './folder_picture.ts';
 import { openIgnoreRules } from './ignore_rules.ts';
 import type { LookAhead } from './look_ahead.ts';
 import { portableNames } from './portable_names.ts';
-import { localPath, Scan, type ScanReport } from './scan.ts';
+import { localPath, Scan, type ScanReport, seenStat } from './scan.ts';
 import { openSyncIndex, type SyncIndex } from './sync_index.ts';
 import { type BeforeDiskCall, openMemoryDisk } from './testing/memory_disk.ts';
 import { type OtherProgram, otherProgram } from './testing/memory_disk_user.ts';
@@ -324,6 +324,25 @@ suite('scan', () => {
     fixture.index.setLocal(id, { ...here, seen: { ...here.seen, ino, birthMs, size, mtimeMs, ctimeMs } });
     await fixture.scan();
     assert.equal(fixture.index.local.get(id)?.content, 'two');
+  });
+
+  test('a link that was just placed keeps its time where the disk keeps times in longer steps', async () => {
+    const fixture = new Fixture({ timeStepMs: 1000 });
+    fixture.user.symlink('target', 'link');
+    await fixture.agree();
+    const id = fixture.id('link');
+    const mtimeUs = 1_600_000_012_345_678;
+    fixture.user.setTimes('link', mtimeUs / 1000);
+    const agreed = fixture.index.ancestor.get(id);
+    const stat = fixture.user.find('link')?.stat;
+    assert.ok(agreed !== undefined && stat !== undefined && stat.mtimeMs === 1_600_000_012_000);
+    fixture.index.settle({ ...agreed, mtimeUs, seen: seenStat(stat, stat.ctimeMs, FEATURES) });
+    assert.ok(fixture.index.local.get(id)?.seen.racy);
+    fixture.nowMs += 60_000;
+    await fixture.scan();
+    assert.deepEqual(fixture.index.changed(), []);
+    const here = fixture.index.local.get(id);
+    assert.deepEqual([here?.mtimeUs, here?.seen.racy], [mtimeUs, false]);
   });
 
   test('a file that was changed at the moment of the scan and given an old time is suspect too', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import type { DiskFile } from '../../Client/sync/disk.ts';
 import type { SyncIndex } from '../../Client/sync/sync_index.ts';
 import type { MemoryDisk } from '../../Client/sync/testing/memory_disk.ts';
 import { systemError } from '../../Client/sync/testing/memory_disk_volume.ts';
@@ -19,12 +20,15 @@ type Scene = {
   readonly other: SimDevice;
   /** No index can be written to. */
   readonly full: { is: boolean };
+  /** So many staged files can be written; the others cannot be closed without an error either, as where that makes them durable. */
+  readonly staging: { room: number };
   readonly broken: Map<string, { readonly code: string; readonly calls: readonly (keyof MemoryDisk)[] }>;
 };
 
 async function play(tell: (scene: Scene) => Promise<void>, options: Partial<DeviceOptions> = {}): Promise<void> {
   const broken: Scene['broken'] = new Map();
   const full = { is: false };
+  const staging = { room: Number.POSITIVE_INFINITY };
   const filling = (index: SyncIndex): SyncIndex => ({
     ...index,
     transaction(work) {
@@ -42,7 +46,10 @@ async function play(tell: (scene: Scene) => Promise<void>, options: Partial<Devi
             const fault = broken.get(path);
             if (fault?.calls.includes(call)) throw systemError(fault.code, call, path);
           }
-          return Reflect.apply(made, target, given);
+          const result = Reflect.apply(made, target, given);
+          if (call !== 'create' || staging.room === Number.POSITIVE_INFINITY) return result;
+          staging.room -= 1;
+          return staging.room < 0 ? withoutRoom(result) : result;
         };
       },
     });
@@ -50,7 +57,7 @@ async function play(tell: (scene: Scene) => Promise<void>, options: Partial<Devi
   const device = { ...PLAIN, ...options };
   const world = await World.open({ tickMs: 0.01, devices: [device, device] }, folder, { device: { disk: failing, index: filling } });
   try {
-    await tell({ world, one: world.device(0), other: world.device(1), broken, full });
+    await tell({ world, one: world.device(0), other: world.device(1), broken, full, staging });
   } catch (error) {
     if (error instanceof Error) error.message += `\n${world.trace.join('\n')}`;
     throw error;
@@ -58,6 +65,19 @@ async function play(tell: (scene: Scene) => Promise<void>, options: Partial<Devi
     await world.close();
     await folder.close();
   }
+}
+
+function withoutRoom(file: DiskFile): DiskFile {
+  return {
+    ...file,
+    write: () => {
+      throw systemError('ENOSPC', 'write', 'staged');
+    },
+    close() {
+      file.close();
+      throw systemError('ENOSPC', 'fsync', 'staged');
+    },
+  };
 }
 
 function write({ world }: Scene, device: SimDevice, path: string, id: number): void {
@@ -435,6 +455,31 @@ test('a disk that is full where the index is ends the pass, and not the engine',
     scene.full.is = false;
     await world.pass(one, false, []);
     await settle(world);
+  }));
+
+test('a disk that gets full while content is copied here is told of, and what was copied before is there', () =>
+  play(async (scene) => {
+    const { world, one, other, staging } = scene;
+    const text = 'copied here '.repeat(8000); // long enough to be looked for
+    writeText(scene, one, 'old', text);
+    await settle(world);
+    for (const path of ['copy1', 'copy2', 'copy3']) writeText(scene, one, path, text);
+    await world.pass(one, false, []);
+    staging.room = 1;
+    const report = await world.livePass(other, {}, []); // throws whatever would end a loop
+    assert.equal(report.problems, 2);
+    const [copied, ...missing] = ['copy1', 'copy2', 'copy3'].toSorted(
+      (a, b) => Number(other.user.find(b) !== null) - Number(other.user.find(a) !== null),
+    );
+    assert.equal(other.user.find(copied ?? '')?.bytes.toString(), text);
+    assert.deepEqual(
+      reasons(other),
+      missing.map((path) => `${path}: disk_full`),
+    );
+    staging.room = Number.POSITIVE_INFINITY;
+    world.pause(60_000);
+    await world.livePass(other, {}, []);
+    assert.deepEqual([reasons(other), missing.map((path) => other.user.find(path)?.bytes.toString())], [[], [text, text]]);
   }));
 
 test('a folder that was put into a new one of its own name comes to the other device', () =>
