@@ -88,6 +88,8 @@ export const LIMITS = {
   devicesRememberedMax: 100_000, // of which a server knows without asking that they are no new ones
 
   linksPerUserMax: 1000, // that are neither revoked nor expired
+  linksMadeMax: 200, // by one user at once: each is told to the owners of what it shows, as its end is
+  linkRestoreMs: 30_000, // and then one each so often
   linkEndedKeptMs: 90 * 86_400_000, // a link that was revoked or has expired is shown for so long
   linkPasswordBytesMin: 4,
   linkUsesMax: 1_000_000,

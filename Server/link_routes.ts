@@ -1,8 +1,11 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { AppError } from '../Models/errors.ts';
+import { LIMITS } from '../Models/limits.ts';
 import { LinkBody, LinkId, LinkLog, LinksPage, LinksQuery, MadeLink } from '../Models/rest_links.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { Links } from '../Storage/links.ts';
+import { createAttempts } from './attempts.ts';
 import type { Authenticate } from './authenticate.ts';
 import { type LinkPasswords, newToken, tokenHash } from './link_secrets.ts';
 import { NOTHING, PROBLEMS } from './openapi.ts';
@@ -12,10 +15,13 @@ export type LinkRouteDeps = {
   readonly links: Pick<Links, 'create' | 'managed' | 'revoke' | 'accesses'>;
   readonly linkPasswords: Pick<LinkPasswords, 'hash'>;
   readonly authenticate: Authenticate;
+  readonly monotonicMs: () => number;
 };
 
 /** Making public links and managing them; what visitors use is in visit_routes.ts. */
-export function registerLinkRoutes(plain: FastifyInstance, { links, linkPasswords, authenticate }: LinkRouteDeps): void {
+export function registerLinkRoutes(plain: FastifyInstance, { links, linkPasswords, authenticate, monotonicMs }: LinkRouteDeps): void {
+  // Revoking is never refused: each link that was made is revoked, and told to be, once.
+  const makings = createAttempts({ most: LIMITS.linksMadeMax, restoreMs: LIMITS.linkRestoreMs }, monotonicMs);
   const app = plain.withTypeProvider<ZodTypeProvider>();
   app.post(
     ROUTES.links,
@@ -23,8 +29,9 @@ export function registerLinkRoutes(plain: FastifyInstance, { links, linkPassword
     async (request) => {
       const { principal } = await authenticate(request);
       const { path, mode, password, expiresInSeconds, usesMax } = request.body;
+      if (makings.take(principal.userId) > 0) throw new AppError('too_many_requests', 'you have made very many links; try again later');
       const token = newToken();
-      const made = await links.create(principal, {
+      const link = await links.create(principal, {
         tokenHash: tokenHash(token),
         path,
         mode,
@@ -32,7 +39,7 @@ export function registerLinkRoutes(plain: FastifyInstance, { links, linkPassword
         expiresAtMs: expiresInSeconds === undefined ? null : Date.now() + expiresInSeconds * 1000,
         usesMax: usesMax ?? null,
       });
-      return { ...restLink(made), token };
+      return { ...restLink(link), token };
     },
   );
   app.get(

@@ -44,6 +44,19 @@ test('asking for users that are not there to be invited ends too', async () => {
   assert.equal(guesses.at(-2)?.status, 404);
 });
 
+test('making a link and revoking it goes on for so long, and then at its pace; what is made can be revoked at any time', async () => {
+  await post(bob, ROUTES.folders, { path: '/own' });
+  const make = (): Promise<Answer> => post(bob, ROUTES.links, { path: '/own' });
+  const revoke = (made: Answer): Promise<Answer> => server.ask(bob, { method: 'DELETE', url: `${ROUTES.links}/${made.json().id}` });
+  const last = await make();
+  for (let n = 1; n < LIMITS.linksMadeMax; n += 1) assert.deepEqual(codes([await revoke(await make())]), ['ok']);
+  assert.deepEqual(codes([await make()]), ['too_many_requests']);
+  assert.deepEqual(codes([await revoke(last)]), ['ok']);
+  assert.deepEqual(codes([await make()]), ['too_many_requests']);
+  nowMs += LIMITS.linkRestoreMs;
+  assert.deepEqual(codes([await make()]), ['ok']);
+});
+
 test('files are announced so often, and what is gone has a path like what is there', async () => {
   const { id } = (await post(alice, ROUTES.publications, { name: 'set', audience: { kind: 'everyone' } })).json();
   const announce = (gone: string[]): Promise<Answer> => post(alice, `${ROUTES.publications}/${id}/files`, { files: [], gone });

@@ -194,8 +194,8 @@ for (const [name, addressFor] of newDatabases()) {
     const rows = async (who: Principal): Promise<string[]> =>
       (await fetches(who, { after: null, limit: 100 })).fetches.map(({ user, start }) => `${user} ${start}`);
     await fetch(carol, 1);
-    await fetch(bob, 20);
-    assert.deepEqual(await rows(alice), ['bob 19', 'bob 18', 'bob 17', 'carol 0']);
+    await fetch(bob, 21);
+    assert.deepEqual(await rows(alice), ['bob 20', 'bob 19', 'bob 18', 'carol 0']);
     for (let n = 0; n < 20; n += 1) await fetch({ ...bob, userId: String(n).padStart(32, '9'), userName: `reader ${n}` }, 1);
     const left = await rows(alice);
     assert.ok(left.length >= kept.perOwner && left.length <= kept.perOwner + kept.spare, left.join());
@@ -206,5 +206,21 @@ for (const [name, addressFor] of newDatabases()) {
     await noteFetch(carol, { ...found, publication: { ...found.publication, ...bob } }, { start: 0, length: 1 });
     await noteFetch(carol, { ...found, publication: { ...found.publication, ...bob } }, { start: 1, length: 1 });
     assert.deepEqual(await database.db.selectFrom('fetches').select('owner_id').distinct().execute(), [{ owner_id: bob.userId }]);
+  });
+
+  test(`of readers in turn each one's fetches are bounded, on ${name}`, async (t) => {
+    let nowMs = 1000;
+    const database = await openDatabase<MetadataSchema>(await addressFor(t), MIGRATIONS);
+    t.after(() => database.close());
+    const kept = { perReader: 3, perOwner: 100, spare: 2 };
+    const { noteFetch, fetches } = sqlFetches(database, () => nowMs++, kept);
+    const found = { ...file('f', 9), announcedAtMs: 0, publication: { ...alice, id: '1'.repeat(32), name: 'set' } };
+    for (let n = 0; n < 20; n += 1) for (const who of [bob, carol]) await noteFetch(who, found, { start: n, length: 1 });
+    const left = Map.groupBy((await fetches(alice, { after: null, limit: 100 })).fetches, ({ user }) => user);
+    for (const { userName } of [bob, carol]) {
+      const starts = left.get(userName)?.map(({ start }) => start) ?? [];
+      assert.ok(starts.length >= kept.perReader && starts.length <= kept.perReader + kept.spare, starts.join());
+      assert.equal(starts[0], 19);
+    }
   });
 }

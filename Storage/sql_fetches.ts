@@ -13,6 +13,7 @@ export type FetchesKept = {
   readonly spare: number /* more than that, at the most */;
 };
 const KEPT: FetchesKept = { perReader: LIMITS.fetchesPerReaderMax, perOwner: LIMITS.fetchesPerOwnerMax, spare: 100 };
+const COUNTED_MAX = 10_000;
 
 /** Who fetched what: a row is durable before the first byte is given on. */
 export function sqlFetches(
@@ -22,7 +23,7 @@ export function sqlFetches(
 ): Pick<Publications, 'noteFetch' | 'fetches'> {
   const { db } = database;
   const oldestMs = (): number => now() - LIMITS.fetchesKeptMs;
-  let sincePruned = kept.spare; // so that a process that starts looks once
+  const pruning = pruningEvery(kept.spare);
   return {
     async noteFetch(who, { publication, path, size, digest }, { start, length }) {
       const id = randomBytes(16).toString('hex');
@@ -31,16 +32,15 @@ export function sqlFetches(
         ...{ id, owner_id: owner, name: `${publication.name}/${path}`, size, digest },
         ...{ user_id: who.userId, user_name: who.userName, device: who.deviceId, start, length, sent: null, at_ms: now() },
       };
-      sincePruned += 1;
-      const prunes = sincePruned >= kept.spare;
+      const pair = pruning.noted(`${owner} ${who.userId}`);
+      const all = pruning.noted(owner);
       await database.write(async (trx) => {
         await trx.insertInto('fetches').values(row).execute();
-        if (!prunes) return;
-        await trx.deleteFrom('fetches').where('at_ms', '<', oldestMs()).execute();
-        await keepNewest(trx, { owner_id: owner, user_id: who.userId }, kept.perReader);
-        await keepNewest(trx, { owner_id: owner }, kept.perOwner);
+        if (pair.isDue || all.isDue) await trx.deleteFrom('fetches').where('at_ms', '<', oldestMs()).execute();
+        if (pair.isDue) await keepNewest(trx, { owner_id: owner, user_id: who.userId }, kept.perReader);
+        if (all.isDue) await keepNewest(trx, { owner_id: owner }, kept.perOwner);
       });
-      if (prunes) sincePruned = 0;
+      for (const counted of [pair, all]) if (counted.isDue) counted.done();
       return async (sent) => {
         await database.write((trx) => trx.updateTable('fetches').set({ sent }).where('id', '=', id).execute());
       };
@@ -63,6 +63,20 @@ export function sqlFetches(
           .map(({ owner_id: _, user_id: __, user_name: user, at_ms, ...row }) => ({ ...row, user, atMs: at_ms })),
         next: last === undefined ? null : pageMark([String(last.at_ms), last.id]),
       };
+    },
+  };
+}
+
+/** Counts rows under each key, since nobody's turn may come only with the rows of others. A key that is new here, or was forgotten, is due at once. */
+function pruningEvery(rows: number): { noted(key: string): { readonly isDue: boolean; done(): void } } {
+  const since = new Map<string, number>();
+  return {
+    noted(key) {
+      const count = (since.get(key) ?? rows) + 1;
+      since.delete(key); // the keys not used for longest come first
+      since.set(key, count);
+      if (since.size > COUNTED_MAX) for (const oldest of since.keys().take(1)) since.delete(oldest);
+      return { isDue: count >= rows, done: () => void (since.has(key) && since.set(key, 0)) };
     },
   };
 }

@@ -8,7 +8,7 @@ import type { Principal } from './metadata.ts';
 import { accessLog } from './sql_link_accesses.ts';
 import { type Concern, concernsOf, type LinkRow, type Reached, reach, rowsOf } from './sql_link_reach.ts';
 import type { Store } from './sql_metadata_batch.ts';
-import { openBatch, SPARE_IDS } from './sql_metadata_commit.ts';
+import { openBatch, SHARING_IDS } from './sql_metadata_commit.ts';
 import { recordNotice } from './sql_metadata_notice.ts';
 import { EDITOR, KIND, OWNER, type Rows } from './sql_metadata_schema.ts';
 import { type Lookups, openPathBook, openTree } from './sql_metadata_tree.ts';
@@ -54,7 +54,7 @@ async function create(
   principal: Principal,
   { openMax, ...link }: NewLink & { readonly openMax: number },
 ): Promise<ManagedLink> {
-  await store.ids.reserve(SPARE_IDS * 2);
+  await store.ids.reserve(SHARING_IDS);
   return store.database.write(async (trx) => {
     const nowMs = store.now();
     const target = await linkable(store, trx, await loadView(trx, principal.userId), link);
@@ -88,13 +88,14 @@ async function tell(store: Store, trx: Rows, { row, by, state }: { row: LinkRow;
   const target = (await reach(trx, store.lookups, view, [row])).get(node);
   const shown = target === undefined ? [] : [target.space, ...view.spaces.filter(({ path }) => path.startsWith(`${target.path}/`))];
   const users = new Map([[userId, maker], [by.userId, by.userName], ...(await ownersOf(trx, shown))]);
-  const batch = await openBatch(store, trx, { principal: by, stream: null, chunks: [], paths: [] });
-  await batch.provideIds(users.size);
-  for (const [id, userName] of users) {
+  const told = Array.from(users, ([id, userName]) => ({ userId: id, userName }));
+  const batch = await openBatch(store, trx, { principal: by, stream: null, chunks: [], paths: [], told });
+  for (const user of told) {
+    const id = user.userId;
     const own = id === userId ? view : await loadView(trx, id);
     const seen = id === userId ? target?.path : (await reach(trx, store.lookups, own, [row])).get(node)?.path;
     const path = seen ?? shown.map((space) => own.byId.get(space.id)).find((space) => space?.role === OWNER)?.path ?? null;
-    await recordNotice(batch, { userId: id, userName }, { kind: 'link', details: { link, maker, mode, path, state } });
+    await recordNotice(batch, user, { kind: 'link', details: { link, maker, mode, path, state } });
   }
   await batch.finish();
 }
@@ -223,11 +224,11 @@ async function managedRow({ lookups, database }: Store, db: Rows, { userId }: Pr
 }
 
 async function revoke(store: Store, principal: Principal, id: string): Promise<void> {
-  await store.ids.reserve(SPARE_IDS * 2);
+  await store.ids.reserve(SHARING_IDS);
   await store.database.write(async (trx) => {
     const row = await managedRow(store, trx, principal, id);
-    if (row.revoked_at_ms !== null) return;
-    await trx.updateTable('links').set({ revoked_at_ms: store.now() }).where('id', '=', id).execute();
+    const open = trx.updateTable('links').set({ revoked_at_ms: store.now() }).where('id', '=', id).where('revoked_at_ms', 'is', null);
+    if ((await open.returning('id').executeTakeFirst()) === undefined) return; // it was, maybe a moment ago: that is told once
     await tell(store, trx, { row, by: principal, state: 'revoked' });
   });
 }

@@ -8,15 +8,17 @@ import { type Batch, openChunkUse, type Store } from './sql_metadata_batch.ts';
 import { openLedger } from './sql_metadata_ledger.ts';
 import { endMembership } from './sql_metadata_members.ts';
 import { applyCopy, applyMove } from './sql_metadata_move.ts';
-import { recordNotice } from './sql_metadata_notice.ts';
+import { recordNotice, type User } from './sql_metadata_notice.ts';
 import { type Prepared, prepare } from './sql_metadata_prepare.ts';
 import { applyDelete, applyMkdir, applyPut } from './sql_metadata_put.ts';
 import { KIND, type Node, type Rows } from './sql_metadata_schema.ts';
 import { openPathBook, openTree, type Place } from './sql_metadata_tree.ts';
-import { viewForWriting, type WriterView } from './sql_metadata_view.ts';
+import { homesOf, viewForWriting, type WriterView } from './sql_metadata_view.ts';
 
 /** For rows of `commits` and the few nodes of sharing; what a batch makes is counted. */
 export const SPARE_IDS = 64;
+/** For what is told to everybody in a shared folder, and changed in their homes. */
+export const SHARING_IDS = 4 * SPARE_IDS + LIMITS.membersPerSpaceMax;
 
 export type CommitRequest = {
   readonly principal: Principal;
@@ -31,7 +33,8 @@ export async function commit(store: Store, request: CommitRequest): Promise<Oper
   if (operations.length > LIMITS.batchOperationsMax)
     throw new AppError('too_large', `a batch has at most ${LIMITS.batchOperationsMax} operations`);
   await store.packs.register(new Set(chunks.map((chunk) => chunk.location.pack)));
-  await store.ids.reserve(operations.length * 2 + SPARE_IDS);
+  const ends = operations.some(({ kind }) => kind === 'delete'); // of a shared folder, it may be
+  await store.ids.reserve(operations.length * 2 + (ends ? SHARING_IDS : SPARE_IDS));
   return store.database.write((trx) => inTransaction(store, trx, request));
 }
 
@@ -59,13 +62,22 @@ function spacesOf(view: WriterView, paths: readonly string[]): number[] {
   return [...touched];
 }
 
-type BatchScope = Omit<CommitRequest, 'operations'> & { readonly paths: readonly string[]; readonly reason?: 'rewind' | 'undo' };
+type BatchScope = Omit<CommitRequest, 'operations'> & {
+  readonly paths: readonly string[];
+  readonly reason?: 'rewind' | 'undo';
+  readonly told?: readonly User[];
+};
 
-/** Takes the locks and reads what the caller can reach. */
+/**
+ * Takes the locks and reads what the caller can reach.
+ * @param told who is going to get notices, as far as that is known: their homes are locked together with the rest, in one order
+ */
 export async function openBatch(store: Store, trx: Rows, scope: BatchScope): Promise<Batch> {
   const { principal, stream } = scope;
   const nowMs = store.now();
   const deps = { ids: store.ids, nowMs };
+  const told = scope.told ?? [];
+  const homes = told.length === 0 ? new Map<string, number>() : await homesOf(trx, [principal, ...told], deps);
   let view = await viewForWriting(trx, principal, deps);
   let fresh = await store.ids.take(trx, SPARE_IDS);
   let used = 0;
@@ -92,7 +104,8 @@ export async function openBatch(store: Store, trx: Rows, scope: BatchScope): Pro
     nextId,
     touched: store.touchedBy(trx).spaces,
   });
-  await ledger.lock(spacesOf(view, scope.paths));
+  if (homes.size > 1) await provideIds(homes.size);
+  await ledger.lock([...spacesOf(view, scope.paths), ...homes.values()]);
   if (dialect === 'postgres') view = await viewForWriting(trx, principal, deps); // while it waited for a lock, mounts may have changed
   const chunkUse = openChunkUse(store, trx, { view, ledger, arrived: scope.chunks });
   const allowance = openAllowance(trx, dialect, principal);
@@ -125,12 +138,12 @@ export async function openBatch(store: Store, trx: Rows, scope: BatchScope): Pro
 export async function writeAt<Result>(
   store: Store,
   principal: Principal,
-  path: string,
+  { path, told = [] }: { readonly path: string; readonly told?: readonly User[] },
   body: (batch: Batch, place: Place) => Promise<Result>,
 ): Promise<Result> {
-  await store.ids.reserve(SPARE_IDS * 2);
+  await store.ids.reserve(SHARING_IDS);
   return store.database.write(async (trx) => {
-    const batch = await openBatch(store, trx, { principal, stream: null, chunks: [], paths: [path] });
+    const batch = await openBatch(store, trx, { principal, stream: null, chunks: [], paths: [path], told });
     const place = openPathBook(batch.view).place(path);
     await batch.tree.load([place]);
     const result = await body(batch, place);

@@ -4,9 +4,9 @@ import { LIMITS } from '../Models/limits.ts';
 import type { Role } from '../Models/operations.ts';
 import type { Principal } from './metadata.ts';
 import type { Invitation, InviteRequest } from './sharing.ts';
-import { endInvitations, type InvitationConditions, isOpen } from './sql_metadata_answers.ts';
+import { concernedBy, endInvitations, type InvitationConditions, isOpen } from './sql_metadata_answers.ts';
 import type { Batch, Store } from './sql_metadata_batch.ts';
-import { openBatch, SPARE_IDS, writeAt } from './sql_metadata_commit.ts';
+import { openBatch, SHARING_IDS, SPARE_IDS, writeAt } from './sql_metadata_commit.ts';
 import { membersOf, type Spot, settle } from './sql_metadata_members.ts';
 import { recordNotice } from './sql_metadata_notice.ts';
 import { type MetadataSchema, OWNER, ROLES, type Rows } from './sql_metadata_schema.ts';
@@ -70,7 +70,7 @@ async function spaceToShare(batch: Batch, place: Place): Promise<number> {
 
 export async function invite(store: Store, principal: Principal, request: InviteRequest): Promise<Invitation> {
   checkInvite(principal, request);
-  return writeAt(store, principal, request.path, async (batch, place) => {
+  return writeAt(store, principal, { path: request.path, told: [request] }, async (batch, place) => {
     const space = await spaceToShare(batch, place);
     await batch.ledger.lock([space]);
     await checkInvitee(batch, space, request.userId);
@@ -118,13 +118,14 @@ async function spotAt(batch: Batch, path: string): Promise<Spot> {
 const NO_INVITATION = 'no such invitation';
 
 export async function accept(store: Store, principal: Principal, id: string, at: string | undefined): Promise<{ path: string }> {
-  await store.ids.reserve(SPARE_IDS * 2);
+  await store.ids.reserve(SHARING_IDS);
   return store.database.write(async (trx) => {
-    const batch = await openBatch(store, trx, { principal, stream: null, chunks: [], paths: at === undefined ? [] : [at] });
     const { userId, userName } = principal;
     const own = trx.selectFrom('invitations').selectAll().where('id', '=', id).where('to_id', '=', userId);
     const found = await own.executeTakeFirst();
     if (found === undefined) throw new AppError('not_found', NO_INVITATION);
+    const scope = { principal, stream: null, chunks: [], paths: at === undefined ? [] : [at] };
+    const batch = await openBatch(store, trx, { ...scope, told: concernedBy([found]) });
     await batch.ledger.lock([found.space]);
     const space = await trx.selectFrom('spaces').select('deleted_at_ms').where('id', '=', found.space).executeTakeFirstOrThrow();
     if (space.deleted_at_ms !== null) throw new AppError('invitation_invalid', 'the invitation is not open any more');
@@ -156,16 +157,16 @@ function sentBy(userId: string) {
 
 export async function decline(store: Store, principal: Principal, id: string): Promise<void> {
   const { userId } = principal;
-  await store.ids.reserve(SPARE_IDS * 2);
+  await store.ids.reserve(SPARE_IDS * 4);
   await store.database.write(async (trx) => {
     const row = await trx
       .selectFrom('invitations')
-      .select('to_id')
+      .select(['from_id', 'from_name', 'to_id', 'to_name'])
       .where('id', '=', id)
       .where((e) => e.or([e('to_id', '=', userId), sentBy(userId)(e)]))
       .executeTakeFirst();
     if (row === undefined) throw new AppError('not_found', NO_INVITATION);
-    const batch = await openBatch(store, trx, { principal, stream: null, chunks: [], paths: [] });
+    const batch = await openBatch(store, trx, { principal, stream: null, chunks: [], paths: [], told: concernedBy([row]) });
     await answer(batch, id, row.to_id === userId ? 'declined' : 'revoked');
     await batch.finish();
   });

@@ -3,13 +3,13 @@ import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { childPath, foldName } from '../Models/names.ts';
 import type { Base, OperationResult, Role } from '../Models/operations.ts';
-import { endInvitations, type InvitationConditions } from './sql_metadata_answers.ts';
+import { concernedBy, concernedByOpen, endInvitations, type InvitationConditions } from './sql_metadata_answers.ts';
 import { type Batch, done, requireEditor, type Store } from './sql_metadata_batch.ts';
-import { recordNotice } from './sql_metadata_notice.ts';
+import { prepareNotices, recordNotice } from './sql_metadata_notice.ts';
 import { checkBaseOf, checkEmpty } from './sql_metadata_put.ts';
 import { folderNode, KIND, type MetadataSchema, NODE_COLUMNS, type Node, OWNER, ROLES, type Rows } from './sql_metadata_schema.ts';
 import type { Place } from './sql_metadata_tree.ts';
-import { loadView, type SpaceView } from './sql_metadata_view.ts';
+import { homesOf, loadView, type SpaceView } from './sql_metadata_view.ts';
 
 type MemberRow = MetadataSchema['members'];
 /** A living mount; `homeOf`: whose home it is in, null where it is in another shared space. */
@@ -155,7 +155,7 @@ async function settleMounts(
 /** Who stays a member in another role hears of it. */
 async function tellRoles(batch: Batch, space: number, changed: readonly Standing[]): Promise<void> {
   const staying = changed.filter(({ role, before }) => role !== null && before !== undefined);
-  await batch.provideIds(staying.length);
+  await prepareNotices(batch, staying);
   await batch.ledger.flush();
   for (const { userId, userName, role } of staying) {
     const path = (await loadView(batch.trx, userId)).byId.get(space)?.path ?? null;
@@ -226,7 +226,10 @@ async function deleteSpace(batch: Batch, space: SpaceView, named: Mount, op: num
     throw new AppError('forbidden', 'the folder holds shared folders: leave, delete or move those first');
   }
   const mounts = await mountsOf(trx, space.id);
-  await ledger.lock([space.id, ...mounts.map((mount) => mount.space)]);
+  const ofSpace = (e: InvitationConditions) => e('space', '=', space.id);
+  const told = concernedBy(await concernedByOpen(trx, ofSpace, batch.nowMs)); // their homes are locked with the others, in one order
+  const homes = await homesOf(trx, told, { ids: store.ids, nowMs: batch.nowMs });
+  await ledger.lock([space.id, ...mounts.map((mount) => mount.space), ...homes.values()]);
   await batch.provideIds(mounts.length);
   for (const mount of mounts) if (mount.id !== named.id) await unmount(batch, mount, { root: space.root, kind: 'leave', op: null });
   const others = await trx
@@ -236,7 +239,7 @@ async function deleteSpace(batch: Batch, space: SpaceView, named: Mount, op: num
     .returning('user_id')
     .execute();
   for (const { user_id } of others) store.touchedBy(trx).users.add(user_id);
-  await endInvitations(batch, (e) => e('space', '=', space.id), 'revoked');
+  await endInvitations(batch, ofSpace, 'revoked');
   await trx.updateTable('spaces').set({ deleted_at_ms: batch.nowMs }).where('id', '=', space.id).execute();
   return unmount(batch, named, { root: space.root, kind: 'delete', op });
 }

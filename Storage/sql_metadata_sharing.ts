@@ -22,7 +22,7 @@ function sharedAt(place: Place): SpaceView {
 }
 
 async function leave(store: Store, principal: Principal, path: string): Promise<void> {
-  await writeAt(store, principal, path, async (batch, place) => {
+  await writeAt(store, principal, { path }, async (batch, place) => {
     const space = sharedAt(place);
     const { userId, userName } = principal;
     if (space.ownerId === userId) throw new AppError('forbidden', 'the first owner cannot leave a shared folder, only delete it');
@@ -41,7 +41,7 @@ async function changeMember<Result>(
   { path, userId }: { path: string; userId: string },
   body: (batch: Batch, space: SpaceView) => Promise<Result>,
 ): Promise<Result> {
-  return writeAt(store, principal, path, async (batch, place) => {
+  return writeAt(store, principal, { path }, async (batch, place) => {
     const space = sharedAt(place);
     if (space.role < OWNER) throw new AppError('forbidden', 'only an owner does this');
     if (space.ownerId === userId) throw new AppError('forbidden', 'the first owner stays the owner');

@@ -132,6 +132,27 @@ async function createHome(trx: Rows, principal: Principal, ids: Ids, nowMs: numb
     .execute();
 }
 
+/** The home spaces of users, by user; made for those who have none. In the order of their ids, so that two transactions do not make the same homes crosswise. */
+export async function homesOf(
+  trx: Rows,
+  users: readonly Pick<Principal, 'userId' | 'userName'>[],
+  { ids, nowMs }: { ids: Ids; nowMs: number },
+): Promise<Map<string, number>> {
+  const names = new Map(users.map(({ userId, userName }) => [userId, userName]));
+  const query = trx
+    .selectFrom('spaces')
+    .select(['id', 'home_of'])
+    .where('home_of', 'in', [...names.keys()]);
+  const read = async () => new Map((await query.execute()).map(({ id, home_of }) => [home_of as string, id]));
+  if (names.size === 0) return new Map();
+  const there = await read();
+  if (there.size === names.size) return there;
+  for (const userId of [...names.keys()].filter((id) => !there.has(id)).sort()) {
+    await createHome(trx, { userId, userName: names.get(userId) as string, deviceId: '' }, ids, nowMs);
+  }
+  return read();
+}
+
 export type WriterView = View & { readonly home: SpaceView };
 
 /** The view inside a write transaction; makes the caller's home space if this is the first thing they store. */
