@@ -1,11 +1,13 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { splitPath } from '../Models/names.ts';
+import { giveBack } from '../Models/received_bytes.ts';
 import { PublishedContentQuery, RelayQuery } from '../Models/rest_published.ts';
 import { ROUTES } from '../Models/routes.ts';
 import type { Principal } from '../Storage/metadata.ts';
@@ -126,11 +128,19 @@ function whileAllowed(checks: readonly (() => Promise<unknown>)[], gone: AbortCo
 /** As fast as the slower side: when one breaks, both are cut. @returns bytes that were given on */
 async function giveOn({ body }: Relayed, raw: ServerResponse, signal: AbortSignal): Promise<number> {
   let sent = 0;
-  body.on('data', (piece: Buffer) => {
-    sent += piece.length;
+  const answer = new Writable({
+    write: (piece: Buffer, _encoding, done) => {
+      sent += piece.length;
+      raw.write(piece, (error) => {
+        if (!error) giveBack([piece]);
+        done(error);
+      });
+    },
+    final: (done) => void raw.end(done),
   });
+  raw.once('close', () => answer.destroy());
   try {
-    await pipeline(body, raw, { signal });
+    await pipeline(body, answer, { signal });
   } catch {
     body.destroy(); // the device hears at once that nobody takes the rest
     raw.destroy(); // no part can pass for the whole

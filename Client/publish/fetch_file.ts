@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../../Models/errors.ts';
+import { giveBack } from '../../Models/received_bytes.ts';
 import type { RestPublished } from '../../Models/rest_published.ts';
 import { ROUTES } from '../../Models/routes.ts';
 import { safeName } from '../../Models/tree_frames.ts';
@@ -181,6 +182,7 @@ class Incoming {
       }
       this.position += piece.length;
       this.#came += piece.length;
+      giveBack([piece]);
       if (this.position - followed >= FOLLOWED_BYTES) {
         followed = this.position;
         this.#hash.follow(followed);
