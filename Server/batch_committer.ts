@@ -65,9 +65,9 @@ export class BatchCommitter {
     this.#onResults = onResults;
   }
 
-  /** All that was added is committed and answered. */
+  /** All that was added is committed and answered, or will not be any more. */
   get idle(): boolean {
-    return this.#batch.empty && !this.#busy;
+    return this.#failure !== null || (this.#batch.empty && !this.#busy);
   }
 
   get full(): boolean {
@@ -116,13 +116,11 @@ export class BatchCommitter {
     this.#throwFailure();
   }
 
-  /** As `settle`, for the last time; after a failure what is left is dropped. */
+  /** As `settle`, for the last time. @throws what made a batch fail: what is left is dropped */
   async finish(): Promise<void> {
     try {
-      if (this.#failure === null) {
-        await this.settle();
-        await this.#record();
-      }
+      await this.settle();
+      await this.#record();
     } finally {
       await this.#recording.catch(Boolean); // known already, if it failed
       this.#stopTimer();

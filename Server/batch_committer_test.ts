@@ -45,8 +45,21 @@ test('once a batch failed nothing behind it is committed', async () => {
   });
   await sleep(50); // longer than a batch waits for company
   await assert.rejects(batches.flush(), { code: 'storage_unavailable' });
-  await batches.finish();
+  await assert.rejects(batches.finish(), { code: 'storage_unavailable' });
   assert.deepEqual(store.commits, []);
+});
+
+test('a push whose last batches fail does not end as one that is done, and owes nothing any more', async () => {
+  const held = { bytes: 0 };
+  const store: Store = { commits: [], fail: new AppError('storage_full', 'no space left') };
+  const batches = committer(store, held);
+  batches.addOperation(0, mkdir('/a'), 32);
+  await batches.flush(); // being committed
+  batches.addOperation(1, mkdir('/b'), 32); // and behind it the last one comes
+  assert.equal(batches.idle, false);
+  while (!batches.idle) await setImmediate();
+  await assert.rejects(batches.finish(), { code: 'storage_full' });
+  assert.deepEqual([store.commits, held.bytes], [[], 0]);
 });
 
 test('chunks without an operation are recorded before they are many, and before the end; never before they are synced', async () => {
@@ -184,6 +197,6 @@ test('where all pushes together hold much, each holds little; what was committed
   const finished = late.finish();
   late.addOperation(1, mkdir('/e'), 32);
   await assert.rejects(finished, { code: 'storage_full' });
-  await late.finish();
+  await assert.rejects(late.finish(), { code: 'storage_full' });
   assert.equal(held.bytes, 0);
 });
