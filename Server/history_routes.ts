@@ -103,7 +103,7 @@ function registerPins(plain: FastifyInstance, { history, authenticate }: History
   );
 }
 
-function registerReads(plain: FastifyInstance, { history, authenticate }: HistoryRouteDeps): void {
+function registerReads(plain: FastifyInstance, { history, authenticate, inTurn }: HistoryRouteDeps): void {
   const app = plain.withTypeProvider<ZodTypeProvider>();
   app.get(
     ROUTES.versions,
@@ -149,7 +149,7 @@ function registerReads(plain: FastifyInstance, { history, authenticate }: Histor
     },
     async (request) => {
       const { principal } = await authenticate(request);
-      const { rows, next } = await history.trash(principal, asked(request.query));
+      const { rows, next } = await inTurn(principal.userId, () => history.trash(principal, asked(request.query)));
       return { items: rows.map((row) => ({ ...restAct(row), id: row.nodeId, path: row.path, kind: row.kind, size: row.size })), next };
     },
   );

@@ -60,9 +60,12 @@ async function idEver(reading: HistoryReading, path: string): Promise<number | n
 function within({ path, node }: Below): RawBuilder<unknown> {
   const byPath = sql`j.path = ${path} OR substr(j.path, 1, ${Array.from(path).length + 1}) = ${`${path}/`}`;
   if (node === null) return sql`AND (${byPath})`;
-  return sql`AND (${byPath} OR EXISTS (
-    WITH RECURSIVE up (id) AS (SELECT n.parent UNION ALL SELECT p.parent FROM up JOIN nodes p ON p.id = up.id WHERE p.parent IS NOT NULL)
-    SELECT 1 FROM up WHERE up.id = ${node}))`;
+  return sql`AND (${byPath} OR n.parent IN (
+    WITH RECURSIVE folders (id) AS (
+      SELECT n.id FROM nodes n WHERE n.id = ${node}
+      UNION ALL SELECT n.id FROM folders f CROSS JOIN nodes n WHERE n.kind = 1
+        AND ((n.parent = f.id AND n.kind IN (1, 3) AND n.deleted_seq IS NULL) OR (n.parent = f.id AND n.deleted_seq IS NOT NULL)))
+    SELECT id FROM folders))`;
 }
 
 export async function trash(reading: HistoryReading, query: HistoryQuery): Promise<HistoryPage<TrashItem>> {
