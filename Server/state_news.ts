@@ -34,9 +34,7 @@ export class StateNews {
   tell(key: string, find: Find): void {
     if (this.#followers.size === 0) return;
     this.#waiting.set(key, find);
-    this.#telling ??= this.#tellAll().finally(() => {
-      this.#telling = null;
-    });
+    this.#telling ??= this.#tellAll();
   }
 
   /** Nothing more is asked of any store once this has resolved and no one tells. */
@@ -54,6 +52,7 @@ export class StateNews {
         this.#log.warn({ err }, 'a state could not be told');
       }
     }
+    this.#telling = null; // at once: what waits a moment later is told by another one
   }
 
   #bring({ users, message }: Told): void {

@@ -36,3 +36,16 @@ test('of one thing only the last state that waits is told, of many each in order
     ['a1', 'a99', 'b1', 'd1'].map((type) => `bob {"type":"${type}"}`),
   );
 });
+
+test('what comes to be in the moment after the last state was told is told too', async () => {
+  const news = new StateNews(silent);
+  const heard: string[] = [];
+  const find = (type: string) => async () => ({ users: ['ann'], message: { type } });
+  news.follow('ann', (text) => {
+    if (heard.push(text) === 1) queueMicrotask(() => news.tell('b', find('b')));
+  });
+  news.tell('a', find('a'));
+  while (heard.length === 0) await news.settled();
+  await news.settled();
+  assert.deepEqual(heard, ['{"type":"a"}', '{"type":"b"}']);
+});
