@@ -134,7 +134,7 @@ export const LIMITS = {
   arrivalChunksMax: 16_384, // of one of them: what comes behind is fetched once all of it was sent
   followersMax: 64, // requests for what came of them, at the same time; each holds a chunk
   pushesMax: 64, // push streams at the same time
-  pullsMax: 128, // pulls at the same time; each holds two chunks and the digests that it was asked for
+  pullsMax: 128, // pulls at the same time; each holds two chunks, with deltas four and what they are found with, and the digests that it was asked for
   uploadsMax: 16, // REST uploads at the same time
   drainTimeoutMs: 5000, // after a refusal: how long the rest of a body is read away so that the answer can arrive
   shutdownTimeoutMs: 10_000, // requests under way when the server is told to stop
