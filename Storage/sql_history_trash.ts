@@ -57,6 +57,7 @@ async function idEver(reading: HistoryReading, path: string): Promise<number | n
   }
 }
 
+/** Folders there are and folders that are gone stand in an index each, so each is asked for as its index has it. */
 function within({ path, node }: Below): RawBuilder<unknown> {
   const byPath = sql`j.path = ${path} OR substr(j.path, 1, ${Array.from(path).length + 1}) = ${`${path}/`}`;
   if (node === null) return sql`AND (${byPath})`;

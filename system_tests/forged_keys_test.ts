@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startDaemon } from '../Authentication/testing/daemon_fixture.ts';
-import { cheapSessions, openBareClient } from '../Client/testing/auth_client.ts';
+import { type BareClient, cheapSessions, openBareClient } from '../Client/testing/auth_client.ts';
 import { encodeUint32 } from '../Models/datagram_fields.ts';
 import { encodeError, encodeServer, NEVER_MS } from '../Models/datagrams.ts';
 
@@ -53,17 +53,23 @@ async function newFolder(t: TestContext): Promise<string> {
   return folder;
 }
 
+/** A session that was begun straight, and an exchange with its daemon that somebody sits on. */
+async function sessionOnBadWay(t: TestContext, client: BareClient, { daemon, forge }: { daemon: string; forge: Forge | null }) {
+  const straight = await client.exchange(daemon);
+  t.after(() => straight.close());
+  await client.register(straight, WHO);
+  const granted = await client.login(straight, WHO);
+  const { state, address } = await forger(t, daemon, forge);
+  const watched = await client.exchange(address, { giveUpMs: GIVE_UP_MS });
+  t.after(() => watched.close());
+  return { granted, state, watched };
+}
+
 test('a forged RETRY stops no session: the daemon is waited for, and has another key only where it stays silent', async (t) => {
   const folder = await newFolder(t);
   await using server = await startDaemon(folder);
   await using client = openBareClient();
-  const straight = await client.exchange(server.address);
-  t.after(() => straight.close());
-  await client.register(straight, WHO);
-  const granted = await client.login(straight, WHO);
-  const { state, address } = await forger(t, server.address, otherKey);
-  const watched = await client.exchange(address, { giveUpMs: GIVE_UP_MS });
-  t.after(() => watched.close());
+  const { granted, state, watched } = await sessionOnBadWay(t, client, { daemon: server.address, forge: otherKey });
   const renewed = await client.renew(watched, granted);
   assert.deepEqual(renewed.grant.sessionId, granted.grant.sessionId);
   assert.ok(state.forged >= 1);
@@ -79,13 +85,7 @@ test('a forged RETRY stops no session: the daemon is waited for, and has another
 test('a forged ERROR stops no session: the daemon is waited for, and speaks another version only where it stays silent', async (t) => {
   await using server = await startDaemon(await newFolder(t));
   await using client = openBareClient();
-  const straight = await client.exchange(server.address);
-  t.after(() => straight.close());
-  await client.register(straight, WHO);
-  const granted = await client.login(straight, WHO);
-  const { state, address } = await forger(t, server.address, null);
-  const watched = await client.exchange(address, { giveUpMs: GIVE_UP_MS });
-  t.after(() => watched.close());
+  const { granted, state, watched } = await sessionOnBadWay(t, client, { daemon: server.address, forge: null });
   const silent = [
     [otherVersion, 'protocol_mismatch'],
     [unknownError, 'protocol_mismatch'],
