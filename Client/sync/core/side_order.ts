@@ -48,6 +48,7 @@ export function orderSide(
   const deletedAt = new Map<NodeId, number>();
   const settledAt = new Map<NodeId, number>([[ROOT, 0]]);
   const underWay = new Set<NodeId>();
+  let wanted: ReadonlySet<string> | undefined; // places that something is to have; known once something is parked
 
   for (const [id, name] of work.setAside) leftAt.set(id, run(0, { type: 'set_aside', id, name }));
   for (const id of work.placements.keys()) place(id, 0);
@@ -118,7 +119,12 @@ export function orderSide(
   }
 
   function park(node: TreeNode): number | null {
-    const name = parkedName(node, (candidate) => isTaken(node.parent, foldName(candidate)));
+    wanted ??= new Set([...work.placements.values()].map(({ parent, name }) => `${parent}/${foldName(name)}`));
+    const names = wanted;
+    const name = parkedName(node, (candidate) => {
+      const key = foldName(candidate);
+      return names.has(`${node.parent}/${key}`) || isTaken(node.parent, key);
+    });
     if (name === null) return null;
     const done = run(0, { type: 'move', side, id: node.id, parent: node.parent, name });
     leftAt.set(node.id, done);

@@ -220,6 +220,13 @@ const CASES: readonly Case[] = [
     plan: 'remote move 2 /b | remote move 3 /a',
   },
   {
+    name: 'two names exchanged here, and something new has the name of who would wait there',
+    agreed: '2@1/a=000000 3@1/b=111111',
+    local: '2@1/b=000000 3@1/a=111111 9@1/a_(moving_5bd1e9)/',
+    remote: '2@1/a=000000 3@1/b=111111',
+    plan: 'remote make 9 /a (moving 5bd1e9), remote move 2 /a (moving 9840dc) | remote move 3 /a | remote move 2 /b',
+  },
+  {
     name: 'three names turned round',
     agreed: '2@1/a=000000 3@1/b=111111 4@1/c=222222',
     local: '2@1/b=000000 3@1/c=111111 4@1/a=222222',
