@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { seededRandom } from '../Models/testing/seeded_random.ts';
+import { testSeed } from '../Models/testing/test_seed.ts';
 import { listen } from './listen.ts';
 import { EventClient, type Message } from './testing/event_client.ts';
 import { openServer, type ServerFixture, type User } from './testing/server_fixture.ts';
@@ -173,7 +174,7 @@ test('clients cut off at random and going on from where they were miss nothing a
   const [owner, ...guests] = users as [User, ...User[]];
   await mkdir(owner, '/all');
   for (const guest of guests) await share(owner, '/all', guest);
-  const seed = Date.now() % 2 ** 31;
+  const seed = testSeed('followers of events');
   t.diagnostic(`seed ${seed}`);
   const next = seededRandom(seed);
   const random = (below: number): number => Math.floor(next() * below);

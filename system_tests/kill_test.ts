@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Driftless, register } from '../Client/client.ts';
 import { AppError, type ErrorCode } from '../Models/errors.ts';
 import { seededRandom } from '../Models/testing/seeded_random.ts';
+import { testSeed } from '../Models/testing/test_seed.ts';
 import { type ProcessName, privateEnvironment, type System, startSystem } from '../processes.ts';
 
 const KILLS = 100;
@@ -143,7 +144,7 @@ function sha256(bytes: Uint8Array): string {
 }
 
 test(`SIGKILL of either process, ${KILLS} times at random moments during uploads, loses nothing acknowledged`, async (t) => {
-  const seed = randomBytes(4).readUInt32BE();
+  const seed = testSeed('kills of the server');
   t.diagnostic(`seed ${seed}`);
   const folder = await mkdtemp(join(tmpdir(), 'driftless-kill-'));
   t.after(() => rm(folder, { recursive: true, force: true }));

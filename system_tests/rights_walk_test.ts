@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LINK_PREFIX } from '../Models/links.ts';
+import { testSeed } from '../Models/testing/test_seed.ts';
 import { PROBES, UNPROBED } from '../Server/testing/rights_probes.ts';
 import { nameOf, VISIT } from '../Server/testing/rights_walk.ts';
 import { openServer } from '../Server/testing/server_fixture.ts';
@@ -11,7 +12,7 @@ const WALKS = 10;
 const STEPS = 1_000; // each
 /** Of each route, of what can be seen and of what cannot, in all walks together. */
 const ASKED_MIN = 10;
-const begun = Date.now() % 2 ** 31;
+const begun = testSeed('walk of rights');
 
 const postgres = usePostgres();
 

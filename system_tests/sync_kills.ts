@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -209,5 +208,3 @@ function versionsOf(data: string): Set<string> {
     database.close();
   }
 }
-
-export const newSeed = (): number => randomBytes(4).readUInt32BE();

@@ -6,6 +6,7 @@ import { after, test } from 'node:test';
 import { ROOT } from '../Client/sync/core/tree.ts';
 import { contentId } from '../Models/content_id.ts';
 import { seededRandom } from '../Models/testing/seeded_random.ts';
+import { testSeed } from '../Models/testing/test_seed.ts';
 import { Device, openWorld, settle } from './sync_devices.ts';
 import { sharer } from './sync_shares.ts';
 
@@ -16,7 +17,7 @@ const WALKS = 4;
 const STEPS = 70; // each
 const SHARES = ['one', 'two', 'one/inner']; // of the owner
 const FOLDERS_OWN = 'plain'; // of both, never shared
-const begun = Date.now() % 2 ** 31;
+const begun = testSeed('walk of shares');
 
 type Text = string;
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();

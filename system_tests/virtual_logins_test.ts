@@ -6,6 +6,7 @@ import { startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { unansweredChance } from '../Client/testing/unanswered.ts';
 import { encodeServer } from '../Models/datagrams.ts';
 import { seededRandom } from '../Models/testing/seeded_random.ts';
+import { testSeed } from '../Models/testing/test_seed.ts';
 import { quickFolder } from '../Storage/testing/quick_folder.ts';
 import { exchangeThrough, virtualLogins } from './virtual_logins.ts';
 import { createVirtualTime } from './virtual_time.ts';
@@ -29,7 +30,7 @@ test('a login takes four round trips and the stretching, where nothing is lost',
 
 test('logins through a link that loses, repeats and reorders succeed, and the daemon has their sessions live', async (t) => {
   const base = await daemonFor(t);
-  const seed = Math.floor(Math.random() * 2 ** 31);
+  const seed = testSeed('logins in virtual time');
   t.diagnostic(`seed ${seed}`);
   const faults = { loss: 0.3, duplicate: 0.2, reorder: 0.3, delayMs: 40 };
   const times = await virtualLogins({ base, faults, logins: 60, stretchingMs: 222, seed, lanes: 20 });
@@ -42,7 +43,7 @@ test('logins through a link that loses, repeats and reorders succeed, and the da
 });
 
 test('a request through a very bad link stays unanswered as often as is computed from when it is sent again', async (t) => {
-  const seed = Math.floor(Math.random() * 2 ** 31);
+  const seed = testSeed('logins through a bad link');
   t.diagnostic(`seed ${seed}`);
   const random = seededRandom(seed);
   const time = createVirtualTime();

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
 import { it } from 'node:test';
 import fc from 'fast-check';
 import { foldName } from '../../Models/names.ts';
+import { testSeed } from '../../Models/testing/test_seed.ts';
 import { portableNames } from './portable_names.ts';
 
 const { toLocal, toRemote } = portableNames({ anyName: false });
@@ -76,7 +76,7 @@ const names = fc
   .filter((name) => name !== '' && name !== '.' && name !== '..');
 
 it('both directions are one to one, and every alias can be held', () => {
-  const seed = randomInt(2 ** 31);
+  const seed = testSeed('portable names');
   fc.assert(
     fc.property(names, (name) => {
       const local = toLocal(name);
@@ -89,7 +89,7 @@ it('both directions are one to one, and every alias can be held', () => {
 });
 
 it('an alias whose case the disk changed is still an alias of the same name', () => {
-  const seed = randomInt(2 ** 31);
+  const seed = testSeed('names of aliases');
   fc.assert(
     fc.property(names, (name) => {
       fc.pre(/^[ -~]*$/.test(name));

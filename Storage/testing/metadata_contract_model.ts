@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { writeAnchored } from '../../Models/names.ts';
 import type { Base, Operation } from '../../Models/operations.ts';
+import { testSeed } from '../../Models/testing/test_seed.ts';
 import type { Metadata, Principal } from '../metadata.ts';
 import { openFollower } from './feed_follower.ts';
 import {
@@ -244,7 +245,7 @@ async function sameAsModel(store: Metadata, user: Pair, known: Map<number, Model
 export function contractByModel(open: OpenPlace): void {
   test('random batches of two users who share a folder do what a plain model does, and the change feed tells it all', async (t) => {
     const store = await (await open(t)).open({ now: () => MODEL_NOW_MS });
-    const seed = Date.now() % 2 ** 31;
+    const seed = testSeed('metadata against a map');
     t.diagnostic(`seed ${seed}`);
     let run = 0;
     const property = fc.asyncProperty(batches, async (all) => {

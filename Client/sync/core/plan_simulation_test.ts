@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { testSeed } from '../../../Models/testing/test_seed.ts';
 import { LABELS } from '../testing/plan_generator.ts';
 import { PLAN_MUTANTS } from '../testing/plan_mutants.ts';
 import { describeFailure, simulateSeed } from '../testing/plan_simulation.ts';
@@ -10,7 +11,7 @@ const MUTANT_SEEDS = 20_000;
 const SHARE_MIN = 0.01;
 
 test('random histories with trouble on the way end with both sides the same, and nothing lost', (t) => {
-  const first = Date.now() % 2 ** 31;
+  const first = testSeed('random histories');
   const endMs = performance.now() + SECONDS * 1000;
   const counts = new Map<string, number>();
   let seeds = 0;
