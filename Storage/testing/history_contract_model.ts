@@ -1,5 +1,6 @@
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { testSeed } from '../../Models/testing/test_seed.ts';
 import type { OpenHistory } from './history_fixture.ts';
 import { rewinds, undos } from './history_walks.ts';
 import { sharedPasts } from './history_walks_shared.ts';
@@ -14,8 +15,9 @@ const PROPERTIES = [
 export function contractByReplay(open: OpenHistory): void {
   for (const [name, property, numRuns] of PROPERTIES) {
     test(name, async (t) => {
-      const result = await fc.check(property(await open(t)), { numRuns, endOnFailure: true });
-      t.diagnostic(`seed ${result.seed}`);
+      const seed = testSeed(name);
+      t.diagnostic(`seed ${seed}`);
+      const result = await fc.check(property(await open(t)), { numRuns, seed, endOnFailure: true });
       if (result.failed) throw new Error(fc.defaultReportMessage(result), { cause: result.errorInstance });
     });
   }
