@@ -4,7 +4,7 @@ import { parseEventMessage, type RestEvent } from '../Models/rest_events.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { type Access, trustOf } from './http_connect.ts';
 import type { Clock } from './sync/clock.ts';
-import { openEventSocket } from './sync/event_socket.ts';
+import { openEventSocket } from './sync/remote/event_socket.ts';
 
 const WAITING_MAX = 1000; // events that came and were not taken yet; then the connection is given up until they are
 const PAUSE_MS = { first: 200, most: 10_000 };

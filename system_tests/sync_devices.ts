@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { probeDisk } from '../Client/sync/probe.ts';
+import { probeDisk } from '../Client/sync/disk/probe.ts';
 import { openSync, type PassReport, type Sync, type SyncEvent, type SyncOptions, type SyncStatus } from '../Client/sync.ts';
 import { type FixtureOptions, openServer, type ServerFixture, type User } from '../Server/testing/server_fixture.ts';
 import type { ClientConfig } from './sync_client.ts';

@@ -16,7 +16,7 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import { probeDisk } from '../Client/sync/probe.ts';
+import { probeDisk } from '../Client/sync/disk/probe.ts';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { openProxy } from './cutting_proxy.ts';

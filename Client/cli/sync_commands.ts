@@ -4,8 +4,8 @@ import { AppError } from '../../Models/errors.ts';
 import { EXIT } from '../../Models/exit_codes.ts';
 import { childPath, joinPath, splitPath, writeAnchored } from '../../Models/names.ts';
 import type { SyncOptions } from '../client.ts';
-import type { ConflictEntry, ControlRequest, ExplainRow, StatusRow } from '../sync/control_messages.ts';
-import type { SyncRoot } from '../sync/roots.ts';
+import type { ConflictEntry, ControlRequest, ExplainRow, StatusRow } from '../sync/control/control_messages.ts';
+import type { SyncRoot } from '../sync/control/roots.ts';
 import { argument, type Command, listOption, type Options, type Outcome, type Run, textOption } from './command.ts';
 import { formatTime } from './format.ts';
 import { type Answer, facts, rowsOf } from './output.ts';
@@ -15,15 +15,15 @@ import type { Job, OnceReport } from './sync_running.ts';
 
 /** What these commands are made of is loaded when one of them runs: no other command waits for it. */
 const load = {
-  roots: () => import('../sync/roots.ts'),
+  roots: () => import('../sync/control/roots.ts'),
   running: () => import('./sync_running.ts'),
   lines: () => import('./sync_lines.ts'),
-  control: () => import('../sync/control.ts'),
-  messages: () => import('../sync/control_messages.ts'),
-  rows: () => import('../sync/root_rows.ts'),
-  stopped: () => import('../sync/stopped_root.ts'),
-  plans: () => import('../sync/plan_rows.ts'),
-  service: () => import('../sync/service.ts'),
+  control: () => import('../sync/control/control.ts'),
+  messages: () => import('../sync/control/control_messages.ts'),
+  rows: () => import('../sync/control/root_rows.ts'),
+  stopped: () => import('../sync/control/stopped_root.ts'),
+  plans: () => import('../sync/control/plan_rows.ts'),
+  service: () => import('../sync/control/service.ts'),
 } as const;
 
 /** The roots that are meant: the one at `local`, or all. @throws AppError `not_found` */

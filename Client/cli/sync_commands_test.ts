@@ -6,10 +6,10 @@ import { Writable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { AppError } from '../../Models/errors.ts';
 import type { Driftless, Sync, SyncEvent, SyncOptions, SyncStatus } from '../client.ts';
+import { openRoots } from '../sync/control/roots.ts';
 import type { Action } from '../sync/core/plan.ts';
 import { ROOT } from '../sync/core/tree.ts';
-import { openRoots } from '../sync/roots.ts';
-import { openSyncIndex } from '../sync/sync_index.ts';
+import { openSyncIndex } from '../sync/index/sync_index.ts';
 import { runWords } from './program.ts';
 
 /** What one folder's engine does in a test; the roots, their index and the control channel are real. */

@@ -1,8 +1,8 @@
 import { formatBytes } from '../../Models/format_bytes.ts';
 import type { SyncEvent } from '../client.ts';
-import type { PlanRow, StatusRow } from '../sync/control_messages.ts';
-import { type PlanTotals, planTotals } from '../sync/plan_rows.ts';
-import { heldRow, problemRow, realProblems } from '../sync/root_rows.ts';
+import type { PlanRow, StatusRow } from '../sync/control/control_messages.ts';
+import { type PlanTotals, planTotals } from '../sync/control/plan_rows.ts';
+import { heldRow, problemRow, realProblems } from '../sync/control/root_rows.ts';
 import { countOf, grouped } from './format.ts';
 import { formatRate } from './rates.ts';
 

@@ -1,11 +1,11 @@
 import { AppError } from '../../Models/errors.ts';
 import { visible } from '../../Models/visible.ts';
 import type { Driftless, Sync, SyncEvent, SyncOptions } from '../client.ts';
-import { serveControl } from '../sync/control.ts';
-import type { PlanRow, StatusRow } from '../sync/control_messages.ts';
-import { planRows } from '../sync/plan_rows.ts';
-import { controlOf } from '../sync/root_control.ts';
-import { heldRow, problemRow, realProblems } from '../sync/root_rows.ts';
+import { serveControl } from '../sync/control/control.ts';
+import type { PlanRow, StatusRow } from '../sync/control/control_messages.ts';
+import { planRows } from '../sync/control/plan_rows.ts';
+import { controlOf } from '../sync/control/root_control.ts';
+import { heldRow, problemRow, realProblems } from '../sync/control/root_rows.ts';
 import type { Run, Screen } from './command.ts';
 import { countOf, grouped } from './format.ts';
 import { createLines, type Lines } from './line_queue.ts';

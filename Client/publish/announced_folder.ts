@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { AppError } from '../../Models/errors.ts';
 import { LIMITS } from '../../Models/limits.ts';
 import { nameProblem } from '../../Models/names.ts';
-import { PRIVATE_FOLDER } from '../sync/local_tree.ts';
+import { PRIVATE_FOLDER } from '../sync/disk/local_tree.ts';
 import { localError, PART_NAME } from '../transfer/local_files.ts';
 
 /** What tells that a file is still the one that was hashed. */

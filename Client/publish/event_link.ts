@@ -1,7 +1,7 @@
 import type { Access } from '../http_connect.ts';
 import { type Clock, systemClock } from '../sync/clock.ts';
-import { eventSocket } from '../sync/event_socket.ts';
-import { watchEvents } from '../sync/http_remote_watch.ts';
+import { eventSocket } from '../sync/remote/event_socket.ts';
+import { watchEvents } from '../sync/remote/http_remote_watch.ts';
 
 export type LinkSession = Access;
 export type LinkEvents = {

@@ -10,7 +10,7 @@ import {
 } from '../../Models/rest_published.ts';
 import { ROUTES } from '../../Models/routes.ts';
 import type { Http } from '../http.ts';
-import { watchFolder } from '../sync/watch.ts';
+import { watchFolder } from '../sync/disk/watch.ts';
 import { AnnouncedFolder, type HashedFile } from './announced_folder.ts';
 import { type LinkSession, openEventLink } from './event_link.ts';
 import { type Served, serveFetch } from './serve_fetch.ts';

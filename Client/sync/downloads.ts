@@ -1,10 +1,10 @@
 import type { NodeId } from './core/tree.ts';
-import type { DiskFile, DiskStat } from './disk.ts';
-import { contentIs } from './hash_local.ts';
-import { asidePath, giveUp, type PlaceIntent } from './local_tree.ts';
-import { isOfDisk } from './local_tree_states.ts';
-import type { FetchItem, FetchOutcome } from './remote.ts';
-import type { LocalNode, ServerNode } from './sync_index.ts';
+import type { DiskFile, DiskStat } from './disk/disk.ts';
+import { contentIs } from './disk/hash_local.ts';
+import { asidePath, giveUp, type PlaceIntent } from './disk/local_tree.ts';
+import { isOfDisk } from './disk/local_tree_states.ts';
+import type { LocalNode, ServerNode } from './index/sync_index.ts';
+import type { FetchItem, FetchOutcome } from './remote/remote.ts';
 import { expectedOf, type WorkScope } from './work_scope.ts';
 
 /** A leaf that comes from the server: new at a place, or in the place of an older version. */

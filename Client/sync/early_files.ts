@@ -2,14 +2,14 @@ import { AppError } from '../../Models/errors.ts';
 import type { ArrivingFile } from '../../Models/events.ts';
 import { readAnchored } from '../../Models/names.ts';
 import type { ChunkRef } from '../../Models/operations.ts';
-import type { DiskFile } from './disk.ts';
-import { inFolder } from './disk_paths.ts';
-import type { IgnoreRules } from './ignore_rules.ts';
-import { giveUp, type LocalTree, SYNC_BYTES } from './local_tree.ts';
-import { codeOf, isOfDisk } from './local_tree_states.ts';
-import type { EarlyFile, Remote } from './remote.ts';
-import { localPath, type NameForms } from './scan.ts';
-import type { SyncIndex } from './sync_index.ts';
+import type { DiskFile } from './disk/disk.ts';
+import { inFolder } from './disk/disk_paths.ts';
+import { giveUp, type LocalTree, SYNC_BYTES } from './disk/local_tree.ts';
+import { codeOf, isOfDisk } from './disk/local_tree_states.ts';
+import type { SyncIndex } from './index/sync_index.ts';
+import type { EarlyFile, Remote } from './remote/remote.ts';
+import type { IgnoreRules } from './scan/ignore_rules.ts';
+import { localPath, type NameForms } from './scan/scan.ts';
 
 export type EarlyDeps = {
   readonly tree: Pick<LocalTree, 'stage' | 'restage' | 'discard'>;

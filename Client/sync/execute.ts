@@ -3,7 +3,7 @@ import type { NodeId } from './core/tree.ts';
 import { type Download, download } from './downloads.ts';
 import { type LocalAction, workLocally } from './local_work.ts';
 import type { Refusals } from './refusals.ts';
-import { isUnchanged } from './scan.ts';
+import { isUnchanged } from './scan/scan.ts';
 import { type RemoteAction, Uploads } from './uploads.ts';
 import { type WorkDeps, WorkScope } from './work_scope.ts';
 

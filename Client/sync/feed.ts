@@ -1,11 +1,11 @@
 import { AppError } from '../../Models/errors.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
-import { inFolder } from './disk_paths.ts';
-import type { IgnoreRules } from './ignore_rules.ts';
-import { leftOutAt } from './left_out_places.ts';
-import type { FeedPage, Remote, RemoteNode } from './remote.ts';
-import type { NameForms } from './scan.ts';
-import type { ServerNode, SyncIndex } from './sync_index.ts';
+import { inFolder } from './disk/disk_paths.ts';
+import type { ServerNode, SyncIndex } from './index/sync_index.ts';
+import type { FeedPage, Remote, RemoteNode } from './remote/remote.ts';
+import type { IgnoreRules } from './scan/ignore_rules.ts';
+import { leftOutAt } from './scan/left_out_places.ts';
+import type { NameForms } from './scan/scan.ts';
 
 /** A server that says more often than this that folders moved meanwhile cannot be followed now. */
 const ROUNDS_MAX = 10;

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
+import { portableNames } from './disk/portable_names.ts';
 import { pullFeed } from './feed.ts';
-import { openIgnoreRules } from './ignore_rules.ts';
-import { portableNames } from './portable_names.ts';
-import type { FeedPage, RemoteNode } from './remote.ts';
-import { openSyncIndex } from './sync_index.ts';
+import { openSyncIndex } from './index/sync_index.ts';
+import type { FeedPage, RemoteNode } from './remote/remote.ts';
+import { openIgnoreRules } from './scan/ignore_rules.ts';
 
 const ROOT_NODE = 1;
 

@@ -1,10 +1,10 @@
 import { MODE } from '../../Models/operations.ts';
 import { mtimeUs } from '../transfer/local_files.ts';
-import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk.ts';
-import { inFolder } from './disk_paths.ts';
-import type { Intent, IntentTarget, MoveIntent, PlaceIntent } from './local_tree.ts';
-import { localPath, type NameForms, seenStat } from './scan.ts';
-import type { LocalNode, ServerNode, SyncIndex } from './sync_index.ts';
+import type { Disk, DiskFeatures, DiskFile, DiskStat } from './disk/disk.ts';
+import { inFolder } from './disk/disk_paths.ts';
+import type { Intent, IntentTarget, MoveIntent, PlaceIntent } from './disk/local_tree.ts';
+import type { LocalNode, ServerNode, SyncIndex } from './index/sync_index.ts';
+import { localPath, type NameForms, seenStat } from './scan/scan.ts';
 
 export type FinishDeps = {
   readonly disk: Disk;

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { assertNever } from '../../Models/errors.ts';
 import type { Action, Plan, Side } from './core/plan.ts';
-import type { Disk } from './disk.ts';
-import { PRIVATE_FOLDER } from './local_tree.ts';
-import type { SyncIndex } from './sync_index.ts';
+import type { Disk } from './disk/disk.ts';
+import { PRIVATE_FOLDER } from './disk/local_tree.ts';
+import type { SyncIndex } from './index/sync_index.ts';
 
 /** Something that must be asked before anything is done. `approve` lets it through once. */
 export type Held =

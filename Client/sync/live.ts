@@ -1,9 +1,9 @@
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
 import type { Clock } from './clock.ts';
-import type { OnHint, Watcher } from './disk.ts';
-import { folderOf, inFolder } from './disk_paths.ts';
+import type { OnHint, Watcher } from './disk/disk.ts';
+import { folderOf, inFolder } from './disk/disk_paths.ts';
 import type { Engine, PassReport } from './engine.ts';
-import type { Remote } from './remote.ts';
+import type { Remote } from './remote/remote.ts';
 
 export type LiveState =
   | { readonly state: 'working' | 'idle' | 'paused' | 'closed' }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../../Models/errors.ts';
-import type { OnHint } from './disk.ts';
+import type { OnHint } from './disk/disk.ts';
 import type { PassOptions, PassReport } from './engine.ts';
 import { type LiveState, runLive } from './live.ts';
 import { ManualClock } from './testing/manual_clock.ts';

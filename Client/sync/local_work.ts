@@ -1,10 +1,10 @@
 import { assertNever } from '../../Models/errors.ts';
 import type { Conflict, Plan } from './core/plan.ts';
 import type { NodeId } from './core/tree.ts';
-import type { DiskStat } from './disk.ts';
-import { contentIs } from './hash_local.ts';
-import { type Achieved, asidePath, type Intent, type IntentTarget } from './local_tree.ts';
-import type { LocalNode } from './sync_index.ts';
+import type { DiskStat } from './disk/disk.ts';
+import { contentIs } from './disk/hash_local.ts';
+import { type Achieved, asidePath, type Intent, type IntentTarget } from './disk/local_tree.ts';
+import type { LocalNode } from './index/sync_index.ts';
 import { expectedOf, type WorkScope } from './work_scope.ts';
 
 /** Actions on this disk that need nothing from the server. */

@@ -1,10 +1,10 @@
 import type { Stuck } from './core/plan.ts';
 import type { NodeId } from './core/tree.ts';
-import { folderOf } from './disk_paths.ts';
+import { folderOf } from './disk/disk_paths.ts';
+import type { SyncIndex } from './index/sync_index.ts';
 import { nodeAt } from './node_at.ts';
 import type { Reason } from './reasons.ts';
-import { localPath, type NameForms, type ScanReport } from './scan.ts';
-import type { SyncIndex } from './sync_index.ts';
+import { localPath, type NameForms, type ScanReport } from './scan/scan.ts';
 
 export type ProblemsDeps = {
   readonly index: SyncIndex;

@@ -3,10 +3,10 @@ import { AppError } from '../../Models/errors.ts';
 import { LIMITS } from '../../Models/limits.ts';
 import type { SyncReportBody } from '../../Models/rest_receipt.ts';
 import type { Clock } from './clock.ts';
+import { realProblems } from './control/root_rows.ts';
 import { ROOT } from './core/tree.ts';
 import type { Held } from './guards.ts';
-import { realProblems } from './root_rows.ts';
-import type { SyncIndex } from './sync_index.ts';
+import type { SyncIndex } from './index/sync_index.ts';
 
 type Said = Omit<SyncReportBody, 'state' | 'counter' | 'mark'>;
 

@@ -1,8 +1,8 @@
 import { assertNever } from '../../Models/errors.ts';
-import type { Disk } from './disk.ts';
-import { asidePath, type LocalTree, type MoveIntent, type RemoveIntent } from './local_tree.ts';
-import { localPath, type NameForms } from './scan.ts';
-import type { ConflictRow, LocalNode, SyncIndex } from './sync_index.ts';
+import type { Disk } from './disk/disk.ts';
+import { asidePath, type LocalTree, type MoveIntent, type RemoveIntent } from './disk/local_tree.ts';
+import type { ConflictRow, LocalNode, SyncIndex } from './index/sync_index.ts';
+import { localPath, type NameForms } from './scan/scan.ts';
 import { expectedOf } from './work_scope.ts';
 
 /** Which version of something that was changed on both sides stays: this device's, which is in the copy, the other one, or each under its name. */

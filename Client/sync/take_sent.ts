@@ -1,5 +1,5 @@
 import { foldName } from '../../Models/names.ts';
-import type { LocalNode, ServerNode, SyncIndex } from './sync_index.ts';
+import type { LocalNode, ServerNode, SyncIndex } from './index/sync_index.ts';
 
 /**
  * What was sent and never answered, and turns out to be what the server has, is what both sides had: a person's change since then is based

@@ -4,10 +4,10 @@ import type { OperationResult } from '../../Models/operations.ts';
 import { mtimeUs } from '../transfer/local_files.ts';
 import type { Action } from './core/plan.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
+import type { LocalNode, ServerNode } from './index/sync_index.ts';
 import type { Reason } from './reasons.ts';
 import type { Refusals } from './refusals.ts';
-import type { PushItem, PushOutcome, Snapshot } from './remote.ts';
-import type { LocalNode, ServerNode } from './sync_index.ts';
+import type { PushItem, PushOutcome, Snapshot } from './remote/remote.ts';
 import { expectedOf, localReason, type WorkScope } from './work_scope.ts';
 
 /** Actions on the server, in the order in which they must arrive. */

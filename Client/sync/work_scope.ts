@@ -1,14 +1,14 @@
 import type { Action } from './core/plan.ts';
 import { type NodeId, ROOT } from './core/tree.ts';
-import type { Disk, DiskFeatures, DiskStat } from './disk.ts';
-import { folderOf, inFolder } from './disk_paths.ts';
+import type { Disk, DiskFeatures, DiskStat } from './disk/disk.ts';
+import { folderOf, inFolder } from './disk/disk_paths.ts';
+import type { HashLocal } from './disk/hash_local.ts';
+import type { LocalTree } from './disk/local_tree.ts';
 import type { EarlyFiles } from './early_files.ts';
-import type { HashLocal } from './hash_local.ts';
-import type { LocalTree } from './local_tree.ts';
+import type { LocalNode, SeenStat, SyncIndex } from './index/sync_index.ts';
 import type { Reason } from './reasons.ts';
-import type { Remote } from './remote.ts';
-import { localPath, type NameForms, seenStat } from './scan.ts';
-import type { LocalNode, SeenStat, SyncIndex } from './sync_index.ts';
+import type { Remote } from './remote/remote.ts';
+import { localPath, type NameForms, seenStat } from './scan/scan.ts';
 
 export type WorkDeps = {
   readonly disk: Disk;

@@ -1,11 +1,11 @@
 import { httpFor } from '../http.ts';
 import { systemClock } from '../sync/clock.ts';
-import type { Disk } from '../sync/disk.ts';
-import { eventSocket } from '../sync/event_socket.ts';
-import { openHttpRemote } from '../sync/http_remote.ts';
-import { openNodeDisk } from '../sync/node_disk.ts';
-import type { RateLimits } from '../sync/rate_limit.ts';
-import type { FetchItem, Remote, Upload } from '../sync/remote.ts';
+import type { Disk } from '../sync/disk/disk.ts';
+import { openNodeDisk } from '../sync/disk/node_disk.ts';
+import { eventSocket } from '../sync/remote/event_socket.ts';
+import { openHttpRemote } from '../sync/remote/http_remote.ts';
+import type { RateLimits } from '../sync/remote/rate_limit.ts';
+import type { FetchItem, Remote, Upload } from '../sync/remote/remote.ts';
 import type { CachedVersion, ManifestCache } from '../transfer/manifest_cache.ts';
 
 export type RemoteClient = Remote & { readonly limits: RateLimits; readonly remembered: Map<string, CachedVersion> };

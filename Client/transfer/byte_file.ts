@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, ftruncateSync, read, readSync, type Stats, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
-import type { DiskFile } from '../sync/disk.ts';
+import type { DiskFile } from '../sync/disk/disk.ts';
 import { openForRead } from './local_files.ts';
 
 const readAsync = promisify(read);

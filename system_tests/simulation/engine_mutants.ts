@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
-import type { DiskFile, DiskStat } from '../../Client/sync/disk.ts';
-import type { Upload } from '../../Client/sync/remote.ts';
+import type { DiskFile, DiskStat } from '../../Client/sync/disk/disk.ts';
+import type { Upload } from '../../Client/sync/remote/remote.ts';
 import { type MemoryDisk, ProcessKilled } from '../../Client/sync/testing/memory_disk.ts';
 import type { Metadata } from '../../Storage/metadata.ts';
 import { generate } from './generate.ts';

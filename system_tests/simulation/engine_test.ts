@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import type { DiskFile } from '../../Client/sync/disk.ts';
-import type { SyncIndex } from '../../Client/sync/sync_index.ts';
+import type { DiskFile } from '../../Client/sync/disk/disk.ts';
+import type { SyncIndex } from '../../Client/sync/index/sync_index.ts';
 import type { MemoryDisk } from '../../Client/sync/testing/memory_disk.ts';
 import { systemError } from '../../Client/sync/testing/memory_disk_volume.ts';
 import type { DeviceOptions } from './history.ts';

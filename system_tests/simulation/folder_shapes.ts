@@ -1,4 +1,4 @@
-import { folderOf } from '../../Client/sync/disk_paths.ts';
+import { folderOf } from '../../Client/sync/disk/disk_paths.ts';
 import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
 import type { UserAction } from './history.ts';
 

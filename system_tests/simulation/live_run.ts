@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
-import { folderOf } from '../../Client/sync/disk_paths.ts';
+import { folderOf } from '../../Client/sync/disk/disk_paths.ts';
 import type { PassOptions, PassReport } from '../../Client/sync/engine.ts';
-import { type EventConnection, watchEvents } from '../../Client/sync/http_remote_watch.ts';
 import { type Live, type LiveDeps, runLive } from '../../Client/sync/live.ts';
+import { type EventConnection, watchEvents } from '../../Client/sync/remote/http_remote_watch.ts';
 import { ProcessKilled } from '../../Client/sync/testing/memory_disk.ts';
 import { seededRandom } from '../../Models/testing/seeded_random.ts';
 import type { PassFault, WatchFaults } from './history.ts';

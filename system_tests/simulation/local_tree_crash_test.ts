@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DiskStat } from '../../Client/sync/disk.ts';
-import { asidePath, type Intent, type LocalTree, openLocalTree } from '../../Client/sync/local_tree.ts';
+import type { DiskStat } from '../../Client/sync/disk/disk.ts';
+import { asidePath, type Intent, type LocalTree, openLocalTree } from '../../Client/sync/disk/local_tree.ts';
 import { type BeforeDiskCall, openMemoryDisk, ProcessKilled } from '../../Client/sync/testing/memory_disk.ts';
 import { type OtherProgram, otherProgram } from '../../Client/sync/testing/memory_disk_user.ts';
 import { MemoryVolume, systemError } from '../../Client/sync/testing/memory_disk_volume.ts';

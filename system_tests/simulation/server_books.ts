@@ -1,5 +1,5 @@
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from 'node:sqlite';
-import type { AgreedNode } from '../../Client/sync/sync_index.ts';
+import type { AgreedNode } from '../../Client/sync/index/sync_index.ts';
 import { CHUNK_FRAME_HEADER_BYTES } from '../../Models/chunk_frames.ts';
 import { contentId } from '../../Models/content_id.ts';
 import type { Operation, OperationResult } from '../../Models/operations.ts';

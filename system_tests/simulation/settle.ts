@@ -1,5 +1,5 @@
 import { type NodeId, ROOT } from '../../Client/sync/core/tree.ts';
-import type { AgreedNode, SyncIndex } from '../../Client/sync/sync_index.ts';
+import type { AgreedNode, SyncIndex } from '../../Client/sync/index/sync_index.ts';
 import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
 import type { FeedNode } from '../../Models/tree_frames.ts';
 import { comparable, describe, isApart, keptApart, toldApart } from './comparable.ts';

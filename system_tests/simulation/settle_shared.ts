@@ -1,8 +1,8 @@
 import { type NodeId, ROOT } from '../../Client/sync/core/tree.ts';
-import { folderOf } from '../../Client/sync/disk_paths.ts';
-import { portableNames } from '../../Client/sync/portable_names.ts';
+import { folderOf } from '../../Client/sync/disk/disk_paths.ts';
+import { portableNames } from '../../Client/sync/disk/portable_names.ts';
 import type { Reason } from '../../Client/sync/reasons.ts';
-import { localPath } from '../../Client/sync/scan.ts';
+import { localPath } from '../../Client/sync/scan/scan.ts';
 import type { Found } from '../../Client/sync/testing/memory_disk_user.ts';
 import type { FeedNode } from '../../Models/tree_frames.ts';
 import { comparable, isApart } from './comparable.ts';

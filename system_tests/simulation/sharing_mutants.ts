@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { ROOT } from '../../Client/sync/core/tree.ts';
-import type { FeedPage, PushItem, PushOutcome, Remote } from '../../Client/sync/remote.ts';
-import type { SyncIndex } from '../../Client/sync/sync_index.ts';
+import type { SyncIndex } from '../../Client/sync/index/sync_index.ts';
+import type { FeedPage, PushItem, PushOutcome, Remote } from '../../Client/sync/remote/remote.ts';
 import type { Metadata, Principal } from '../../Storage/metadata.ts';
 import { boundTo, type EngineMutant, type Try } from './engine_mutants.ts';
 import { generate, sharingSeed } from './generate.ts';

@@ -1,5 +1,5 @@
 import { DatabaseSync } from 'node:sqlite';
-import { type SyncIndex, syncIndexIn } from '../../Client/sync/sync_index.ts';
+import { type SyncIndex, syncIndexIn } from '../../Client/sync/index/sync_index.ts';
 
 const OBSERVED_MAX = 8;
 

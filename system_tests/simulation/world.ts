@@ -1,4 +1,4 @@
-import { folderOf } from '../../Client/sync/disk_paths.ts';
+import { folderOf } from '../../Client/sync/disk/disk_paths.ts';
 import type { PassOptions, PassReport } from '../../Client/sync/engine.ts';
 import type { DiskCall } from '../../Client/sync/testing/memory_disk.ts';
 import { ProcessKilled, ShortListing, ShortWrite } from '../../Client/sync/testing/memory_disk.ts';

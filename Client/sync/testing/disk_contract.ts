@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { Disk } from '../disk.ts';
+import type { Disk } from '../disk/disk.ts';
 
 const MTIME_US = 1_700_000_000_123_456;
 

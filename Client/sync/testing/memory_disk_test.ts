@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../../Models/testing/seeded_random.ts';
-import type { Disk } from '../disk.ts';
+import type { Disk } from '../disk/disk.ts';
 import { diskContract } from './disk_contract.ts';
 import { openMemoryDisk, ProcessKilled, ShortWrite } from './memory_disk.ts';
 import { otherProgram } from './memory_disk_user.ts';

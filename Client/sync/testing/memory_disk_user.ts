@@ -1,4 +1,4 @@
-import type { DiskStat } from '../disk.ts';
+import type { DiskStat } from '../disk/disk.ts';
 import type { Inode } from './memory_disk_nodes.ts';
 import { type MemoryVolume, systemError } from './memory_disk_volume.ts';
 

@@ -1,4 +1,4 @@
-import type { DiskListing, DiskStat } from '../disk.ts';
+import type { DiskListing, DiskStat } from '../disk/disk.ts';
 import { makeAllDurable, NameJournal, rebuild } from './memory_disk_names.ts';
 import { type Inode, makeContentDurable, type NamedInode, newInode, resize, writeBytes } from './memory_disk_nodes.ts';
 

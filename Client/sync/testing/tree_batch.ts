@@ -1,5 +1,5 @@
-import type { Disk, DiskStat } from '../disk.ts';
-import { asidePath, type Intent, type LocalTree, openLocalTree } from '../local_tree.ts';
+import type { Disk, DiskStat } from '../disk/disk.ts';
+import { asidePath, type Intent, type LocalTree, openLocalTree } from '../disk/local_tree.ts';
 import { type BeforeDiskCall, ProcessKilled } from './memory_disk.ts';
 import { otherProgram } from './memory_disk_user.ts';
 import { MemoryVolume } from './memory_disk_volume.ts';
