@@ -67,7 +67,7 @@ export function historyMethods(http: Http): HistoryMethods {
   const preview = async (route: 'rewind' | 'undo', body: unknown): Promise<Plan> => {
     const { next, ...plan } = await call(({ RestPlan }) => ({ schema: RestPlan, method: 'POST', route: ROUTES[route], body }));
     for (let after = next; after !== null; ) {
-      const query = { plan: plan.plan, after, limit: LIMITS.pageEntriesMax }; // for each page the whole plan is made anew
+      const query = { plan: plan.plan, after, limit: LIMITS.pageEntriesMax };
       const page = await call(({ RestPlan }) => ({ schema: RestPlan, method: 'GET', route: ROUTES.plans, query }));
       plan.steps.push(...page.steps);
       plan.conflicts.push(...page.conflicts);

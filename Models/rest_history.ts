@@ -95,7 +95,7 @@ export const UndoBody = z.union([
   }),
 ]);
 
-/** What going back would do is named by what was asked and the digest of the answer: the server keeps nothing. */
+/** What going back would do is named by what was asked and the digest of the answer. */
 const PlanToken = z.string().min(1).max(16_384).describe('Names exactly this plan');
 const StepKind = z.enum(['delete', 'move', 'restore', 'content']);
 const counts = z.object({ delete: z.int(), move: z.int(), restore: z.int(), content: z.int() });

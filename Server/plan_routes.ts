@@ -14,7 +14,7 @@ import { isoFromMilliseconds } from './rest_shapes.ts';
 import type { Turns } from './turns.ts';
 
 export type PlanRouteDeps = {
-  readonly history: Pick<History, 'preview' | 'goBack'>;
+  readonly history: Pick<History, 'preview' | 'previewed' | 'goBack'>;
   readonly authenticate: Authenticate;
   readonly inTurn: Turns;
 };
@@ -56,8 +56,7 @@ export function registerPlanRoutes(plain: FastifyInstance, { history, authentica
     const { plan, after = '0', limit } = request.query;
     const { request: asked, digest } = readToken(plan);
     if (!/^[0-9]{1,9}$/.test(after)) throw new AppError('cursor_invalid', 'not a position of this plan');
-    const made = await inTurn(principal.userId, () => history.preview(principal, asked));
-    if (made.digest !== digest) throw new AppError('version_stale', 'something changed since the preview: look at it again');
+    const made = await inTurn(principal.userId, () => history.previewed(principal, asked, digest));
     return page(made, asked, { after: Number(after), limit });
   });
   app.post(

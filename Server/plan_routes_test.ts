@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
+import { LIMITS } from '../Models/limits.ts';
+import type { Operation } from '../Models/operations.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { uploadOf } from './testing/form.ts';
 import { ok, refused, requests } from './testing/requests.ts';
@@ -16,6 +19,11 @@ after(() => server[Symbol.asyncDispose]());
 
 const { get, post, remove } = requests(() => server);
 const put = async (user: User, path: string, content: string) => void ok(await server.ask(user, uploadOf(path, content)));
+const makeFolders = async ({ id, name }: User, paths: readonly string[]): Promise<void> => {
+  const operations = paths.map((path): Operation => ({ kind: 'mkdir', path, existingOk: false, mode: null, mtimeUs: null }));
+  const stream = { id: randomBytes(16), firstOperation: 0, resumed: false };
+  await server.metadata.commit({ userId: id, userName: name, deviceId: 'filler' }, stream, [], operations);
+};
 const cursorOf = async (user: User): Promise<string> => ok(await get(user, ROUTES.changes, { limit: '5000' })).json().cursor;
 
 async function there(user: User, folder: string): Promise<string[]> {
@@ -69,6 +77,28 @@ test('a plan is not carried out when something came between, and then nothing of
   await put(alice, '/elsewhere', 'not about this folder');
   ok(await post(alice, ROUTES.plans, { plan: another }));
   assert.deepEqual(await there(alice, '/race'), ['/race/a', '/race/b']);
+});
+
+test('the pages of a long plan are those of what was previewed, though something came between, and it is not carried out', async () => {
+  await put(alice, '/long/f', '1');
+  const cursor = await cursorOf(alice);
+  const since = new Date(Date.now() - 1000).toISOString();
+  await makeFolders(
+    alice,
+    Array.from({ length: LIMITS.pageEntriesDefault + 1 }, (_, i) => `/long/${i}`),
+  );
+  const device = { device: 'filler', since };
+  for (const [route, body] of [
+    [ROUTES.rewind, { path: '/long', cursor }],
+    [ROUTES.undo, device],
+  ] as const) {
+    const first = ok(await post(alice, route, body)).json();
+    await put(alice, '/long/f', first.plan);
+    await makeFolders(alice, [`/long/new${route.length}`]);
+    const { steps, next } = ok(await get(alice, ROUTES.plans, { plan: first.plan, after: first.next })).json();
+    assert.deepEqual([first.steps.length + steps.length, next], [first.counts.delete, null]);
+    refused(await post(alice, ROUTES.plans, { plan: first.plan }), 409, 'version_stale');
+  }
 });
 
 test('nobody goes back before the beginning, to the cursor of another, or where there was nothing', async () => {

@@ -117,6 +117,11 @@ export type History = {
    */
   preview(principal: Principal, request: BackRequest): Promise<BackPlan>;
   /**
+   * What was previewed, for whoever takes it page by page: as it was then if it is kept (Storage/kept_plans.ts), else made anew.
+   * @throws as `preview`; `version_stale` when it was made anew, and is something else by now
+   */
+  previewed(principal: Principal, request: BackRequest, digest: string): Promise<BackPlan>;
+  /**
    * Does exactly what was previewed, in one transaction: all of it or nothing.
    * @throws as `preview`; `version_stale` when it would be something else by now, `path_invalid` when something would become too deep
    */

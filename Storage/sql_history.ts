@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
 import { AppError } from '../Models/errors.ts';
-import type { Deed, History, HistoryPage, HistoryQuery, Version } from './history.ts';
+import type { BackPlan, BackRequest, Deed, History, HistoryPage, HistoryQuery, Version } from './history.ts';
+import { createKeptPlans } from './kept_plans.ts';
 import type { ChangeKind, Manifest, Principal } from './metadata.ts';
-import { goBack } from './sql_history_back.ts';
+import { checkSame, goBack } from './sql_history_back.ts';
 import { type Place, setPin, thin } from './sql_history_keep.ts';
 import { makePlan } from './sql_history_plan.ts';
 import {
@@ -42,6 +43,12 @@ export function sqlHistory(store: Store, epoch: string): History {
     if (row === undefined) throw nothingAt(path);
     return row;
   };
+  const plans = createKeptPlans();
+  const preview = async (at: HistoryReading, request: BackRequest): Promise<BackPlan> => {
+    const { shown } = await makePlan({ ...at, epoch }, request);
+    plans.keep(at.view, request, shown);
+    return shown;
+  };
   return {
     versions: async (principal, query) => versions(await reading(principal), query),
     version: async (principal, path, version) => versionAt(await reading(principal), path, version),
@@ -51,7 +58,13 @@ export function sqlHistory(store: Store, epoch: string): History {
     pin: async (principal, path, version) => setPin(await reading(principal), principal, await pinnable(principal, path, version), true),
     unpin: async (principal, path, version) => setPin(await reading(principal), principal, await pinnable(principal, path, version), false),
     thin: (policy) => thin(store, policy),
-    preview: async (principal, request) => (await makePlan({ ...(await reading(principal)), epoch }, request)).shown,
+    preview: async (principal, request) => preview(await reading(principal), request),
+    previewed: async (principal, request, digest) => {
+      const at = await reading(principal);
+      const plan = plans.find(at.view, request, digest) ?? (await preview(at, request));
+      checkSame(plan.digest, digest);
+      return plan;
+    },
     goBack: (principal, request, digest) => goBack({ store, epoch, principal }, request, digest),
   };
 }

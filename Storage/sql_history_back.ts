@@ -40,7 +40,8 @@ export async function goBack(
   return { operation: stream.id.toString('hex'), counts: expected.shown.counts };
 }
 
-function checkSame(is: string, wanted: string): void {
+/** @throws AppError `version_stale` */
+export function checkSame(is: string, wanted: string): void {
   if (is !== wanted) throw new AppError('version_stale', 'something changed since the preview: look at it again');
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '../../Models/limits.ts';
 import type { BackPlan, BackRequest } from '../history.ts';
 import type { Principal } from '../metadata.ts';
 import { openFollower } from './feed_follower.ts';
@@ -296,6 +297,34 @@ export function contractOfGoingBack(open: OpenHistory): void {
     );
     assert.deepEqual(await paths(place, bob), ['/team']);
     await follower.check();
+  });
+
+  test('the pages of a long plan are those of one plan, whatever is done meanwhile, and only for who can still reach all of it', async (t) => {
+    const place = await open(t);
+    const { metadata, history } = place;
+    await done(metadata, alice, [mkdir('/team')]);
+    await share(metadata, '/team', bob);
+    const { cursor } = await allChanges(metadata, bob);
+    const names = Array.from({ length: LIMITS.pageEntriesDefault + 1 }, (_, i) => `/team/${i}`);
+    await done(
+      metadata,
+      laptop,
+      names.map((name) => put(name, one)),
+      contents,
+    );
+    const rewind: BackRequest = { kind: 'rewind', path: '/team', to: { cursor } };
+    const plan = await history.preview(bob, rewind);
+    assert.equal(plan.counts.delete, names.length);
+    await done(metadata, laptop, [put('/team/later', two)], contents);
+    const asked = JSON.parse(JSON.stringify({ to: rewind.to, path: rewind.path, kind: rewind.kind })) as BackRequest;
+    assert.deepEqual(await history.previewed(bob, asked, plan.digest), plan);
+    const stale = { code: 'version_stale' };
+    await assert.rejects(history.goBack(bob, rewind, plan.digest), stale);
+    await assert.rejects(history.previewed(bob, { ...rewind, path: '/' }, plan.digest), stale);
+    const undo: BackRequest = { kind: 'undo', user: 'alice', device: 'laptop', sinceMs: 0 };
+    await assert.rejects(history.previewed(alice, undo, plan.digest), stale);
+    await metadata.setRole(alice, { path: '/team', userId: bob.userId, role: 'viewer' });
+    await assert.rejects(history.previewed(bob, rewind, plan.digest), { code: 'forbidden' });
   });
 
   test('one operation is taken back with all it did, and a rewind too', async (t) => {
