@@ -7,9 +7,9 @@ import { ROUTES } from '../Models/routes.ts';
 import type { Links } from '../Storage/links.ts';
 import { createAttempts } from './attempts.ts';
 import type { Authenticate } from './authenticate.ts';
-import { type LinkPasswords, newToken, tokenHash } from './link_secrets.ts';
 import { NOTHING, PROBLEMS } from './openapi.ts';
 import { restLink, restLinkAccess } from './rest_link_shapes.ts';
+import { type LinkPasswords, newToken, tokenHash } from './visits/link_secrets.ts';
 
 export type LinkRouteDeps = {
   readonly links: Pick<Links, 'create' | 'managed' | 'revoke' | 'accesses'>;

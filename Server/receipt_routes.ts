@@ -16,10 +16,10 @@ import type { Principal } from '../Storage/metadata.ts';
 import type { UsersDevice } from '../Storage/sessions.ts';
 import type { ReportedRoot, SyncReports } from '../Storage/sync_reports.ts';
 import type { Authenticate } from './authenticate.ts';
+import type { Presence } from './events/presence.ts';
+import type { StateNews } from './events/state_news.ts';
 import { PROBLEMS } from './openapi.ts';
-import type { Presence } from './presence.ts';
 import { isoFromMilliseconds } from './rest_shapes.ts';
-import type { StateNews } from './state_news.ts';
 
 export type ReceiptRouteDeps = {
   readonly syncReports: SyncReports;

@@ -18,7 +18,7 @@ import { buildApp } from './app.ts';
 import { openAuthCarrier } from './auth_carrier.ts';
 import { createAuthenticator } from './authenticate.ts';
 import { readConfig, type ServerConfig, ticketKeysPath } from './config.ts';
-import { LocalFanOut } from './events_fan_out.ts';
+import { LocalFanOut } from './events/events_fan_out.ts';
 import { listen, stopListening } from './listen.ts';
 import { openLog } from './log.ts';
 import { createReadiness } from './readiness.ts';
@@ -28,8 +28,8 @@ import { RevokedDevices } from './revoked_devices.ts';
 import { createTicketVerifier, TicketKeys } from './tickets.ts';
 import { openTls } from './tls_server.ts';
 import { allowedWebhookHosts, resolveName } from './webhook_addresses.ts';
-import { WebhookDelivery } from './webhook_delivery.ts';
-import { createWebhookSender } from './webhook_sender.ts';
+import { WebhookDelivery } from './webhooks/webhook_delivery.ts';
+import { createWebhookSender } from './webhooks/webhook_sender.ts';
 
 const KEYS_REFRESH_MS = 1000; // so that a key taken away is not trusted for long
 

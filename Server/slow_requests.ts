@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LIMITS } from '../Models/limits.ts';
-import { isEventUpgrade } from './events_routes.ts';
+import { isEventUpgrade } from './events/events_routes.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {

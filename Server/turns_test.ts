@@ -6,8 +6,8 @@ import { AppError } from '../Models/errors.ts';
 import { ROUTES } from '../Models/routes.ts';
 import { registerEntryRoutes } from './entry_routes.ts';
 import { registerFindRoutes } from './find_routes.ts';
-import { registerHistoryRoutes } from './history_routes.ts';
-import { registerPlanRoutes } from './plan_routes.ts';
+import { registerHistoryRoutes } from './history/history_routes.ts';
+import { registerPlanRoutes } from './history/plan_routes.ts';
 import { registerQuotaRoutes } from './quota_routes.ts';
 import { createTurns } from './turns.ts';
 

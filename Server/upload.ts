@@ -4,7 +4,7 @@ import { LIMITS } from '../Models/limits.ts';
 import type { ChunkStore, VerifiedChunk } from '../Storage/chunk_store.ts';
 import type { Metadata, Principal, StoredChunk } from '../Storage/metadata.ts';
 import { sha256, verifyContent } from '../Storage/verified_chunk.ts';
-import { UploadWindow } from './upload_window.ts';
+import { UploadWindow } from './transfer/upload_window.ts';
 
 /** What was received and is durable, but not visible to anyone before it is committed. */
 export type Received = {

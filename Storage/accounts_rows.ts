@@ -5,7 +5,7 @@ import type { ChangeResult } from '../Models/session_changes.ts';
 import type { EndReason } from '../Models/session_ends.ts';
 import type { Account } from './account.ts';
 import type { Accounts } from './accounts.ts';
-import type { GuessTables } from './sql_guesses.ts';
+import type { GuessTables } from './sql/sql_guesses.ts';
 import { statement } from './statement.ts';
 
 type UsersTable = {

@@ -4,10 +4,10 @@ import { splitPath } from '../Models/names.ts';
 import type { Operation } from '../Models/operations.ts';
 import type { Database } from './database.ts';
 import type { Principal } from './metadata.ts';
-import { findAnchors, placesFrom } from './sql_metadata_anchors.ts';
-import { KIND, type MetadataSchema, type Node, type Rows } from './sql_metadata_schema.ts';
-import { nodeLookups, openPathBook, openTree, type Place } from './sql_metadata_tree.ts';
-import { loadView, type View } from './sql_metadata_view.ts';
+import { findAnchors, placesFrom } from './sql/sql_metadata_anchors.ts';
+import { KIND, type MetadataSchema, type Node, type Rows } from './sql/sql_metadata_schema.ts';
+import { nodeLookups, openPathBook, openTree, type Place } from './sql/sql_metadata_tree.ts';
+import { loadView, type View } from './sql/sql_metadata_view.ts';
 
 /** Files, symlinks among them, that an operation would take out of a space. */
 export type Taken = { readonly space: number; readonly files: number };

@@ -1,9 +1,9 @@
 import { AppError } from '../Models/errors.ts';
 import type { Principal } from './metadata.ts';
-import type { Store } from './sql_metadata_batch.ts';
-import { type Marks, openCursor, writeCursor } from './sql_metadata_cursor.ts';
-import type { Rows } from './sql_metadata_schema.ts';
-import { loadView, lockSpaces, type View } from './sql_metadata_view.ts';
+import type { Store } from './sql/sql_metadata_batch.ts';
+import { type Marks, openCursor, writeCursor } from './sql/sql_metadata_cursor.ts';
+import type { Rows } from './sql/sql_metadata_schema.ts';
+import { loadView, lockSpaces, type View } from './sql/sql_metadata_view.ts';
 
 /** Up to where a device has processed what happened. It only moves forward, in each space for itself. */
 export type EventMarks = {

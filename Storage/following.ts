@@ -1,6 +1,6 @@
 import type { Change, Principal } from './metadata.ts';
 import type { SpaceReader } from './space_readers.ts';
-import type { JournalRow } from './sql_metadata_changes.ts';
+import type { JournalRow } from './sql/sql_metadata_changes.ts';
 
 /** What was committed just now, read once for everybody, by space: rows that follow each other, up to the newest. */
 export type LatestRows = ReadonlyMap<number, readonly JournalRow[]>;

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { LIMITS } from '../Models/limits.ts';
 import type { BackPlan, BackRequest } from './history.ts';
-import type { View } from './sql_metadata_view.ts';
+import type { View } from './sql/sql_metadata_view.ts';
 
 /** Long plans of going back, for whoever takes them page by page: the last of each user, for LIMITS.planKeptMs behind its last page. */
 export type KeptPlans = {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import type { BackPlan, BackRequest } from './history.ts';
 import { createKeptPlans } from './kept_plans.ts';
-import type { SpaceView, View } from './sql_metadata_view.ts';
+import type { SpaceView, View } from './sql/sql_metadata_view.ts';
 
 const request: BackRequest = { kind: 'undo', operation: '1' };
 const long = LIMITS.pageEntriesDefault + 1;

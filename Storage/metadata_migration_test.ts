@@ -6,8 +6,8 @@ import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
 import { type DatabaseAddress, openDatabase } from './database.ts';
+import type { MetadataSchema } from './sql/sql_metadata_schema.ts';
 import { MIGRATIONS } from './sql_metadata.ts';
-import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { startPostgres } from './testing/postgres.ts';
 
 async function temporaryFolder(t: TestContext): Promise<string> {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { bulkQuery } from './bulk.ts';
 import type { Database } from './database.ts';
-import { JOURNAL_KINDS, type MetadataSchema, type Rows } from './sql_metadata_schema.ts';
+import { JOURNAL_KINDS, type MetadataSchema, type Rows } from './sql/sql_metadata_schema.ts';
 import type { Touched } from './touched.ts';
 
 /**

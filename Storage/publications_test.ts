@@ -5,9 +5,9 @@ import { openDatabase } from './database.ts';
 import type { Principal } from './metadata.ts';
 import type { Audience, Publications, PublishedQuery } from './publications.ts';
 import { openServerStore } from './server_store.ts';
-import { sqlFetches } from './sql_fetches.ts';
+import { sqlFetches } from './sql/sql_fetches.ts';
+import type { MetadataSchema } from './sql/sql_metadata_schema.ts';
 import { MIGRATIONS } from './sql_metadata.ts';
-import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { newDatabases } from './testing/databases.ts';
 import { alice, bob, carol, done, mkdir } from './testing/metadata_fixture.ts';
 

@@ -2,12 +2,12 @@ import { setImmediate } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { type DatabaseAddress, openDatabase } from './database.ts';
 import type { Principal } from './metadata.ts';
+import { EVERYBODY, type LimitRow, NO_LIMIT, rulesOf } from './sql/sql_metadata_allowance.ts';
+import type { Store } from './sql/sql_metadata_batch.ts';
+import { openBatch } from './sql/sql_metadata_commit.ts';
+import { KIND, type MetadataSchema, type Rows } from './sql/sql_metadata_schema.ts';
+import { usageOf } from './sql/sql_metadata_usage.ts';
 import { MIGRATIONS, openStore } from './sql_metadata.ts';
-import { EVERYBODY, type LimitRow, NO_LIMIT, rulesOf } from './sql_metadata_allowance.ts';
-import type { Store } from './sql_metadata_batch.ts';
-import { openBatch } from './sql_metadata_commit.ts';
-import { KIND, type MetadataSchema, type Rows } from './sql_metadata_schema.ts';
-import { usageOf } from './sql_metadata_usage.ts';
 
 /** Bytes by what they are. Only what is live counts against the quota. */
 export type Usage = {

@@ -7,11 +7,11 @@ import type { Entry, EntryKind } from '../Models/operations.ts';
 import { type Database, runSql } from './database.ts';
 import type { Page, Principal } from './metadata.ts';
 import { indexedName, type NameIndex, spaceMark } from './name_index.ts';
-import { reachedPaths } from './sql_metadata_anchors.ts';
-import { entryAt } from './sql_metadata_list.ts';
-import { ENTRY_KINDS, KIND, type MetadataSchema, NODE_COLUMNS, type Node, type Rows } from './sql_metadata_schema.ts';
-import { nodeLookups } from './sql_metadata_tree.ts';
-import { loadView, type View } from './sql_metadata_view.ts';
+import { reachedPaths } from './sql/sql_metadata_anchors.ts';
+import { entryAt } from './sql/sql_metadata_list.ts';
+import { ENTRY_KINDS, KIND, type MetadataSchema, NODE_COLUMNS, type Node, type Rows } from './sql/sql_metadata_schema.ts';
+import { nodeLookups } from './sql/sql_metadata_tree.ts';
+import { loadView, type View } from './sql/sql_metadata_view.ts';
 
 export type SearchKind = EntryKind | FileKind;
 export type SearchQuery = {

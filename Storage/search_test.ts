@@ -8,8 +8,8 @@ import { type DatabaseAddress, openDatabase } from './database.ts';
 import { openNameIndex, spaceMark } from './name_index.ts';
 import { type Search, type SearchQuery, sqlSearch } from './search.ts';
 import { openServerStore, type ServerStore } from './server_store.ts';
+import type { MetadataSchema } from './sql/sql_metadata_schema.ts';
 import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
-import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { newDatabases, sqliteAddress } from './testing/databases.ts';
 import { alice, bob, carol, contentOf, done, listing, mkdir, move, put, remove, share } from './testing/metadata_fixture.ts';
 

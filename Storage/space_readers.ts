@@ -1,5 +1,5 @@
 import { LIMITS } from '../Models/limits.ts';
-import type { Rows } from './sql_metadata_schema.ts';
+import type { Rows } from './sql/sql_metadata_schema.ts';
 
 /** A user who can read a space, with the newest row of the journal of their home. */
 export type SpaceReader = { readonly userId: string; readonly space: number; readonly homeHead: number | null };

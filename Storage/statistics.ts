@@ -1,11 +1,11 @@
 import { type FileKind, fileKindOf } from '../Models/file_kinds.ts';
 import type { Database } from './database.ts';
 import type { Principal } from './metadata.ts';
-import { asSeen } from './sql_metadata_changes.ts';
-import { childrenOf, listStatements, type Reading, walk } from './sql_metadata_list.ts';
-import { JOURNAL_KINDS, KIND, type MetadataSchema, type Rows } from './sql_metadata_schema.ts';
-import { nodeLookups } from './sql_metadata_tree.ts';
-import { loadView, type SpaceView, type View } from './sql_metadata_view.ts';
+import { asSeen } from './sql/sql_metadata_changes.ts';
+import { childrenOf, listStatements, type Reading, walk } from './sql/sql_metadata_list.ts';
+import { JOURNAL_KINDS, KIND, type MetadataSchema, type Rows } from './sql/sql_metadata_schema.ts';
+import { nodeLookups } from './sql/sql_metadata_tree.ts';
+import { loadView, type SpaceView, type View } from './sql/sql_metadata_view.ts';
 
 export type Counted = { readonly files: number; readonly bytes: number };
 export type StatisticsReport = Counted & {

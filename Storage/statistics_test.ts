@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openDatabase } from './database.ts';
+import type { MetadataSchema } from './sql/sql_metadata_schema.ts';
 import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
-import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { sqlStatistics } from './statistics.ts';
 import { newDatabases } from './testing/databases.ts';
 import { alice, bob, carol, contentOf, done, mkdir, move, put, remove, share, symlink } from './testing/metadata_fixture.ts';

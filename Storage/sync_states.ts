@@ -1,6 +1,6 @@
 import { LIMITS } from '../Models/limits.ts';
 import type { Database } from './database.ts';
-import type { MetadataSchema, Rows } from './sql_metadata_schema.ts';
+import type { MetadataSchema, Rows } from './sql/sql_metadata_schema.ts';
 
 /**
  * Notices that a client's sync index is an older copy of itself, or that two machines use copies of one: what such an index believes to have

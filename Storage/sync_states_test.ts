@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { LIMITS } from '../Models/limits.ts';
 import { type DatabaseAddress, openDatabase } from './database.ts';
+import type { MetadataSchema } from './sql/sql_metadata_schema.ts';
 import { MIGRATIONS } from './sql_metadata.ts';
-import type { MetadataSchema } from './sql_metadata_schema.ts';
 import { type SyncStates, sqlSyncStates } from './sync_states.ts';
 import { newDatabases } from './testing/databases.ts';
 

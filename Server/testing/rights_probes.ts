@@ -16,7 +16,7 @@ const A_VISIT = 'asked with the links of the walk, by somebody without an accoun
 export const UNPROBED: Readonly<Record<string, string>> = {
   [`GET ${ROUTES.whoami}`]: 'tells what the ticket says',
   [`GET ${ROUTES.ping}`]: 'tells the time it took',
-  [`GET ${ROUTES.online}`]: 'tells of connections, and this walk has none: Server/events_test.ts',
+  [`GET ${ROUTES.online}`]: 'tells of connections, and this walk has none: Server/events/events_test.ts',
   [`GET ${ROUTES.events}`]: 'is a connection; what it tells is the feed, followed here by a device of each user',
   [`GET ${ROUTES.eventsDone}`]: OF_THE_CALLER,
   [`POST ${ROUTES.eventsDone}`]: OF_THE_CALLER,

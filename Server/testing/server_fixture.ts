@@ -23,7 +23,7 @@ import { buildApp } from '../app.ts';
 import type { AuthCarrier } from '../auth_carrier.ts';
 import { createAuthenticator } from '../authenticate.ts';
 import { ticketKeysPath } from '../config.ts';
-import { LocalFanOut } from '../events_fan_out.ts';
+import { LocalFanOut } from '../events/events_fan_out.ts';
 import { LOG_FORM } from '../log.ts';
 import { createReadiness } from '../readiness.ts';
 import { Revocations } from '../revocations.ts';
@@ -31,8 +31,8 @@ import { RevokedDevices } from '../revoked_devices.ts';
 import { createTicketVerifier, TicketKeys } from '../tickets.ts';
 import type { TlsIdentity } from '../tls_identity.ts';
 import { allowedWebhookHosts, resolveName } from '../webhook_addresses.ts';
-import { WebhookDelivery } from '../webhook_delivery.ts';
-import { createWebhookSender } from '../webhook_sender.ts';
+import { WebhookDelivery } from '../webhooks/webhook_delivery.ts';
+import { createWebhookSender } from '../webhooks/webhook_sender.ts';
 import { keySet, makeSigningKey, mintTicket, type SigningKey, type TicketParts } from './ticket_mint.ts';
 
 /** A user with an account and a live session. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { KyselyPlugin, Transaction } from 'kysely';
 import type { Database } from '../database.ts';
-import type { MetadataSchema } from '../sql_metadata_schema.ts';
+import type { MetadataSchema } from '../sql/sql_metadata_schema.ts';
 
 /** One failure, after so many more statements of write transactions; none at 0. */
 export type Fault = { failAfter: number };
