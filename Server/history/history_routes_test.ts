@@ -78,6 +78,22 @@ test('what was deleted is shown with who did it, and comes back', async () => {
   refused(await post(alice, ROUTES.undelete, { id: items[0].id }), 409, 'already_exists');
 });
 
+test('who has moved a file into a shared folder has it in their trash, and sees there nothing of who took it out to the same name', async () => {
+  await written('/given', 'mine');
+  ok(await post(alice, ROUTES.folders, { path: '/ours' }));
+  const invitation = ok(await post(alice, ROUTES.invitations, { path: '/ours', user: bob.name, role: 'editor' })).json();
+  ok(await post(bob, `${ROUTES.invitations}/${invitation.id}/accept`, {}));
+  ok(await post(alice, ROUTES.move, { from: '/given', to: '/ours/given' }));
+  ok(await post(bob, ROUTES.move, { from: '/ours/given', to: '/given' }));
+  const trash = async (): Promise<unknown[]> =>
+    ok(await get(alice, ROUTES.trash, { path: '/given' }))
+      .json()
+      .items.map(({ path, user, size }: { path: string; user: string; size: number }) => [path, user, size]);
+  assert.deepEqual(await trash(), [['/given', 'alice', 4]]);
+  ok(await remove(bob, '/given'));
+  assert.deepEqual(await trash(), [['/given', 'alice', 4]]);
+});
+
 test('a position of another listing, or of another user, is refused', async () => {
   const version = await written('/p', '1');
   await written('/p', '2');

@@ -6,8 +6,8 @@ import type { Answer, ServerFixture, User } from './server_fixture.ts';
 /** All users of the walk have this one. */
 export const DEVICE = '2'.repeat(32);
 
-/** What the principal has seen so far: names of nodes, and the change feed up to a cursor. */
-export type Memory = { readonly names: Set<string>; cursor: string | null };
+/** What the principal has seen so far: names of nodes, paths where there was something, and the change feed up to a cursor. */
+export type Memory = { readonly names: Set<string>; readonly paths: Set<string>; cursor: string | null };
 
 /** What a probe is about: a principal, a node that may be theirs to see or not, and a path that leads to it or to nothing. */
 export type Target = {

@@ -79,9 +79,10 @@ export const PAST_PROBES: readonly Probe[] = [
   {
     route: `GET ${ROUTES.trash}`,
     async run(target) {
-      const { rights, user, node, memory } = target;
-      if (target.role === NONE) return [(await get(target, ROUTES.trash)).json().items ?? [], []];
-      const items = (await get(target, ROUTES.trash)).json().items as { id: number; path: string }[];
+      const { rights, user, node, memory, path } = target;
+      const items: { id: number; path: string }[] = (await get(target, ROUTES.trash)).json().items ?? [];
+      // A path of others may be where the user once had something that is in the trash.
+      if (target.role === NONE && !memory.paths.has(path)) return [items, []];
       const told = rights.trash.filter((gone) => gone.folder === node && gone.toldTo.has(user.name) && isStillIn(gone));
       const missing = told.filter(({ node: { id } }) => !items.some((item) => item.id === id));
       return [

@@ -50,7 +50,7 @@ export async function walkRights({ seed, steps, probes, afterwards, server, afte
     return `node${names}x`;
   };
   const history: string[] = [];
-  const memories = new Map<string, Memory>(NAMES.map((name) => [name, { names: new Set(), cursor: null }]));
+  const memories = new Map<string, Memory>(NAMES.map((name) => [name, { names: new Set(), paths: new Set(), cursor: null }]));
   const coverage = new Map<string, { shown: number; hidden: number }>();
   const count = (route: string, isShown: boolean): void => {
     const seen = coverage.get(route) ?? { shown: 0, hidden: 0 };
@@ -92,7 +92,11 @@ export async function walkRights({ seed, steps, probes, afterwards, server, afte
     const nodes = rights.all();
     for (const { name } of users) {
       const memory = memories.get(name) as Memory;
-      for (const node of nodes) for (const part of pathOf(name, node)?.split('/') ?? []) memory.names.add(part);
+      for (const path of nodes.map((node) => pathOf(name, node))) {
+        if (path === null) continue;
+        memory.paths.add(path);
+        for (const part of path.split('/')) memory.names.add(part);
+      }
     }
     await everyoneSees(server, rights, users).catch((error: unknown) => fail(error));
     if (nodes.length === 0) continue;
