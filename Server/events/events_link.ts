@@ -23,6 +23,7 @@ export class EventLink {
   readonly #socket: EventSocket;
   #unsent = 0; // characters given to the socket that are still on their way
   #gap: NodeJS.Timeout | undefined;
+  #nextMs = 0; // on the clock of `performance.now()`: from when on the next hint may be sent
   #cutting: NodeJS.Timeout | undefined;
   #waiting: Moment | null = null; // the time of the last change that is to be told
   #answered = true;
@@ -117,12 +118,18 @@ export class EventLink {
   #next(): void {
     const at = this.#waiting;
     if (at === null || this.#unsent > 0 || this.#gap !== undefined || this.#ended) return;
+    const waitMs = this.#nextMs - performance.now();
+    if (waitMs > 0) {
+      // A timer counts whole milliseconds, and may be early by one.
+      this.#gap = setTimeout(() => {
+        this.#gap = undefined;
+        this.#next();
+      }, waitMs);
+      return;
+    }
     this.#waiting = null;
-    this.#gap = setTimeout(() => {
-      this.#gap = undefined;
-      this.#next();
-    }, LIMITS.eventGapMs);
     this.#send(eventText({ type: 'changed', at }));
+    this.#nextMs = performance.now() + LIMITS.eventGapMs;
   }
 
   #send(text: string): void {
