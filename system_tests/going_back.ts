@@ -27,10 +27,16 @@ for (const [name, property] of properties) {
     interruptAfterTimeLimit: limitMs,
     seed,
   });
+  const strays = await store.takeStraysHome();
   await store.close();
   await rm(folder, { recursive: true, force: true });
   if (result.failed && result.counterexample !== null) {
     console.log(fc.defaultReportMessage(result), result.errorInstance);
+    process.exitCode = 1;
+    break;
+  }
+  if (strays.length > 0) {
+    console.log(`${name}: ${strays.length} entries are in folders of other spaces, seed ${seed}`);
     process.exitCode = 1;
     break;
   }
