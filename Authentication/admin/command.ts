@@ -1,3 +1,4 @@
+import type { CommandOptions, CommandWords } from '../../Models/command_line.ts';
 import type { Admin } from './admin.ts';
 
 /** One thing that happened, as `Answer` tells it. */
@@ -13,16 +14,10 @@ export type Answer =
     }
   /** As it happens: each is said at once, as JSON on a line of its own. May never end. */
   | { readonly happening: AsyncIterable<Happening> };
-export type Options = Readonly<Record<string, string | boolean | undefined>>;
+export type Options = CommandOptions;
 
-/** One command. `name` has one word or two; `args` are in commander's notation; `examples` come without the leading `driftless-admin`. */
-export type Command = {
-  readonly name: string;
-  readonly args: string;
-  readonly summary: string;
-  readonly about?: string;
-  readonly options?: readonly { readonly flags: string; readonly text: string; readonly choices?: readonly string[] }[];
-  readonly examples: readonly string[];
+/** One command of the program. */
+export type Command = CommandWords & {
   run(admin: Admin, args: readonly string[], options: Options): Promise<Answer>;
 };
 

@@ -1,8 +1,6 @@
-import { Command as Commander, CommanderError, Option } from 'commander';
-import { AppError } from '../../Models/errors.ts';
-import { EXIT, EXIT_CODES } from '../../Models/exit_codes.ts';
-import { visible, visibleContent, visibleJson } from '../../Models/visible.ts';
-import packageJson from '../../package.json' with { type: 'json' };
+import { openCommandLine } from '../../Models/command_line.ts';
+import { EXIT } from '../../Models/exit_codes.ts';
+import { visible, visibleJson } from '../../Models/visible.ts';
 import type { Admin } from './admin.ts';
 import { AUDIT_COMMAND } from './audit_command.ts';
 import type { Command, Options } from './command.ts';
@@ -46,70 +44,14 @@ export type ProgramDeps = {
 };
 
 /** Runs one command line. Never throws: what went wrong is on `err`, and in the exit code. */
-export async function runWords(words: readonly string[], deps: ProgramDeps): Promise<number> {
-  const result = { code: EXIT.done as number };
-  try {
-    await buildProgram(deps, result).parseAsync([...words], { from: 'user' });
-    return result.code;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage; // it has said why
-    const code = error instanceof AppError ? error.code : 'internal';
-    deps.err(`driftless-admin: ${visible(error instanceof Error ? error.message : String(error))} (${code})\n`);
-    return EXIT_CODES[code];
-  }
-}
-
-function buildProgram(deps: ProgramDeps, result: { code: number }): Commander {
-  const program = dressed(new Commander('driftless-admin'), deps)
-    .description(ABOUT)
-    .version(packageJson.version, '-V, --version')
-    .enablePositionalOptions()
-    .addHelpText('after', ENVIRONMENT);
-  const groups = new Map<string, Commander>();
+export function runWords(words: readonly string[], deps: ProgramDeps): Promise<number> {
+  const { out, err } = deps;
+  const line = openCommandLine({ name: 'driftless-admin', about: ABOUT, after: ENVIRONMENT, groups: GROUPS, out, err });
   for (const command of COMMANDS) {
-    const [first = '', second] = command.name.split(' ');
-    if (second === undefined) {
-      groups.set(first, addCommand(program, first, command, deps, result)); // words may follow it too
-      continue;
-    }
-    const group = groups.get(first) ?? dressed(program.command(first), deps).description(GROUPS[first] ?? first);
-    groups.set(first, group);
-    addCommand(group, second, command, deps, result);
+    const about = command.about?.replaceAll('\n', ' ');
+    line.add({ ...command, about }, (args, options) => perform(command, args, options, deps));
   }
-  return program;
-}
-
-function dressed(commander: Commander, deps: ProgramDeps): Commander {
-  return commander
-    .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage().replace('[options]', '').trim()}` })
-    .helpCommand(true)
-    .exitOverride()
-    .showSuggestionAfterError()
-    .configureOutput({
-      writeOut: deps.out,
-      writeErr: deps.err,
-      outputError: (text, write) => write(`driftless-admin: ${visibleContent(text.replace(/^error: /, ''))}`),
-    });
-}
-
-function addCommand(parent: Commander, word: string, command: Command, deps: ProgramDeps, result: { code: number }): Commander {
-  const { args, summary, about, options = [], examples } = command;
-  const added = parent
-    .command(`${word} ${args}`.trim())
-    .summary(summary)
-    .description(about === undefined ? summary : `${summary}\n\n${about.replaceAll('\n', ' ')}`);
-  for (const { flags, text, choices } of options) {
-    const option = new Option(flags, text);
-    if (choices !== undefined) option.choices(choices);
-    added.addOption(option);
-  }
-  added.option('--json', 'print JSON, for programs');
-  const lines = examples.map((example) => `  ${example.includes('driftless-admin ') ? example : `driftless-admin ${example}`}\n`);
-  added.addHelpText('after', `\nExamples:\n${lines.join('')}`);
-  added.action(async () => {
-    result.code = await perform(command, added.args, added.opts<Options>(), deps);
-  });
-  return added;
+  return line.run(words);
 }
 
 async function perform(command: Command, args: readonly string[], options: Options, deps: ProgramDeps): Promise<number> {

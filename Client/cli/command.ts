@@ -1,3 +1,4 @@
+import type { CommandOptions, CommandWords } from '../../Models/command_line.ts';
 import type { ExitCode } from '../../Models/exit_codes.ts';
 import type { Driftless, TransferFailure } from '../client.ts';
 import type { Answer } from './output.ts';
@@ -36,26 +37,10 @@ export type Screen = { readonly columns: number; write(text: string): void };
 
 /** `code`: what a script sees when nothing failed; `done` if not given. */
 export type Outcome = Answer | { readonly answer: Answer; readonly failures: readonly TransferFailure[]; readonly code?: ExitCode };
-export type Options = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
+export type Options = CommandOptions;
 
-/** One word of the command line. `args` in commander's notation; `examples` without the leading `driftless`. */
-export type Command = {
-  readonly name: string;
-  readonly args: string;
-  readonly usage?: string; // where `args` cannot say it
-  readonly summary: string;
-  readonly options?: readonly {
-    readonly flags: string;
-    readonly text: string;
-    readonly choices?: readonly string[];
-    readonly standard?: string;
-    /** May be given several times; its value is a list. */
-    readonly repeated?: true;
-  }[];
-  readonly about?: string;
-  readonly examples: readonly string[];
-  /** `false` for content, which is what it is. */
-  readonly hasJson?: false;
+/** One word of the command line. */
+export type Command = CommandWords & {
   run(run: Run, args: readonly string[], options: Options): Promise<Outcome>;
 };
 

@@ -1,8 +1,7 @@
-import { Command as Commander, CommanderError, Option } from 'commander';
+import { openCommandLine } from '../../Models/command_line.ts';
 import { AppError, type ErrorCode } from '../../Models/errors.ts';
-import { EXIT, EXIT_CODES } from '../../Models/exit_codes.ts';
-import { visible, visibleContent } from '../../Models/visible.ts';
-import packageJson from '../../package.json' with { type: 'json' };
+import { EXIT } from '../../Models/exit_codes.ts';
+import { visible } from '../../Models/visible.ts';
 import { failureText } from '../failure_text.ts';
 import { ACCOUNT_COMMANDS } from './account_commands.ts';
 import { BACK_COMMANDS } from './back_commands.ts';
@@ -73,67 +72,18 @@ Examples:
 `;
 
 /** Runs one command line. Never throws: what went wrong is on `err`, and in the exit code. */
-export async function runWords(words: readonly string[], deps: ProgramDeps): Promise<number> {
-  const result = { code: EXIT.done as number };
-  try {
-    await buildProgram(deps, result).parseAsync([...words], { from: 'user' });
-    return result.code;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage; // it has said why
-    return report(error, deps.err);
-  }
-}
-
-function buildProgram(deps: ProgramDeps, result: { code: number }): Commander {
-  const program = new Commander('driftless')
-    .description('Sync and share files with your own server.')
-    .version(packageJson.version, '-V, --version')
-    .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage().replace('[options]', '').trim()}` })
-    .enablePositionalOptions() // behind a command --version is the command's
-    .helpCommand(true)
-    .exitOverride()
-    .showSuggestionAfterError()
-    .configureOutput({
-      writeOut: (text) => deps.out.stream.write(text),
-      writeErr: (text) => deps.err.stream.write(text),
-      outputError: (text, write) => write(`driftless: ${visibleContent(text.replace(/^error: /, ''))}`),
-    })
-    .addHelpText('after', ENVIRONMENT);
-  for (const command of COMMANDS) addCommand(program, command, deps, result);
-  for (const { name, summary, about, run } of deps.extra) {
-    program
-      .command(name)
-      .summary(summary)
-      .description(`${summary}\n\n${about}`)
-      .action(async () => {
-        result.code = await run();
-      });
-  }
-  return program;
-}
-
-function addCommand(program: Commander, command: Command, deps: ProgramDeps, result: { code: number }): void {
-  const { name, args, usage, summary, about, options = [], examples, hasJson = true } = command;
-  const added = program
-    .command(`${name} ${args}`.trim())
-    .summary(summary)
-    .description(about === undefined ? summary : `${summary}\n\n${about}`);
-  if (usage !== undefined) added.usage(usage);
-  for (const { flags, text, choices, standard, repeated } of options) {
-    const option = new Option(flags, text);
-    if (repeated === true) option.argParser((value: string, before: readonly string[] = []) => [...before, value]);
-    if (choices !== undefined) option.choices(choices);
-    if (standard !== undefined) option.default(standard);
-    added.addOption(option);
-  }
-  if (hasJson) added.option('--json', 'print JSON, for programs');
-  added.addHelpText(
-    'after',
-    `\nExamples:\n${examples.map((example) => `  ${example.includes('driftless ') ? example : `driftless ${example}`}\n`).join('')}`,
-  );
-  added.action(async () => {
-    result.code = await perform(command, added.args, added.opts<Options>(), deps);
+export function runWords(words: readonly string[], deps: ProgramDeps): Promise<number> {
+  const line = openCommandLine({
+    name: 'driftless',
+    about: 'Sync and share files with your own server.',
+    after: ENVIRONMENT,
+    out: (text) => deps.out.stream.write(text),
+    err: (text) => deps.err.stream.write(text),
+    hint: hintFor,
   });
+  for (const command of COMMANDS) line.add(command, (args, options) => perform(command, args, options, deps));
+  for (const { name, summary, about, run } of deps.extra) line.add({ name, summary, about, args: '', examples: [], hasJson: false }, run);
+  return line.run(words);
 }
 
 async function perform(command: Command, args: readonly string[], options: Options, deps: ProgramDeps): Promise<number> {
@@ -156,14 +106,4 @@ async function perform(command: Command, args: readonly string[], options: Optio
 function hintFor({ code, reason }: AppError): string {
   if (reason === 'idle') return '; "connect" begins another'; // only a shell has such a session
   return LOGIN_NEEDED.has(code) ? '; log in with "driftless login NAME"' : '';
-}
-
-function report(error: unknown, err: Sink): number {
-  if (error instanceof AppError) {
-    const hint = hintFor(error);
-    err.stream.write(`driftless: ${visible(error.message)}${hint} (${error.code})\n`);
-    return EXIT_CODES[error.code];
-  }
-  err.stream.write(`driftless: ${visible(error instanceof Error ? error.message : String(error))} (internal)\n`);
-  return EXIT.failed;
 }
