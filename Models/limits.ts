@@ -202,6 +202,7 @@ export const LIMITS = {
   auditDetailCharsMax: 256,
   auditDoneRowsMax: 400_000, // of what was done; the oldest go first
   auditRefusedRowsMax: 100_000, // of what was refused
-  auditKeptMs: 400 * 24 * 3_600_000,
+  auditKeptMs: 400 * 24 * 3_600_000, // behind the time of so many later things that were done:
+  auditTimeRows: 100,
   auditPageMax: 1000,
 } as const;

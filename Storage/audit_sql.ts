@@ -69,17 +69,18 @@ export async function openAudit(given: DatabaseAddress, options: AuditOptions): 
     const rows = [...unwritten, ...(lost === 0 ? [] : [lostRow(lost, now())])];
     if (rows.length === 0) return true;
     unwritten = new Set();
+    const begun = sincePruned + rows.length;
     const prunes = sincePruned >= PRUNE_EACH_ROWS;
     try {
       const { write } = await opened();
       const states = rows.map((row) => ({ ...row }));
       const numbers = await write(async (trx) => {
         const given = await writeRows(trx, states, options.process);
-        if (prunes) await prune(trx, now());
+        if (prunes) await prune(trx, { atMs: now(), most: begun });
         return given;
       });
       for (const [index, row] of rows.entries()) row.number = numbers[index] ?? null;
-      sincePruned = prunes ? 0 : sincePruned + rows.length;
+      sincePruned = prunes ? 0 : begun;
       lost -= lostBefore;
       return true;
     } catch (error) {
@@ -154,14 +155,27 @@ async function writeRows(trx: Transaction<Schema>, rows: readonly AuditRow[], pr
   return numbers;
 }
 
-/** Refusals have a share of their own, so that a flood of them never drives out what was done. */
-async function prune(trx: Transaction<Schema>, atMs: number): Promise<void> {
-  await trx
-    .deleteFrom('audit')
-    .where('last_at_ms', '<', atMs - LIMITS.auditKeptMs)
-    .execute();
-  for (const [refused, most] of [LIMITS.auditDoneRowsMax, LIMITS.auditRefusedRowsMax].entries()) {
-    const last = trx.selectFrom('audit').select('number').where('refused', '=', refused).orderBy('number', 'desc').offset(most).limit(1);
+/**
+ * Refusals have a share of their own, so that a flood of them never drives out what was done. What is too old goes by the order of the rows, and
+ * no clock that is wrong takes much along: it must have been the time of LIMITS.auditTimeRows things that were done.
+ * @param most rows that go because of the time, about as many as came
+ */
+async function prune(trx: Transaction<Schema>, { atMs, most }: { atMs: number; most: number }): Promise<void> {
+  const done = trx.selectFrom('audit').select('last_at_ms').where('refused', '=', 0).orderBy('number', 'desc');
+  const settled = await done
+    .offset(LIMITS.auditTimeRows - 1)
+    .limit(1)
+    .executeTakeFirst();
+  if (settled !== undefined) {
+    const tooOld = Math.min(atMs, settled.last_at_ms) - LIMITS.auditKeptMs;
+    const old = trx.selectFrom('audit').select('number').where('last_at_ms', '<', tooOld).orderBy('number').limit(most);
+    await trx
+      .deleteFrom('audit')
+      .where('number', 'in', (e) => e.selectFrom(old.as('old')).select('number'))
+      .execute();
+  }
+  for (const [refused, kept] of [LIMITS.auditDoneRowsMax, LIMITS.auditRefusedRowsMax].entries()) {
+    const last = trx.selectFrom('audit').select('number').where('refused', '=', refused).orderBy('number', 'desc').offset(kept).limit(1);
     await trx
       .deleteFrom('audit')
       .where('refused', '=', refused)

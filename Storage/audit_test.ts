@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
+import type { AuditResult } from '../Models/audit.ts';
 import { LIMITS } from '../Models/limits.ts';
 import type { Audit } from './audit.ts';
 import { type AuditOptions, openAudit } from './audit_sql.ts';
@@ -20,24 +21,47 @@ function opener(t: TestContext, address: DatabaseAddress): OpenAudit {
 for (const [kind, addressFor] of newDatabases()) {
   auditContract(kind, async (t) => opener(t, await addressFor(t)));
 
-  test(`${kind}: what is too old goes, and of refusals and of what was done so many rows stay`, async (t) => {
-    const address = await addressFor(t);
-    const open = opener(t, address);
+  test(`${kind}: what is too old goes, once enough was done since; a clock that is ahead for a while takes nothing along`, async (t) => {
+    const open = opener(t, await addressFor(t));
     let nowMs = Date.UTC(2026, 0, 1);
-    const first = await open({ now: () => nowMs });
-    first.record({ what: 'login', result: 'ok', userId: 'old' });
-    await first.flush();
+    const act = async (from: number, upTo: number, result: AuditResult = 'ok'): Promise<string[]> => {
+      const audit = await open({ now: () => nowMs }); // each looks once when it begins
+      for (let n = from; n < upTo; n += 1) audit.record({ what: 'login', result, userId: `${n}`, address: `10.0.${n}.1` });
+      await audit.flush();
+      const { entries } = await audit.page({ limit: LIMITS.auditPageMax });
+      return entries.map(({ userId }) => userId ?? '');
+    };
+    const most = LIMITS.auditTimeRows;
+    await act(0, 1);
     nowMs += LIMITS.auditKeptMs + 60_001;
-    const second = await open({ now: () => nowMs }); // looks once when it starts
-    second.record({ what: 'login', result: 'ok', userId: 'new' });
-    await second.flush();
-    const { entries } = await second.page({ limit: 10 });
-    assert.deepEqual(
-      entries.map(({ userId }) => userId),
-      ['new'],
-    );
+    assert.ok((await act(1, most)).includes('0'));
+    assert.ok((await act(0, 2 * most, 'credentials_wrong')).includes('0')); // whoever is refused makes nothing old
+    const right = nowMs;
+    nowMs += 10 * LIMITS.auditKeptMs;
+    assert.ok((await act(most, most + 1)).includes('1'));
+    nowMs = right;
+    const left = await act(most + 1, most + 2);
+    assert.deepEqual([left.length, left.at(-1)], [3 * most + 1, '1']);
   });
 }
+
+test('what is too old goes a little at a time', async (t) => {
+  const address = await sqliteAddress(t);
+  assert.ok(address.kind === 'sqlite');
+  const open = opener(t, address);
+  await (await open()).close();
+  const raw = new DatabaseSync(address.file);
+  const [old, rows] = [Date.now() - LIMITS.auditKeptMs - 60_000, 5000];
+  raw.exec(`WITH RECURSIVE n(v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n WHERE v < ${rows})
+    INSERT INTO audit SELECT v, 'auth', 'login', 'ok', NULL, NULL, NULL, NULL, NULL, NULL, ${old}, ${old}, 1, 0 FROM n;
+    UPDATE audit_counter SET value = ${rows}`);
+  const audit = await open();
+  for (let n = 0; n < LIMITS.auditTimeRows; n += 1) audit.record({ what: 'login', result: 'ok', userId: `${n}` });
+  await audit.flush();
+  const { first } = raw.prepare('SELECT min(number) AS first FROM audit').get() as { first: number };
+  raw.close();
+  assert.ok(first > 1 && first < rows / 2, `from ${first}`);
+});
 
 test('a flood of refusals drives out refusals alone', async (t) => {
   const address = await sqliteAddress(t);
