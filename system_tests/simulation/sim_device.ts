@@ -8,6 +8,7 @@ import { portableNames } from '../../Client/sync/disk/portable_names.ts';
 import { createEngine, type Engine, type EngineEvent, type PassOptions, type PassReport } from '../../Client/sync/engine.ts';
 import type { SyncIndex } from '../../Client/sync/index/sync_index.ts';
 import type { LiveDeps } from '../../Client/sync/live.ts';
+import { nodeAt } from '../../Client/sync/node_at.ts';
 import { type HttpRemoteOptions, openHttpRemote } from '../../Client/sync/remote/http_remote.ts';
 import type { Remote } from '../../Client/sync/remote/remote.ts';
 import { openIgnoreRules } from '../../Client/sync/scan/ignore_rules.ts';
@@ -216,6 +217,14 @@ export class SimDevice {
   /** It knows that the folder which was synced is this one. */
   get knowsRoot(): boolean {
     return this.index.setting('root_identity') !== undefined;
+  }
+
+  /** Whatever leaf it finds at this path counts as what it knows there, edited. Without a process nobody can be asked: then it may. */
+  expectsLeaf(path: string): boolean {
+    if (this.#process === null) return true;
+    const { local } = this.index;
+    const id = nodeAt(local, portableNames(this.features), path);
+    return id !== null && local.get(id)?.kind !== 'folder';
   }
 
   async deleteIndex(): Promise<void> {

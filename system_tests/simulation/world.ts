@@ -202,7 +202,8 @@ export class World {
     const stays = this.sharing?.stays(device) ?? (() => false);
     this.ledger.observe(live, liveContents(after), { what: JSON.stringify(action), stays });
     if (IN_PLACE.has(action.kind)) this.#changedByAllNames(action.path, everywhere, stays);
-    if (action.kind === 'move' && before.some(({ path }) => path === action.to)) this.#movedOver(action.to, after);
+    if (action.kind === 'move' && (before.some(({ path }) => path === action.to) || device.expectsLeaf(action.to)))
+      this.#movedOver(action.to, after);
     for (const label of this.epoch.acted(device.number, touched, action, after)) this.labels.add(label);
     for (const path of touched) {
       device.hints.add(folderOf(path));
