@@ -80,6 +80,7 @@ export const SHARING_PROBES: readonly Probe[] = [
   {
     route: `POST ${ROUTES.invitations}/:id/accept`,
     what: 'and decline',
+    of: 'hidden', // what others are invited to, wherever that is
     async run({ server, user, rights }) {
       const foreign = rights
         .shares()

@@ -12,6 +12,8 @@ const NAMES = ['alice', 'bob', 'carol', 'dave'] as const;
 const VISITED = 6;
 /** The newest, of which one is visited. */
 const LINKS = 30;
+/** Nodes that a probe is offered, for of some it has nothing to ask. */
+const OFFERED = 24;
 /** Nodes deleted last, that must be gone. */
 const BURIED = 4;
 
@@ -26,6 +28,8 @@ export type WalkOptions = {
   /** After so many changes. */
   readonly afterChange?: (done: number, users: readonly User[]) => Promise<void>;
 };
+
+const NEVER = { shown: 0, hidden: 0 };
 
 export const nameOf = ({ route, what }: Probe): string => (what === undefined ? route : `${route} (${what})`);
 export const VISIT = 'links';
@@ -53,7 +57,7 @@ export async function walkRights({ seed, steps, probes, afterwards, server, afte
   const memories = new Map<string, Memory>(NAMES.map((name) => [name, { names: new Set(), paths: new Set(), cursor: null }]));
   const coverage = new Map<string, { shown: number; hidden: number }>();
   const count = (route: string, isShown: boolean): void => {
-    const seen = coverage.get(route) ?? { shown: 0, hidden: 0 };
+    const seen = coverage.get(route) ?? { ...NEVER };
     coverage.set(route, seen);
     seen[isShown ? 'shown' : 'hidden'] += 1;
   };
@@ -69,11 +73,21 @@ export async function walkRights({ seed, steps, probes, afterwards, server, afte
         user: users[(turn + Math.floor(turn / PROBES.length)) % users.length] as User,
       };
     });
-  /** Nodes that one may only read are few: each role is asked about as often as each other. */
-  const pickByRole = (user: string, nodes: readonly ModelNode[]): ModelNode => {
-    const some = pick([...new Set(nodes.map((node) => role(user, node)))]);
-    return pick(nodes.filter((node) => role(user, node) === some));
-  };
+  /**
+   * What a probe may be asked of: first what can be seen, or what cannot, whichever it was asked of less often, then all. Nodes that one may only read
+   * are few: each role is asked about as often as each other.
+   */
+  function* offered(user: string, probe: Probe, nodes: readonly ModelNode[]): Generator<ModelNode> {
+    const { shown, hidden } = coverage.get(nameOf(probe)) ?? NEVER;
+    const ofHidden = probe.of === undefined ? hidden < shown : probe.of === 'hidden';
+    const byRole = Map.groupBy(nodes, (node) => role(user, node));
+    const all = [...byRole.keys()];
+    const wanted = all.filter((each) => (each === NONE) === ofHidden);
+    for (let n = 0; n < OFFERED; n += 1) {
+      const roles = n < OFFERED / 2 || probe.of !== undefined ? wanted : all;
+      if (roles.length > 0) yield pick(byRole.get(pick(roles)) as ModelNode[]);
+    }
+  }
   const step = stepsOf({ server, rights, random, pick, fresh, users });
   for (let n = 0; n < steps + (afterwards?.steps ?? 0); n += 1) {
     const wanted = afterwards === undefined || n < steps ? probes : afterwards.probes;
@@ -102,18 +116,19 @@ export async function walkRights({ seed, steps, probes, afterwards, server, afte
     if (nodes.length === 0) continue;
     const asked = wanted === 'all' ? users.flatMap((user) => PROBES.map((probe) => ({ user, probe }))) : some(wanted);
     for (const { user, probe } of asked) {
-      const node = pickByRole(user.name, nodes);
-      const target = {
-        ...{ server, rights, users, user, node },
-        memory: memories.get(user.name) as Memory,
-        role: role(user.name, node),
-        path: pathOf(user.name, node) ?? foreignPath(rights, user.name, node),
-      };
-      if (probe.of !== undefined && (probe.of === 'shown') !== (target.role !== NONE)) continue;
-      const outcome = await probe.run(target).catch((error: unknown) => fail(error, questionOf(target, probe)));
-      if (outcome === null) continue;
-      compare(outcome, (error) => fail(error, questionOf(target, probe)));
-      count(nameOf(probe), target.role !== NONE);
+      for (const node of offered(user.name, probe, nodes)) {
+        const target = {
+          ...{ server, rights, users, user, node },
+          memory: memories.get(user.name) as Memory,
+          role: role(user.name, node),
+          path: pathOf(user.name, node) ?? foreignPath(rights, user.name, node),
+        };
+        const outcome = await probe.run(target).catch((error: unknown) => fail(error, questionOf(target, probe)));
+        if (outcome === null) continue;
+        compare(outcome, (error) => fail(error, questionOf(target, probe)));
+        count(nameOf(probe), target.role !== NONE);
+        break;
+      }
     }
     if (random(VISITED) === 0 && rights.links.size > 0) {
       const link = pick([...rights.links].slice(-LINKS));
