@@ -1,7 +1,6 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
 import { AppError } from '../Models/errors.ts';
+import { openLogFile } from '../Storage/log_file.ts';
 
 /** What the daemon's parts may say, and to whom: never a secret, a password or a ticket. */
 export type AuthLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
@@ -21,12 +20,8 @@ function describeError(error: unknown): unknown {
  */
 export function openLog({ logs, logLevel }: { readonly logs: string; readonly logLevel: string }): Logger {
   try {
-    mkdirSync(logs, { recursive: true, mode: 0o700 });
-    const file = pino.destination({ dest: join(logs, 'auth.log'), sync: true, append: true, mode: 0o600 });
-    file.once('error', (error: Error) => {
-      file.on('error', () => undefined);
-      process.stderr.write(`driftless auth: the log cannot be written: ${error.message}\n`);
-    });
+    const onFailure = ({ message }: Error): void => void process.stderr.write(`driftless auth: the log cannot be written: ${message}\n`);
+    const file = openLogFile({ folder: logs, name: 'auth', onFailure });
     const streams = pino.multistream([
       { level: 'trace', stream: file },
       { level: 'warn', stream: process.stderr },

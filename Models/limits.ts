@@ -195,6 +195,7 @@ export const LIMITS = {
   ticketsCachedMax: 10_000,
   idempotencyKeyBytesMax: 255,
 
+  logBytesMax: 64 * MiB, // of the file that is written, and as much of the one before
   auditGatherMs: 200, // events are written together so often; what a kill can lose
   auditRetryMs: 1000, // when they cannot be written
   auditUnwrittenMax: 8192, // rows kept meanwhile; further events are only counted

@@ -1,7 +1,6 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
 import { AppError } from '../Models/errors.ts';
+import { openLogFile } from '../Storage/log_file.ts';
 import type { ServerConfig } from './config.ts';
 
 /**
@@ -12,12 +11,8 @@ import type { ServerConfig } from './config.ts';
  */
 export function openLog({ logFolder, logLevel }: Pick<ServerConfig, 'logFolder' | 'logLevel'>): Logger {
   try {
-    mkdirSync(logFolder, { recursive: true, mode: 0o700 });
-    const file = pino.destination({ dest: join(logFolder, 'server.log'), sync: true, append: true, mode: 0o600 });
-    file.once('error', (error: Error) => {
-      file.on('error', () => undefined);
-      process.stderr.write(`driftless server: the log cannot be written: ${error.message}\n`);
-    });
+    const onFailure = ({ message }: Error): void => void process.stderr.write(`driftless server: the log cannot be written: ${message}\n`);
+    const file = openLogFile({ folder: logFolder, name: 'server', onFailure });
     const streams = [
       { level: logLevel, stream: file },
       { level: 'warn' as const, stream: process.stderr },
