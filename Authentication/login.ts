@@ -1,6 +1,6 @@
 import { prepareUserName } from '../Models/credentials.ts';
 import { decodeText, encodeKsf } from '../Models/datagram_fields.ts';
-import { type ClientDatagram, encodeError, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
+import { encodeError, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
 import { transcriptOf } from '../Models/handshake.ts';
 import { foldName } from '../Models/names.ts';
@@ -19,7 +19,7 @@ import type { PlausibleKsf } from './plausible_ksf.ts';
 import type { SealedStates } from './sealed_state.ts';
 import type { Secrets } from './secrets.ts';
 import { type OpeningDeps, openSession } from './session_opening.ts';
-import type { Source } from './source.ts';
+import type { Incoming } from './source.ts';
 import type { UnfinishedLogins } from './unfinished_logins.ts';
 
 export type LoginDeps = OpeningDeps & {
@@ -35,7 +35,6 @@ export type LoginDeps = OpeningDeps & {
   readonly unfinished: UnfinishedLogins;
   readonly now: () => number;
 };
-type Incoming<K extends 'hello' | 'finish'> = { readonly datagram: ClientDatagram<K>; readonly bytes: Uint8Array; readonly source: Source };
 
 const NOBODY = new Uint8Array(16);
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');

@@ -1,5 +1,5 @@
 import { encodeKsf, type Ksf } from '../Models/datagram_fields.ts';
-import { type ClientDatagram, encodeError, encodeServer, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
+import { encodeError, encodeServer, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
 import { replyAssociated, seal } from '../Models/handshake.ts';
 import { foldName } from '../Models/names.ts';
 import { nodePrimitives as p } from '../Models/node_primitives.ts';
@@ -8,7 +8,7 @@ import type { Audit } from '../Storage/audit.ts';
 import type { AuthLog } from './auth_log.ts';
 import { forgiveGuess, type ProofDeps, type ProvenLogin, provenLogin } from './login_proof.ts';
 import type { OpaqueServer } from './opaque_server.ts';
-import type { Source } from './source.ts';
+import type { Incoming } from './source.ts';
 
 export type PasswordChangeDeps = ProofDeps & {
   readonly accounts: Pick<Accounts, 'accountById' | 'changePassword'>;
@@ -17,11 +17,6 @@ export type PasswordChangeDeps = ProofDeps & {
   readonly log: AuthLog;
   readonly audit: Pick<Audit, 'record'>;
   readonly now: () => number;
-};
-type Incoming<K extends 'newPassword' | 'changePassword'> = {
-  readonly datagram: ClientDatagram<K>;
-  readonly bytes: Uint8Array;
-  readonly source: Source;
 };
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');

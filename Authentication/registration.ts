@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import { prepareUserName } from '../Models/credentials.ts';
 import { decodeText, encodeKsf, type Ksf } from '../Models/datagram_fields.ts';
-import { type ClientDatagram, encodeError, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
+import { encodeError, packFields, TEXTS, unpackFields, type WireError } from '../Models/datagrams.ts';
 import { AppError, assertNever } from '../Models/errors.ts';
 import { foldName } from '../Models/names.ts';
 import type { Accounts } from '../Storage/accounts.ts';
@@ -13,7 +13,7 @@ import type { Later } from './later.ts';
 import type { OpaqueServer } from './opaque_server.ts';
 import type { RateLimit } from './rate_limit.ts';
 import type { Secrets } from './secrets.ts';
-import { isLoopback, type Source, sourceGroup } from './source.ts';
+import { type Incoming, isLoopback, type Source, sourceGroup } from './source.ts';
 
 /** Who may make an account: from this machine freely and from elsewhere by code; by code only; anybody; nobody. */
 export const REGISTRATION_MODES = ['local', 'invite', 'open', 'closed'] as const;
@@ -31,11 +31,6 @@ export type RegistrationDeps = {
   readonly log: AuthLog;
   readonly audit: Pick<Audit, 'record'>;
   readonly now: () => number;
-};
-type Incoming<K extends 'register' | 'enrol'> = {
-  readonly datagram: ClientDatagram<K>;
-  readonly bytes: Uint8Array;
-  readonly source: Source;
 };
 
 /** @returns the name only if it stands in its one form already, as clients send it */

@@ -15,7 +15,7 @@ import type { Grants } from './grants.ts';
 import { isLater, type Later } from './later.ts';
 import { type OpeningDeps, openSession } from './session_opening.ts';
 import { endOf, lifetimesOf } from './session_rules.ts';
-import type { Source } from './source.ts';
+import type { Incoming, Source } from './source.ts';
 
 export type SessionDeps = OpeningDeps & {
   readonly accounts: Pick<Accounts, 'session' | 'touchSession' | 'endSession' | 'changeInSession'>;
@@ -25,11 +25,6 @@ export type SessionDeps = OpeningDeps & {
   readonly now: () => number;
 };
 export type SessionDatagram = ClientDatagram<'ack' | 'renew' | 'logout' | 'change' | 'begin'>;
-type Incoming<K extends SessionDatagram['kind']> = {
-  readonly datagram: ClientDatagram<K>;
-  readonly bytes: Uint8Array;
-  readonly source: Source;
-};
 
 const idOf = ({ sessionId }: SessionDatagram): string => Buffer.from(sessionId).toString('hex');
 

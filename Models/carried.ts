@@ -1,5 +1,6 @@
 import { decodeText, decodeTimeMs, encodeText, encodeTimeMs } from './datagram_fields.ts';
 import { DATAGRAM } from './datagrams.ts';
+import { joinBytes } from './frames.ts';
 import type { Primitives } from './handshake.ts';
 
 /**
@@ -35,14 +36,7 @@ export type Question = {
 };
 
 function sealed(p: Hmac, key: Uint8Array, head: readonly Uint8Array[], rest: Uint8Array): Uint8Array {
-  const parts = [...head, p.hmac(key, ...head, rest), rest];
-  const bytes = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return joinBytes([...head, p.hmac(key, ...head, rest), rest]);
 }
 
 /** @returns whether the tag at `at` is that of all around it; looks at every byte of it whatever they are */

@@ -1,3 +1,5 @@
+import { joinBytes } from './frames.ts';
+
 /** How single values stand in the fields of a datagram. Decoders give `null` for what no encoder writes. */
 
 const encoder = new TextEncoder();
@@ -94,13 +96,7 @@ export function encodeGrant(grant: Grant): Uint8Array {
   const port = Uint8Array.of(grant.httpPort >> 8, grant.httpPort & 0xff);
   const parts = [...fixed, encodeUint32(grant.idleS), port, Uint8Array.of(name.length), name, Uint8Array.of(url.length), url];
   parts.push(Uint8Array.of(grant.fingerprints.length), ...grant.fingerprints, encoder.encode(grant.ticket));
-  const bytes = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return joinBytes(parts);
 }
 
 export function decodeGrant(bytes: Uint8Array): Grant | null {
