@@ -1,21 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { readConfig } from './config.ts';
 import { SESSION_RULES } from './session_rules.ts';
 
 const MAIN = fileURLToPath(new URL('auth_server.ts', import.meta.url));
-
-async function place(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-auth-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 function start(t: TestContext, folder: string, more: Record<string, string> = {}) {
   const env = { DRIFTLESS_DATA: join(folder, 'data'), DRIFTLESS_LOGS: join(folder, 'logs'), DRIFTLESS_AUTH_PORT: '0', ...more };
@@ -28,7 +22,7 @@ function start(t: TestContext, folder: string, more: Record<string, string> = {}
 }
 
 test('it says where it listens in one line, and ends cleanly when told to, twice on the same folder', async (t) => {
-  const folder = await place(t);
+  const folder = await temporaryFolder(t);
   const umask = process.umask(0o022);
   t.after(() => process.umask(umask));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -49,7 +43,7 @@ test('it says where it listens in one line, and ends cleanly when told to, twice
 });
 
 test('a second daemon on the same data folder, or on the same port, ends with the reason', async (t) => {
-  const folder = await place(t);
+  const folder = await temporaryFolder(t);
   const first = start(t, folder);
   await once(first.child.stdout, 'data');
   const sameFolder = start(t, folder);
@@ -62,7 +56,7 @@ test('a second daemon on the same data folder, or on the same port, ends with th
 });
 
 test('a log that cannot be opened ends it with the reason, one that is full does not end it', async (t) => {
-  const folder = await place(t);
+  const folder = await temporaryFolder(t);
   await writeFile(join(folder, 'file'), '');
   const closed = start(t, folder, { DRIFTLESS_LOGS: join(folder, 'file') });
   assert.equal(await closed.ended, 1);

@@ -1,23 +1,17 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../Models/errors.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { publishServerPins } from '../Storage/server_pins.ts';
 import { watchPins } from './known_pins.ts';
 
 const pin = (fill: number): string => Buffer.alloc(32, fill).toString('base64');
 
-async function place(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-pins-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 test('what the server says of its keys is known within two seconds; before it says anything nobody is told where to go', async (t) => {
-  const folder = await place(t);
+  const folder = await temporaryFolder(t);
   const failures: unknown[] = [];
   using pins = watchPins(folder, (error) => failures.push(error));
   const texts = (): string[] => pins.current().map((bytes) => Buffer.from(bytes).toString('base64'));

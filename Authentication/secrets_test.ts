@@ -1,23 +1,17 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { compactVerify, createLocalJWKSet, importPKCS8 } from 'jose';
 import { LIMITS } from '../Models/limits.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { openSecrets, readSecretContent, rotateKeys, type Secrets, withdrawKeys } from './secrets.ts';
 import { ROTATION, type SigningKey } from './signing_keys.ts';
-
-async function dataFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-secrets-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 const keyNow = (secrets: Secrets): SigningKey => secrets.signingKeyAt(Date.now());
 
 test('secrets are made once, for their owner only, and read back the same', async (t) => {
-  const folder = await dataFolder(t);
+  const folder = await temporaryFolder(t);
   const made = await openSecrets(folder, { mayCreate: true });
   const read = await openSecrets(folder, { mayCreate: false });
   assert.deepEqual(read.master, made.master);
@@ -28,7 +22,7 @@ test('secrets are made once, for their owner only, and read back the same', asyn
 });
 
 test('secrets that others may read or change are refused, with the way out', async (t) => {
-  const folder = await dataFolder(t);
+  const folder = await temporaryFolder(t);
   await openSecrets(folder, { mayCreate: true });
   const path = join(folder, 'auth', 'secrets.json');
   for (const mode of [0o640, 0o604, 0o620, 0o644]) {
@@ -40,7 +34,7 @@ test('secrets that others may read or change are refused, with the way out', asy
 });
 
 test('the published key checks what the secret key signs, and holds nothing secret', async (t) => {
-  const folder = await dataFolder(t);
+  const folder = await temporaryFolder(t);
   const { key, id } = keyNow(await openSecrets(folder, { mayCreate: true }));
   const keys = JSON.parse(await readFile(join(folder, 'auth', 'ticket_keys.json'), 'utf8'));
   assert.equal(keys.keys.length, 1);
@@ -55,7 +49,7 @@ test('the published key checks what the secret key signs, and holds nothing secr
 });
 
 test('missing secrets are not made anew once there are accounts, and damaged ones are named but not shown', async (t) => {
-  const folder = await dataFolder(t);
+  const folder = await temporaryFolder(t);
   await assert.rejects(openSecrets(folder, { mayCreate: false }), { code: 'data_folder_unusable' });
   await openSecrets(folder, { mayCreate: true });
   const path = join(folder, 'auth', 'secrets.json');
@@ -74,7 +68,7 @@ const publishedIds = async (folder: string): Promise<string[]> => {
 };
 
 test('a key that was made elsewhere is taken over, signs when its minute has passed, and the one before it goes in its time', async (t) => {
-  const folder = await dataFolder(t);
+  const folder = await temporaryFolder(t);
   const clock = { ms: 1_800_000_000_000 };
   const now = (): number => clock.ms;
   const secrets = await openSecrets(folder, { mayCreate: true, now });
@@ -113,7 +107,7 @@ test('a key that was made elsewhere is taken over, signs when its minute has pas
 });
 
 test('a stolen key is withdrawn for good: the new one signs before the others are refused, and no key of theirs is left', async (t) => {
-  const folder = await dataFolder(t);
+  const folder = await temporaryFolder(t);
   const clock = { ms: 1_800_000_000_000 };
   const secrets = await openSecrets(folder, { mayCreate: true, now: () => clock.ms });
   await rotateKeys(folder, clock.ms); // its key would sign in a minute, and a thief does not wait
@@ -141,7 +135,7 @@ test('of keys that are over the ids are kept for as long as a stream may flow, a
     [LIMITS.streamTimeoutMs - 1, true],
     [LIMITS.streamTimeoutMs, false],
   ] as const) {
-    const folder = await dataFolder(t);
+    const folder = await temporaryFolder(t);
     const clock = { ms: 1_800_000_000_000 };
     const secrets = await openSecrets(folder, { mayCreate: true, now: () => clock.ms });
     const first = secrets.signingKeyAt(clock.ms).id;
@@ -161,7 +155,7 @@ test('of keys that are over the ids are kept for as long as a stream may flow, a
 });
 
 test('a file of the first version keeps its key and all else', async (t) => {
-  const folder = await dataFolder(t);
+  const folder = await temporaryFolder(t);
   const before = await openSecrets(folder, { mayCreate: true });
   const path = join(folder, 'auth', 'secrets.json');
   const { ticketKeys, ...lasting } = JSON.parse(await readFile(path, 'utf8'));
@@ -176,7 +170,7 @@ test('a file of the first version keeps its key and all else', async (t) => {
 });
 
 test('two who change the keys at once lose nothing of each other', async (t) => {
-  const folder = await dataFolder(t);
+  const folder = await temporaryFolder(t);
   const clock = { ms: 1_800_000_000_000 };
   const secrets = await openSecrets(folder, { mayCreate: true, now: () => clock.ms });
   clock.ms += ROTATION.everyMs;
@@ -198,7 +192,7 @@ test('two who change the keys at once lose nothing of each other', async (t) => 
 });
 
 test('killed between the two files, a rotation is one that has not happened or one that has', async (t) => {
-  const folder = await dataFolder(t);
+  const folder = await temporaryFolder(t);
   const clock = { ms: 1_800_000_000_000 };
   const secrets = await openSecrets(folder, { mayCreate: true, now: () => clock.ms });
   const first = secrets.signingKeyAt(clock.ms).id;
@@ -218,7 +212,7 @@ test('killed between the two files, a rotation is one that has not happened or o
 });
 
 test('what is wrong with the file while the daemon runs changes nothing about the keys it has', async (t) => {
-  const folder = await dataFolder(t);
+  const folder = await temporaryFolder(t);
   const secrets = await openSecrets(folder, { mayCreate: true });
   const { id } = keyNow(secrets);
   const path = join(folder, 'auth', 'secrets.json');

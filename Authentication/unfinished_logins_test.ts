@@ -1,20 +1,17 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { client as opaque, ready } from '@serenity-kit/opaque';
 import { encodeText } from '../Models/datagram_fields.ts';
 import { encodeAuthenticated, packFields, parseServer, TEXTS } from '../Models/datagrams.ts';
 import { boxKeys, seal } from '../Models/handshake.ts';
 import { nodePrimitives as p, sharedSecret } from '../Models/node_primitives.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { startDaemon } from './testing/daemon_fixture.ts';
 
 test('guesses that give themselves the same transaction are written down all the same, each for its own name', async (t) => {
   await ready;
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-unfinished-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   const clock = { atMs: 1_800_000_000_000 };
   await using server = await startDaemon(folder, { now: () => clock.atMs });
   const { daemon, secrets } = server;

@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, X509Certificate } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { AppError, type ErrorCode } from '../Models/errors.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { pinOf, readServerPins, requestedReplacement, requestKeyReplacement } from '../Storage/server_pins.ts';
 import { type KeyPair, openGivenIdentity, openOwnIdentity, type TlsIdentity } from './tls_identity.ts';
 
 const DAY_MS = 86_400_000;
 
 async function place(t: TestContext) {
-  const dataFolder = await mkdtemp(join(tmpdir(), 'driftless-tls-'));
-  t.after(() => rm(dataFolder, { recursive: true, force: true }));
+  const dataFolder = await temporaryFolder(t);
   const clock = { ms: Date.now() };
   const open = (): Promise<TlsIdentity> => openOwnIdentity({ dataFolder, names: ['localhost', '127.0.0.1'], now: () => clock.ms });
   return { dataFolder, clock, open, file: join(dataFolder, 'server', 'tls.json') };

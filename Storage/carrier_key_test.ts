@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { openCarrierKey } from './carrier_key.ts';
 
 test('whoever comes first makes the key, all get the same, and it is for its owner and the group only', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-carrier-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   const keys = await Promise.all(Array.from({ length: 8 }, () => openCarrierKey(folder)));
   assert.equal(new Set(keys.map((key) => Buffer.from(key).toString('hex'))).size, 1);
   assert.equal(keys[0]?.length, 32);

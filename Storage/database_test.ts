@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { openDatabase } from './database.ts';
 import { databaseError } from './database_errors.ts';
 
 type Schema = { things: { id: number; name: string; bytes: Buffer | null } };
 
 async function place(t: TestContext): Promise<{ file: string; migrations: URL; add(name: string, text: string): Promise<void> }> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-database-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   const migrations = join(folder, 'things');
   await mkdir(migrations);
   const add = (name: string, text: string): Promise<void> => writeFile(join(migrations, name), text);

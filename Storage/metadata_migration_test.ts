@@ -1,20 +1,14 @@
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { type DatabaseAddress, openDatabase } from './database.ts';
 import type { MetadataSchema } from './sql/sql_metadata_schema.ts';
 import { MIGRATIONS } from './sql_metadata.ts';
 import { startPostgres } from './testing/postgres.ts';
-
-async function temporaryFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-migration-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 /** A database as it first was: a folder, an executable and an ordinary file, a symlink, a mount, and a change for each; a member, and two invitations. */
 async function writtenBefore(address: DatabaseAddress, folder: string): Promise<void> {

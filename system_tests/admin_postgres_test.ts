@@ -1,19 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { openSecrets } from '../Authentication/secrets.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { startPostgres } from '../Storage/testing/postgres.ts';
 
 const ADMIN = fileURLToPath(new URL('../Authentication/admin/driftless_admin.js', import.meta.url));
 
 test('the administrator’s program works on PostgreSQL, with the password from the environment', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-admin-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   const postgres = await startPostgres();
   t.after(() => postgres.close());
   await openSecrets(folder, { mayCreate: true });

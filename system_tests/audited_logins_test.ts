@@ -1,19 +1,17 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { cheapSessions, directExchange, openBareClient } from '../Client/testing/auth_client.ts';
 import { LAYOUTS } from '../Models/datagrams.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import type { Accounts } from '../Storage/accounts.ts';
 
 const { register, login } = cheapSessions;
 const PASSWORD = 'correct horse battery';
 
 async function place(t: TestContext): Promise<{ data: string; home: string }> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-audited-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   return { data: join(folder, 'data'), home: join(folder, 'home') };
 }
 

@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { openFlooded } from './flooding.ts';
 
 /** The short form of `npm run test:flood`, which also looks at memory and at the file server. */
 test('HELLOs without a cookie cost no curve operation, and logins from elsewhere go on; a flood with cookies holds up nobody', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-flood-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   const flooded = await openFlooded(folder);
   t.after(() => flooded.close());
   const before = await flooded.state();

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { type BareClient, cheapSessions, openBareClient } from '../Client/testing/auth_client.ts';
 import { encodeUint32 } from '../Models/datagram_fields.ts';
 import { encodeError, encodeServer, NEVER_MS } from '../Models/datagrams.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 
 const WHO = { username: 'alice', password: 'correct horse battery' };
 const GIVE_UP_MS = 1500;
@@ -47,12 +47,6 @@ async function forger(t: TestContext, daemon: string, forge: Forge | null) {
   return { state, address: `127.0.0.1:${front.address().port}` };
 }
 
-async function newFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-forged-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 /** A session that was begun straight, and an exchange with its daemon that somebody sits on. */
 async function sessionOnBadWay(t: TestContext, client: BareClient, { daemon, forge }: { daemon: string; forge: Forge | null }) {
   const straight = await client.exchange(daemon);
@@ -66,7 +60,7 @@ async function sessionOnBadWay(t: TestContext, client: BareClient, { daemon, for
 }
 
 test('a forged RETRY stops no session: the daemon is waited for, and has another key only where it stays silent', async (t) => {
-  const folder = await newFolder(t);
+  const folder = await temporaryFolder(t);
   await using server = await startDaemon(folder);
   await using client = openBareClient();
   const { granted, state, watched } = await sessionOnBadWay(t, client, { daemon: server.address, forge: otherKey });
@@ -83,7 +77,7 @@ test('a forged RETRY stops no session: the daemon is waited for, and has another
 });
 
 test('a forged ERROR stops no session: the daemon is waited for, and speaks another version only where it stays silent', async (t) => {
-  await using server = await startDaemon(await newFolder(t));
+  await using server = await startDaemon(await temporaryFolder(t));
   await using client = openBareClient();
   const { granted, state, watched } = await sessionOnBadWay(t, client, { daemon: server.address, forge: null });
   const silent = [
@@ -102,7 +96,7 @@ test('a forged ERROR stops no session: the daemon is waited for, and speaks anot
 });
 
 test('a ticket that still holds is used, whatever somebody on the way answers to its renewal', async (t) => {
-  const folder = await newFolder(t);
+  const folder = await temporaryFolder(t);
   await using server = await startDaemon(join(folder, 'data'));
   const { state, address } = await forger(t, server.address, null);
   const home = join(folder, 'home');

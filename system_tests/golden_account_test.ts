@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from '../Client/client.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { freePort, startProcess } from '../processes.ts';
 import { openAccounts } from '../Storage/accounts_sql.ts';
 import golden from './golden_account.json' with { type: 'json' };
 
 test('an account and the secrets of the first version log in with this one, and clients of then find the daemon they knew', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-golden-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   const [data, home] = [join(folder, 'data'), join(folder, 'home')];
   await mkdir(join(data, 'auth'), { recursive: true, mode: 0o700 });
   await mkdir(home, { mode: 0o700 });

@@ -13,6 +13,7 @@ import { type BareClient, cheapSessions, directExchange, type Known, openBareCli
 import { decodeKsf, decodeUint32 } from '../Models/datagram_fields.ts';
 import { NEVER_MS, parseServer } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { privateEnvironment, startProcess } from '../processes.ts';
 
 const MINUTE_MS = 60_000;
@@ -146,8 +147,7 @@ test('a name that nobody has costs the same steps as one that somebody has', asy
 
 test('after the stretching of new accounts was changed, a name that nobody has asks for what accounts have', async (t) => {
   const before = { memoryKiB: 128, iterations: 2, parallelism: 1 };
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-guesses-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   await using client = openBareClient();
   const at = (daemon: DaemonFixture['daemon']) => directExchange((up) => daemon.receive(up, HOME));
   await using first = await startDaemon(folder, { ksf: before });
@@ -265,8 +265,7 @@ test('made-up names leave no more rows than the limit, and a name with many gues
 });
 
 test('guesses are still counted after the daemon was killed in the middle', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-guesses-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   const env = await privateEnvironment(folder, process.env);
   await using client = openBareClient();
   for (let round = 0; round < 2; round += 1) {
@@ -289,8 +288,7 @@ test('guesses are still counted after the daemon was killed in the middle', asyn
 
 test('the client keeps its proof over logout, so a profile that logged in before is not held up by strangers', async (t) => {
   const { guess, server } = await world(t, { now: Date.now });
-  const home = await mkdtemp(join(tmpdir(), 'driftless-guesses-'));
-  t.after(() => rm(home, { recursive: true, force: true }));
+  const home = await temporaryFolder(t);
   const options = { ...WHO, auth: server.address, home };
   await cheapSessions.register(options);
   await (await cheapSessions.login(options)).logout();

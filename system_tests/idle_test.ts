@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { register, resume } from '../Client/client.ts';
 import { directExchange, openBareClient } from '../Client/testing/auth_client.ts';
 import { AppError } from '../Models/errors.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { privateEnvironment, startSystem } from '../processes.ts';
 
 /** Sessions of people at a prompt, which end when nothing is done in them. */
@@ -19,15 +18,9 @@ const WHO = { username: 'alice', password: 'correct horse battery' };
 const SOURCE = { address: '127.0.0.1', port: 40_000 };
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
-async function folderOf(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-idle-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 test('a session at a prompt ends when nothing is heard for so long, is told why, and its login goes on', async (t) => {
   const clock = { atMs: Date.now() };
-  await using server = await startDaemon(await folderOf(t), {
+  await using server = await startDaemon(await temporaryFolder(t), {
     sessionRules: { idleMs: 100_000, max: 100, maxPerUser: 100 },
     now: () => clock.atMs,
   });
@@ -59,7 +52,7 @@ test('a session at a prompt ends when nothing is heard for so long, is told why,
 });
 
 test('of a login that was ended nobody begins another session, and what began from it is its own', async (t) => {
-  await using server = await startDaemon(await folderOf(t));
+  await using server = await startDaemon(await temporaryFolder(t));
   await using client = openBareClient();
   const exchange = directExchange((up) => server.daemon.receive(up, SOURCE));
   await client.register(exchange, WHO);
@@ -73,7 +66,7 @@ test('of a login that was ended nobody begins another session, and what began fr
 });
 
 test('whoever holds a session fills no place that its owner needs to log in and end it', async (t) => {
-  await using server = await startDaemon(await folderOf(t), { sessionRules: { idleMs: null, max: 100, maxPerUser: 4 } });
+  await using server = await startDaemon(await temporaryFolder(t), { sessionRules: { idleMs: null, max: 100, maxPerUser: 4 } });
   await using client = openBareClient();
   const exchange = directExchange((up) => server.daemon.receive(up, SOURCE));
   await client.register(exchange, WHO);
@@ -85,7 +78,7 @@ test('whoever holds a session fills no place that its owner needs to log in and 
 });
 
 test('the shell tells that its session has ended, asks to connect, and what the device has goes on', async (t) => {
-  const folder = await folderOf(t);
+  const folder = await temporaryFolder(t);
   const env = { ...(await privateEnvironment(folder, process.env)), DRIFTLESS_IDLE_TIMEOUT: '1' };
   await using system = await startSystem({ env, folder, showErrors: true });
   const home = join(folder, 'home');

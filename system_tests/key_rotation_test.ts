@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { createPublicKey } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -18,6 +17,7 @@ import { DATAGRAM, parseServer } from '../Models/datagrams.ts';
 import { AppError } from '../Models/errors.ts';
 import { replyAssociated, unseal } from '../Models/handshake.ts';
 import { nodePrimitives as p } from '../Models/node_primitives.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { TICKET } from '../Models/ticket.ts';
 import { privateEnvironment, startSystem } from '../processes.ts';
 import { ticketKeysPath } from '../Server/config.ts';
@@ -43,12 +43,6 @@ const TRANSACTION = new Uint8Array(16).fill(7);
 const REQUEST = new Uint8Array(DATAGRAM.clientBytes);
 const KEY = new Uint8Array(32).fill(8);
 
-async function dataFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-rotation-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 /** A ticket as the daemon sends it. */
 async function ticketOf(secrets: Secrets, issuedAtMs: number): Promise<string> {
   const grants = createGrants(secrets, { httpPort: 4811, publicUrl: null, pins: () => [] }, 100_000);
@@ -61,7 +55,7 @@ async function ticketOf(secrets: Secrets, issuedAtMs: number): Promise<string> {
 }
 
 test('through a rotation by hand and one by age every ticket is good for its whole life, and no key longer than it must be', async (t) => {
-  const folder = await dataFolder(t);
+  const folder = await temporaryFolder(t);
   const clock = { ms: 1_800_000_000_000 };
   const now = (): number => clock.ms;
   const secrets = await openSecrets(folder, { mayCreate: true, now });
@@ -119,7 +113,7 @@ const ROTATING = `
 `;
 
 test('killed at any moment of it, all that signs is published and nothing is lost', async (t) => {
-  const folder = await dataFolder(t);
+  const folder = await temporaryFolder(t);
   let nowMs = 1_800_000_000_000;
   const made = await openSecrets(folder, { mayCreate: true, now: () => nowMs });
   for (let n = 0; n < 5; n += 1) {
@@ -146,7 +140,7 @@ test('killed at any moment of it, all that signs is published and nothing is los
 const ADMIN = fileURLToPath(new URL('../Authentication/admin/driftless_admin.js', import.meta.url));
 
 test('a stolen key is good for nothing within two seconds after "keys rotate --now", for what is under way too, and nobody need log in again', async (t) => {
-  const folder = await dataFolder(t);
+  const folder = await temporaryFolder(t);
   const env = await privateEnvironment(folder, process.env);
   await using system = await startSystem({ env, folder });
   await using alice = await register({

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Driftless, register } from '../Client/client.ts';
 import { AppError, type ErrorCode } from '../Models/errors.ts';
 import { seededRandom } from '../Models/testing/seeded_random.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { testSeed } from '../Models/testing/test_seed.ts';
 import { type ProcessName, privateEnvironment, type System, startSystem } from '../processes.ts';
 
@@ -146,8 +146,7 @@ function sha256(bytes: Uint8Array): string {
 test(`SIGKILL of either process, ${KILLS} times at random moments during uploads, loses nothing acknowledged`, async (t) => {
   const seed = testSeed('kills of the server');
   t.diagnostic(`seed ${seed}`);
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-kill-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   const outer = { ...process.env, NODE_COMPILE_CACHE: join(folder, 'compiled') };
   const env = await privateEnvironment(folder, outer);
   await (await startSystem({ env, folder }))[Symbol.asyncDispose](); // a process that ends by itself leaves its compiled code for the next

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { hash, randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,6 +19,7 @@ import {
 } from '../Client/testing/auth_client.ts';
 import { KSF_DEFAULT } from '../Models/datagram_fields.ts';
 import { AppError, type ErrorCode } from '../Models/errors.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { SESSION } from '../Models/ticket.ts';
 import type { Accounts } from '../Storage/accounts.ts';
 
@@ -28,8 +28,7 @@ const PASSWORD = 'correct horse battery';
 
 type Place = { readonly data: string; readonly home: string };
 async function place(t: TestContext): Promise<Place> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-login-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   return { data: join(folder, 'data'), home: join(folder, 'home') };
 }
 

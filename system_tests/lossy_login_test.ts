@@ -1,17 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { lossyLink } from '../Authentication/testing/lossy_link.ts';
 import { openBareClient } from '../Client/testing/auth_client.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 
 const PASSWORD = 'correct horse battery';
 
 test('a hundred logins at once through a link that loses 30 % each way, repeats and reorders: at least 99 succeed', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-lossy-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   const seed = 20_261;
   t.diagnostic(`seed ${seed}`);
   await using server = await startDaemon(join(folder, 'data'));

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type DaemonFixture, startDaemon } from '../Authentication/testing/daemon_fixture.ts';
@@ -8,6 +6,7 @@ import { lossyLink } from '../Authentication/testing/lossy_link.ts';
 import { type BareClient, cheapSessions, directExchange, openBareClient } from '../Client/testing/auth_client.ts';
 import { parseServer } from '../Models/datagrams.ts';
 import { AppError, type ErrorCode } from '../Models/errors.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 
 const SOURCE = { address: '192.0.2.7', port: 5 };
 const OLD = 'correct horse battery';
@@ -19,14 +18,8 @@ const CHANGE_PASSWORD = 0x09;
 type Deliver = (datagram: Uint8Array) => Promise<Uint8Array | null>;
 type World = { readonly client: BareClient; server: DaemonFixture; restart(): Promise<void> };
 
-async function folderFor(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-password-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 async function world(t: TestContext, options: Parameters<typeof startDaemon>[1] = {}): Promise<World> {
-  const folder = await folderFor(t);
+  const folder = await temporaryFolder(t);
   const rules = { registration: 'open' as const, ...options };
   const client = openBareClient();
   const there: World = {
@@ -91,7 +84,7 @@ async function refused(work: Promise<unknown>, code: ErrorCode): Promise<void> {
 }
 
 test('a changed password is the only one; other sessions end for that reason, the own one goes on', async (t) => {
-  const folder = await folderFor(t);
+  const folder = await temporaryFolder(t);
   await using server = await startDaemon(join(folder, 'data'));
   const { register, login, changePassword } = cheapSessions;
   const who = { auth: server.address, username: 'alice', password: OLD, home: join(folder, 'home') };
@@ -113,7 +106,7 @@ test('a changed password is the only one; other sessions end for that reason, th
 });
 
 test('at a prompt both go on, the session of the prompt and the device’s that it was begun from', async (t) => {
-  const folder = await folderFor(t);
+  const folder = await temporaryFolder(t);
   await using server = await startDaemon(join(folder, 'data'));
   const { register, login, changePassword } = cheapSessions;
   const who = { auth: server.address, username: 'alice', password: OLD, home: join(folder, 'home') };
@@ -260,7 +253,7 @@ test('a login that was begun with the old password cannot be finished after the 
 });
 
 test('no datagram holds the user name or a password, whatever is done', async (t) => {
-  const folder = await folderFor(t);
+  const folder = await temporaryFolder(t);
   await using server = await startDaemon(join(folder, 'data'));
   await using link = await lossyLink({ target: server.address });
   const sent: Buffer[] = [];

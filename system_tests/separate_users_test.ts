@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, mkdtemp, open, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, chown, mkdir, open, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
@@ -11,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { connect } from '../Client/client.ts';
 import { encodeClient } from '../Models/datagrams.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { freePort, type ProcessName, type Running, startProcess } from '../processes.ts';
 
 const SYSTEMD = new URL('../docs/systemd/', import.meta.url);
@@ -45,8 +45,7 @@ async function soon(what: string, isSo: () => Promise<boolean>): Promise<void> {
 }
 
 async function system(t: TestContext) {
-  const root = await mkdtemp(join(tmpdir(), 'driftless-users-'));
-  t.after(() => rm(root, { recursive: true, force: true }));
+  const root = await temporaryFolder(t);
   await chmod(root, 0o755);
   await makeFolders(root);
   const umask = process.umask(0o027); // of the units

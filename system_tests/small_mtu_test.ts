@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { DATAGRAM } from '../Models/datagrams.ts';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 
 const MTU = 1280; // the least that IPv6 allows
 const HEADER_BYTES = { ip6: 40, udp: 8 } as const;
@@ -22,8 +21,7 @@ const canHaveNetwork = spawnSync('unshare', ownNetwork('true'), { stdio: 'ignore
 const skip = canHaveNetwork ? false : 'needs root, unshare and ip: NOT SHOWN on this machine';
 
 test('on such a network registration, login, renewal and logout work, and nothing is cut into pieces', { skip }, async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-mtu-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   const words = [process.execPath, MAIN, join(folder, 'data')].map((word) => `'${word}'`).join(' ');
   const child = spawn('unshare', ownNetwork(`exec ${words}`), { stdio: ['ignore', 'pipe', 'inherit'] });
   const [said, [code]] = await Promise.all([text(child.stdout), once(child, 'close')]);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 
 const SYSTEMD = new URL('../docs/systemd/', import.meta.url);
 const CHECKOUT = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
@@ -70,8 +70,7 @@ test('each user, group and folder of the units is made, and secrets can be read 
 });
 
 test('systemd finds nothing wrong with the units, and little that they could still give up', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-units-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   const files: string[] = [];
   for (const name of PROCESSES) {
     const file = join(folder, `driftless-${name}.service`);

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
@@ -11,6 +10,7 @@ import { fingerprint } from '../../Models/handshake.ts';
 import { decodeInvite } from '../../Models/invite_code.ts';
 import { foldName } from '../../Models/names.ts';
 import { nodePrimitives } from '../../Models/node_primitives.ts';
+import { temporaryFolder } from '../../Models/testing/temporary_folder.ts';
 import { openAccounts } from '../../Storage/accounts_sql.ts';
 import { publishServerPins, requestedReplacement } from '../../Storage/server_pins.ts';
 import { createGuessLimit, GUESS_LIMITS } from '../guess_limit.ts';
@@ -33,8 +33,7 @@ const accountsIn = (folder: string) => openAccounts({ kind: 'sqlite', file: join
 
 /** A data folder as the daemon leaves it. */
 async function place(t: TestContext): Promise<Place> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-admin-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   await openSecrets(folder, { mayCreate: true });
   await (await accountsIn(folder)).close();
   const answers: Place['answers'] = { password: PASSWORD, yes: true, uid: process.getuid?.() ?? null };

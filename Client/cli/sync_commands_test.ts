@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { AppError } from '../../Models/errors.ts';
+import { temporaryFolder } from '../../Models/testing/temporary_folder.ts';
 import type { Driftless, Sync, SyncEvent, SyncOptions, SyncStatus } from '../client.ts';
 import { openRoots } from '../sync/control/roots.ts';
 import type { Action } from '../sync/core/plan.ts';
@@ -24,8 +24,7 @@ type Script = {
 };
 
 async function newDevice(t: TestContext, script: Script = {}) {
-  const folder = await realpath(await mkdtemp(join(tmpdir(), 'driftless-sync-commands-')));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await realpath(await temporaryFolder(t));
   const home = join(folder, 'home');
   await mkdir(home);
   const calls: string[] = [];

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { CHUNK_FRAME_HEADER_BYTES, DIGEST_BYTES, writeRawChunkHeader } from '../../Models/chunk_frames.ts';
 import { contentId } from '../../Models/content_id.ts';
 import { FrameWriter } from '../../Models/frames.ts';
 import { ROUTES } from '../../Models/routes.ts';
+import { temporaryFolder } from '../../Models/testing/temporary_folder.ts';
 import { beginFolder, type ManifestFrame, type TreeEntry, writeEntry, writeManifest } from '../../Models/tree_frames.ts';
 import type { StreamOptions } from '../http.ts';
 import { END_FRAME, errorFrame, scriptedHttp } from '../testing/scripted_http.ts';
@@ -16,12 +16,6 @@ import { GetShard } from './get_shard.ts';
 import { noCounts, type TransferFailure } from './jobs.ts';
 import { getLargeFile } from './large_get.ts';
 import { sha256 } from './local_files.ts';
-
-async function temporaryFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-get-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 function fileEntry(name: string, size: number, digest: Uint8Array, chunkCount: number): TreeEntry {
   return { name, kind: 'file', size, mtimeUs: 1_000_000, version: 1, mode: 0o644, chunkCount, digest, target: null };

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { lstatSync } from 'node:fs';
-import { chmod, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
+import { temporaryFolder } from '../../Models/testing/temporary_folder.ts';
 import type { TreeEntry } from '../../Models/tree_frames.ts';
 import {
   finishPart,
@@ -17,12 +17,6 @@ import {
   sha256,
   writeSmallFile,
 } from './local_files.ts';
-
-async function temporaryFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-local-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 function entryWith(mtime: number, mode = 0o644): TreeEntry {
   const digest = sha256(new Uint8Array(0));

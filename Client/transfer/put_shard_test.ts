@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, unlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DIGEST_BYTES } from '../../Models/chunk_frames.ts';
@@ -8,6 +7,7 @@ import { AppError } from '../../Models/errors.ts';
 import { FRAME, FrameParser, FrameWriter, payloadOf } from '../../Models/frames.ts';
 import { readOperation, writeResult } from '../../Models/operation_frames.ts';
 import { ROUTES } from '../../Models/routes.ts';
+import { temporaryFolder } from '../../Models/testing/temporary_folder.ts';
 import { END_FRAME, scriptedHttp } from '../testing/scripted_http.ts';
 import { noCounts, type TransferFailure } from './jobs.ts';
 import type { ManifestCache } from './manifest_cache.ts';
@@ -65,8 +65,7 @@ function done(number: number): Uint8Array {
 }
 
 async function sourceWith(t: TestContext, files: Readonly<Record<string, string | Buffer>>): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-put-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content);
   return folder;
 }

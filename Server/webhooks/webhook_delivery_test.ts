@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { LIMITS } from '../../Models/limits.ts';
+import { temporaryFolder } from '../../Models/testing/temporary_folder.ts';
 import { openServerStore, type ServerStore } from '../../Storage/server_store.ts';
 import type { Outcome, Webhook, Webhooks } from '../../Storage/webhooks.ts';
 import { LocalFanOut } from '../events/events_fan_out.ts';
@@ -34,12 +33,6 @@ type Running = AsyncDisposable & {
   readonly ended: string[];
   add(url: string, kinds?: Webhook['kinds'], who?: typeof alice): Promise<Webhook>;
 };
-
-async function folderOf(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-webhooks-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 /** What rest_server.ts puts together, on the database in the folder. */
 async function run(folder: string, options: Options): Promise<Running> {
@@ -118,7 +111,7 @@ async function eventually<T>(ask: () => Promise<T>, holds: (value: T) => boolean
 test('what happens is sent in order, each once, signed, with the cursor of the feed, and only what is wanted', async (t) => {
   await using receiver = await openReceiver();
   await using notices = await openReceiver();
-  await using running = await run(await folderOf(t), { hosts: [receiver.origin, notices.origin], now: () => 1_700_000_000_999 });
+  await using running = await run(await temporaryFolder(t), { hosts: [receiver.origin, notices.origin], now: () => 1_700_000_000_999 });
   const { store } = running;
   const { id } = await running.add(`${receiver.origin}/in?key=1`);
   await running.add(notices.origin, ['device']);
@@ -154,7 +147,7 @@ test('what happens is sent in order, each once, signed, with the cursor of the f
 
 test('a batch is cut where it would be longer than a request may be', async (t) => {
   await using receiver = await openReceiver();
-  await using running = await run(await folderOf(t), { hosts: [receiver.origin], times: { lookMs: 60_000 } });
+  await using running = await run(await temporaryFolder(t), { hosts: [receiver.origin], times: { lookMs: 60_000 } });
   const { store } = running;
   await store.webhooks.add(alice, { url: receiver.origin, kinds: null, secret: SECRET });
   const name = (n: number): string => `${n}`.padEnd(120, 'x');
@@ -178,7 +171,7 @@ test('what is not taken is sent again, after times that double up to the most, w
   receiver.answer = (response, n) => void response.writeHead(n <= 5 ? 500 : 200).end('said');
   let nowMs = 0;
   const waits: number[] = [];
-  await using running = await run(await folderOf(t), {
+  await using running = await run(await temporaryFolder(t), {
     hosts: [receiver.origin],
     now: () => (nowMs = Date.now()),
     random: () => 0.5,
@@ -206,7 +199,7 @@ test('what is not taken is sent again, after times that double up to the most, w
 
 test('after a restart a webhook goes on where it was, with what happened meanwhile', async (t) => {
   await using receiver = await openReceiver();
-  const folder = await folderOf(t);
+  const folder = await temporaryFolder(t);
   const options: Options = { hosts: [receiver.origin] };
   {
     await using running = await run(folder, options);
@@ -236,7 +229,7 @@ test('a receiver that is gone ends its webhook, and so does failing for too long
   await using broken = await openReceiver();
   gone.answer = (response) => void response.writeHead(410).end();
   broken.answer = failing;
-  await using running = await run(await folderOf(t), { hosts: [gone.origin, broken.origin], times: { giveUpMs: 200 } });
+  await using running = await run(await temporaryFolder(t), { hosts: [gone.origin, broken.origin], times: { giveUpMs: 200 } });
   const { webhooks, metadata } = running.store;
   const first = await running.add(gone.origin, ['changed']);
   const second = await running.add(broken.origin, ['changed']);
@@ -270,7 +263,7 @@ test('a receiver that is gone ends its webhook, and so does failing for too long
 test('who has left a folder is sent nothing more of it, not even what was tried before', async (t) => {
   await using receiver = await openReceiver();
   receiver.answer = failing;
-  await using running = await run(await folderOf(t), { hosts: [receiver.origin] });
+  await using running = await run(await temporaryFolder(t), { hosts: [receiver.origin] });
   const { metadata } = running.store;
   await done(metadata, alice, [mkdir('/team')]);
   await share(metadata, '/team');
@@ -297,7 +290,7 @@ test('who has left a folder is sent nothing more of it, not even what was tried 
 test('a disabled account is sent nothing', async (t) => {
   await using receiver = await openReceiver();
   const disabled = new Set([alice.userId]);
-  await using running = await run(await folderOf(t), { hosts: [receiver.origin], disabled });
+  await using running = await run(await temporaryFolder(t), { hosts: [receiver.origin], disabled });
   const { webhooks, metadata } = running.store;
   const { id } = await running.add(receiver.origin);
   await done(metadata, alice, [mkdir('/a')]);
@@ -326,7 +319,7 @@ test('a redirect is not followed, a slow answer is waited for only so long, and 
   ];
   receiver.answer = (response, n) => answers[n - 1]?.(response, n);
   const reasons: string[] = [];
-  await using running = await run(await folderOf(t), {
+  await using running = await run(await temporaryFolder(t), {
     hosts: [receiver.origin, target.origin],
     timeoutMs: 200,
     onOutcome: (outcome) => void reasons.push(outcome.kind === 'failed' ? outcome.reason : outcome.kind),
@@ -346,7 +339,7 @@ test('a name that leads to an address that is not public is not connected to, wh
   const { port } = new URL(receiver.origin);
   const reasons: string[] = [];
   let asked = 0;
-  await using running = await run(await folderOf(t), {
+  await using running = await run(await temporaryFolder(t), {
     hosts: [`http://hooks.example.org:${port}`],
     resolve: async () => {
       asked += 1;
@@ -375,7 +368,7 @@ test('what an administrator does not allow any more is sent nothing, and localho
   const { port } = new URL(receiver.origin);
   const reasons: string[] = [];
   let address = '10.0.0.1';
-  await using running = await run(await folderOf(t), {
+  await using running = await run(await temporaryFolder(t), {
     hosts: [`http://localhost:${port}`],
     resolve: async () => [{ address, family: 4 }],
     onOutcome: (outcome) => void reasons.push(outcome.kind === 'failed' ? outcome.reason : outcome.kind),

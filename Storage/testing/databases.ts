@@ -1,14 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext } from 'node:test';
+import { temporaryFolder } from '../../Models/testing/temporary_folder.ts';
 import type { DatabaseAddress } from '../database.ts';
 import { startPostgres, type TestPostgres } from './postgres.ts';
 
 /** A file of its own, gone with the test. */
 export async function sqliteAddress(t: TestContext): Promise<DatabaseAddress> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-database-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   return { kind: 'sqlite', file: join(folder, 'driftless.db') };
 }
 

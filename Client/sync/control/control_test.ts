@@ -1,19 +1,18 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { createConnection, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { z } from 'zod';
 import { AppError } from '../../../Models/errors.ts';
+import { temporaryFolder } from '../../../Models/testing/temporary_folder.ts';
 import { askControl, type ControlHandler, serveControl } from './control.ts';
 import type { ControlRequest } from './control_messages.ts';
 
 async function newFolder(t: TestContext, depth = 0): Promise<string> {
-  const base = await mkdtemp(join(tmpdir(), 'driftless-control-'));
-  t.after(() => rm(base, { recursive: true, force: true }));
+  const base = await temporaryFolder(t);
   const folder = join(base, ...Array.from({ length: depth }, () => 'a folder with a long name'));
   await mkdir(folder, { recursive: true, mode: 0o700 });
   return folder;

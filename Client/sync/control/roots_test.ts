@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, realpath, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, realpath, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { temporaryFolder } from '../../../Models/testing/temporary_folder.ts';
 import { openRoots } from './roots.ts';
 
 async function newPlace(t: TestContext) {
-  const folder = await realpath(await mkdtemp(join(tmpdir(), 'driftless-roots-')));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await realpath(await temporaryFolder(t));
   const home = join(folder, 'home');
   const roots = openRoots(home);
   const add = (local: string, remote = '/work') => roots.add({ local: join(folder, local), remote, auth: '127.0.0.1:4810', user: 'alice' });

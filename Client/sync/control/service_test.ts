@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { temporaryFolder } from '../../../Models/testing/temporary_folder.ts';
 import { installService, type RunProgram, removeService, runProgram, type ServicePlace, unitText } from './service.ts';
 
 async function newPlace(t: TestContext): Promise<ServicePlace> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-service-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await temporaryFolder(t);
   return { configHome: join(folder, 'config'), home: join(folder, 'a home'), program: ['/opt/node', '/opt/driftless.js'], user: 'alice' };
 }
 
