@@ -102,6 +102,19 @@ test('what a registration asks of OPAQUE is counted for the name, too, and lets 
   await assert.rejects(evaluate(), { code: 'name_taken' });
 });
 
+test('who registers a name at which too much was tried is told what is left to do', async (t) => {
+  const guessLimits = { ...GUESS_LIMITS, free: 1, max: 1 };
+  const { server, client, exchange } = await world(t, { registration: 'open', now: Date.now, guessLimits });
+  const { registrationRequest } = opaque.startRegistration({ password: 'a guess' });
+  await client.evaluate(exchange, { request: Buffer.from(registrationRequest, 'base64url'), name: 'alice' });
+  const home = await mkdtemp(join(tmpdir(), 'driftless-guesses-'));
+  t.after(() => rm(home, { recursive: true, force: true }));
+  await assert.rejects(cheapSessions.register({ ...WHO, auth: server.address, home }), {
+    code: 'too_many_requests',
+    message: /at this name: take another one, or ask the administrator/,
+  });
+});
+
 test('where everybody may register, one source elsewhere makes so many accounts, then one each so often', async (t) => {
   const accountRate = { perSecond: 1 / 600, burst: 2 };
   const { server, client, exchange, clock } = await world(t, { registration: 'open', accountRate });

@@ -151,23 +151,27 @@ async function begin({ folder }: Place, name: string): Promise<string> {
   return id;
 }
 
-test('who was locked out by strangers, and has no known device, may log in with the password that the administrator set', async (t) => {
+test('what strangers guessed at a name locks nobody out who gets it, or another password, from the administrator', async (t) => {
   const here = await place(t);
   const { admin, json } = here;
   const { master } = await readSecretContent(here.folder);
-  await admin('users', 'add', 'Ålice');
-  const guess = async (): Promise<number> => {
+  const guess = async (name = 'ålice'): Promise<number> => {
     await using opened = new AsyncDisposableStack();
     const { guesses } = opened.adopt(await accountsIn(here.folder), (accounts) => accounts.close());
     const limit = createGuessLimit({ guesses, master, limits: { ...GUESS_LIMITS, free: 1, max: 1 }, now: Date.now });
-    return (await limit.spend({ foldedName: foldName('ålice'), device: null, request: randomBytes(96) })).waitMs;
+    return (await limit.spend({ foldedName: foldName(name), device: null, request: randomBytes(96) })).waitMs;
   };
-  for (const words of [['reset-password'], ['restore']]) {
+  for (const words of [['add'], ['reset-password'], ['restore']]) {
     assert.deepEqual([await guess(), await guess()], [0, Number.POSITIVE_INFINITY]);
     if (words[0] === 'restore') await admin('users', 'delete', 'ålice', '--yes');
     assert.equal((await admin('users', ...words, 'ålice')).code, 0);
   }
   assert.equal(await guess(), 0);
+  assert.deepEqual([await guess('bob'), await guess('bob')], [0, Number.POSITIVE_INFINITY]);
+  const file = join(here.folder, 'class.txt');
+  await writeFile(file, `bob:${PASSWORD}\n`);
+  assert.equal((await admin('import-users', file)).code, 0);
+  assert.equal(await guess('bob'), 0);
   assert.equal((await json('users', 'list'))[0].state, 'active');
 });
 

@@ -5,32 +5,40 @@ import { readSecretContent } from '../secrets.ts';
 import type { Admin } from './admin.ts';
 import { argument, type Command, countText } from './command.ts';
 import { openRecordThreads, type RecordThreads } from './record_threads.ts';
+import { openStrangerGuesses } from './stranger_guesses.ts';
 import { userLines } from './user_lines.ts';
 
 type Summary = { added: number; existed: number; readonly bad: { readonly line: number; readonly problem: string }[] };
 
+type Importing = {
+  readonly admin: Admin;
+  readonly threads: RecordThreads;
+  readonly strangerGuesses: { forget(name: string): Promise<void> };
+};
+
 async function importUser(
-  admin: Admin,
-  threads: RecordThreads,
+  { admin, threads, strangerGuesses }: Importing,
   user: { readonly name: string; readonly password: string },
 ): Promise<'added' | 'existed'> {
   const accounts = await admin.accounts();
   const { name } = user;
   if ((await accounts.user(name)) !== null) return 'existed';
   const account = { id: randomBytes(16).toString('hex'), name, role: 'user', disabled: false, ...(await threads.make(user)) } as const;
+  await strangerGuesses.forget(name);
   return (await accounts.addAccount(account, admin.now())).id === account.id ? 'added' : 'existed';
 }
 
 async function importAll(admin: Admin, pieces: AsyncIterable<Uint8Array>): Promise<Summary> {
   const { opaqueSetup } = await readSecretContent(admin.settings.data);
   await using threads = openRecordThreads(opaqueSetup);
+  const importing = { admin, threads, strangerGuesses: await openStrangerGuesses(admin) };
   const summary: Summary = { added: 0, existed: 0, bad: [] };
   const lines = userLines(pieces);
   const lane = async (): Promise<void> => {
     for (let next = await lines.next(); next.done !== true; next = await lines.next()) {
       const { value } = next;
       if ('problem' in value) summary.bad.push({ line: value.line, problem: value.problem });
-      else summary[await importUser(admin, threads, value)] += 1;
+      else summary[await importUser(importing, value)] += 1;
     }
   };
   await Promise.all(Array.from({ length: threads.count }, lane));

@@ -2,14 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { prepareNewPassword, prepareUserName } from '../../Models/credentials.ts';
 import { AppError } from '../../Models/errors.ts';
 import { formatBytes } from '../../Models/format_bytes.ts';
-import { foldName } from '../../Models/names.ts';
 import { parseBytes } from '../../Models/parse_bytes.ts';
 import type { ListedUser, NewPassword } from '../../Storage/user_admin.ts';
-import { createGuessLimit, GUESS_LIMITS } from '../guess_limit.ts';
 import { readSecretContent } from '../secrets.ts';
 import type { Admin } from './admin.ts';
 import { argument, type Command, countText, table, timeText } from './command.ts';
 import { makeRecord } from './record.ts';
+import { openStrangerGuesses } from './stranger_guesses.ts';
 
 const PASSWORD =
   'The password is asked for, or taken from DRIFTLESS_PASSWORD or the first line of standard input. It is not stored, here or anywhere.';
@@ -20,11 +19,8 @@ async function newPassword(admin: Admin, name: string): Promise<NewPassword> {
   return makeRecord({ opaqueSetup, name, password: prepareNewPassword(await admin.askPassword(name)) });
 }
 
-/** Guesses at the password before are none at this one. */
 async function forgetGuesses(admin: Admin, name: string): Promise<void> {
-  const { master } = await readSecretContent(admin.settings.data);
-  const { guesses } = await admin.accounts();
-  await createGuessLimit({ guesses, master, limits: GUESS_LIMITS, now: admin.now }).forget(foldName(name));
+  await (await openStrangerGuesses(admin)).forget(name);
 }
 
 export async function* everyUser(admin: Admin): AsyncGenerator<ListedUser> {
@@ -83,7 +79,8 @@ export const USER_COMMANDS: readonly Command[] = [
     name: 'users add',
     args: '<name>',
     summary: 'make an account',
-    about: PASSWORD,
+    about: `${PASSWORD} This is also how somebody gets a name at which
+too many passwords were tried while nobody had it: register refuses it then, and no waiting helps. What was tried is forgotten.`,
     options: [{ flags: '--admin', text: 'an administrator' }],
     examples: ['users add bob', 'users add alice --admin', 'pwgen -s 20 1 | tee bob.txt | driftless-admin users add bob'],
     async run(admin, args, options) {
@@ -97,6 +94,7 @@ export const USER_COMMANDS: readonly Command[] = [
       const role = options.admin === true ? 'admin' : 'user';
       const account = { id: randomBytes(16).toString('hex'), name, role, disabled: false, ...password } as const;
       await admin.act('user_added', { ...named(account), detail: role }, async () => {
+        await forgetGuesses(admin, name);
         const stored = await accounts.addAccount(account, admin.now());
         if (stored.id !== account.id) throw new AppError('name_taken', 'there is a user with this name');
       });

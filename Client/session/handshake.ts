@@ -1,6 +1,6 @@
 import { prepareNewPassword, preparePassword, prepareUserName } from '../../Models/credentials.ts';
 import { decodeGrant, decodeKsf, encodeText, type Grant, KSF_CEILING, type Ksf } from '../../Models/datagram_fields.ts';
-import { encodeAuthenticated, headerOf, packFields, TEXTS, unpackFields } from '../../Models/datagrams.ts';
+import { encodeAuthenticated, headerOf, NEVER_MS, packFields, TEXTS, unpackFields } from '../../Models/datagrams.ts';
 import { AppError } from '../../Models/errors.ts';
 import { type LoginKeys, loginKeys, renewalKey, replyAssociated, replyMac, seal, transcriptOf, unseal } from '../../Models/handshake.ts';
 import { nodePrimitives as p } from '../../Models/node_primitives.ts';
@@ -64,10 +64,17 @@ export async function withRepeats<Result>(attempt: () => Promise<Result | BeginA
   throw new AppError('busy', 'the authentication daemon forgot the conversation again and again');
 }
 
+/** Known devices are a way out for a name that somebody has. */
+function asWornOut(error: unknown): never {
+  if (!(error instanceof AppError) || error.retryAfterMs !== NEVER_MS) throw error;
+  const message = 'too many passwords were tried at this name: take another one, or ask the administrator to make the account';
+  throw new AppError(error.code, message, { retryAfterMs: NEVER_MS });
+}
+
 type NewAccount = { readonly username: string; readonly password: string; readonly code?: Uint8Array | undefined };
 const NO_CODE = new Uint8Array(16);
 
-/** @throws AppError `name_invalid`, `request_invalid`, `name_taken`, `registration_closed`, `invite_invalid`, `server_key_changed`, `auth_unreachable`, `busy` */
+/** @throws AppError `name_invalid`, `request_invalid`, `name_taken`, `too_many_requests`, `registration_closed`, `invite_invalid`, `server_key_changed`, `auth_unreachable`, `busy` */
 export async function performRegistration(deps: HandshakeDeps, account: NewAccount): Promise<DaemonPins> {
   const { exchange, steps, pins, ksfFloor } = deps;
   const name = encodeText(prepareUserName(account.username));
@@ -76,7 +83,7 @@ export async function performRegistration(deps: HandshakeDeps, account: NewAccou
   const made = await withRepeats(async () => {
     const contact = await contactOf(deps);
     const { state, request } = await steps.startRegistration(password);
-    const answer = await requestInBox(exchange, contact, 'register', packFields(TEXTS.register, { request, name, code }));
+    const answer = await requestInBox(exchange, contact, 'register', packFields(TEXTS.register, { request, name, code })).catch(asWornOut);
     if (answer === BEGIN_AGAIN) return BEGIN_AGAIN;
     const fields = unpackFields(TEXTS.registration, answer.text);
     if (fields === null) throw malformed();
