@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { client, ready, server } from '@serenity-kit/opaque';
-import { calculateJwkThumbprint } from 'jose';
+import { calculateJwkThumbprint } from 'jose/jwk/thumbprint';
 import { z } from 'zod';
 import { AppError } from '../Models/errors.ts';
 import { inOrder, type SigningKey } from './signing_keys.ts';

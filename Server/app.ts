@@ -227,6 +227,8 @@ function serverOptions({ log, tls, trustedProxies }: AppDeps): FastifyHttpOption
     ...(tls === null ? { http } : { serverFactory: httpsServers(tls, { ...http, ...timeouts }) }),
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
+    // ours are set behind this; without a word here those for JSON schemas would be loaded
+    schemaController: { compilersFactory: { buildValidator: neverAsked, buildSerializer: neverAsked } },
     requestIdHeader: false,
     genReqId: () => randomUUID(),
     bodyLimit: LIMITS.jsonBodyBytesMax,
@@ -242,6 +244,10 @@ function serverOptions({ log, tls, trustedProxies }: AppDeps): FastifyHttpOption
     },
     routerOptions: { maxParamLength: 64 },
   };
+}
+
+function neverAsked(): never {
+  throw new Error('there is a validator and a serializer for all routes');
 }
 
 /** JSON; a route that takes something else adds the parser for it. */

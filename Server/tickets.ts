@@ -1,6 +1,10 @@
 import { hash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { type CryptoKey, decodeProtectedHeader, errors, importJWK, type JWTPayload, jwtVerify } from 'jose';
+import type { CryptoKey, JWTPayload } from 'jose';
+import { decodeProtectedHeader } from 'jose/decode/protected_header';
+import { JWTExpired } from 'jose/errors';
+import { jwtVerify } from 'jose/jwt/verify';
+import { importJWK } from 'jose/key/import';
 import { z } from 'zod';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
@@ -183,7 +187,7 @@ async function checkSignature(token: string, keys: TicketKeys, nowMs: () => numb
     return { claims, keyId: kid };
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
-    if (cause instanceof errors.JWTExpired) throw new AppError('ticket_expired', 'the ticket has expired', { cause });
+    if (cause instanceof JWTExpired) throw new AppError('ticket_expired', 'the ticket has expired', { cause });
     throw new AppError('ticket_invalid', 'the ticket is not valid', { cause });
   }
 }

@@ -2,7 +2,7 @@ import { closeSync, existsSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { CompiledQuery, Kysely, PostgresDialect, SqliteDialect, type Transaction } from 'kysely';
-import pg from 'pg';
+import type { Pool } from 'pg';
 import { AppError } from '../Models/errors.ts';
 import { databaseError, isFatalForWrites, isRetryable } from './database_errors.ts';
 import { syncFolder } from './durable_file.ts';
@@ -165,7 +165,9 @@ function integer(text: string): number {
   return value;
 }
 
-function openPool(url: string, readOnly: boolean): pg.Pool {
+/** The driver is loaded by whoever uses it. */
+async function openPool(url: string, readOnly: boolean): Promise<Pool> {
+  const { default: pg } = await import('pg');
   const pool = new pg.Pool({
     connectionString: url,
     max: 10,
@@ -184,7 +186,7 @@ function openPool(url: string, readOnly: boolean): pg.Pool {
   return pool;
 }
 
-function postgresTarget(pool: pg.Pool): MigrationTarget {
+function postgresTarget(pool: Pool): MigrationTarget {
   return {
     dialect: 'postgres',
     async transaction(body) {
@@ -207,7 +209,7 @@ function postgresTarget(pool: pg.Pool): MigrationTarget {
 }
 
 async function openOnPostgres<Schema>(url: string, readOnly: boolean, migrationsFolder: URL): Promise<Database<Schema>> {
-  const pool = openPool(url, readOnly);
+  const pool = await openPool(url, readOnly);
   try {
     if (readOnly) await checkMigrated(async (text) => (await pool.query<Applied>(text)).rows, 'postgres', migrationsFolder);
     else await migrate(postgresTarget(pool), migrationsFolder);

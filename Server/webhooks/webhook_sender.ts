@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { Agent, type Dispatcher } from 'undici';
+import type { Agent, buildConnector, Dispatcher } from 'undici';
 import { LIMITS } from '../../Models/limits.ts';
 import { checkedLookup, type Resolve, type WebhookHosts } from '../webhook_addresses.ts';
 
@@ -23,7 +23,8 @@ export type SenderDeps = {
 export function createWebhookSender({ hosts, resolve, timeoutMs, now }: SenderDeps): WebhookSender {
   const closed = new AbortController();
   // each request has a connection of its own, so the address is looked up and checked for each
-  const agent = new Agent({ pipelining: 0, connect: { lookup: checkedLookup(resolve), timeout: timeoutMs } });
+  const connect = { lookup: checkedLookup(resolve), timeout: timeoutMs };
+  let opened: Promise<Agent> | undefined;
   return {
     async send({ url: text, secret }, body) {
       const signal = AbortSignal.any([closed.signal, AbortSignal.timeout(timeoutMs)]);
@@ -34,7 +35,8 @@ export function createWebhookSender({ hosts, resolve, timeoutMs, now }: SenderDe
           'user-agent': 'driftless-webhook',
           'driftless-signature': signature(secret, Math.floor(now() / 1000), body),
         };
-        const answer = await agent.request({ origin, path: pathname + search, method: 'POST', headers, body, signal });
+        opened ??= openAgent(connect);
+        const answer = await (await opened).request({ origin, path: pathname + search, method: 'POST', headers, body, signal });
         await readAway(answer, signal);
         return outcomeOf(answer.statusCode);
       } catch (error) {
@@ -43,9 +45,15 @@ export function createWebhookSender({ hosts, resolve, timeoutMs, now }: SenderDe
     },
     async close() {
       closed.abort();
-      await agent.destroy();
+      await (await opened?.catch(() => undefined))?.destroy();
     },
   };
+}
+
+/** Loaded when something is to be sent: it is an eighth of the server's start. */
+async function openAgent(connect: buildConnector.BuildOptions): Promise<Agent> {
+  const { Agent } = await import('undici');
+  return new Agent({ pipelining: 0, connect });
 }
 
 /** @returns what a receiver compares: HMAC-SHA256 with the text of the secret as the key */
