@@ -16,6 +16,7 @@ import { type Answer, printAnswer, type Sink } from './output.ts';
 import { PUBLISH_COMMANDS } from './publish_commands.ts';
 import { QUOTA_COMMANDS } from './quota_commands.ts';
 import { RECEIPT_COMMANDS } from './receipt_commands.ts';
+import { ROOT_COMMANDS } from './root_commands.ts';
 import { SHARING_COMMANDS } from './sharing_commands.ts';
 import { SYNC_COMMANDS } from './sync_commands.ts';
 import { TRANSFER_COMMANDS } from './transfer_commands.ts';
@@ -29,6 +30,7 @@ export const COMMANDS: readonly Command[] = [
   ...QUOTA_COMMANDS,
   ...TRANSFER_COMMANDS,
   ...SYNC_COMMANDS,
+  ...ROOT_COMMANDS,
   ...SHARING_COMMANDS,
   ...HISTORY_COMMANDS,
   ...EVENT_COMMANDS,
