@@ -51,7 +51,7 @@ async function listener(t: TestContext, user: User): Promise<{ next(): Promise<A
   });
   await once(more, 'more');
   const next = async (): Promise<ArrivingFile> => {
-    while (told.length <= taken) await once(more, 'more', { signal: AbortSignal.timeout(5000) });
+    while (told.length <= taken) await once(more, 'more', { signal: AbortSignal.timeout(30_000) });
     taken += 1;
     return told[taken - 1] as ArrivingFile;
   };

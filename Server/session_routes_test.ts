@@ -29,7 +29,7 @@ async function notices(user: User): Promise<unknown[]> {
 }
 
 async function until(isSo: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + 30_000;
   while (!(await isSo())) assert.ok(Date.now() < deadline, 'it does not come');
 }
 

@@ -61,7 +61,7 @@ function follow(proxy: CuttingProxy, ticket: () => string, { hurried = 1, since 
 }
 
 async function until(holds: () => boolean, what: () => string): Promise<void> {
-  const deadline = performance.now() + 15_000;
+  const deadline = performance.now() + 30_000;
   while (!holds()) {
     assert.ok(performance.now() < deadline, what());
     await new Promise((resolve) => setTimeout(resolve, 5));

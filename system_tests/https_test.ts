@@ -116,7 +116,7 @@ async function replaceKey(): Promise<void> {
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (const fromMs = performance.now(); !(await condition()); await sleep(20)) assert.ok(performance.now() - fromMs < 5000);
+  for (const fromMs = performance.now(); !(await condition()); await sleep(20)) assert.ok(performance.now() - fromMs < 30_000);
 }
 
 /** In the server's place, with a key of its own. */

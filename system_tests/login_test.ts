@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import { hash, randomBytes } from 'node:crypto';
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -19,8 +17,10 @@ import {
 } from '../Client/testing/auth_client.ts';
 import { KSF_DEFAULT } from '../Models/datagram_fields.ts';
 import { AppError, type ErrorCode } from '../Models/errors.ts';
+import { shareOfThread } from '../Models/testing/processor_time.ts';
 import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { SESSION } from '../Models/ticket.ts';
+import { freePort } from '../processes.ts';
 import type { Accounts } from '../Storage/accounts.ts';
 
 const { register, login, resume } = cheapSessions;
@@ -34,15 +34,6 @@ async function place(t: TestContext): Promise<Place> {
 
 async function refused(work: Promise<unknown>, code: ErrorCode): Promise<void> {
   await assert.rejects(work, (error: unknown) => error instanceof AppError && error.code === code, code);
-}
-
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket('udp4');
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  await new Promise<void>((closed) => socket.close(closed));
-  return port;
 }
 
 const ended = async (accounts: Accounts): Promise<string[]> => (await accounts.endedSessions(0)).map(({ id }) => id);
@@ -133,14 +124,8 @@ test('while the password is stretched the event loop goes on', async (t) => {
   await using server = await startDaemon(data, { ksf: KSF_DEFAULT });
   const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
   await strictSessions.register(who);
-  let ticks = 0;
-  const ticking = setInterval(() => {
-    ticks += 1;
-  }, 5);
-  const begun = performance.now();
-  await (await strictSessions.login(who)).close();
-  clearInterval(ticking);
-  assert.ok(ticks > (performance.now() - begun) / 25, `${ticks} ticks`);
+  const share = await shareOfThread(async () => (await strictSessions.login(who)).close());
+  assert.ok(share < 0.5, `${share} of the work is done where the loop is`);
 });
 
 test('a daemon that asks for weak stretching of the password is refused', async (t) => {
@@ -152,7 +137,7 @@ test('a daemon that asks for weak stretching of the password is refused', async 
 
 test('renewal works after the daemon was restarted and the client slept for three days, and ends after thirty', async (t) => {
   const { data, home } = await place(t);
-  const port = await freeUdpPort();
+  const port = await freePort('udp');
   const clock = { atMs: Date.now() };
   const now = (): number => clock.atMs;
   let server: DaemonFixture = await startDaemon(data, { port, now });
@@ -201,13 +186,13 @@ test('a ticket that nobody acknowledged lapses after a minute and is then known 
 
 test('a ticket near its end is renewed once for all who ask, and by one process for the others, also when the daemon comes back late', async (t) => {
   const { data, home } = await place(t);
-  const port = await freeUdpPort();
+  const port = await freePort('udp');
   const server = await startDaemon(data, { port });
   t.after(() => server[Symbol.asyncDispose]());
   await using link = await lossyLink({ target: server.address });
-  let renewals = 0;
+  const renewals = new Set<string>(); // one that is asked for again, where the machine is slow, is answered with the same bytes
   link.onDatagram((bytes) => {
-    if (bytes[3] === 0x85) renewals += 1;
+    if (bytes[3] === 0x85) renewals.add(bytes.toString('hex'));
   });
   const who = { auth: link.address, username: 'alice', password: PASSWORD, home };
   await register(who);
@@ -226,7 +211,7 @@ test('a ticket near its end is renewed once for all who ask, and by one process 
   assert.equal(new Set(tickets).size, 1);
   assert.notEqual(tickets[0], first);
   assert.equal(await other.ticket(), tickets[0]);
-  assert.equal(renewals, 2); // the login's and one more: the other took the ticket from the profile
+  assert.equal(renewals.size, 2); // the login's and one more: the other took the ticket from the profile
 
   await leave(40_000);
   const early = await resume({ home });
@@ -235,7 +220,7 @@ test('a ticket near its end is renewed once for all who ask, and by one process 
   await server[Symbol.asyncDispose]();
   const begun = performance.now();
   assert.equal(await early.ticket(), tickets[0]); // good for 40 s more, and nobody waits that long
-  assert.ok(performance.now() - begun < 5000);
+  assert.ok(performance.now() - begun < 15_000);
   const back = sleep(500).then(() => startDaemon(data, { port }));
   t.after(async () => (await back)[Symbol.asyncDispose]());
   assert.notEqual(await late.ticket(), tickets[0]); // the daemon came back in time
@@ -243,7 +228,7 @@ test('a ticket near its end is renewed once for all who ask, and by one process 
 
 test('a daemon restarted between CHALLENGE and FINISH costs one repeat', async (t) => {
   const { data, home } = await place(t);
-  const port = await freeUdpPort();
+  const port = await freePort('udp');
   let server = await startDaemon(data, { port });
   t.after(() => server[Symbol.asyncDispose]());
   const who = { auth: server.address, username: 'alice', password: PASSWORD, home };
@@ -263,7 +248,7 @@ test('a daemon restarted between CHALLENGE and FINISH costs one repeat', async (
 
 test('a registration whose answer was lost with the daemon succeeds all the same', async (t) => {
   const { data, home } = await place(t);
-  const port = await freeUdpPort();
+  const port = await freePort('udp');
   let server = await startDaemon(data, { port });
   t.after(() => server[Symbol.asyncDispose]());
   let restarting: Promise<void> | null = null;
@@ -283,7 +268,7 @@ test('a registration whose answer was lost with the daemon succeeds all the same
 
 test('a daemon that starts a second late is still reached: a refused port is only a hint', async (t) => {
   const { data, home } = await place(t);
-  const port = await freeUdpPort();
+  const port = await freePort('udp');
   const registering = register({ auth: `127.0.0.1:${port}`, username: 'alice', password: PASSWORD, home });
   await sleep(300); // the first datagram meets a closed port
   await using server = await startDaemon(data, { port });
@@ -293,7 +278,7 @@ test('a daemon that starts a second late is still reached: a refused port is onl
 
 test('another daemon at the known address is a hard stop, before anything of the password is sent', async (t) => {
   const { data, home } = await place(t);
-  const port = await freeUdpPort();
+  const port = await freePort('udp');
   const who = { auth: `127.0.0.1:${port}`, username: 'alice', password: PASSWORD, home };
   const first = await startDaemon(data, { port });
   t.after(() => first[Symbol.asyncDispose]());
@@ -467,7 +452,7 @@ test('a login beyond the limit is told when a place may become free, and the sam
     assert.deepEqual([error.code, Math.round((error.retryAfterMs ?? 0) / 60_000)], ['busy', SESSION.lifetimeS / 60]);
     return /^there is no place for one more session; one may become free in 30 days/.test(error.message);
   });
-  assert.ok(performance.now() - begun < 10_000); // nobody waits that long
+  assert.ok(performance.now() - begun < 15_000); // nobody waits that long
   await refused(login({ ...elsewhere, password: 'not the password' }), 'credentials_wrong'); // whether there is a place is told to none but the user
   const again = await login(who);
   await assert.rejects(first.refresh(), { code: 'session_unknown', reason: 'replaced' });

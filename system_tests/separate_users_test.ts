@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { connect } from '../Client/client.ts';
 import { encodeClient } from '../Models/datagrams.ts';
+import { OwnTime } from '../Models/testing/processor_time.ts';
 import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
 import { freePort, type ProcessName, type Running, startProcess } from '../processes.ts';
 
@@ -41,7 +42,8 @@ async function makeFolders(root: string): Promise<void> {
 
 /** What is promised to take no longer than two seconds. */
 async function soon(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  for (const until = Date.now() + 2500; !(await isSo()); await sleep(50)) assert.ok(Date.now() < until, what);
+  using time = new OwnTime();
+  for (; !(await isSo()); await sleep(50)) assert.ok(time.ms < 2500, what);
 }
 
 async function system(t: TestContext) {

@@ -5,8 +5,9 @@ import { type TestContext, test } from 'node:test';
 import { encodeUint32 } from '../../Models/datagram_fields.ts';
 import { encodeClient, encodeServer } from '../../Models/datagrams.ts';
 import { parseAuthAddress } from './auth_address.ts';
-import { openExchange } from './exchange.ts';
+import { type Clock, exchangeOver, openExchange } from './exchange.ts';
 import { TIMING } from './retransmission.ts';
+import { openUdpWay } from './udp_way.ts';
 
 type Answer = (bytes: Buffer, from: RemoteInfo, count: number) => Uint8Array[];
 
@@ -28,6 +29,37 @@ const fields = { cookie: new Uint8Array(16), timeMs: new Uint8Array(8), sessionI
 const request = encodeClient('ack', transaction, fields);
 const acked = (id: Uint8Array, fill: number): Uint8Array => encodeServer('acked', id, { mac: new Uint8Array(32).fill(fill) });
 
+/** Time that stands still until it is told to pass, so that it does not matter how busy the machine is. */
+function stillClock(): Clock & { pass(ms: number): void; readonly delays: readonly number[] } {
+  let atMs = 0;
+  const delays: number[] = [];
+  const due = new Set<{ readonly atMs: number; readonly then: () => void }>();
+  return {
+    delays,
+    nowMs: () => atMs,
+    random: () => 0.5,
+    after(delayMs, then) {
+      const one = { atMs: atMs + delayMs, then };
+      delays.push(delayMs);
+      due.add(one);
+      return () => due.delete(one);
+    },
+    pass(ms) {
+      const untilMs = atMs + ms;
+      for (;;) {
+        const [next] = [...due].filter((one) => one.atMs <= untilMs).sort((one, other) => one.atMs - other.atMs);
+        if (next === undefined) break;
+        atMs = next.atMs;
+        due.delete(next);
+        next.then();
+      }
+      atMs = untilMs;
+    },
+  };
+}
+
+const until = (t: TestContext, isSo: () => boolean): Promise<void> => t.waitFor(() => assert.ok(isSo()), { timeout: 30_000, interval: 2 });
+
 async function exchangeWith(t: TestContext, address: ReturnType<typeof parseAuthAddress>, options = {}) {
   const exchange = await openExchange(address, options);
   t.after(() => exchange.close());
@@ -36,18 +68,24 @@ async function exchangeWith(t: TestContext, address: ReturnType<typeof parseAuth
 
 test('a request is sent again, byte for byte, until it is answered', async (t) => {
   const { address, got } = await fakeDaemon(t, (_bytes, _from, count) => (count < 2 ? [] : [acked(transaction, 1)]));
-  const exchange = await exchangeWith(t, address);
-  assert.equal(await exchange.request(request, (reply) => reply.kind), 'acked');
+  const clock = stillClock();
+  const exchange = await exchangeWith(t, address, { clock });
+  const asked = exchange.request(request, (reply) => reply.kind);
+  await until(t, () => got.length === 1);
+  clock.pass(TIMING.firstMs);
+  assert.equal(await asked, 'acked');
   assert.equal(got.length, 2);
   for (const bytes of got) assert.deepEqual(new Uint8Array(bytes), request);
 });
 
 test('what was not answered in time is sent twice, so that one more loss costs no other wait', async (t) => {
   const { address, got } = await fakeDaemon(t, (_bytes, _from, count) => (count < 3 ? [] : [acked(transaction, 1)]));
-  const exchange = await exchangeWith(t, address);
-  const begun = performance.now();
-  assert.equal(await exchange.request(request, (reply) => reply.kind), 'acked');
-  assert.ok(performance.now() - begun < TIMING.firstMs * 2);
+  const clock = stillClock();
+  const exchange = await exchangeWith(t, address, { clock });
+  const asked = exchange.request(request, (reply) => reply.kind);
+  await until(t, () => got.length === 1);
+  clock.pass(TIMING.firstMs + TIMING.secondProbeMs);
+  assert.equal(await asked, 'acked');
   assert.equal(got.length, 3);
 });
 
@@ -76,31 +114,38 @@ test('nobody answers: it gives up with the cause it knows', async (t) => {
     waiting.request(request, () => true),
     { code: 'auth_unreachable', message: /blocks UDP/ },
   );
-  const closed = createSocket('udp4');
-  closed.bind(0, '127.0.0.1');
-  await once(closed, 'listening');
-  const { port } = closed.address();
-  closed.close();
-  const refused = await exchangeWith(t, parseAuthAddress(`127.0.0.1:${port}`), { giveUpMs: 50 });
-  await assert.rejects(
-    refused.request(request, () => true),
-    { code: 'auth_unreachable', message: /nothing listens there/ },
-  );
+  const address = parseAuthAddress('127.0.0.1:1'); // a port that the system gives to nobody
+  const clock = stillClock();
+  const way = await openUdpWay(address);
+  const refused = exchangeOver(way, address, { clock, giveUpMs: 50 });
+  t.after(() => refused.close());
+  const asked = refused.request(request, () => true);
+  const rejected = assert.rejects(asked, { code: 'auth_unreachable', message: /nothing listens there/ });
+  await until(t, () => way.hint() !== null);
+  clock.pass(50);
+  await rejected;
 });
 
 test('a busy daemon is asked again when it said, and busy is the failure when it stays so', async (t) => {
   const busy = encodeServer('busy', transaction, { retryAfterMs: encodeUint32(20) });
+  const saidMs = 30; // 20, and as much again at most by chance
   const once2 = await fakeDaemon(t, (_bytes, _from, count) => [count === 1 ? busy : acked(transaction, 1)]);
-  const begun = performance.now();
-  const exchange = await exchangeWith(t, once2.address);
-  assert.equal(await exchange.request(request, (reply) => reply.kind), 'acked');
-  assert.ok(performance.now() - begun < 900); // did not wait for the timer of a lost datagram
+  const clock = stillClock();
+  const exchange = await exchangeWith(t, once2.address, { clock });
+  const asked = exchange.request(request, (reply) => reply.kind);
+  await until(t, () => clock.delays.includes(saidMs));
+  clock.pass(saidMs); // which is long before the timer of a lost datagram
+  assert.equal(await asked, 'acked');
   const always = await fakeDaemon(t, () => [busy]);
-  const patient = await exchangeWith(t, always.address, { giveUpMs: 150 });
-  await assert.rejects(
+  const later = stillClock();
+  const patient = await exchangeWith(t, always.address, { giveUpMs: 150, clock: later });
+  const rejected = assert.rejects(
     patient.request(request, () => true),
     { code: 'busy' },
   );
+  await until(t, () => later.delays.includes(saidMs));
+  later.pass(150);
+  await rejected;
 });
 
 test('closing ends a request that waits', async (t) => {

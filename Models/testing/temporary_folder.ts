@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
 /** A new empty folder, which is removed with all that is in it when the test is over. */
-export async function temporaryFolder(t: Pick<TestContext, 'after'>): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'driftless-test-'));
+export async function temporaryFolder(t: Pick<TestContext, 'after'>, place = tmpdir()): Promise<string> {
+  const folder = await mkdtemp(join(place, 'driftless-test-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }

@@ -137,7 +137,7 @@ test('a client that does not read for a while goes on where it was, and misses n
     text += piece;
   });
   slow.resume();
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + 300_000;
   while (!text.includes(`"path":"/${total - 1} `)) {
     assert.ok(Date.now() < deadline, `${text.length} bytes came`);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -164,7 +164,7 @@ test('followers hear who comes and goes, of their own devices and of those who s
   assert.deepEqual([came?.online, came?.name, came?.device], [true, 'test', '2'.repeat(32)]);
   await jon1.end();
   const gone = (message: Message) => isJon(message) && message.online === false;
-  await ida1.until(gone, LIMITS.presenceGraceMs + 5000);
+  await ida1.until(gone, LIMITS.presenceGraceMs + 30_000);
   await mkdir(kay, '/end');
   assert.ok(!(await kay1.until(at('/end'))).some(isJon));
 });

@@ -27,7 +27,7 @@ export class EventClient implements Disposable {
   }
 
   /** Waits until a message is there that `isIt` is true for. @returns all up to now */
-  async until(isIt: (message: Message) => boolean, timeoutMs = 10_000): Promise<Message[]> {
+  async until(isIt: (message: Message) => boolean, timeoutMs = 30_000): Promise<Message[]> {
     const deadline = AbortSignal.timeout(timeoutMs);
     while (!this.messages.some(isIt)) {
       assert.ok(!deadline.aborted, `did not come; last: ${JSON.stringify(this.messages.at(-1))}`);

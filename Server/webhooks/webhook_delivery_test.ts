@@ -321,7 +321,7 @@ test('a redirect is not followed, a slow answer is waited for only so long, and 
   const reasons: string[] = [];
   await using running = await run(await temporaryFolder(t), {
     hosts: [receiver.origin, target.origin],
-    timeoutMs: 200,
+    timeoutMs: 1500,
     onOutcome: (outcome) => void reasons.push(outcome.kind === 'failed' ? outcome.reason : outcome.kind),
   });
   await running.add(receiver.origin);

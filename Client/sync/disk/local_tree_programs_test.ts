@@ -32,10 +32,15 @@ import { openNodeDisk } from './node_disk.ts';
 const CHANGES = 10_000;
 const BATCH = 500;
 const TIME_MS = 3000; // on a busy machine it is fewer
+const MEETING_MS = 60_000; // until then the two must have met, however seldom both run
+const MET = { rounds: 100, foreign: 10, done: 100, changed: 10 } as const;
 const FILES = 5;
 const MEMORY = '/dev/shm'; // files in memory: more happens in a second
 
-type Order = { readonly kind: 'saver' | 'swapper'; readonly root: string; readonly stop: SharedArrayBuffer };
+/** `shared`: 1 to stop, how many rounds there were, and what was found in them that was not its own. */
+type Order = { readonly kind: 'saver' | 'swapper'; readonly root: string; readonly shared: SharedArrayBuffer };
+type Program = { readonly rounds: number; readonly foreign: number; end(): Promise<unknown> };
+type Seen = { done: number; changed: number };
 type SaverReport = { readonly saves: number; readonly foreign: number; readonly lost: readonly string[] };
 
 if (isMainThread) {
@@ -44,13 +49,13 @@ if (isMainThread) {
     const disk = openNodeDisk(root);
     t.after(() => disk.close());
     const saver = startProgram('saver', root);
-    const seen = await replaceAndRemove(disk, openTree(disk));
+    const seen = await replaceAndRemove(disk, openTree(disk), saver);
     const report = (await saver.end()) as SaverReport;
     assert.deepEqual(report.lost, []);
     t.diagnostic(
       `${report.saves} saves, ${report.foreign} of them over what was placed; ${seen.done} changes done, ${seen.changed} given up`,
     );
-    assert.ok(report.saves > 100 && report.foreign > 10 && seen.done > 100 && seen.changed > 10, 'they did not meet');
+    assert.ok(haveMet(saver, seen) && saver.foreign > MET.foreign, 'they did not meet');
   });
 
   test('nothing outside changes while a folder is swapped for a symlink all the time', {
@@ -68,11 +73,11 @@ if (isMainThread) {
     const disk = openNodeDisk(root);
     t.after(() => disk.close());
     const swapper = startProgram('swapper', root);
-    const seen = await changeBelowFolder(disk, openTree(disk));
+    const seen = await changeBelowFolder(disk, openTree(disk), swapper);
     const report = (await swapper.end()) as { swaps: number };
     assert.deepEqual(snapshot(outside), before);
     t.diagnostic(`${report.swaps} swaps; ${seen.done} changes done, ${seen.changed} given up`);
-    assert.ok(report.swaps > 100 && seen.done > 100 && seen.changed > 10, 'they did not meet');
+    assert.ok(haveMet(swapper, seen), 'they did not meet');
   });
 } else if (parentPort !== null) {
   const order = workerData as Order;
@@ -90,25 +95,46 @@ function openTree(disk: Disk): LocalTree {
   return openLocalTree(disk, { now: Date.now, timeStepMs: 0, copyName, onKept: () => undefined });
 }
 
-function startProgram(kind: Order['kind'], root: string): { end(): Promise<unknown> } {
-  const stop = new SharedArrayBuffer(4);
-  const worker = new Worker(new URL(import.meta.url), { workerData: { kind, root, stop } satisfies Order });
+function startProgram(kind: Order['kind'], root: string): Program {
+  const shared = new SharedArrayBuffer(12);
+  const counts = new Int32Array(shared);
+  const worker = new Worker(new URL(import.meta.url), { workerData: { kind, root, shared } satisfies Order });
   const report = new Promise((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);
   });
   return {
+    get rounds() {
+      return Atomics.load(counts, 1);
+    },
+    get foreign() {
+      return Atomics.load(counts, 2);
+    },
     end() {
-      Atomics.store(new Int32Array(stop), 0, 1);
+      Atomics.store(counts, 0, 1);
       return report;
     },
   };
 }
 
-async function replaceAndRemove(disk: Disk, tree: LocalTree): Promise<{ done: number; changed: number }> {
+function haveMet({ rounds }: Program, seen: Seen): boolean {
+  return rounds > MET.rounds && seen.done > MET.done && seen.changed > MET.changed;
+}
+
+/** For so many changes and so long, and at least until the two have met: both run at once as often as the machine has room for both. */
+function whileNeeded(program: Program, seen: Seen, foreign: number): (first: number) => boolean {
+  const beganMs = performance.now();
+  return (first) => {
+    const ms = performance.now() - beganMs;
+    if (haveMet(program, seen) && program.foreign >= foreign) return first < CHANGES && ms < TIME_MS;
+    return ms < MEETING_MS;
+  };
+}
+
+async function replaceAndRemove(disk: Disk, tree: LocalTree, saver: Program): Promise<Seen> {
   const seen = { done: 0, changed: 0 };
-  const untilMs = performance.now() + TIME_MS;
-  for (let first = 0; first < CHANGES && performance.now() < untilMs; first += BATCH) {
+  const isNeeded = whileNeeded(saver, seen, MET.foreign + 1);
+  for (let first = 0; isNeeded(first); first += BATCH) {
     await stageBatch(tree, first);
     for (let id = first; id < first + BATCH; id += 1) {
       const path = `f${id % FILES}`;
@@ -135,9 +161,9 @@ async function stageBatch(tree: LocalTree, first: number): Promise<void> {
   await tree.seal();
 }
 
-async function changeBelowFolder(disk: Disk, tree: LocalTree): Promise<{ done: number; changed: number }> {
+async function changeBelowFolder(disk: Disk, tree: LocalTree, swapper: Program): Promise<Seen> {
   const seen = { done: 0, changed: 0 };
-  const untilMs = performance.now() + TIME_MS;
+  const isNeeded = whileNeeded(swapper, seen, 0);
   const steps: ((path: string, id: number) => void)[] = [
     (path, id) => {
       seen[tree.place({ kind: 'place', id, path, expected: disk.stat(path), aside: asidePath(id, path, 0) }).status] += 1;
@@ -159,7 +185,7 @@ async function changeBelowFolder(disk: Disk, tree: LocalTree): Promise<{ done: n
     (path) => disk.rmdir(path.replace('/f', '/d')),
     (path) => disk.mkdir(path.replace('/f', '/new'), 0o755),
   ];
-  for (let first = 0; first < CHANGES && performance.now() < untilMs; first += BATCH) {
+  for (let first = 0; isNeeded(first); first += BATCH) {
     await stageBatch(tree, first);
     for (let id = first; id < first + BATCH; id += 1) {
       const step = steps[(id * 7) % steps.length];
@@ -188,12 +214,14 @@ function snapshot(folder: string): string[] {
  * Saves by turns into the file that is there and by renaming a new one over it. What it saved last stays open: as long as the path does
  * not lead to it, it must have a name somewhere, with that content.
  */
-function saveUntilStopped({ root, stop }: Order): SaverReport {
+function saveUntilStopped({ root, shared }: Order): SaverReport {
   const last = new Map<string, { fd: number; content: string }>();
   const lost: string[] = [];
-  const stopped = new Int32Array(stop);
+  const counts = new Int32Array(shared);
   let [saves, foreign] = [0, 0];
-  for (; Atomics.load(stopped, 0) === 0; saves += 1) {
+  for (; Atomics.load(counts, 0) === 0; saves += 1) {
+    Atomics.store(counts, 1, saves);
+    Atomics.store(counts, 2, foreign);
     const path = join(root, `f${saves % FILES}`);
     const content = `saved ${saves}`.padEnd(20);
     const [found, mine] = [openIfThere(path), last.get(path)];
@@ -233,11 +261,12 @@ function hasNameAndContent({ fd, content }: { fd: number; content: string }): bo
   return bytes.toString('utf8', 0, readSync(fd, bytes, 0, 100, 0)) === content && fstatSync(fd).nlink > 0;
 }
 
-function swapUntilStopped({ root, stop }: Order): { swaps: number } {
-  const stopped = new Int32Array(stop);
+function swapUntilStopped({ root, shared }: Order): { swaps: number } {
+  const counts = new Int32Array(shared);
   const [dir, away] = [join(root, 'dir'), join(root, 'away')];
   let swaps = 0;
-  for (; Atomics.load(stopped, 0) === 0; swaps += 1) {
+  for (; Atomics.load(counts, 0) === 0; swaps += 1) {
+    Atomics.store(counts, 1, swaps);
     renameSync(dir, away);
     symlinkSync('../outside', dir);
     unlinkSync(dir);

@@ -19,7 +19,7 @@ import type { Watcher } from './disk.ts';
 import { watchFolder } from './watch.ts';
 
 const PLACE = existsSync('/dev/shm') ? '/dev/shm' : tmpdir(); // in memory: no waiting for a disk
-const WAIT_MS = 5000;
+const WAIT_MS = 30_000;
 
 function setUp(t: TestContext, fill: (root: string) => void = () => undefined) {
   const folder = mkdtempSync(join(PLACE, 'driftless-watch-'));
