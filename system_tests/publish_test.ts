@@ -18,7 +18,7 @@ import { privateEnvironment, type System, startSystem } from '../processes.ts';
 const BIN = fileURLToPath(new URL('../Client/cli/driftless.js', import.meta.url));
 const PASSWORD = 'correct horse battery staple';
 const BIG_BYTES = 48 * 1024 * 1024;
-const WAIT_MS_MAX = 20_000;
+const WAIT_MS_MAX = 60_000;
 
 let folder: string;
 let system: System;

@@ -201,7 +201,7 @@ export async function watching(world: SyncWorld, t: TestContext): Promise<[Devic
   return [a, b];
 }
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 const ROUNDS_MAX = 30;
 const STILL_MS = 20; // a file that was written to just now is still by then
 

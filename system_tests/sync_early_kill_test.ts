@@ -14,7 +14,7 @@ const ACCOUNT = { username: 'alice', password: 'correct horse battery staple' } 
 const FILE_BYTES = 48 << 20;
 const BYTES_PER_SECOND = 16 << 20; // so that there is a middle
 const EARLY_BYTES = 4 << 20;
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 type Machine = { readonly home: string; readonly local: string; client: ClientProcess };
 type World = { readonly system: System; readonly a: Machine; readonly b: Machine; start(machine: Machine): Promise<void> };

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ROUTES } from '../Models/routes.ts';
 import { assertConverged, Device, openDevices, openWorld, type SyncWorld, settle, watching } from './sync_devices.ts';
 
-const PATIENCE_MS = 20_000; // of a test for what takes milliseconds on a quiet machine
+const PATIENCE_MS = 60_000; // of a test for what takes milliseconds on a quiet machine
 const LOOK_AGAIN_MS = 2;
 
 let world: SyncWorld;

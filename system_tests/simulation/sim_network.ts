@@ -35,7 +35,7 @@ type NetworkDeps = {
 };
 
 const WRONG_BYTE_ROUTES = new Set(['/v1/pull']); // whose bytes are checked against digests; nothing else could notice without TLS
-const SETTLE_MS = 3000; // real time: only a defect makes anything wait this long
+const SETTLE_MS = 30_000; // real time: only a defect makes anything wait this long, however busy the machine is
 
 /** The client's connection to the simulated server: the real handlers are reached without a socket, and faults happen on the way. */
 export function openSimNetwork(deps: NetworkDeps): SimNetwork {
