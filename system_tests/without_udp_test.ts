@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DaemonFixture, startDaemon } from '../Authentication/testing/daemon_fixture.ts';
 import { lossyLink } from '../Authentication/testing/lossy_link.ts';
-import { cheapSessions, openBareClient } from '../Client/testing/auth_client.ts';
+import { type BareClient, cheapSessions, openBareClient } from '../Client/testing/auth_client.ts';
 import { encodeQuestion } from '../Models/carried.ts';
 import { DATAGRAM, encodeAuthenticated, encodeClient, parseServer } from '../Models/datagrams.ts';
 import { AppError, type ErrorCode } from '../Models/errors.ts';
@@ -135,6 +135,13 @@ test('limits count the client, not the server that carries for it', async (t) =>
   );
 });
 
+/** Over UDP: what comes over HTTP does not count as of this machine. */
+async function registerAlice(client: BareClient, daemon: DaemonFixture): Promise<void> {
+  const direct = await client.exchange(daemon.address);
+  await client.register(direct, { username: 'alice', password: PASSWORD });
+  direct.close();
+}
+
 test('where half of UDP is lost both ways are tried, the first reply counts, and no login makes two sessions', async (t) => {
   const opened = new Set<string>();
   const { daemon, url } = await world(t, {
@@ -147,9 +154,7 @@ test('where half of UDP is lost both ways are tried, the first reply counts, and
     }),
   });
   await using client = openBareClient();
-  const direct = await client.exchange(daemon.address);
-  await client.register(direct, { username: 'alice', password: PASSWORD });
-  direct.close();
+  await registerAlice(client, daemon);
   const seed = testSeed('half of UDP lost');
   t.diagnostic(`seed ${seed}`);
   await using link = await lossyLink({ target: daemon.address, seed, loss: 0.5, duplicate: 0.2, reorder: 0.2 });
@@ -169,6 +174,49 @@ test('where half of UDP is lost both ways are tried, the first reply counts, and
   assert.ok(ways.includes('http'));
   assert.equal(opened.size, logins.length);
   for (const id of opened) assert.equal((await daemon.accounts.session(id))?.state, 'live');
+});
+
+test('a login that HTTP is long about is waited for, though over UDP its cookie is none: it makes one session', async (t) => {
+  const opened = new Set<string>();
+  const { daemon, url } = await world(t, {
+    wrap: (accounts) => ({
+      ...accounts,
+      async openSession(one) {
+        opened.add(one.id);
+        await sleep(1200);
+        return accounts.openSession(one);
+      },
+    }),
+  });
+  await using client = openBareClient();
+  await registerAlice(client, daemon);
+  const exchange = await client.exchange(daemon.address, { serverUrl: url, first: 'http', patienceMs: 400 });
+  t.after(() => exchange.close());
+  await client.login(exchange, { username: 'alice', password: PASSWORD });
+  assert.equal(opened.size, 1);
+});
+
+test('where HTTP falls silent in the middle of a login it begins again over UDP', async (t) => {
+  let fallSilent = (): void => undefined;
+  const { daemon, url, carrier } = await world(t, {
+    wrap: (accounts) => ({
+      ...accounts,
+      accountForLogin(name, device) {
+        fallSilent();
+        return accounts.accountForLogin(name, device);
+      },
+    }),
+  });
+  await using client = openBareClient();
+  await registerAlice(client, daemon);
+  fallSilent = () => {
+    fallSilent = () => undefined;
+    carrier.carry = async () => null;
+  };
+  const exchange = await client.exchange(daemon.address, { serverUrl: url, first: 'http', giveUpMs: 3000 });
+  t.after(() => exchange.close());
+  await client.login(exchange, { username: 'alice', password: PASSWORD });
+  assert.equal(exchange.way(), 'udp');
 });
 
 test('the same bytes by both ways get the same bytes back', async (t) => {

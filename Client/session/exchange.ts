@@ -1,5 +1,5 @@
 import { decodeUint32 } from '../../Models/datagram_fields.ts';
-import { NEVER_MS, parseServer, type ServerDatagram } from '../../Models/datagrams.ts';
+import { DATAGRAM, LAYOUTS, NEVER_MS, parseServer, type ServerDatagram } from '../../Models/datagrams.ts';
 import { AppError } from '../../Models/errors.ts';
 import { isLoopback } from '../loopback.ts';
 import type { AuthAddress } from './auth_address.ts';
@@ -50,6 +50,11 @@ const REAL_CLOCK: Clock = {
   random: Math.random,
 };
 const OTHER = { udp: 'http', http: 'udp' } as const;
+
+function hasCookie(datagram: Uint8Array): boolean {
+  const { headerBytes } = DATAGRAM;
+  return datagram.subarray(headerBytes, headerBytes + LAYOUTS.client.hello.fields.cookie).some((byte) => byte !== 0);
+}
 
 function unreachable(address: AuthAddress, ways: readonly (Way | null)[], wasBusy: boolean): AppError {
   if (wasBusy) return new AppError('busy', `the authentication daemon at ${address.text} is overloaded`);
@@ -106,6 +111,9 @@ export function exchangeOver(udp: UdpWay, address: AuthAddress, options: Exchang
       let isOver = false;
       let wasBusy = false;
       let isSilent = true;
+      const began = first;
+      const isOfHttp = began === 'http' && hasCookie(datagram);
+      let isRetryHeld = false;
       const end = (): void => {
         isOver = true;
         for (const stop of stops) stop();
@@ -136,9 +144,15 @@ export function exchangeOver(udp: UdpWay, address: AuthAddress, options: Exchang
           if (isProbe && name === 'udp') stopProbe = clock.after(TIMING.secondProbeMs, () => way.send(datagram));
           sendIn(waitMs(roundTrips[name], repeats, clock.random()), true);
         };
-        const receive = (bytes: Uint8Array): void => {
+        const receive = (bytes: Uint8Array, wasHeld = false): void => {
           const reply = parseServer(bytes);
           if (reply === null || Buffer.compare(reply.transaction, transaction) !== 0) return;
+          if (reply.kind === 'retry' && name === 'udp' && isOfHttp && !wasHeld) {
+            // A cookie that came over HTTP is none over UDP. That says nothing of the request, which may be worked on: to begin again would do it twice.
+            if (!isRetryHeld) after(giveUpMs / 3, () => isSilent && receive(bytes, true));
+            isRetryHeld = true;
+            return;
+          }
           isSilent = false;
           wasBusy = reply.kind === 'busy';
           if (reply.kind === 'busy') {
@@ -161,7 +175,7 @@ export function exchangeOver(udp: UdpWay, address: AuthAddress, options: Exchang
           }
         };
         stops.push(
-          way.listen(receive),
+          way.listen((bytes) => receive(bytes)),
           () => stopRepeat(),
           () => stopProbe(),
         );
@@ -171,7 +185,6 @@ export function exchangeOver(udp: UdpWay, address: AuthAddress, options: Exchang
         wayOf(name).then((way) => begin(name, way), fail);
       };
 
-      const began = first;
       pending.add(fail);
       after(giveUpMs, () => fail(unreachable(address, [udp, http], wasBusy)));
       after(patienceMs, () => {
