@@ -243,6 +243,19 @@ test('a folder that was deleted there stays here for what is in it and is not sy
   assert.ok(!b.has('folder'));
 });
 
+test('a folder that was deleted here stays there for what is in it and is left out here', async (t) => {
+  const [a, b] = await pair(t, { 'folder/one': '1', 'folder/theirs.keep': '2' });
+  await b.reopen({ exclude: ['*.keep'] });
+  await settle(b);
+  b.remove('folder');
+  await settle(b, a);
+  assert.deepEqual(readdirSync(a.path('folder')), ['theirs.keep']);
+  assert.equal(b.reason('folder'), 'folder_not_empty');
+  a.remove('folder');
+  await assertConverged([a, b]);
+  assert.equal(b.reason('folder'), undefined);
+});
+
 test('a change in a share that may only be read stays here, and is named', async (t) => {
   const [owner, reader] = [await world.user(), await world.user()];
   const a = new Device(world, owner, { remote: '/work' });

@@ -267,7 +267,7 @@ test('of random days with three devices none is ever said to have what is not on
   for (let round = 0; round < 4; round += 1) for (const device of all) await look(device);
   await check(-1);
   assert.ok(claims > 50, `only ${claims} claims were checked`);
-  // a folder that was deleted elsewhere stays for what is in it and is left out here
+  // a folder that was deleted here or elsewhere stays on the other side for what is in it and is left out here
   const kept = new Map(all.map(({ id, sync }) => [id, sync.index.problems().filter(({ reason }) => reason === 'folder_not_empty').length]));
   for (const { device, behind, waiting } of await me.syncStatus()) {
     assert.deepEqual([behind, waiting], [0, kept.get(device)], `${device} at the end of seed ${seed}`);

@@ -16,7 +16,7 @@ export const REASONS = [
   'name_not_here', // this file system cannot hold the name, and no alias was possible
   'name_collides', // another entry's name is the same one where case or accents do not count
   'name_not_there', // the server cannot hold it: control characters, too long, too deep
-  'folder_not_empty', // deleted there, but what is in it here is not synced
+  'folder_not_empty', // deleted on one side, but what is in it on the other is not synced
   'special_file', // socket, pipe, device
   'other_file_system', // another one is mounted there
   'in_conflict', // a copy was kept: see conflicts

@@ -42,6 +42,7 @@ const REFUSED: Readonly<Record<string, Reason>> = {
   name_invalid: 'name_not_there',
   path_invalid: 'name_not_there',
   name_collides: 'name_collides',
+  not_empty: 'folder_not_empty',
   deletes_held: 'held_server',
   file_changed: 'still_changing',
 };

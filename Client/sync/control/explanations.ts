@@ -81,8 +81,8 @@ const EXPLANATIONS = {
   }),
   folder_not_empty: () => ({
     meaning:
-      'The folder was deleted on the server, but here it still holds what is not synced: ignored files, or names the server cannot hold.',
-    next: 'Delete it here too, or move what is in it elsewhere.',
+      'The folder was deleted on one side, but on the other, here or on the server, it still holds what is not synced: what is left out here, or names the server cannot hold.',
+    next: 'Delete it there too, or move what is in it elsewhere.',
   }),
   special_file: () => ({
     meaning: 'It is a socket, a pipe or a device: there is no content that could be synced.',
