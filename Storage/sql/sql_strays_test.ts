@@ -17,6 +17,7 @@ const hex = (content: typeof one): string => content.digest.toString('hex').slic
 async function goBackInto(address: DatabaseAddress, folder: number, wasMoved: ReadonlyMap<number, string>): Promise<void> {
   const { write, close } = await openDatabase<MetadataSchema>(address, MIGRATIONS);
   await write(async (trx) => {
+    const going: number[] = [];
     for (const [id, name] of wasMoved) {
       const [node] = await trx
         .updateTable('nodes')
@@ -25,11 +26,14 @@ async function goBackInto(address: DatabaseAddress, folder: number, wasMoved: Re
         .returning(['space', 'version'])
         .execute();
       const row = trx.updateTable('journal').set({ parent: folder, path: `/w/team/${name}` });
-      await row
+      const [written] = await row
         .where('space', '=', node?.space ?? 0)
         .where('seq', '=', node?.version ?? 0)
+        .returning('commit_id')
         .execute();
+      going.push(written?.commit_id ?? 0);
     }
+    await trx.updateTable('commits').set({ reason: 'rewind' }).where('id', 'in', going).execute();
     await trx.deleteFrom('settings').where('name', '=', 'strays').execute();
   });
   await close();
