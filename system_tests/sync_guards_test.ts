@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -273,7 +273,7 @@ async function backUp({ system, folder, data }: Processes): Promise<void> {
 
 async function goBack({ system, folder, data }: Processes): Promise<void> {
   await system.running.server.stop();
-  rmSync(data, { recursive: true });
+  renameSync(data, mkdtempSync(join(folder, 'gone-'))); // not removed: the daemon goes on writing into it
   renameSync(join(folder, 'older'), data);
   await system.restart('server');
 }
