@@ -69,6 +69,10 @@ export function openFollower(store: Metadata, who: Principal, root: string): Fol
     return answer;
   }
 
+  function forgetLost(kept: ReadonlySet<number>): void {
+    for (const id of nodes.keys()) if (!kept.has(id)) nodes.delete(id);
+  }
+
   async function pull(): ReturnType<Follower['pull']> {
     if (cursor === null) {
       const first = await list(root);
@@ -82,6 +86,7 @@ export function openFollower(store: Metadata, who: Principal, root: string): Fol
     const reached = below(rootId);
     const complete = news.parts === 1 && !news.present.some((node) => node.unlisted);
     if (complete) for (const { nodeId, name } of news.present) assert.ok(reached.has(nodeId), `${name} hangs in the air`);
+    forgetLost(reached); // before anything is listed: what was in what is gone may be there again, otherwise
     const unlisted = news.present.filter((node) => node.unlisted);
     for (const { nodeId } of unlisted) for (const id of below(nodeId)) if (nodes.get(id)?.unlisted !== true) nodes.delete(id);
     for (const { nodeId } of unlisted) {
@@ -92,8 +97,7 @@ export function openFollower(store: Metadata, who: Principal, root: string): Fol
         if (!(error instanceof AppError) || error.code !== 'not_found') throw error; // it went again meanwhile
       }
     }
-    const kept = below(rootId);
-    for (const id of nodes.keys()) if (!kept.has(id)) nodes.delete(id);
+    forgetLost(below(rootId));
     cursor = news.cursor;
     return news;
   }

@@ -8,6 +8,7 @@ import { openFollower } from './feed_follower.ts';
 import {
   alice,
   bob,
+  carol,
   commit,
   contentOf,
   copy,
@@ -219,6 +220,24 @@ export function contractOfFeed(open: OpenPlace): void {
     await share(store, '/team', bob);
     await follower.check();
     assert.equal(follower.lines().length, 2);
+  });
+
+  test('what was in a folder that is gone is not in it when that comes back in another one', async (t) => {
+    const store = await (await open(t)).open();
+    await done(store, alice, [put('/team/a/f', one), put('/team/a/g', one), mkdir('/ours')], [one]);
+    await share(store, '/team', bob);
+    const follower = openFollower(store, bob, '/');
+    await follower.pull();
+    await share(store, '/team/a', carol);
+    await done(store, alice, [move('/team/a/f', '/team/f')]);
+    await store.leave(bob, '/team');
+    await done(store, alice, [move('/team/a', '/ours/a')]);
+    await share(store, '/ours', bob);
+    await follower.check();
+    assert.deepEqual(
+      follower.lines().map((line) => line.split(' ')[0]),
+      ['/', '/ours', '/ours/a', '/ours/a/g'],
+    );
   });
 
   test('a cursor from beyond the journal, of another server, or none, is refused; so is what is no folder', async (t) => {
