@@ -14,7 +14,7 @@ describe('the log', () => {
 
   it('touches nothing before there is a line to write', async () => {
     const log = createLog({ file: join(folder, 'quiet', 'client.log'), level: 'warn' });
-    await log.info({ command: 'ls' }, 'command');
+    log.info({ command: 'ls' }, 'command');
     assert.deepEqual(await readdir(folder), []);
   });
 
@@ -22,7 +22,7 @@ describe('the log', () => {
     const umask = process.umask(0o022);
     t.after(() => process.umask(umask));
     const file = join(folder, 'home', 'logs', 'client.log');
-    for (const ms of [1, 2]) await createLog({ file, level: 'info' }).info({ command: 'ls', ms }, 'command');
+    for (const ms of [1, 2]) createLog({ file, level: 'info' }).info({ command: 'ls', ms }, 'command');
     const lines = (await readFile(file, 'utf8')).trimEnd().split('\n');
     assert.deepEqual(
       lines.map((line) => {
@@ -37,7 +37,6 @@ describe('the log', () => {
 
   it('that cannot be written does not fail what is logged', async () => {
     await writeFile(join(folder, 'in-the-way'), '');
-    await createLog({ file: join(folder, 'in-the-way', 'client.log'), level: 'info' }).info({}, 'command');
-    await new Promise((resolve) => setImmediate(resolve));
+    assert.doesNotThrow(() => createLog({ file: join(folder, 'in-the-way', 'client.log'), level: 'info' }).info({}, 'command'));
   });
 });

@@ -136,10 +136,9 @@ function keepClient(settings: Settings) {
   };
 }
 
-async function recordCommand(log: Log, facts: { command: string; ms: number; outcome: string }, error: unknown): Promise<void> {
-  if (error === undefined) return log.info(facts, 'command');
-  if (error instanceof AppError && error.code !== 'internal') return log.info(facts, 'command');
-  return log.error({ ...facts, stack: error instanceof Error ? error.stack : undefined }, 'command');
+function recordCommand(log: Log, facts: { command: string; ms: number; outcome: string }, error: unknown): void {
+  if (error === undefined || (error instanceof AppError && error.code !== 'internal')) log.info(facts, 'command');
+  else log.error({ ...facts, stack: error instanceof Error ? error.stack : undefined }, 'command');
 }
 
 function logLevel(text: string | undefined): Level {

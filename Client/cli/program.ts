@@ -46,7 +46,7 @@ export type ProgramDeps = {
   readonly out: Sink;
   readonly err: Sink;
   /** Called once for each command that was run. `outcome`: `done`, `failed` (in part), or an error's code. */
-  readonly record: (command: string, ms: number, outcome: string, error?: unknown) => Promise<void>;
+  readonly record: (command: string, ms: number, outcome: string, error?: unknown) => void;
   /** Commands that exist here only: the shell, which itself runs the others. */
   readonly extra: readonly { name: string; summary: string; about: string; run: () => Promise<number> }[];
 };
@@ -96,10 +96,10 @@ async function perform(command: Command, args: readonly string[], options: Optio
     await printAnswer(deps.out, answer, options.json === true);
     for (const failure of failures) deps.err.stream.write(`driftless: ${visible(failureText(failure))} (${failure.code})\n`);
     const exitCode = failures.length === 0 ? code : EXIT.failed;
-    await deps.record(command.name, performance.now() - startedAt, exitCode === EXIT.done ? 'done' : 'failed');
+    deps.record(command.name, performance.now() - startedAt, exitCode === EXIT.done ? 'done' : 'failed');
     return exitCode;
   } catch (error) {
-    await deps.record(command.name, performance.now() - startedAt, error instanceof AppError ? error.code : 'internal', error);
+    deps.record(command.name, performance.now() - startedAt, error instanceof AppError ? error.code : 'internal', error);
     throw error;
   }
 }

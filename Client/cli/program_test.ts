@@ -46,7 +46,7 @@ function program(client: Partial<Driftless>, isTerminal = false): { deps: Progra
     },
     out: { stream: out.stream, isTerminal },
     err: { stream: err.stream, isTerminal },
-    record: async (command, _ms, outcome) => {
+    record: (command, _ms, outcome) => {
       records.push(`${command} ${outcome}`);
     },
     extra: [],

@@ -109,7 +109,7 @@ async function newDevice(t: TestContext, script: Script = {}) {
       },
       out: sink('out'),
       err: sink('err'),
-      record: async () => undefined,
+      record: () => undefined,
       extra: [],
     });
     return { code, ...texts };
