@@ -159,7 +159,8 @@ async function readText(path: string): Promise<string | null> {
 
 async function contents(device: string): Promise<string[]> {
   const names = (await readdir(device)).filter((name) => name.startsWith('both'));
-  return (await Promise.all(names.map((name) => readFile(join(device, name), 'utf8')))).sort();
+  const texts = await Promise.all(names.map((name) => readText(join(device, name)))); // one is being renamed just then
+  return texts.filter((text) => text !== null).sort();
 }
 
 /** @returns how long it took, ms */
