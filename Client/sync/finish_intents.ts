@@ -62,13 +62,14 @@ function finishMove({ disk, index, names, features, now }: FinishDeps, { path, t
   const left = disk.stat(path);
   const moved = stat !== null && stat.kind === expected.kind && stat.ino === expected.ino && left?.ino !== expected.ino;
   if (before === undefined || !moved || !isAt({ index, names }, target, to)) return;
-  const same = stat.kind === 'folder' || (stat.size === before.seen.size && stat.mtimeMs === before.seen.mtimeMs);
+  const { mtimeMs, racy } = before.seen;
+  const same = stat.kind === 'folder' || (stat.size === before.seen.size && stat.mtimeMs === mtimeMs);
   const after: LocalNode = {
     ...before,
     parent,
     name,
     content: same ? before.content : null,
-    seen: { ...seenStat(stat, now(), features), racy: before.seen.racy },
+    seen: { ...seenStat(stat, now(), features), ...(stat.kind === 'folder' ? { mtimeMs } : {}), racy },
   };
   index.transaction(() => {
     if (copy === undefined) index.setLocal(id, after);

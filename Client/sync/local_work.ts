@@ -157,10 +157,11 @@ function rename(
   };
 }
 
-/** A rename changes nothing but the time of change; where more is different somebody wrote to it. */
+/** A rename changes nothing but the time of change; where more is different somebody wrote to it, and of a folder the next scan is to see that. */
 function afterMove(scope: WorkScope, node: LocalNode, stat: DiskStat | null): LocalNode {
-  if (stat === null || node.kind === 'folder') return stat === null ? node : { ...node, seen: scope.seen(stat) };
+  if (stat === null) return node;
   const { seen } = node;
+  if (node.kind === 'folder') return { ...node, seen: { ...scope.seen(stat), mtimeMs: seen.mtimeMs } };
   const same = stat.ino === seen.ino && stat.mtimeMs === seen.mtimeMs && stat.size === seen.size && stat.mode === seen.mode;
   return same ? { ...node, seen: { ...scope.seen(stat), racy: seen.racy } } : { ...node, content: null };
 }

@@ -497,3 +497,19 @@ test('a folder that was put into a new one of its own name comes to the other de
     assert.ok(other.user.find('b/b/a/f') !== null);
     assert.equal(other.user.find('b/a'), null);
   }));
+
+test('what comes into a folder just before it is moved is a change of the folder, and its time is the same on both devices', () =>
+  play(async (scene) => {
+    const { world, one, other } = scene;
+    write(scene, one, 'a/f', 1);
+    await settle(world);
+    world.act(one, { kind: 'move', path: 'a', to: 'b' });
+    world.pause(5000);
+    await world.pass(one, false, []);
+    const action = { kind: 'write', path: 'a/g', content: { id: 2, size: 60 } } as const;
+    await world.pass(other, false, [{ on: 'disk', nth: 1, name: 'rename', effect: { kind: 'user', device: 1, action } }]);
+    await settle(world);
+    const [here, there] = [one, other].map(({ user }) => user.find('b')?.stat.mtimeMs);
+    assert.ok(other.user.find('b/g') !== null && here !== undefined);
+    assert.equal(there, here);
+  }));
