@@ -136,16 +136,18 @@ export function payloadOf(frame: Frame): Uint8Array {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+const NOTHING = new Uint8Array(0);
+
 /** Writes frames into one growing buffer; `take` hands it over. */
 export class FrameWriter {
-  #bytes: Uint8Array<ArrayBuffer>;
-  #view: DataView;
+  #bytes: Uint8Array<ArrayBuffer> = NOTHING; // made when there is something to write
+  #view = new DataView(NOTHING.buffer);
+  #capacity: number;
   #at = 0;
   #frameStart = 0;
 
   constructor(capacityBytes = 64 * 1024) {
-    this.#bytes = new Uint8Array(capacityBytes);
-    this.#view = new DataView(this.#bytes.buffer);
+    this.#capacity = capacityBytes;
   }
 
   get length(): number {
@@ -225,15 +227,15 @@ export class FrameWriter {
   /** What was written so far; the writer goes on with a new buffer. */
   take(): Uint8Array {
     const taken = this.#bytes.subarray(0, this.#at);
-    this.#bytes = new Uint8Array(this.#bytes.length);
-    this.#view = new DataView(this.#bytes.buffer);
+    this.#bytes = NOTHING;
     this.#at = 0;
     return taken;
   }
 
   #grow(more: number): void {
     if (this.#at + more <= this.#bytes.length) return;
-    const bytes = new Uint8Array(Math.max(this.#bytes.length * 2, this.#at + more));
+    this.#capacity = Math.max(this.#capacity, this.#bytes.length * 2, this.#at + more);
+    const bytes = new Uint8Array(this.#capacity);
     bytes.set(this.#bytes.subarray(0, this.#at));
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer);

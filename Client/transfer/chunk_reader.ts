@@ -6,6 +6,7 @@ import { sha256 } from './local_files.ts';
 const BLOCK_BYTES = 8 << 20;
 const FREE_BLOCKS_MAX = 3;
 const CARRY_BYTES = LIMITS.chunkBytesMax; // most that can be left over when the next block is taken in
+const GROWTH_BYTES = 64 * 1024; // a file may become longer while it is read
 
 /** A chunk that a file was cut into. `content` is a slice of a block; once it was released the block is read into again. */
 export type FileChunk = { readonly digest: Buffer; readonly length: number; readonly content: Uint8Array; readonly release: () => void };
@@ -17,6 +18,8 @@ export type FileChunk = { readonly digest: Buffer; readonly length: number; read
  */
 export class ChunkReader {
   readonly #source: Pick<ByteSource, 'readAhead'>;
+  readonly #blockBytes: number;
+  readonly #roomBytes: number; // in front of a block
   #window: Uint8Array = new Uint8Array(0);
   #at = 0; // of the next chunk in the window
   #position = 0; // in the file, of the next block
@@ -26,8 +29,11 @@ export class ChunkReader {
   readonly #uses = new Map<ArrayBufferLike, number>(); // by block: chunks that were not released, and the window
   readonly #free: Uint8Array[] = [];
 
-  constructor(source: Pick<ByteSource, 'readAhead'>) {
+  /** @param sizeBytes of the file, as far as it is known: a short one needs no long blocks. It may turn out longer. */
+  constructor(source: Pick<ByteSource, 'readAhead'>, sizeBytes = Number.POSITIVE_INFINITY) {
     this.#source = source;
+    this.#blockBytes = Math.min(BLOCK_BYTES, sizeBytes + GROWTH_BYTES);
+    this.#roomBytes = Math.min(CARRY_BYTES, this.#blockBytes);
   }
 
   /** @param guess a chunk that may come next @returns `null` at the end of the file */
@@ -66,7 +72,8 @@ export class ChunkReader {
   #release(block: ArrayBufferLike): void {
     const uses = (this.#uses.get(block) ?? 1) - 1;
     if (uses > 0) this.#uses.set(block, uses);
-    else if (this.#uses.delete(block) && this.#free.length < FREE_BLOCKS_MAX) this.#free.push(new Uint8Array(block));
+    else if (this.#uses.delete(block) && this.#free.length < FREE_BLOCKS_MAX && block.byteLength === this.#roomBytes + this.#blockBytes)
+      this.#free.push(new Uint8Array(block));
   }
 
   async #fill(): Promise<void> {
@@ -77,11 +84,10 @@ export class ChunkReader {
       return;
     }
     const carried = this.#window.subarray(this.#at);
-    const start = CARRY_BYTES - carried.length;
-    bytes.set(carried, start);
-    this.#use(bytes.buffer);
+    const window = joined(carried, bytes, { from: this.#roomBytes, length });
+    this.#use(window.buffer);
     this.#release(this.#window.buffer);
-    this.#window = bytes.subarray(start, CARRY_BYTES + length);
+    this.#window = window;
     this.#at = 0;
     this.#ahead = this.#read();
     this.#ahead.catch(Boolean); // it is awaited by the next fill or by settle
@@ -89,10 +95,11 @@ export class ChunkReader {
 
   /** A block behind room for what will be left of the one before it. */
   async #read(): Promise<{ bytes: Uint8Array; length: number }> {
-    const bytes = this.#free.pop() ?? Buffer.allocUnsafeSlow(CARRY_BYTES + BLOCK_BYTES);
+    const end = this.#roomBytes + this.#blockBytes;
+    const bytes = this.#free.pop() ?? Buffer.allocUnsafeSlow(end);
     let length = 0;
-    while (length < BLOCK_BYTES) {
-      const target = bytes.subarray(CARRY_BYTES + length, CARRY_BYTES + BLOCK_BYTES);
+    while (length < this.#blockBytes) {
+      const target = bytes.subarray(this.#roomBytes + length, end);
       const count = await this.#source.readAhead(target, this.#position + length);
       if (count === 0) break;
       length += count;
@@ -100,4 +107,13 @@ export class ChunkReader {
     this.#position += length;
     return { bytes, length };
   }
+}
+
+/** What is left, put right before what was read: in place, unless the file turned out so long that there is no room for it. */
+function joined(left: Uint8Array, block: Uint8Array, { from, length }: { from: number; length: number }): Uint8Array {
+  const start = from - left.length;
+  const window = start >= 0 ? block.subarray(start, from + length) : Buffer.allocUnsafeSlow(left.length + length);
+  if (start < 0) window.set(block.subarray(from, from + length), left.length);
+  window.set(left, 0);
+  return window;
 }

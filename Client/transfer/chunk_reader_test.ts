@@ -17,13 +17,13 @@ function randomBytes(length: number): Uint8Array {
 }
 
 /** As a changed file is cut, guessing that it is still what it was. */
-async function cut(bytes: Uint8Array, before: readonly ChunkRef[]): Promise<ChunkRef[]> {
+async function cut(bytes: Uint8Array, before: readonly ChunkRef[], saidBytes?: number): Promise<ChunkRef[]> {
   const readAhead = async (target: Uint8Array, position: number): Promise<number> => {
     const piece = bytes.subarray(position, position + target.length);
     target.set(piece);
     return piece.length;
   };
-  const reader = new ChunkReader({ readAhead });
+  const reader = new ChunkReader({ readAhead }, saidBytes);
   const against = new RunWriter(before);
   const chunks: ChunkRef[] = [];
   for (let chunk = await reader.next(against.expected); chunk !== null; chunk = await reader.next(against.expected)) {
@@ -43,4 +43,10 @@ test('a file that something was put behind is cut as if it had always been so lo
       assert.deepEqual(await cut(whole, before), await cut(whole, []), `${length} bytes and ${more} more`);
     }
   }
+});
+
+test('a file is cut the same whatever it was said to be long', async () => {
+  const bytes = randomBytes(14 << 20);
+  const whole = await cut(bytes, []);
+  for (const said of [0, 1, 700_000, 9 << 20, bytes.length, 100 << 20]) assert.deepEqual(await cut(bytes, [], said), whole, `${said}`);
 });

@@ -64,7 +64,7 @@ async function sendStable(
   try {
     const before = file.stats();
     if (!before.isFile()) return null;
-    const sent = await sendContent(options, stream, file, base);
+    const sent = await sendContent({ ...options, sizeBytes: before.size }, stream, file, base);
     const named = lstatOrNull(local);
     const after = file.stats();
     const bytes = sent.chunks.reduce((sum, chunk) => sum + chunk.length, 0);

@@ -25,6 +25,8 @@ export type SendOptions = {
   readonly onHeld?: (chunks: number) => void;
   /** A frame ahead of the first chunk of the file, if that one is sent. */
   readonly ahead?: Uint8Array | null;
+  /** Of the file, as far as it is known. */
+  readonly sizeBytes?: number;
 };
 /** Where frames go; asked again for each of them, since a stream may have been replaced. */
 type Stream = () => Pick<PushStream<unknown>, 'send'>;
@@ -52,7 +54,7 @@ export async function sendContent(
   source: ByteSource,
   base: readonly ChunkRef[],
 ): Promise<SentContent> {
-  const reader = new ChunkReader(source);
+  const reader = new ChunkReader(source, options.sizeBytes);
   const sender = new GroupSender(options, stream);
   try {
     const sent = await cutAgainst(reader, base, sender);

@@ -6,11 +6,12 @@ import type { TreeRequest } from '../../Models/tree_request.ts';
 import type { ListedEntry, Metadata, Principal } from '../../Storage/metadata.ts';
 
 const SEND_BYTES = 256 * 1024; // frames are gathered up to this much
+const FIRST_BYTES = 4 * 1024; // most answers are shorter
 const FRAME_BYTES = 1024 * 1024; // a frame that is longer is ended and another one begun
 
 /** The answer to a tree request, in pieces of bounded size. */
 export async function* treeFrames(metadata: Metadata, principal: Principal, request: TreeRequest): AsyncGenerator<Uint8Array> {
-  const writer = new FrameWriter(SEND_BYTES);
+  const writer = new FrameWriter(FIRST_BYTES);
   for await (const _ of framesOf(metadata, principal, request, writer)) {
     if (writer.length >= SEND_BYTES) yield writer.take();
   }

@@ -122,8 +122,10 @@ export class SimIndexFile {
   }
 }
 
+/** Small pages: most tables have a few rows, and all of it is copied often. */
 function emptyIndex(): Uint8Array {
   const db = new DatabaseSync(':memory:');
+  db.exec('PRAGMA page_size = 512');
   const index = syncIndexIn(db);
   try {
     return db.serialize();

@@ -22,7 +22,7 @@ export async function hashLocal(open: () => DiskFile, into: Into | null = null):
   const file = open();
   try {
     const before = file.stat();
-    const chunks = before.size <= LIMITS.chunkBytesMin ? chunkOfShort(file, before.size, into) : await chunksOf(file, into);
+    const chunks = before.size <= LIMITS.chunkBytesMin ? chunkOfShort(file, before.size, into) : await chunksOf(file, before.size, into);
     const after = file.stat();
     const same = before.size === after.size && before.mtimeMs === after.mtimeMs && before.ctimeMs === after.ctimeMs;
     const bytes = chunks.reduce((sum, { length }) => sum + length, 0);
@@ -42,8 +42,8 @@ function chunkOfShort(file: DiskFile, size: number, into: Into | null): Chunk[] 
   return length === 0 ? [] : [{ digest: sha256(bytes.subarray(0, length)), length }];
 }
 
-async function chunksOf(file: DiskFile, into: Into | null): Promise<Chunk[]> {
-  const reader = new ChunkReader(file);
+async function chunksOf(file: DiskFile, size: number, into: Into | null): Promise<Chunk[]> {
+  const reader = new ChunkReader(file, size);
   try {
     const chunks: Chunk[] = [];
     let position = 0;

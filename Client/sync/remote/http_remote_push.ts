@@ -261,7 +261,7 @@ class Push {
     const isTold = upload.previous === null && stat.size >= LIMITS.arrivingBytesMin;
     const { http, compress } = this.#deps;
     const options = {
-      ...{ http, compress, deltas: this.#deltas, resumed: this.#broken },
+      ...{ http, compress, deltas: this.#deltas, resumed: this.#broken, sizeBytes: stat.size },
       onHeld: (count: number) => this.#onHeld(count),
       ahead: isTold ? writeArriving({ path: upload.path, size: stat.size }) : null,
     };
