@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import multipart from '@fastify/multipart';
+import type { Registry } from '@prometheus-io/client';
 import fastify, {
   type FastifyBaseLogger,
   type FastifyHttpOptions,
@@ -124,6 +125,7 @@ export type AppDeps = {
   /** Where committed changes are heard of. */
   readonly changes: ChangeFanOut;
   readonly readiness: Readiness;
+  readonly processMetrics: Registry;
   readonly log: FastifyBaseLogger;
   /** Milliseconds of a clock that is never set. */
   readonly monotonicMs: () => number;
@@ -147,7 +149,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const answerNotFound = registerNotFound(app);
   registerParsers(app);
   await app.register(multipart);
-  const metrics = registerMetrics(app);
+  const metrics = registerMetrics(app, deps.processMetrics);
   registerRequestLog(app);
   registerSlowRequests(app, deps.monotonicMs);
   registerRequestRules(app, { ...deps, answerNotFound, connections: limitConnections(app.server, exemptFrom(deps.trustedProxies)) });

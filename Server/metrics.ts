@@ -13,11 +13,17 @@ export type Metrics = {
   readonly operations: Counter<'status'>;
 };
 
-/** Counts what passes through `app`. Route names are the patterns, so that no path of a user becomes a label. */
-export function registerMetrics(app: FastifyInstance): Metrics {
+/** What a process tells of itself. It is watched from then on for as long as it lives: once is enough. */
+export function watchProcess(): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  return registry;
+}
+
+/** Counts what passes through `app`. Route names are the patterns, so that no path of a user becomes a label. @param ofProcess told with it */
+export function registerMetrics(app: FastifyInstance, ofProcess: Registry): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
   const requests = new Counter({
     name: 'driftless_http_requests_total',
     help: 'Requests answered',
@@ -53,7 +59,7 @@ export function registerMetrics(app: FastifyInstance): Metrics {
     bytes.inc({ direction: 'out', route }, Math.max(0, now.written - before.written));
     countedSockets.set(socket, now);
   });
-  return { operations, text: async () => ({ type: registry.contentType, body: await registry.metrics() }) };
+  return { operations, text: async () => ({ type: registry.contentType, body: await Registry.merge([ofProcess, registry]).metrics() }) };
 }
 
 function countConnections(app: FastifyInstance): (this: Gauge) => Promise<void> {

@@ -21,6 +21,7 @@ import { readConfig, type ServerConfig, ticketKeysPath } from './config.ts';
 import { LocalFanOut } from './events/events_fan_out.ts';
 import { listen, stopListening } from './listen.ts';
 import { openLog } from './log.ts';
+import { watchProcess } from './metrics.ts';
 import { createReadiness } from './readiness.ts';
 import { startRetention } from './retention.ts';
 import { Revocations } from './revocations.ts';
@@ -111,6 +112,7 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
     audit,
     changes,
     readiness,
+    processMetrics: watchProcess(),
     log,
     monotonicMs,
     loopbackOnly,

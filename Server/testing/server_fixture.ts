@@ -25,6 +25,7 @@ import { createAuthenticator } from '../authenticate.ts';
 import { ticketKeysPath } from '../config.ts';
 import { LocalFanOut } from '../events/events_fan_out.ts';
 import { LOG_FORM } from '../log.ts';
+import { watchProcess } from '../metrics.ts';
 import { createReadiness } from '../readiness.ts';
 import { Revocations } from '../revocations.ts';
 import { RevokedDevices } from '../revoked_devices.ts';
@@ -147,6 +148,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
       changes,
       webhookHosts,
       webhookDelivery,
+      processMetrics: watchProcess(),
       readiness: createReadiness({ dataFolder: folder, metadata, keys, revocations }),
       log: pino({ ...LOG_FORM, level: 'trace' }, { write: (line) => logged.push(line) }),
       loopbackOnly: options.loopbackOnly ?? true,

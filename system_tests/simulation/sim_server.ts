@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { Registry } from '@prometheus-io/client';
 import type { FastifyInstance } from 'fastify';
 import pino from 'pino';
 import { AppError } from '../../Models/errors.ts';
@@ -161,6 +162,7 @@ async function openSimServer(
       tls: null,
       carrier: { carry: async () => null },
       trustedProxies: [],
+      processMetrics: new Registry(), // nobody asks
       readiness: async () => [],
       log: pino({ level: 'silent' }),
       loopbackOnly: true,
