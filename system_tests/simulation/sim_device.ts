@@ -136,6 +136,11 @@ export class SimDevice {
     return this.#started().index;
   }
 
+  /** Another one each time that anything was written to the index. */
+  get indexState(): string {
+    return this.#indexFile.state;
+  }
+
   get engine(): Engine {
     return this.#started().engine;
   }

@@ -1,4 +1,4 @@
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { type SyncIndex, syncIndexIn } from '../../Client/sync/index/sync_index.ts';
 
 const OBSERVED_MAX = 8;
@@ -46,6 +46,8 @@ export class SimIndexFile {
   #open: DatabaseSync | null = null;
   /** As it was before each `observe` since something was last made durable, oldest first. */
   readonly #lagging: Uint8Array[] = [];
+  #opened = 0; // times
+  #changes: StatementSync | null = null;
   #depth = 0;
   readonly #losesPower: boolean;
 
@@ -59,8 +61,16 @@ export class SimIndexFile {
     const bytes = this.#bytes ?? EMPTY;
     db.deserialize(bytes);
     this.#open = db;
+    this.#opened += 1;
+    this.#changes = null;
     this.#depth = 0;
     return this.#noting(syncIndexIn(db));
+  }
+
+  /** Another one each time that it was opened or anything was written. */
+  get state(): string {
+    this.#changes ??= this.#open?.prepare('SELECT total_changes() AS changes') ?? null;
+    return `${this.#opened} ${this.#changes?.get()?.changes}`;
   }
 
   /** A process that has it open is killed first. */

@@ -72,6 +72,8 @@ export class World {
   readonly #tickMs: number;
   readonly #isForgetful: boolean; // without birth times nobody knows that a moved file is the same
   readonly #passes = new Map<SimDevice, RunningPass>();
+  /** Of each device, what was found in order. `index`: null where it was not looked at. */
+  readonly #looked = new Map<SimDevice, { readonly tree: readonly Found[]; readonly index: string | null }>();
   readonly #folder: SimFolder;
   readonly #plants: Plants;
   readonly #names: readonly string[];
@@ -322,14 +324,23 @@ export class World {
     if (this.#violation !== null) throw this.#violation;
     const wrong = this.server.books.glance(this.userIds);
     if (wrong !== null) throw new Violation('I14', wrong);
-    for (const device of this.devices) {
-      this.#checkFabricated(device);
-      if (!device.busy && device.isRunning) this.#checkAncestor(device);
-    }
+    for (const device of this.devices) this.#checkDevice(device);
   }
 
-  #checkFabricated(device: SimDevice): void {
-    for (const found of device.user.walk(PRIVATE)) {
+  /** What is as it was when it was looked at last is as well as it was then. */
+  #checkDevice(device: SimDevice): void {
+    const tree = device.user.walk(PRIVATE);
+    const isIdle = !device.busy && device.isRunning;
+    const index = isIdle ? device.indexState : null;
+    const before = this.#looked.get(device);
+    const isSame = before !== undefined && sameTree(before.tree, tree);
+    if (!isSame) this.#checkFabricated(device, tree);
+    if (isIdle && !(isSame && before.index === index)) this.#checkAncestor(device, tree);
+    this.#looked.set(device, { tree, index });
+  }
+
+  #checkFabricated(device: SimDevice, tree: readonly Found[]): void {
+    for (const found of tree) {
       const key = contentKey(found);
       if (key === null || !this.ledger.isFabricated(key)) continue;
       const shown = found.bytes.subarray(0, 40).toString();
@@ -341,9 +352,9 @@ export class World {
   }
 
   /** What is recorded as agreed in a certain state of the file is what the file holds in that state. */
-  #checkAncestor(device: SimDevice): void {
+  #checkAncestor(device: SimDevice, tree: readonly Found[]): void {
     const { index } = device;
-    const byIdentity = new Map(device.user.walk(PRIVATE).map((found) => [found.stat.ino, found]));
+    const byIdentity = new Map(tree.map((found) => [found.stat.ino, found]));
     const folders = [1];
     for (const folder of folders) {
       for (const child of index.ancestor.children(folder)) {
@@ -471,6 +482,23 @@ export class World {
     if (event.type === 'done') this.labels.add(`${event.done.direction} ${event.done.kind}`);
     else this.labels.add(event.type === 'problem' ? `problem ${event.reason}` : event.type);
   }
+}
+
+function sameTree(before: readonly Found[], now: readonly Found[]): boolean {
+  return before.length === now.length && before.every((found, at) => sameFound(found, now[at]));
+}
+
+/** Bytes of a file are never changed, but replaced. */
+function sameFound({ path, stat, bytes, target }: Found, now: Found | undefined): boolean {
+  return (
+    bytes === now?.bytes &&
+    path === now.path &&
+    target === now.target &&
+    stat.kind === now.stat.kind &&
+    stat.ino === now.stat.ino &&
+    stat.mtimeMs === now.stat.mtimeMs &&
+    stat.ctimeMs === now.stat.ctimeMs
+  );
 }
 
 function usersOf({ devices }: WorldOptions, user: string): string[] {
