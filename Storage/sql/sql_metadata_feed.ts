@@ -1,10 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../../Models/errors.ts';
 import type { FeedEnd, FeedNode, FeedPart } from '../../Models/tree_frames.ts';
+import { statement } from '../statement.ts';
 import { cameUnlisted, type Marks, openCursor, writeCursor } from './sql_metadata_cursor.ts';
 import { listBelow, movedSince, type Positions } from './sql_metadata_feed_list.ts';
 import { type Reading, resolve } from './sql_metadata_list.ts';
-import { JOURNAL_KINDS, KIND, NO_NODE } from './sql_metadata_schema.ts';
+import { JOURNAL_KINDS, KIND, NO_NODE, type Rows } from './sql_metadata_schema.ts';
 import { type Snapshot, takeSnapshot } from './sql_metadata_snapshot.ts';
 import type { SpaceView } from './sql_metadata_view.ts';
 
@@ -96,19 +97,27 @@ type JournalRow = {
   readonly from_path: string | null;
 };
 
-async function* journalPages({ db }: FeedReading, { space, after }: Span, kinds?: readonly number[]): AsyncGenerator<JournalRow[]> {
-  for (let seq = after; ; ) {
-    let query = db
+/** @param kinds of rows; none: all */
+const pageOf = (...kinds: readonly number[]) =>
+  statement((db: Rows, { space, seq, head }: { space: number; seq: number; head: number }) => {
+    const all = db
       .selectFrom('journal')
       .select(['seq', 'kind', 'node', 'path', 'from_path'])
-      .where('space', '=', space.id)
+      .where('space', '=', space)
       .where('seq', '>', seq)
-      .where('seq', '<=', space.head)
+      .where('seq', '<=', head)
       .where('node', '!=', NO_NODE)
       .orderBy('seq')
       .limit(PAGE);
-    if (kinds !== undefined) query = query.where('kind', 'in', kinds);
-    const rows = await query.execute();
+    return kinds.length === 0 ? all : all.where('kind', 'in', kinds);
+  });
+const CHANGES = pageOf();
+const MOVES = pageOf(MOVE);
+const RENEWALS = pageOf(...RENEWS);
+
+async function* journalPages({ db }: FeedReading, { space, after }: Span, page: typeof CHANGES): AsyncGenerator<JournalRow[]> {
+  for (let seq = after; ; ) {
+    const { rows } = await page(db, { space: space.id, seq, head: space.head });
     if (rows.length > 0) yield rows;
     if (rows.length < PAGE) return;
     seq = (rows.at(-1) as JournalRow).seq;
@@ -120,7 +129,7 @@ async function* journalPages({ db }: FeedReading, { space, after }: Span, kinds?
 async function hasArrivals(reading: FeedReading, root: Root, after: Positions): Promise<boolean> {
   if (root.changed) return true;
   if (root.path === '/') return false;
-  for await (const rows of journalPages(reading, { space: root.space, after: after.get(root.space.id) ?? 0 }, [MOVE])) {
+  for await (const rows of journalPages(reading, { space: root.space, after: after.get(root.space.id) ?? 0 }, MOVES)) {
     if (rows.some((row) => isWithin(row.path, root.path) && !isWithin(row.from_path, root.path))) return true;
   }
   return false;
@@ -131,7 +140,7 @@ async function isRenewed(reading: FeedReading, snapshot: Snapshot, root: Root, a
   const around = new Set(Array.from(root.above, (id) => snapshot.rows.get(id)?.space));
   for (const space of reading.view.spaces) {
     if (space === root.space || !around.has(space.id)) continue;
-    for await (const rows of journalPages(reading, { space, after: after.get(space.id) ?? 0 }, [...RENEWS])) {
+    for await (const rows of journalPages(reading, { space, after: after.get(space.id) ?? 0 }, RENEWALS)) {
       if (rows.some((row) => root.above.has(row.node))) return true;
     }
   }
@@ -164,7 +173,7 @@ async function* changedBelow(reading: FeedReading, { rootId, after, rejoined, op
       unlisted.add(top);
       yield partOf(reading, await takeSnapshot(db, dialect, view, [rootId, top]), { rootId, named: new Map([[top, true]]), unlisted });
     }
-    for await (const rows of journalPages(reading, span)) {
+    for await (const rows of journalPages(reading, span, CHANGES)) {
       const named = new Map<number, boolean>(); // whether it may have been below the root
       for (const { node, kind, path, from_path } of rows) {
         const near = span.space !== root.space || arrivals || isWithin(path, root.path) || isWithin(from_path, root.path);

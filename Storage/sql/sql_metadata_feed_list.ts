@@ -1,7 +1,8 @@
 import { AppError } from '../../Models/errors.ts';
 import type { FeedNode, FeedPart } from '../../Models/tree_frames.ts';
+import { statement } from '../statement.ts';
 import { childrenOf, type Reading } from './sql_metadata_list.ts';
-import { JOURNAL_KINDS, type Node } from './sql_metadata_schema.ts';
+import { JOURNAL_KINDS, type Node, type Rows } from './sql_metadata_schema.ts';
 import { feedNode, type Snapshot, takeSnapshot } from './sql_metadata_snapshot.ts';
 
 /** Journal numbers by space. */
@@ -76,19 +77,22 @@ async function shownRows({ store, db, view }: Reading, rows: readonly Node[]): P
   });
 }
 
+const foldersMoved = statement((db: Rows, { space, after }: { space: number; after: number }) =>
+  db
+    .selectFrom('journal')
+    .select(['seq', 'node'])
+    .where('space', '=', space)
+    .where('seq', '>', after)
+    .where('kind', '=', MOVE)
+    .where('digest', 'is', null)
+    .orderBy('seq'),
+);
+
 /** Folders that were moved behind these positions, which are moved on. */
 export async function movedSince({ db, view }: Reading, seen: Positions): Promise<number[]> {
   const moved = new Set<number>();
   for (const { id } of view.spaces) {
-    const rows = await db
-      .selectFrom('journal')
-      .select(['seq', 'node'])
-      .where('space', '=', id)
-      .where('seq', '>', seen.get(id) as number)
-      .where('kind', '=', MOVE)
-      .where('digest', 'is', null)
-      .orderBy('seq')
-      .execute();
+    const { rows } = await foldersMoved(db, { space: id, after: seen.get(id) as number });
     for (const { seq, node } of rows) {
       moved.add(node);
       seen.set(id, seq);

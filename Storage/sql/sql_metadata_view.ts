@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import { childPath } from '../../Models/names.ts';
 import type { Database } from '../database.ts';
 import type { Principal } from '../metadata.ts';
+import { statement } from '../statement.ts';
 import type { Ids } from './sql_metadata_ids.ts';
 import { folderNode, type MetadataSchema, OWNER, type Rows } from './sql_metadata_schema.ts';
 
@@ -67,15 +68,18 @@ function pathsFrom(home: number, places: ReadonlyMap<number, MountedAt>): Map<nu
   return paths;
 }
 
-export async function loadView(db: Rows, userId: string): Promise<View> {
-  const rows = await db
+const spacesOf = statement((db: Rows, { userId }: { userId: string }) =>
+  db
     .selectFrom('members as m')
     .innerJoin('spaces as s', 's.id', 'm.space')
     .select(['s.id', 's.root', 'm.role', 's.head', 's.owner_id', 's.owner_name', 'm.joined_seq', 's.home_of'])
     .where('m.user_id', '=', userId)
     .where('s.deleted_at_ms', 'is', null)
-    .orderBy('s.id')
-    .execute();
+    .orderBy('s.id'),
+);
+
+export async function loadView(db: Rows, userId: string): Promise<View> {
+  const { rows } = await spacesOf(db, { userId });
   const homeRow = rows.find((row) => row.home_of === userId);
   if (homeRow === undefined) return { userId, home: null, spaces: [], byId: new Map(), mounts: new Map() };
   const paths = pathsFrom(homeRow.id, rows.length > 1 ? await mountPlaces(db, userId) : new Map());
