@@ -18,6 +18,8 @@ export class ServerBooks {
   readonly #packs: MemoryPacks;
   readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>();
   readonly #wrong: string[] = [];
+  #glanced = '';
+  #answers = 0;
   readonly #acked = new Map<number, number>(); // by space: the highest journal number that was answered
 
   constructor(file: string, packs: MemoryPacks) {
@@ -57,6 +59,7 @@ export class ServerBooks {
         this.#wrong.push(`${about}, which is not in the journal`);
       return;
     }
+    this.#answers += 1;
     this.#acked.set(space, Math.max(version, this.#acked.get(space) ?? 0));
     if (result.status !== 'done' || !('base' in operation) || operation.base === 'any') return;
     if (this.#one('SELECT 1 FROM spaces WHERE root = ?', nodeId) !== undefined) return; // it has a version, and its place has one
@@ -79,7 +82,11 @@ export class ServerBooks {
   glance(userIds: readonly string[]): string | null {
     const [wrong] = this.#wrong;
     if (wrong !== undefined) return wrong;
-    return firstOf(this.#ownSpaces(userIds), (space) => this.#glanceAt(space));
+    const state = `${this.changes()} ${this.#answers} ${userIds.join(' ')}`;
+    if (state === this.#glanced) return null; // as it was when it was in order
+    const found = firstOf(this.#ownSpaces(userIds), (space) => this.#glanceAt(space));
+    if (found === null) this.#glanced = state;
+    return found;
   }
 
   #glanceAt(space: number): string | null {

@@ -89,7 +89,8 @@ export function openSimNetwork(deps: NetworkDeps): SimNetwork {
     return { status: answer.statusCode, headers: known, body: answer.stream() };
   }
 
-  function requestBody(body: Buffer | AsyncIterable<Uint8Array>, route: string, fault: NetworkFault | null): Readable {
+  function requestBody(body: Buffer | AsyncIterable<Uint8Array>, route: string, fault: NetworkFault | null): Buffer | Readable {
+    if (Buffer.isBuffer(body) && fault === null) return body;
     const pieces = Buffer.isBuffer(body) ? Readable.from([body]) : body;
     const readable = Readable.from(
       faultyBody(pieces, fault, (bytes) => {
