@@ -196,6 +196,7 @@ export const LIMITS = {
   idempotencyKeyBytesMax: 255,
 
   logBytesMax: 64 * MiB, // of the file that is written, and as much of the one before
+  logBytesUnwritten: 256 * KiB, // kept while the disk is full, and the line that goes over it; further ones are dropped
   auditGatherMs: 200, // events are written together so often; what a kill can lose
   auditRetryMs: 1000, // when they cannot be written
   auditUnwrittenMax: 8192, // rows kept meanwhile; further events are only counted
