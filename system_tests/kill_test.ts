@@ -19,8 +19,11 @@ const PASSWORD = 'correct horse battery staple';
 
 /** What a client may be told when the server dies under it; anything else is a defect. */
 const INTERRUPTIONS: readonly ErrorCode[] = ['server_unreachable', 'upload_interrupted'];
-/** And when the daemon does: `busy` when it died several times in one conversation, `name_taken` when the account was made and the answer lost. */
-const DAEMON_INTERRUPTIONS: readonly ErrorCode[] = ['auth_unreachable', 'busy', 'name_taken'];
+/**
+ * And when the daemon does: `busy` when it died several times in one conversation, `name_taken` when the account was made and the answer lost,
+ * `registration_closed` when it was away for so long that it was asked over HTTP, where nobody is local.
+ */
+const DAEMON_INTERRUPTIONS: readonly ErrorCode[] = ['auth_unreachable', 'busy', 'name_taken', 'registration_closed'];
 
 type Run = {
   readonly folder: string;
