@@ -62,7 +62,7 @@ export const LIMITS = {
   diffTimeoutMs: 250,
   diffEditsMax: 20_000, // lines that went or came
   backNodesMax: 100_000, // files and folders that one rewind or undo looks at
-  planEntriesKeptMax: 250_000, // steps and conflicts of all plans to go back that are longer than a page, kept for
+  planCharsKeptMax: 64 * MiB, // characters, of two bytes at most, of all plans to go back that are longer than a page, kept for
   planKeptMs: 60_000, // behind the last page that was asked for
   noticeBytesMax: 16 * KiB, // JSON of what a notice tells; an invitation's message fits, however much of it is escaped
   longRequestsMax: 16, // of those that look at much, at the same time: statistics, usage, differences, and going back

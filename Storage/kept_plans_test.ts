@@ -8,8 +8,8 @@ import type { SpaceView, View } from './sql/sql_metadata_view.ts';
 const request: BackRequest = { kind: 'undo', operation: '1' };
 const long = LIMITS.pageEntriesDefault + 1;
 
-function planOf(entries: number, digest: string): BackPlan {
-  const step = { kind: 'delete', path: '/f', fromPath: null, entryKind: 'file', size: 0 } as const;
+function planOf(entries: number, digest: string, path = '/f'): BackPlan {
+  const step = { kind: 'delete', path, fromPath: null, entryKind: 'file', size: 0 } as const;
   return { digest, counts: { delete: entries, move: 0, restore: 0, content: 0 }, steps: Array(entries).fill(step), conflicts: [] };
 }
 
@@ -45,7 +45,7 @@ test('only its user finds it, by what was asked and its digest, and not with oth
 });
 
 test('of one user the last is kept, of all users so much as has room, and of a short one nothing', () => {
-  const plans = createKeptPlans(3 * long);
+  const plans = createKeptPlans(3 * long * 258); // each step takes 256, and its path
   const users = ['alice', 'bob', 'carol'];
   for (const user of users) plans.keep(viewOf(user), request, planOf(long, user));
   plans.find(viewOf('alice'), request, 'alice');
@@ -59,4 +59,22 @@ test('of one user the last is kept, of all users so much as has room, and of a s
   assert.equal(plans.find(viewOf('alice'), request, 'short'), null);
   plans.keep(viewOf('alice'), request, planOf(long, 'alice'));
   assert.deepEqual(kept(), ['alice', 'carol', 'dave']); // what is forgotten gives its room back
+});
+
+test('the longer the paths the more room a plan takes, with those of conflicts and those that something is moved from', () => {
+  const deep = `/${'d'.repeat(LIMITS.pathBytesMax - 1)}`;
+  const plans = createKeptPlans((long + 1) * (256 + deep.length));
+  const full = planOf(long + 1, 'a', deep);
+  const [first, ...steps] = full.steps;
+  assert.ok(first !== undefined);
+  const keeps = (plan: BackPlan): boolean => {
+    plans.keep(viewOf('alice'), request, plan);
+    return plans.find(viewOf('alice'), request, plan.digest) === plan;
+  };
+  const withConflict = (path: string): BackPlan => ({ ...full, steps, conflicts: [{ path, reason: 'thinned', by: null }] });
+  assert.ok(keeps(full));
+  assert.ok(!keeps({ ...full, steps: [...steps, { ...first, path: `${deep}d` }] }));
+  assert.ok(!keeps({ ...full, steps: [...steps, { ...first, fromPath: '/' }] }));
+  assert.ok(keeps(withConflict(deep)));
+  assert.ok(!keeps(withConflict(`${deep}d`)));
 });
