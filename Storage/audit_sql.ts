@@ -49,7 +49,8 @@ export async function openAudit(given: DatabaseAddress, options: AuditOptions): 
   let database: Database<Schema> | null = await openDatabase<Schema>(address, MIGRATIONS);
   let unwritten = new Set<AuditRow>();
   let lost = 0; // events that had no row left to be counted in
-  let sincePruned: number = PRUNE_EACH_ROWS; // so that a process that starts looks once
+  let hasPruned = false; // a process that starts looks once
+  let begunSince = 0; // rows begun since it looked last
   let lastWrite: Promise<boolean> = Promise.resolve(true);
   let writingSoon = false;
 
@@ -67,10 +68,11 @@ export async function openAudit(given: DatabaseAddress, options: AuditOptions): 
   async function writeOnce(): Promise<boolean> {
     const lostBefore = lost;
     const rows = [...unwritten, ...(lost === 0 ? [] : [lostRow(lost, now())])];
-    if (rows.length === 0) return true;
+    const isLast = closing.signal.aborted;
+    if (rows.length === 0 && !(isLast && begunSince > 0)) return true;
     unwritten = new Set();
-    const begun = sincePruned + rows.length;
-    const prunes = sincePruned >= PRUNE_EACH_ROWS;
+    const begun = begunSince + rows.filter(({ number }) => number === null).length;
+    const prunes = !hasPruned || isLast || begun >= PRUNE_EACH_ROWS;
     try {
       const { write } = await opened();
       const states = rows.map((row) => ({ ...row }));
@@ -80,7 +82,8 @@ export async function openAudit(given: DatabaseAddress, options: AuditOptions): 
         return given;
       });
       for (const [index, row] of rows.entries()) row.number = numbers[index] ?? null;
-      sincePruned = prunes ? 0 : begun;
+      hasPruned ||= prunes;
+      begunSince = prunes ? 0 : begun;
       lost -= lostBefore;
       return true;
     } catch (error) {
@@ -158,7 +161,7 @@ async function writeRows(trx: Transaction<Schema>, rows: readonly AuditRow[], pr
 /**
  * Refusals have a share of their own, so that a flood of them never drives out what was done. What is too old goes by the order of the rows, and
  * no clock that is wrong takes much along: it must have been the time of LIMITS.auditTimeRows things that were done.
- * @param most rows that go because of the time, about as many as came
+ * @param most rows that go because of the time: as many as came
  */
 async function prune(trx: Transaction<Schema>, { atMs, most }: { atMs: number; most: number }): Promise<void> {
   const done = trx.selectFrom('audit').select('last_at_ms').where('refused', '=', 0).orderBy('number', 'desc');
