@@ -31,7 +31,7 @@ import { createTicketVerifier, TicketKeys } from './tickets.ts';
 import { openTls } from './tls_server.ts';
 import { allowedWebhookHosts, resolveName } from './webhook_addresses.ts';
 import { WebhookDelivery } from './webhooks/webhook_delivery.ts';
-import { createWebhookSender } from './webhooks/webhook_sender.ts';
+import { openWebhookSender } from './webhooks/webhook_sender.ts';
 
 const KEYS_REFRESH_MS = 1000; // so that a key taken away is not trusted for long
 
@@ -86,7 +86,7 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
   );
   const monotonicMs = (): number => performance.now();
   const webhookHosts = allowedWebhookHosts(config.webhookHosts);
-  const sender = createWebhookSender({ hosts: webhookHosts, resolve: resolveName, timeoutMs: LIMITS.webhookTimeoutMs, now: Date.now });
+  const sender = await openWebhookSender({ hosts: webhookHosts, resolve: resolveName, timeoutMs: LIMITS.webhookTimeoutMs, now: Date.now });
   const webhookDelivery = stack.adopt(
     new WebhookDelivery({
       ...store,

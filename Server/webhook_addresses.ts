@@ -7,6 +7,8 @@ type HostPattern = { readonly protocol: string; readonly hostname: string; reado
 
 /** Where webhooks may be sent to. */
 export type WebhookHosts = {
+  /** Nothing is admitted. */
+  readonly isNowhere: boolean;
   /** The address as it is stored. @throws AppError `request_invalid`: not an address for a webhook; `forbidden`: not one that an administrator allows */
   admit(text: string): URL;
 };
@@ -15,6 +17,7 @@ export type WebhookHosts = {
 export function allowedWebhookHosts(patterns: readonly string[]): WebhookHosts {
   const allowed = patterns.map(patternOf);
   return {
+    isNowhere: allowed.length === 0,
     admit(text) {
       const url = URL.parse(text);
       if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {

@@ -33,7 +33,7 @@ import { createTicketVerifier, TicketKeys } from '../tickets.ts';
 import type { TlsIdentity } from '../tls_identity.ts';
 import { allowedWebhookHosts, resolveName } from '../webhook_addresses.ts';
 import { WebhookDelivery } from '../webhooks/webhook_delivery.ts';
-import { createWebhookSender } from '../webhooks/webhook_sender.ts';
+import { openWebhookSender } from '../webhooks/webhook_sender.ts';
 import { keySet, makeSigningKey, mintTicket, type SigningKey, type TicketParts } from './ticket_mint.ts';
 
 /** A user with an account and a live session. */
@@ -130,7 +130,7 @@ export async function openServer(options: FixtureOptions = {}): Promise<ServerFi
   );
   store.onTouched((touched) => changes.publish(touched));
   const webhookHosts = allowedWebhookHosts(options.webhookHosts ?? []);
-  const sender = createWebhookSender({ hosts: webhookHosts, resolve: resolveName, timeoutMs: LIMITS.webhookTimeoutMs, now: Date.now });
+  const sender = await openWebhookSender({ hosts: webhookHosts, resolve: resolveName, timeoutMs: LIMITS.webhookTimeoutMs, now: Date.now });
   const onFailure = (error: unknown): void => void logged.push(String(error));
   const parts = { ...store, accounts, changes, sender, now: Date.now, random: Math.random, onEnded: () => undefined, onFailure };
   const webhookDelivery = closing(new WebhookDelivery(parts));

@@ -11,7 +11,7 @@ import { alice, allChanges, bob, done, mkdir, share } from '../testing/two_users
 import { eventsOf, openReceiver, type Received, type WebhookReceiver } from '../testing/webhook_receiver.ts';
 import { allowedWebhookHosts, type Resolve, resolveName } from '../webhook_addresses.ts';
 import { DELIVERY_TIMES, type DeliveryTimes, WebhookDelivery } from './webhook_delivery.ts';
-import { createWebhookSender } from './webhook_sender.ts';
+import { openWebhookSender } from './webhook_sender.ts';
 
 const SECRET = 'key of the signatures';
 /** Retries and gaps of milliseconds. */
@@ -49,7 +49,7 @@ async function run(folder: string, options: Options): Promise<Running> {
   store.onTouched((touched) => changes.publish(touched));
   const now = options.now ?? Date.now;
   const hosts = allowedWebhookHosts(options.hosts ?? []);
-  const sender = createWebhookSender({ hosts, resolve: options.resolve ?? resolveName, timeoutMs: options.timeoutMs ?? 10_000, now });
+  const sender = await openWebhookSender({ hosts, resolve: options.resolve ?? resolveName, timeoutMs: options.timeoutMs ?? 10_000, now });
   const ended: string[] = [];
   const accounts = {
     findUser: async (name: string) => {

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import type { Agent, buildConnector, Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { LIMITS } from '../../Models/limits.ts';
 import { checkedLookup, type Resolve, type WebhookHosts } from '../webhook_addresses.ts';
 
@@ -20,11 +20,13 @@ export type SenderDeps = {
   readonly now: () => number;
 };
 
-export function createWebhookSender({ hosts, resolve, timeoutMs, now }: SenderDeps): WebhookSender {
+/** What sends is loaded if there is somewhere to send to: it is an eighth of the server's start. Not later: what fails to load once may fail for good. */
+export async function openWebhookSender({ hosts, resolve, timeoutMs, now }: SenderDeps): Promise<WebhookSender> {
+  if (hosts.isNowhere) return sendsNothing;
+  const { Agent } = await import('undici');
   const closed = new AbortController();
   // each request has a connection of its own, so the address is looked up and checked for each
-  const connect = { lookup: checkedLookup(resolve), timeout: timeoutMs };
-  let opened: Promise<Agent> | undefined;
+  const agent = new Agent({ pipelining: 0, connect: { lookup: checkedLookup(resolve), timeout: timeoutMs } });
   return {
     async send({ url: text, secret }, body) {
       const signal = AbortSignal.any([closed.signal, AbortSignal.timeout(timeoutMs)]);
@@ -35,8 +37,7 @@ export function createWebhookSender({ hosts, resolve, timeoutMs, now }: SenderDe
           'user-agent': 'driftless-webhook',
           'driftless-signature': signature(secret, Math.floor(now() / 1000), body),
         };
-        opened ??= openAgent(connect);
-        const answer = await (await opened).request({ origin, path: pathname + search, method: 'POST', headers, body, signal });
+        const answer = await agent.request({ origin, path: pathname + search, method: 'POST', headers, body, signal });
         await readAway(answer, signal);
         return outcomeOf(answer.statusCode);
       } catch (error) {
@@ -45,15 +46,9 @@ export function createWebhookSender({ hosts, resolve, timeoutMs, now }: SenderDe
     },
     async close() {
       closed.abort();
-      await (await opened?.catch(() => undefined))?.destroy();
+      await agent.destroy();
     },
   };
-}
-
-/** Loaded when something is to be sent: it is an eighth of the server's start. */
-async function openAgent(connect: buildConnector.BuildOptions): Promise<Agent> {
-  const { Agent } = await import('undici');
-  return new Agent({ pipelining: 0, connect });
 }
 
 /** @returns what a receiver compares: HMAC-SHA256 with the text of the secret as the key */
@@ -79,6 +74,11 @@ const REASONS: Readonly<Record<string, string>> = {
   not_found: 'the name leads nowhere',
   ENOTFOUND: 'the name leads nowhere',
   EAI_AGAIN: 'the name cannot be looked up now',
+};
+
+const sendsNothing: WebhookSender = {
+  send: async () => ({ kind: 'failed', reason: reasonOf({ code: 'forbidden' }) }),
+  close: async () => undefined,
 };
 
 function reasonOf(error: unknown): string {
