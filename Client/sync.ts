@@ -7,6 +7,7 @@ import { AppError } from '../Models/errors.ts';
 import type { SyncStateBody } from '../Models/rest.ts';
 import type { SyncReportBody } from '../Models/rest_receipt.ts';
 import { ROUTES } from '../Models/routes.ts';
+import { unreadableText } from './failure_text.ts';
 import { type AnswerShape, type Http, httpFor } from './http.ts';
 import { isLoopback } from './loopback.ts';
 import type { Session } from './session/session.ts';
@@ -339,7 +340,7 @@ function openDisk(local: string): ReturnType<typeof openNodeDisk> {
   try {
     return openNodeDisk(local);
   } catch (cause) {
-    throw new AppError('local_io', `${local}: cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
+    throw new AppError('local_io', `${local}: ${unreadableText(cause)}`, { cause });
   }
 }
 

@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '../Models/errors.ts';
+import { unreadableText } from './failure_text.ts';
 import { httpFor } from './http.ts';
 import type { Session } from './session/session.ts';
 import {
@@ -143,7 +144,7 @@ function localKind(path: string): Job['kind'] {
   try {
     return lstatSync(path).isDirectory() ? 'folder' : 'file';
   } catch (cause) {
-    throw new AppError('local_io', `${path}: cannot be read`, { cause });
+    throw new AppError('local_io', `${path}: ${unreadableText(cause)}`, { cause });
   }
 }
 

@@ -48,7 +48,7 @@ export type CommandLineOf = {
 /** The words of a program: help, errors and exit codes are the same in all of ours. */
 export function openCommandLine({ name, about, after, groups = {}, out, err, hint = () => '' }: CommandLineOf): CommandLine {
   let exitCode: number = EXIT.done;
-  const dressed = (commander: Command): Command =>
+  const dressed = (commander: Command, group?: string): Command =>
     commander
       .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage().replace('[options]', '').trim()}` })
       .helpCommand(true)
@@ -57,7 +57,7 @@ export function openCommandLine({ name, about, after, groups = {}, out, err, hin
       .configureOutput({
         writeOut: out,
         writeErr: err,
-        outputError: (text, write) => write(`${name}: ${visibleContent(text.replace(/^error: /, ''))}`),
+        outputError: (text, write) => write(usageError(text, group === undefined ? name : `${name} ${group}`)),
       });
   const program = dressed(new Command(name))
     .description(about)
@@ -66,7 +66,7 @@ export function openCommandLine({ name, about, after, groups = {}, out, err, hin
     .addHelpText('after', after);
   const parents = new Map<string, Command>();
   const groupOf = (word: string): Command => {
-    const group = parents.get(word) ?? dressed(program.command(word)).description(groups[word] ?? word);
+    const group = parents.get(word) ?? dressed(program.command(word), word).description(groups[word] ?? word);
     parents.set(word, group);
     return group;
   };
@@ -96,12 +96,19 @@ export function openCommandLine({ name, about, after, groups = {}, out, err, hin
   };
 }
 
+/** @param asked what `--help` of is of help: the program, and the command where there is one */
+function usageError(text: string, asked: string): string {
+  const said = `${asked.split(' ', 1)[0]}: ${visibleContent(text.replace(/^error: /, ''))}`;
+  return text.includes('(Did you mean') ? said : `${said.trimEnd()}; see "${asked} --help"\n`;
+}
+
 function addCommand(parent: Command, word: string, command: CommandWords, program: string): Command {
   const { args, usage, summary, about, options = [], examples, hasJson = true } = command;
   const added = parent
     .command(`${word} ${args}`.trim())
     .summary(summary)
     .description(about === undefined ? summary : `${summary}\n\n${about}`);
+  added.configureOutput({ outputError: (text, write) => write(usageError(text, `${program} ${command.name}`)) });
   if (usage !== undefined) added.usage(usage);
   for (const { flags, text, choices, standard, repeated } of options) {
     const option = new Option(flags, text);

@@ -313,6 +313,15 @@ test('a query that is not understood is refused', async () => {
   assertRefused(await server.ask(alice, { method: 'POST', url: `${ROUTES.invitations}/xyz/accept` }), 'request_invalid', 'invitation id');
 });
 
+test('what is wrong with a field is said in words for people', async () => {
+  const detail = async (answer: Promise<{ json(): { detail?: string } }>): Promise<string | undefined> => (await answer).json().detail;
+  assert.equal(await detail(get(alice, ROUTES.list, 'a')), 'path: must start with "/"');
+  assert.equal(await detail(post(alice, ROUTES.folders, { path: 'a' })), 'path: must start with "/"');
+  const id = 'id: must be 32 hexadecimal digits (0-9, a-f)';
+  assert.equal(await detail(server.ask(alice, { method: 'POST', url: `${ROUTES.invitations}/xyz/accept` })), id);
+  assert.equal(await detail(server.ask(alice, uploadOf('a', 'x'))), 'path: must start with "/"');
+});
+
 test('the longest path there can be is found, however it is encoded', async () => {
   const name = 'é'.repeat(127);
   const path = `/${Array.from({ length: 15 }, () => name).join('/')}`;

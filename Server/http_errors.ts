@@ -106,9 +106,20 @@ export function toAppError(error: unknown): AppError {
 
 function validationError(failure: FrameworkError, cause: Error): AppError {
   const issues = failure.validation ?? [];
-  const detail = issues.map((issue) => `${failure.validationContext ?? 'request'}${issue.instancePath}: ${issue.message ?? issue.keyword}`);
+  const detail = issues.map((issue) => {
+    const field = issue.instancePath === '' ? (failure.validationContext ?? 'request') : issue.instancePath.slice(1);
+    return fieldText(field, issue.message ?? issue.keyword);
+  });
   const onlyPaths = issues.length > 0 && issues.every((issue) => PATH_FIELDS.has(issue.instancePath) && issue.keyword !== 'invalid_type');
   return new AppError(onlyPaths ? 'path_invalid' : 'request_invalid', detail.join('; '), { cause });
+}
+
+/** What a schema says of a field, without words that only its author understands: people read it behind the name of a command. */
+export function fieldText(field: string, message: string): string {
+  const said = message
+    .replace(/^Invalid (string|input): /, '')
+    .replace(/^must match pattern \/\^\[0-9a-f\]\{(\d+)\}\$\/$/, 'must be $1 hexadecimal digits (0-9, a-f)');
+  return `${field}: ${said}`;
 }
 
 /** RFC 9457. A 5xx says its code and the request id, nothing of what happened inside. */

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { AppError } from '../Models/errors.ts';
 import { LIMITS } from '../Models/limits.ts';
 import { UploadFields } from '../Models/rest.ts';
-import { toAppError } from './http_errors.ts';
+import { fieldText, toAppError } from './http_errors.ts';
 
 export type UploadForm<T> = { readonly fields: z.output<typeof UploadFields>; readonly content: T };
 
@@ -52,7 +52,7 @@ function parseFields(values: ReadonlyMap<string, unknown>): z.output<typeof Uplo
   if (parsed.success) return parsed.data;
   const { issues } = parsed.error;
   const onlyPath = issues.every((issue) => issue.path[0] === 'path' && issue.code !== 'invalid_type');
-  const detail = issues.map((issue) => `form/${issue.path.join('/')}: ${issue.message}`).join('; ');
+  const detail = issues.map((issue) => fieldText(issue.path.length === 0 ? 'form' : issue.path.join('/'), issue.message)).join('; ');
   throw new AppError(onlyPath ? 'path_invalid' : 'request_invalid', detail);
 }
 

@@ -225,6 +225,15 @@ test('the life of an account, from being added to being restored', async (t) => 
   assert.deepEqual([restored.id, restored.role, restored.state], [listed.id, 'user', 'active']);
 });
 
+test('wrong usage says where the help of the command is', async (t) => {
+  const { admin } = await place(t);
+  assert.match(
+    (await admin('users', 'add')).err,
+    /^driftless-admin: missing required argument 'name'; see "driftless-admin users add --help"\n$/,
+  );
+  assert.match((await admin('users', 'nonsense')).err, /; see "driftless-admin users --help"\n$/);
+});
+
 test('sessions are ended one by one and all of a user', async (t) => {
   const here = await place(t);
   const { admin, json } = here;
@@ -241,6 +250,10 @@ test('sessions are ended one by one and all of a user', async (t) => {
   );
   for (const words of [[], [other, '--user', 'bob']]) assert.equal((await admin('sessions', 'end', ...words)).code, 2);
   assert.equal((await admin('sessions', 'end', '0'.repeat(32))).code, 4);
+  assert.match(
+    (await admin('users', 'set-role', 'bob', 'admin')).out,
+    /^bob is admin, .*; it holds from the next ticket .* or the next login\n$/,
+  );
 });
 
 test('keys are listed and rotated, once in a minute', async (t) => {

@@ -176,7 +176,8 @@ forgotten, so that who was locked out by them, and has no known device left, may
       const sessions = await admin.act('role_changed', { ...named(user), detail: role }, () =>
         accounts.setRole(user.id, role, admin.now()),
       );
-      return { json: { user: user.name, role, sessionsEnded: sessions }, lines: [`${user.name} is ${role}, ${ended(sessions)}`] };
+      const holds = role === 'admin' ? '; it holds from the next ticket (15 minutes at the most) or the next login' : '';
+      return { json: { user: user.name, role, sessionsEnded: sessions }, lines: [`${user.name} is ${role}, ${ended(sessions)}${holds}`] };
     },
   },
   {

@@ -109,7 +109,7 @@ describe('driftless', () => {
   it('without a profile is not logged in: exit 3', async () => {
     const { code, out, err } = await run(['ls', '--json']);
     assert.deepEqual([code, out], [3, '']);
-    assert.match(err, /^driftless: .*\(not_logged_in\)\n$/);
+    assert.match(err, /^driftless: .*driftless login NAME.*driftless register NAME.*\(not_logged_in\)\n$/);
   });
 
   it('without a terminal to ask for the password is a matter of usage: exit 2', async () => {
@@ -122,7 +122,7 @@ describe('driftless', () => {
     const { code, out, err } = await run(['shell'], 'mv --help\nnonsense\nquit\n');
     assert.equal(code, 2);
     assert.match(out, /Usage: driftless mv/);
-    assert.match(err, /unknown command 'nonsense'/);
+    assert.match(err, /unknown command 'nonsense'; see "driftless --help"\n/);
   });
 
   it('stops quietly when the reader of its output has seen enough', async () => {

@@ -53,8 +53,9 @@ export const EVENT_COMMANDS: readonly Command[] = [
       { flags: '--new', text: 'begin behind what this device has marked as done' },
     ],
     about: [
-      'Each line of a change ends with its id, the cursor. "events done ID" marks everything up to it as processed by this device: "events --new" then begins behind it.',
+      'The last column of a change is its id, the cursor. "events done ID" marks everything up to it as processed by this device: "events --new" then begins behind it.',
       'Who came or went, what is published, and how far a device of yours is with a folder it keeps are told with --follow, as they happen, and not again.',
+      'What happened before is in order within your own space and within each shared folder, as "changes" has it.',
       'With --json each event is a line.',
     ].join('\n'),
     examples: ['events --follow', 'events --new --json', 'events --follow --since CURSOR', 'events done ID'],

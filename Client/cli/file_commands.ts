@@ -208,7 +208,8 @@ export const FILE_COMMANDS: readonly Command[] = [
   {
     name: 'changes',
     args: '',
-    summary: 'show what happened, oldest first',
+    summary: 'show what happened, oldest first in each space',
+    about: 'Your own space first, then each shared folder: the order holds within each of them.',
     options: [{ flags: '-a, --after <cursor>', text: 'only what came behind this; each line ends with its cursor' }],
     examples: ['changes', 'changes --after CURSOR --json'],
     async run(run, _args, options) {

@@ -51,7 +51,7 @@ export type ProgramDeps = {
   readonly extra: readonly { name: string; summary: string; about: string; run: () => Promise<number> }[];
 };
 
-const LOGIN_NEEDED: ReadonlySet<ErrorCode> = new Set(['not_logged_in', 'session_unknown', 'ticket_revoked']);
+const LOGIN_NEEDED: ReadonlySet<ErrorCode> = new Set(['session_unknown', 'ticket_revoked']);
 
 const ENVIRONMENT = `
 Environment:
@@ -107,5 +107,7 @@ async function perform(command: Command, args: readonly string[], options: Optio
 /** What a person can do about it. */
 function hintFor({ code, reason }: AppError): string {
   if (reason === 'idle') return '; "connect" begins another'; // only a shell has such a session
+  if (code === 'not_logged_in') return '; log in with "driftless login NAME", or make an account with "driftless register NAME"';
+  if (code === 'name_taken') return '; if it is yours, log in with "driftless login NAME"';
   return LOGIN_NEEDED.has(code) ? '; log in with "driftless login NAME"' : '';
 }

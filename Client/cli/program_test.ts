@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { AppError, ERROR_CODES } from '../../Models/errors.ts';
 import { EXIT_CODES } from '../../Models/exit_codes.ts';
 import type { Driftless, RestEntry, RestLink, RestPublished, TransferReport } from '../client.ts';
+import { unreadableText } from '../failure_text.ts';
 import { COMMANDS, type ProgramDeps, runWords } from './program.ts';
 import { runShell } from './shell.ts';
 
@@ -98,11 +99,19 @@ describe('the command line', () => {
     });
   }
 
+  it('says where help is, unless it knows what was meant', async () => {
+    const said = async (words: string[]): Promise<string> => (await run({}, words)).err;
+    assert.equal(await said(['nonsense']), `driftless: unknown command 'nonsense'; see "driftless --help"\n`);
+    assert.equal(await said(['mv', '/a']), `driftless: missing required argument 'to'; see "driftless mv --help"\n`);
+    assert.equal(await said(['ls', '--colour']), `driftless: unknown option '--colour'; see "driftless ls --help"\n`);
+    assert.equal(await said(['unlnk']), "driftless: unknown command 'unlnk'\n(Did you mean unlink?)\n");
+  });
+
   it('says what went wrong in one line, with the code, and exits as the table has it', async () => {
     for (const code of ERROR_CODES) {
       const client = { delete: () => Promise.reject(new AppError(code, 'no\nway \u001b[2J')) };
       const ran = await run(client, ['rm', '/x']);
-      assert.match(ran.err, /^driftless: no\\x0away \\x1b\[2J(; log in with .*)? \((\w+)\)\n$/);
+      assert.match(ran.err, /^driftless: no\\x0away \\x1b\[2J(; .*log in with .*)? \((\w+)\)\n$/);
       assert(ran.err.endsWith(` (${code})\n`));
       assert.equal(ran.code, EXIT_CODES[code]);
       assert.deepEqual(ran.records, [`rm ${code}`]);
@@ -363,7 +372,13 @@ describe('put and get', () => {
     const { code, out, err } = await run({ put }, ['put', join(folder, 'a.txt'), join(folder, 'none.txt'), join(folder, 'b.txt'), '/x']);
     assert.equal(code, 1);
     assert.match(out, /^2 files sent, .*1 failed/);
-    assert.match(err, /^driftless: .*none\.txt: cannot be read \(ENOENT\) \(local_io\)\n$/);
+    assert.match(err, /^driftless: .*none\.txt: there is no such file or folder \(local_io\)\n$/);
+  });
+
+  it('what cannot be read is said in words where there are some', () => {
+    const error = (code: string): Error => Object.assign(new Error('no'), { code });
+    assert.equal(unreadableText(error('ENOENT')), 'there is no such file or folder');
+    assert.equal(unreadableText(error('EACCES')), 'cannot be read (EACCES)');
   });
 
   it('a remote path must be one', async () => {

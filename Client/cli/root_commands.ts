@@ -185,6 +185,7 @@ export const ROOT_COMMANDS: readonly Command[] = [
     name: 'pause',
     args: '[local]',
     summary: 'stop syncing until resume, also after a restart',
+    about: 'An explicit "sync LOCAL --once" makes its one pass all the same.',
     examples: ['pause', 'pause ~/Work'],
     run: (run, [local]) => setPaused(run, local, true),
   },

@@ -4,7 +4,7 @@ import { AppError } from '../../Models/errors.ts';
 import { formatBytes } from '../../Models/format_bytes.ts';
 import { childPath, splitPath } from '../../Models/names.ts';
 import type { Driftless, TransferFailure, TransferOptions, TransferReport } from '../client.ts';
-import { failureText } from '../failure_text.ts';
+import { failureText, unreadableText } from '../failure_text.ts';
 import { argument, type Command, type Outcome, type Run } from './command.ts';
 import { countOf, formatSeconds, grouped } from './format.ts';
 import { facts } from './output.ts';
@@ -36,7 +36,7 @@ async function missingSources(locals: readonly string[]): Promise<TransferFailur
   const checked = locals.map((path) =>
     lstat(path).then(
       () => null,
-      (error: NodeJS.ErrnoException): TransferFailure => ({ path, code: 'local_io', message: `cannot be read (${error.code})` }),
+      (error: unknown): TransferFailure => ({ path, code: 'local_io', message: unreadableText(error) }),
     ),
   );
   return (await Promise.all(checked)).filter((failure) => failure !== null);

@@ -58,7 +58,7 @@ export function cameUnlisted(cursor: string): boolean {
 export function readCursor(epoch: string, cursor: string): Marks {
   const text = Buffer.from(cursor, 'base64url').toString('latin1');
   const match = /^([0-9a-f]{8})\.((?:[0-9a-z]{1,11}:[0-9a-z]{1,11}(?::[0-9a-z]{6})?(?:,(?=[^~])|(?=~?$)))*)~?$/.exec(text);
-  if (match === null) throw new AppError('cursor_invalid', 'not a cursor');
+  if (match === null) throw new AppError('cursor_invalid', 'not a cursor, which is the last column of "changes" and "events"');
   if (match[1] !== epoch.slice(0, 8)) throw restored();
   const marks = new Map<number, Mark>();
   for (const part of (match[2] as string).split(',')) {
