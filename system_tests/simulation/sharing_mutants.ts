@@ -77,6 +77,22 @@ function askingOnce(remote: Remote): Remote {
   };
 }
 
+/** As if what is deleted had something in it that is not synced. */
+function deletingNothing(remote: Remote): Remote {
+  const result = { status: 'refused', code: 'not_empty', message: 'something is in it' } as const;
+  return {
+    ...remote,
+    push(items, onDone, cursor) {
+      const others: PushItem[] = [];
+      for (const item of items) {
+        if ('operation' in item && item.operation.kind === 'delete') onDone(item.key, { result, snapshot: null });
+        else others.push(item);
+      }
+      return remote.push(others, onDone, cursor);
+    },
+  };
+}
+
 /** Folders that came as something to be listed: shared ones are. */
 function keepingShared(remote: Remote): Remote {
   const shared = new Set<number>();
@@ -191,4 +207,5 @@ export const SHARING_MUTANTS: readonly EngineMutant[] = [
   },
   { name: 'S9', mistake: 'to leave is to delete', plants: { server: deletingWithLeave }, tries },
   { name: 'S10', mistake: 'everybody is told what its owner can read', plants: { server: readingAsOwner }, tries },
+  { name: 'S11', mistake: 'what is deleted is never empty', plants: { device: { remote: deletingNothing } }, tries: told },
 ];
