@@ -513,3 +513,23 @@ test('what comes into a folder just before it is moved is a change of the folder
     assert.ok(other.user.find('b/g') !== null && here !== undefined);
     assert.equal(there, here);
   }));
+
+test('what a device does not know cannot be there twice by being moved, also while no process runs; what it knows is edited', () =>
+  play(async (scene) => {
+    const { world, one } = scene;
+    const placesOf = (path: string): number[] => [...keysAt(one, path).keys()].map((key) => world.ledger.placesOf(key));
+    const move = (path: string, to: string): void => world.act(one, { kind: 'move', path, to });
+    write(scene, one, 'never synced', 1);
+    move('never synced', 'a');
+    assert.deepEqual(placesOf('a'), [1], 'there is no index yet');
+    for (const [id, path] of ['gone', 'also gone', 'folder/f'].entries()) write(scene, one, path, id + 2);
+    await settle(world);
+    await world.kill(one);
+    move('a', 'b');
+    assert.deepEqual(placesOf('b'), [1]);
+    for (const path of ['gone', 'also gone']) world.act(one, { kind: 'remove', path });
+    move('b', 'gone');
+    assert.deepEqual(placesOf('gone'), [2]);
+    move('folder', 'also gone');
+    assert.deepEqual(placesOf('also gone/f'), [1], 'a folder is no edit of a file');
+  }));

@@ -224,12 +224,13 @@ export class SimDevice {
     return this.index.setting('root_identity') !== undefined;
   }
 
-  /** Whatever leaf it finds at this path counts as what it knows there, edited. Without a process nobody can be asked: then it may. */
+  /** Whatever leaf it finds at this path counts as what it knows there, edited. */
   expectsLeaf(path: string): boolean {
-    if (this.#process === null) return true;
-    const { local } = this.index;
-    const id = nodeAt(local, portableNames(this.features), path);
-    return id !== null && local.get(id)?.kind !== 'folder';
+    const isLeaf = ({ local }: SyncIndex): boolean => {
+      const id = nodeAt(local, portableNames(this.features), path);
+      return id !== null && local.get(id)?.kind !== 'folder';
+    };
+    return this.#process === null ? this.#indexFile.peek(isLeaf) === true : isLeaf(this.index);
   }
 
   async deleteIndex(): Promise<void> {

@@ -78,6 +78,19 @@ export class SimIndexFile {
     return this.#bytes;
   }
 
+  /** While no process has it open. @returns `null`: there is none */
+  peek<T>(ask: (index: SyncIndex) => T): T | null {
+    if (this.#bytes === null) return null;
+    const db = new DatabaseSync(':memory:');
+    db.deserialize(this.#bytes);
+    const index = syncIndexIn(db);
+    try {
+      return ask(index);
+    } finally {
+      index.close();
+    }
+  }
+
   /** @param bytes of another file, or of this one as it was; `null`: it was deleted */
   replace(bytes: Uint8Array | null): void {
     this.#bytes = bytes;

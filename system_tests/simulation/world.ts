@@ -204,8 +204,7 @@ export class World {
     const stays = this.sharing?.stays(device) ?? (() => false);
     this.ledger.observe(live, liveContents(after), { what: JSON.stringify(action), stays });
     if (IN_PLACE.has(action.kind)) this.#changedByAllNames(action.path, everywhere, stays);
-    if (action.kind === 'move' && (before.some(({ path }) => path === action.to) || device.expectsLeaf(action.to)))
-      this.#movedOver(action.to, after);
+    if (action.kind === 'move' && isEdit(device, action.to, before, after)) this.#movedOver(action.to, after);
     for (const label of this.epoch.acted(device.number, touched, action, after)) this.labels.add(label);
     for (const path of touched) {
       device.hints.add(folderOf(path));
@@ -499,6 +498,12 @@ function sameFound({ path, stat, bytes, target }: Found, now: Found | undefined)
     stat.mtimeMs === now.stat.mtimeMs &&
     stat.ctimeMs === now.stat.ctimeMs
   );
+}
+
+/** What came to this path replaced something, or counts as an edit of what the device knows there: of no leaf, if it is a folder. */
+function isEdit(device: SimDevice, path: string, before: readonly Found[], after: readonly Found[]): boolean {
+  if (before.some((found) => found.path === path)) return true;
+  return after.find((found) => found.path === path)?.stat.kind !== 'folder' && device.expectsLeaf(path);
 }
 
 function usersOf({ devices }: WorldOptions, user: string): string[] {
