@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { readdirSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROUTES } from '../Models/routes.ts';
@@ -45,6 +46,28 @@ test('a file saved on one device is on the other, both ways, by itself', async (
   b.remove('folder');
   await when(() => !a.has('folder'), 'the delete');
   await assertConverged([a, b]);
+});
+
+test('a folder that stays on the server for what is left out here, and is brought back under another name, is moved there at once', async (t) => {
+  const [a, b] = await openDevices(world, 2);
+  assert.ok(a !== undefined && b !== undefined);
+  t.after(() => Promise.all([a.close(), b.close()]));
+  a.write('folder/one');
+  a.write('folder/theirs.keep');
+  await settle(a, b);
+  await b.reopen({ exclude: ['*.keep'] });
+  await settle(b);
+  const away = join(b.home, 'away');
+  renameSync(b.path('folder'), away);
+  for (let tries = 0; tries < 12; tries += 1) await b.sync.once(); // until the wait for the next try is as long as it gets: a minute
+  assert.equal(b.reason('folder'), 'folder_not_empty');
+  b.sync.start();
+  await b.until('idle');
+  renameSync(away, b.path('back'));
+  await t.waitFor(() => assert.equal(b.reason('back/one'), 'in_sync'), { timeout: 30_000, interval: LOOK_AGAIN_MS });
+  assert.equal(b.reason('folder'), undefined);
+  await settle(a);
+  assert.deepEqual(readdirSync(a.path('back')).sort(), ['one', 'theirs.keep']);
 });
 
 test('while paused nothing is sent or fetched, and everything is afterwards', async (t) => {

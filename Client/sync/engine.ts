@@ -256,9 +256,11 @@ export function createEngine(deps: EngineDeps): Engine {
     }
   }
 
-  function takeStuck({ stuck }: Plan): void {
-    problems.takeStuck(stuck);
+  /** @returns whether there is more to plan than this plan has */
+  function takeStuck({ stuck }: Plan): boolean {
+    const isFree = problems.takeStuck(stuck);
     for (const { copy } of index.conflicts()) if (index.local.get(copy) === undefined) index.endConflict(copy); // a person took the copy away
+    return isFree;
   }
 
   function passReport(part: Pick<PassReport, 'complete' | 'achieved' | 'entries'>): PassReport {
@@ -325,7 +327,7 @@ export function createEngine(deps: EngineDeps): Engine {
       }
       if (partial)
         round -= 1; // there are as many of these as it takes
-      else index.observe(() => takeStuck(planned));
+      else if (index.observe(() => takeStuck(planned))) continue; // nothing else would bring about another pass
       if (isNothing) {
         if (held.length === 0) endApproval(deps);
         if (checkRules(restless)) return again(); // the ignore file itself changed with this pass

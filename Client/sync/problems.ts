@@ -37,7 +37,14 @@ const SCANNED: ReadonlySet<Reason> = new Set([
 const UNTIL_SEEN: ReadonlySet<Reason> = new Set(['other_file_system']);
 
 /** What the server refused of what is here. */
-const OF_THE_SERVER: ReadonlySet<Reason> = new Set(['no_permission_remote', 'over_quota', 'type_refused', 'too_large', 'remote_error']);
+const OF_THE_SERVER: ReadonlySet<Reason> = new Set([
+  'no_permission_remote',
+  'over_quota',
+  'type_refused',
+  'too_large',
+  'folder_not_empty', // also of what stays here
+  'remote_error',
+]);
 
 /** Why entries are not in sync, when each is tried again, and when it is a problem no more. They are kept in the index. */
 export class Problems {
@@ -81,21 +88,27 @@ export class Problems {
     }
   }
 
-  /** What a plan could not decide, and what was a problem and is none any more. */
-  takeStuck(stuck: readonly Stuck[]): void {
+  /**
+   * What a plan could not decide, and what was a problem and is none any more.
+   * @returns whether a node waited for its next try that need not: the plan has left it out
+   */
+  takeStuck(stuck: readonly Stuck[]): boolean {
     const { index, names, now } = this.#deps;
     const differing = new Set(index.changed());
     const stuckIds = new Set(stuck.map(({ id }) => id));
-    for (const { path, id, reason } of index.problems()) {
+    let isFree = false;
+    for (const { path, id, reason, retryAtMs } of index.problems()) {
       if (id === null || this.#sighted.has(path)) continue;
       const isStill = reason === 'name_collides' ? stuckIds.has(id) : differing.has(id);
       if (isStill && !(OF_THE_SERVER.has(reason) && this.#isElsewhere(id, path))) continue;
       this.#clear(path);
+      isFree ||= this.#isAhead(retryAtMs);
     }
     for (const { id, reason } of stuck) {
       const path = localPath(index, names, id);
       if (path !== null) index.setProblem({ path, id, reason, detail: '', sinceMs: now(), retryAtMs: 0 });
     }
+    return isFree;
   }
 
   /** A person has moved it: it is told where it is now. */
