@@ -113,6 +113,7 @@ export function exchangeOver(udp: UdpWay, address: AuthAddress, options: Exchang
       let isSilent = true;
       const began = first;
       const isOfHttp = began === 'http' && hasCookie(datagram);
+      let letRetryGo = (): void => undefined;
       let isRetryHeld = false;
       const end = (): void => {
         isOver = true;
@@ -149,9 +150,13 @@ export function exchangeOver(udp: UdpWay, address: AuthAddress, options: Exchang
           if (reply === null || Buffer.compare(reply.transaction, transaction) !== 0) return;
           if (reply.kind === 'retry' && name === 'udp' && isOfHttp && !wasHeld) {
             // A cookie that came over HTTP is none over UDP. That says nothing of the request, which may be worked on: to begin again would do it twice.
-            if (!isRetryHeld) after(giveUpMs / 3, () => isSilent && receive(bytes, true));
+            if (!isRetryHeld) letRetryGo = clock.after(giveUpMs / 3, () => receive(bytes, true));
             isRetryHeld = true;
             return;
+          }
+          if (name === 'http' || wasHeld) {
+            letRetryGo();
+            isRetryHeld = false; // the next one counts once HTTP was silent for as long again
           }
           isSilent = false;
           wasBusy = reply.kind === 'busy';
@@ -178,6 +183,7 @@ export function exchangeOver(udp: UdpWay, address: AuthAddress, options: Exchang
           way.listen((bytes) => receive(bytes)),
           () => stopRepeat(),
           () => stopProbe(),
+          () => letRetryGo(),
         );
         send(false);
       };

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { createSocket, type RemoteInfo } from 'node:dgram';
 import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { encodeUint32 } from '../../Models/datagram_fields.ts';
 import { encodeClient, encodeServer } from '../../Models/datagrams.ts';
@@ -154,4 +156,42 @@ test('closing ends a request that waits', async (t) => {
   const waiting = exchange.request(request, () => true);
   exchange.close();
   await assert.rejects(waiting, { code: 'cancelled' });
+});
+
+test('a cookie that is none over UDP: where HTTP said busy and then nothing, the next RETRY over UDP counts once HTTP was silent for as long again', async (t) => {
+  const retry = encodeServer('retry', transaction, { cookie: new Uint8Array(16).fill(2), daemonKey: new Uint8Array(32) });
+  const busy = encodeServer('busy', transaction, { retryAfterMs: encodeUint32(20) });
+  const saidMs = 30;
+  const holdMs = TIMING.giveUpMs / 3;
+  const daemon = await fakeDaemon(t, () => [retry]);
+  const asked: ServerResponse[] = [];
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => asked.push(response));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const clock = stillClock();
+  const serverUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const exchange = await exchangeWith(t, daemon.address, { clock, serverUrl, first: 'http' });
+  const seen: string[] = [];
+  const withCookie = encodeClient('ack', transaction, { ...fields, cookie: new Uint8Array(16).fill(1) });
+  const answer = exchange.request(withCookie, (reply) => seen.push(reply.kind));
+  const holds = (): number => clock.delays.filter((ms) => ms === holdMs).length;
+  await until(t, () => asked.length === 1);
+  clock.pass(TIMING.patienceMs);
+  await until(t, () => holds() === 1);
+  asked[0]?.end(busy);
+  await until(t, () => clock.delays.includes(saidMs));
+  clock.pass(saidMs);
+  await until(t, () => asked.length === 2); // which is never answered
+  clock.pass(TIMING.ceilingMs); // over UDP it is asked again
+  await until(t, () => holds() === 2);
+  clock.pass(holdMs - TIMING.ceilingMs);
+  assert.deepEqual(seen, [], 'the first RETRY does not count: HTTP has answered since');
+  clock.pass(TIMING.ceilingMs);
+  await answer;
+  assert.deepEqual(seen, ['retry']);
 });
