@@ -10,7 +10,7 @@ import { openSimFolder } from './sim_server.ts';
 
 const REGRESSIONS = new URL('regressions/', import.meta.url);
 const SECONDS = 60;
-const SEEDS_MAX = 3000; // always the same ones, from 1; `npm run simulate` goes on behind them
+const SEEDS_MAX = 3000; // always the same ones, from 1, as far as the time reaches; `npm run simulate` begins elsewhere each time
 
 test('histories that once went wrong end well', async () => {
   const folder = await openSimFolder(1);
