@@ -27,8 +27,6 @@ export const AUDIT_KINDS = {
   invite_code_withdrawn: 'an administrator took an invitation code back',
   keys_rotated: 'the keys that sign tickets were changed',
   certificate_changed: 'the certificate of the server was changed',
-  entry_moved:
-    'the server put an entry into the root of its own space, which an earlier version had left in a folder of another one; the detail is its id',
   audit_lost: 'so many entries could not be written',
 } as const;
 export type AuditKind = keyof typeof AUDIT_KINDS;

@@ -26,7 +26,6 @@ import { createReadiness } from './readiness.ts';
 import { startRetention } from './retention.ts';
 import { Revocations } from './revocations.ts';
 import { RevokedDevices } from './revoked_devices.ts';
-import { bringStraysHome } from './strays.ts';
 import { createTicketVerifier, TicketKeys } from './tickets.ts';
 import { openTls } from './tls_server.ts';
 import { allowedWebhookHosts, resolveName } from './webhook_addresses.ts';
@@ -62,7 +61,6 @@ async function start(config: ServerConfig, stack: AsyncDisposableStack): Promise
     ),
     close,
   );
-  await bringStraysHome({ ...store, audit, log });
   store.onTouched((touched) => changes.publish(touched));
   store.beginIndexing();
   const refreshKeys = () => keys.refresh().catch(onFailure);

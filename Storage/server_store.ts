@@ -17,7 +17,6 @@ import { sqlLinks } from './sql/sql_links.ts';
 import type { MetadataSchema } from './sql/sql_metadata_schema.ts';
 import { sqlNotices } from './sql/sql_notices.ts';
 import { sqlPublications } from './sql/sql_publications.ts';
-import { type Stray, takeStraysHome } from './sql/sql_strays.ts';
 import { sqlSyncReports } from './sql/sql_sync_reports.ts';
 import { sqlWebhooks } from './sql/sql_webhooks.ts';
 import { MIGRATIONS, openStore, sqlMetadata } from './sql_metadata.ts';
@@ -44,8 +43,6 @@ export type ServerStore = {
   readonly publications: Publications;
   readonly statistics: Statistics;
   readonly quotas: Quotas;
-  /** See sql/sql_strays.ts; to be called before anything else is asked. */
-  takeStraysHome(): Promise<Stray[]>;
   /** From now on names are indexed when nothing else is done; without it only as searches need them. */
   beginIndexing(): void;
   readonly links: Links;
@@ -82,7 +79,6 @@ export async function openServerStore(address: DatabaseAddress, { now = Date.now
     publications: sqlPublications(database, now),
     statistics: sqlStatistics(database),
     quotas: sqlQuotas(store),
-    takeStraysHome: () => takeStraysHome(store),
     beginIndexing: () => names.begin(),
     onTouched(listener) {
       tell = listener;

@@ -1,5 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
 import { openServerStore } from '../Storage/server_store.ts';
@@ -21,14 +22,15 @@ const limitMs = (Number(values.seconds) * 1000) / properties.length;
 for (const [name, property] of properties) {
   const folder = await mkdtemp(join(quickFolder(), 'driftless-going-back-'));
   const clock = { ms: 1_700_000_000_000 };
-  const store = await openServerStore({ kind: 'sqlite', file: join(folder, 'driftless.db') }, { now: () => clock.ms });
+  const file = join(folder, 'driftless.db');
+  const store = await openServerStore({ kind: 'sqlite', file }, { now: () => clock.ms });
   const result = await fc.check(property({ ...store, clock }), {
     numRuns: Number(values.runs),
     interruptAfterTimeLimit: limitMs,
     seed,
   });
-  const strays = await store.takeStraysHome();
   await store.close();
+  const strays = straysIn(file);
   await rm(folder, { recursive: true, force: true });
   if (result.failed && result.counterexample !== null) {
     console.log(fc.defaultReportMessage(result), result.errorInstance);
@@ -36,9 +38,24 @@ for (const [name, property] of properties) {
     break;
   }
   if (strays.length > 0) {
-    console.log(`${name}: ${strays.length} entries are in folders of other spaces, seed ${seed}`);
+    console.log(`${name}: ${strays.length} entries are in folders of other spaces, seed ${seed}`, strays);
     process.exitCode = 1;
     break;
   }
   console.log(`${name}: ${result.numRuns} histories, seed ${seed}`);
+}
+
+/** What lives in a folder of another space, where whoever lists that sees it and no feed tells of it. What was deleted may stay behind, mounts belong there. */
+function straysIn(file: string): unknown[] {
+  const database = new DatabaseSync(file, { readOnly: true });
+  try {
+    return database
+      .prepare(
+        `SELECT n.id, n.name, n.space, p.space AS folder_space FROM nodes n JOIN nodes p ON p.id = n.parent
+        WHERE n.deleted_seq IS NULL AND n.mount IS NULL AND p.space <> n.space`,
+      )
+      .all();
+  } finally {
+    database.close();
+  }
 }

@@ -61,7 +61,7 @@ async function unmount(batch: Batch, mount: Mount, { root, kind, op }: Unmountin
 }
 
 /** A name that is free in the folder: NAME, NAME (2), NAME (3)… */
-export async function freeName(store: Store, trx: Rows, folder: number, wanted: string): Promise<string> {
+async function freeName(store: Store, trx: Rows, folder: number, wanted: string): Promise<string> {
   for (let n = 1; ; n += 1) {
     const suffix = n === 1 ? '' : ` (${n})`;
     let base = wanted;

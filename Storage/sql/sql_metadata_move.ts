@@ -58,7 +58,7 @@ export async function checkReach(batch: Batch, node: Node, from: { readonly path
   }
 }
 
-export async function manifestOf(batch: Batch, node: Node): Promise<Buffer | null> {
+async function manifestOf(batch: Batch, node: Node): Promise<Buffer | null> {
   if (node.chunkCount < 2) return null;
   const [row] = await batch.store.manifests(batch.trx, [[node.space, node.version]]);
   if (row === undefined) throw new AppError('corrupt', 'a manifest is missing');
