@@ -1,6 +1,7 @@
 /**
  * The seed of a random test, below 2^31: the same for as long as nothing is committed, so that a commit passes or fails each time it is tested; another one
- * for the next commit, and for each test. `DRIFTLESS_TEST_SEED`, any text, is set by what runs the tests; without it every run has another seed.
+ * for the next commit, and for each test. A copy without git has always the same. `DRIFTLESS_TEST_SEED`, any text, is set by what runs the tests; where
+ * a file of tests is run without that every run has another seed.
  * @param test its name, so that two tests do not try the same numbers
  */
 export function testSeed(test: string): number {
