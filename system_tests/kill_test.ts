@@ -12,6 +12,7 @@ import { testSeed } from '../Models/testing/test_seed.ts';
 import { type ProcessName, privateEnvironment, type System, startSystem } from '../processes.ts';
 
 const KILLS = 100;
+const ROUNDS_MAX = 3 * KILLS;
 const DAEMON_SHARE = 0.25;
 const PAUSE_MS = { min: 5, max: 150 } as const;
 const READY_MS_MAX = 5_000;
@@ -126,7 +127,8 @@ async function killManyTimes(run: Run): Promise<number[]> {
   const startsMs: number[] = [];
   let checked = 0;
   // where the machine is slow less is acknowledged between two of them
-  for (run.round = 1; (run.round <= KILLS || run.acknowledged.size <= KILLS) && !run.done; run.round += 1) {
+  const enough = (): boolean => run.acknowledged.size > KILLS || run.round > ROUNDS_MAX;
+  for (run.round = 1; (run.round <= KILLS || !enough()) && !run.done; run.round += 1) {
     startsMs.push(await killOnce(run, run.random() < DAEMON_SHARE ? 'auth' : 'server'));
     const paths = [...run.acknowledged.keys()];
     await checkListed(run, paths.slice(checked));
