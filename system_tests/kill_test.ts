@@ -16,6 +16,7 @@ const ROUNDS_MAX = 3 * KILLS;
 const DAEMON_SHARE = 0.25;
 const PAUSE_MS = { min: 5, max: 150 } as const;
 const READY_MS_MAX = 5_000;
+const SLOW_READY_MS_MAX = 20_000;
 const PASSWORD = 'correct horse battery staple';
 
 /** What a client may be told when the server dies under it; anything else is a defect. */
@@ -185,11 +186,13 @@ test(`SIGKILL of either process, ${KILLS} times at random moments during uploads
   await Promise.allSettled(run.registrations); // whatever fails, nothing runs on behind the test's back
   await Promise.all([writers, ...run.registrations]);
   const startsMs = await killing;
-  const medianMs = startsMs[Math.floor(startsMs.length / 2)] ?? Number.NaN; // of all: a single one can meet a machine that has other work
+  // not of all: a few can meet a machine that has other work
+  const [medianMs, slowMs] = [0.5, 0.9].map((part) => startsMs[Math.floor(startsMs.length * part)] ?? Number.NaN) as [number, number];
   await checkEverything(run);
   t.diagnostic(
-    `${run.acknowledged.size} files and ${run.users.length} users acknowledged, starts of ${Math.round(medianMs)} ms, ${Math.round(startsMs.at(-1) ?? 0)} at most`,
+    `${run.acknowledged.size} files and ${run.users.length} users acknowledged, starts of ${Math.round(medianMs)} ms, one of ten over ${Math.round(slowMs)}, ${Math.round(startsMs.at(-1) ?? 0)} at most`,
   );
   assert.ok(medianMs < READY_MS_MAX);
+  assert.ok(slowMs < SLOW_READY_MS_MAX, `one of ten starts takes ${slowMs} ms`);
   assert.ok(run.acknowledged.size > KILLS, 'too little was acknowledged to prove anything');
 });
