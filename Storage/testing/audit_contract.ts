@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { LIMITS } from '../../Models/limits.ts';
+import { OwnTime } from '../../Models/testing/processor_time.ts';
 import type { Audit, AuditEntry, AuditEvent } from '../audit.ts';
 import type { AuditOptions } from '../audit_sql.ts';
 
@@ -52,14 +53,13 @@ export function auditContract(kind: string, opener: (t: TestContext) => Promise<
     assert.deepEqual(await all(await open()), expected);
   });
 
-  contract('it is durable within a second without being asked to', async (open) => {
+  contract('it is durable soon without being asked to', async (open) => {
     const audit = await open();
     const reader = await open();
-    const beganMs = performance.now();
+    using time = new OwnTime();
     audit.record({ what: 'logout', result: 'ok', userId: ALICE });
     while ((await reader.page({ limit: 1 })).entries.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
-    assert.ok(LIMITS.auditGatherMs < 1000);
-    assert.ok(performance.now() - beganMs < 10_000); // on a machine with other work
+    assert.ok(time.ms < 10 * LIMITS.auditGatherMs, `${time.ms} ms`);
   });
 
   contract('pages follow each other without a gap, also while more is recorded, and by user, kind and time', async (open) => {
