@@ -49,7 +49,7 @@ function npmStart(env: NodeJS.ProcessEnv): Started {
   return { child, said, ended };
 }
 
-test('npm start says what to type next, brings a killed process back within seconds, and ends both on SIGTERM', async () => {
+test('npm start says what to type next, brings killed processes back within half a minute, and ends both on SIGTERM', async () => {
   const env = await privateEnvironment(folder, process.env);
   const { child, said, ended } = npmStart(env);
   try {
