@@ -6,9 +6,12 @@ import { realpathSync } from 'node:fs';
  * tested like any other one, also where it lies in somebody's repository: that one's commits say nothing about it.
  */
 export function committedTree(root: string): string {
+  // what git runs tells by these which repository it is about, wherever it is looked from
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_')));
   try {
     const told = execFileSync('git', ['-c', 'safe.directory=*', 'rev-parse', '--show-toplevel', 'HEAD^{tree}'], {
       cwd: root,
+      env,
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     });

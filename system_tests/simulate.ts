@@ -1,8 +1,9 @@
+import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { LAYERS, type Layer } from './simulation_layers.ts';
 
 const USAGE = `npm run simulate -- --layer ${Object.keys(LAYERS).join('|')} [--seeds N] [--seconds N] [--seed S]
-  --seed S     the first seed, without it from the clock; alone: only that one
+  --seed S     the first seed, without it any; alone: only that one
   --seeds N    this many (10000 without --seconds and --seed)
   --seconds N  as many as fit in this time`;
 
@@ -57,7 +58,7 @@ async function main(): Promise<number> {
   const seconds = parseNumber(values.seconds);
   const count = parseNumber(values.seeds) ?? (seconds !== undefined ? Number.POSITIVE_INFINITY : seed !== undefined ? 1 : 10_000);
   const well = await simulate(values.layer, layer, {
-    first: seed ?? Date.now() % 2 ** 31,
+    first: seed ?? randomInt(2 ** 31),
     count,
     seconds: seconds ?? Number.POSITIVE_INFINITY,
   });

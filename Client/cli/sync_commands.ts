@@ -172,7 +172,12 @@ export const SYNC_COMMANDS: readonly Command[] = [
       'When both sides were changed, both versions are kept: see "driftless conflicts". Lines of .driftlessignore in the folder leave out what',
       'they match on all devices (as in a .gitignore). Deletes of more than 100 files and a quarter of all wait for "driftless approve".',
     ].join('\n'),
-    examples: ['sync ~/Work /work', 'sync ~/Work --once', 'sync ~/Work /work --dry-run --json', 'sync ~/Work -x "*.iso" --limit-up 500K'],
+    examples: [
+      'sync ~/Work /work',
+      'sync ~/Work /work --once',
+      'sync ~/Work /work --dry-run --json',
+      'sync ~/Work -x "*.iso" --limit-up 500K',
+    ],
     run: sync,
   },
 ];

@@ -7,7 +7,7 @@ const TICK_MS = 10;
 const cpuMs = ({ user, system }: NodeJS.CpuUsage): number => (user + system) / 1000;
 
 /** @returns how long this thread could have run and did not, because others had the processor, ms since it began; undefined where the system does not tell */
-function heldUpMs(): number | undefined {
+export function heldUpMs(): number | undefined {
   try {
     const [, waitedNs = 0, turns] = readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ').map(Number);
     return turns === 0 ? undefined : waitedNs / 1e6;

@@ -59,7 +59,7 @@ export function auditContract(kind: string, opener: (t: TestContext) => Promise<
     using time = new OwnTime();
     audit.record({ what: 'logout', result: 'ok', userId: ALICE });
     while ((await reader.page({ limit: 1 })).entries.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
-    assert.ok(time.ms < 10 * LIMITS.auditGatherMs, `${time.ms} ms`);
+    assert.ok(time.ms < 50 * LIMITS.auditGatherMs, `${time.ms} ms`);
   });
 
   contract('pages follow each other without a gap, also while more is recorded, and by user, kind and time', async (open) => {
