@@ -6,12 +6,10 @@ import { realpathSync } from 'node:fs';
  * tested like any other one, also where it lies in somebody's repository: that one's commits say nothing about it.
  */
 export function committedTree(root: string): string {
-  // what git runs tells by these which repository it is about, wherever it is looked from
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_')));
   try {
     const told = execFileSync('git', ['-c', 'safe.directory=*', 'rev-parse', '--show-toplevel', 'HEAD^{tree}'], {
       cwd: root,
-      env,
+      env: withoutGit(),
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     });
@@ -21,4 +19,9 @@ export function committedTree(root: string): string {
     // no git, or no commit
   }
   return 'no commit';
+}
+
+/** What git runs is told by such names which repository it is about, wherever it looks from. */
+export function withoutGit(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_')));
 }

@@ -4,18 +4,17 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from '../Models/testing/temporary_folder.ts';
-import { committedTree } from './committed_tree.ts';
+import { committedTree, withoutGit } from './committed_tree.ts';
 
 test('a repository names the tree of its commit, and nothing that merely lies in it', async (t) => {
   const repository = await temporaryFolder(t);
   const copy = join(repository, 'copy');
   await mkdir(copy);
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_')));
   assert.deepEqual([committedTree(repository), committedTree(copy)], ['no commit', 'no commit']);
   const git = (...command: string[]): unknown =>
     execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@b', '-c', 'core.hooksPath=/dev/null', ...command], {
       cwd: repository,
-      env,
+      env: withoutGit(),
     });
   try {
     git('init', '-q');

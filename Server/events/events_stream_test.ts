@@ -7,6 +7,7 @@ import { seededRandom } from '../../Models/testing/seeded_random.ts';
 import { testSeed } from '../../Models/testing/test_seed.ts';
 import { listen } from '../listen.ts';
 import { EventClient, type Message } from '../testing/event_client.ts';
+import { deeds } from '../testing/requests.ts';
 import { openServer, type ServerFixture, type User } from '../testing/server_fixture.ts';
 
 let server: ServerFixture;
@@ -17,16 +18,7 @@ before(async () => {
 });
 after(() => server[Symbol.asyncDispose]());
 
-async function post(user: User, url: string, body?: object): Promise<ReturnType<JSON['parse']>> {
-  const answer = await server.ask(user, { method: 'POST', url, ...(body !== undefined && { payload: body }) });
-  assert.ok(answer.status < 300, answer.bytes.toString());
-  return answer.bytes.length === 0 ? null : answer.json();
-}
-const mkdir = (user: User, path: string) => post(user, ROUTES.folders, { path });
-async function share(owner: User, path: string, guest: User): Promise<void> {
-  const { id } = await post(owner, ROUTES.invitations, { path, user: guest.name, role: 'editor' });
-  await post(guest, `${ROUTES.invitations}/${id}/accept`);
-}
+const { post, mkdir, share } = deeds(() => server);
 const follow = (user: User, since: string): EventClient => new EventClient(base, user.ticket, since);
 const pathsOf = (messages: readonly Message[]): unknown[] => messages.filter(({ kind }) => kind === 'mkdir').map(({ path }) => path);
 const at = (path: string) => (message: Message) => message.path === path;

@@ -12,6 +12,7 @@ import { ROUTES } from '../../Models/routes.ts';
 import { OwnTime } from '../../Models/testing/processor_time.ts';
 import type { TicketClaims } from '../../Models/ticket.ts';
 import { listen, stopListening } from '../listen.ts';
+import { deeds } from '../testing/requests.ts';
 import { openServer, type ServerFixture, type User } from '../testing/server_fixture.ts';
 import { LocalFanOut } from './events_fan_out.ts';
 import { registerEventRoute } from './events_routes.ts';
@@ -79,17 +80,7 @@ async function listenAs(user: User): Promise<Listener> {
   return listener;
 }
 
-async function post(user: User, url: string, body?: object): Promise<ReturnType<JSON['parse']>> {
-  const answer = await server.ask(user, { method: 'POST', url, ...(body !== undefined && { payload: body }) });
-  assert.ok(answer.status < 300, answer.bytes.toString());
-  return answer.bytes.length === 0 ? null : answer.json();
-}
-const mkdir = (user: User, path: string) => post(user, ROUTES.folders, { path });
-
-async function share(owner: User, path: string, guest: User): Promise<string> {
-  const { id } = await post(owner, ROUTES.invitations, { path, user: guest.name, role: 'editor' });
-  return (await post(guest, `${ROUTES.invitations}/${id}/accept`)).path;
-}
+const { post, mkdir, share } = deeds(() => server);
 
 /** The answer to a request that asks to become a WebSocket, as plain HTTP. */
 async function refusal(headers: Record<string, string>, path: string = ROUTES.events): Promise<{ status: number; body: string }> {

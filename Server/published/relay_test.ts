@@ -121,16 +121,22 @@ test('what a device refuses with reaches who asked, and nothing is noted', async
   assert.deepEqual((await server.ask(alice, { method: 'GET', url: ROUTES.fetches })).json().fetches, []);
 });
 
-test('a device that breaks off cuts the fetch, and it is noted how much was given on', async (t) => {
-  const world = await opened(t);
-  const { url, alice, bob, server } = world;
-  const device = await publish(t, world);
+/** Bob has asked for the file; nothing of it is sent yet. */
+async function fetchUnderWay({ url, alice, bob }: { url: string; alice: User; bob: User }, device: Device) {
   const fetching = fetch(contentUrl(url, device.id), { headers: headersOf(bob) });
   const { relay } = await device.asked();
   const sending = httpRequest(`${url}${ROUTES.relay}?id=${relay}`, {
     method: 'POST',
     headers: { ...headersOf(alice), 'content-type': 'application/octet-stream', 'content-length': CONTENT.length },
   });
+  return { fetching, sending };
+}
+
+test('a device that breaks off cuts the fetch, and it is noted how much was given on', async (t) => {
+  const world = await opened(t);
+  const { alice, server } = world;
+  const device = await publish(t, world);
+  const { fetching, sending } = await fetchUnderWay(world, device);
   sending.on('error', () => undefined);
   sending.write(CONTENT.subarray(0, 1000));
   const fetched = await fetching;
@@ -148,14 +154,9 @@ test('a device that breaks off cuts the fetch, and it is noted how much was give
 
 test('a fetch ends when it is not allowed any more, with both sides cut', async (t) => {
   const world = await opened(t);
-  const { url, alice, bob, server } = world;
+  const { alice, server } = world;
   const device = await publish(t, world);
-  const fetching = fetch(contentUrl(url, device.id), { headers: headersOf(bob) });
-  const { relay } = await device.asked();
-  const sending = httpRequest(`${url}${ROUTES.relay}?id=${relay}`, {
-    method: 'POST',
-    headers: { ...headersOf(alice), 'content-type': 'application/octet-stream', 'content-length': CONTENT.length },
-  });
+  const { fetching, sending } = await fetchUnderWay(world, device);
   const cut = new Promise((resolve) => sending.once('error', resolve));
   sending.write(CONTENT.subarray(0, 1000));
   const reader = ((await fetching).body as ReadableStream<Uint8Array>).getReader();

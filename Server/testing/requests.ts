@@ -21,3 +21,20 @@ export function ok(answer: Answer): Answer {
 export function refused(answer: Answer, status: number, code: string): void {
   assert.deepEqual([answer.status, answer.json().code], [status, code]);
 }
+
+/** What tests of something else let users do before. @param server as for `requests` */
+export function deeds(server: () => ServerFixture) {
+  const post = async (user: User, url: string, body?: object): Promise<ReturnType<JSON['parse']>> => {
+    const answer = ok(await server().ask(user, { method: 'POST', url, ...(body !== undefined && { payload: body }) }));
+    return answer.bytes.length === 0 ? null : answer.json();
+  };
+  return {
+    post,
+    mkdir: (user: User, path: string) => post(user, ROUTES.folders, { path }),
+    /** @returns where the guest has it */
+    async share(owner: User, path: string, guest: User): Promise<string> {
+      const { id } = await post(owner, ROUTES.invitations, { path, user: guest.name, role: 'editor' });
+      return (await post(guest, `${ROUTES.invitations}/${id}/accept`)).path;
+    },
+  };
+}
